@@ -1,0 +1,1 @@
+"""What is inside files: text and, later, notebooks, tables and parameters."""

@@ -1,0 +1,1 @@
+"""Import from git and export to git."""

@@ -1,0 +1,1 @@
+"""Questions asked of commits and trees: ancestors, revisions, differences, merges."""

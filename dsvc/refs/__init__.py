@@ -1,0 +1,1 @@
+"""Refs: names, views, operations and the log that moves them."""

@@ -1,0 +1,1 @@
+"""Repositories elsewhere; nothing lives here yet."""

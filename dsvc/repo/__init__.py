@@ -1,0 +1,1 @@
+"""A repository: one store, one operation log, no verbs."""

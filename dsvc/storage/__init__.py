@@ -1,0 +1,1 @@
+"""Where blobs and cells lie: the backend contract and its local and in-memory forms."""

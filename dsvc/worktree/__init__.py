@@ -1,0 +1,1 @@
+"""The files on disk: index, scan, ignore rules, checkout."""

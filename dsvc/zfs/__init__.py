@@ -1,0 +1,1 @@
+"""Datasets that ZFS keeps; nothing lives here yet."""
