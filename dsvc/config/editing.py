@@ -1,0 +1,96 @@
+"""Change one key of a configuration file and leave the rest of the file, comments included, as it is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dsvc.config.keys import Value, join_key, split_key
+from dsvc.config.settings import DamagedConfigError, read_values
+from dsvc.errors import AnswerNoError, RequestError
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
+
+
+class KeyNotSetError(AnswerNoError):
+    """A key that should be removed or shown is not set."""
+
+
+def set_value(path: Path, key: str, *, value: Value) -> None:
+    """Write `key = value` into the TOML file `path`, which is made if it is missing.
+
+    The file is replaced by a rename, so that a reader finds the old text or the new one; a symbolic link
+    stays and the file it points to is replaced. Raises DamagedConfigError where the file is not TOML and
+    RequestError where a table stands in the place of the value or the other way round.
+    """
+    parts = split_key(key)
+    document = _document(path)
+    table: Any = document
+    for part in parts[:-1]:
+        if part not in table:
+            table[part] = _new_table()
+        table = table[part]
+        if not isinstance(table, dict):
+            raise RequestError(f"{path}: {part} is a value, so {key} cannot be set")
+    if isinstance(table.get(parts[-1]), dict):
+        raise RequestError(f"{path}: {key} is a section, so it cannot be set")
+    table[parts[-1]] = list(value) if isinstance(value, tuple) else value
+    _replace(path, document.as_string())
+
+
+def unset_value(path: Path, key: str) -> None:
+    """Remove `key` from the TOML file `path`, and sections that it leaves empty.
+
+    Raises KeyNotSetError where the file has no such value.
+    """
+    parts = split_key(key)
+    if not path.is_file() or join_key(parts) not in read_values(path):
+        raise KeyNotSetError(f"{key} is not set in {path}", hint="see 'dsvc config --list --show-origin'")
+    document = _document(path)
+    tables: list[Any] = [document]
+    for part in parts[:-1]:
+        tables.append(tables[-1][part])
+    for table, part in zip(reversed(tables), reversed(parts), strict=True):
+        del table[part]
+        if len(table):
+            break
+    _replace(path, document.as_string())
+
+
+def _document(path: Path) -> TOMLDocument:
+    import tomlkit
+
+    if not path.is_file():
+        return tomlkit.document()
+    read_values(path)  # tomllib judges, so that reading and writing refuse the same files
+    try:
+        return tomlkit.parse(path.read_text(encoding="utf-8"))
+    except (ValueError, KeyError) as error:
+        raise DamagedConfigError(f"{path} cannot be changed: {error}", hint="use 'dsvc config --edit'") from error
+
+
+def _new_table() -> Any:
+    import tomlkit
+
+    return tomlkit.table()
+
+
+def _replace(path: Path, text: str) -> None:
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(descriptor)
+        os.chmod(temporary, target.stat().st_mode & 0o777 if target.exists() else 0o644)
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise

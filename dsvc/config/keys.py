@@ -1,0 +1,133 @@
+"""The table of known keys, and how a dotted key is split and spelled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from dsvc.errors import UsageError
+
+Kind = Literal["str", "int", "bool", "size", "list"]
+Value = str | int | bool | float | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """What dsvc itself knows of one key; `choices` limits a str to some words."""
+
+    name: str
+    kind: Kind
+    help: str
+    default: Value | None = None
+    choices: tuple[str, ...] = ()
+
+
+class BadKeyError(UsageError):
+    """A key is not of the form `section.name`."""
+
+
+_MIB: Final = 1 << 20
+
+_TABLE: Final = (
+    KnownKey("user.name", "str", "Your name, as it stands in commits."),
+    KnownKey("user.email", "str", "Your e-mail address, as it stands in commits."),
+    KnownKey("core.pager", "str", "Program that shows long output; 'cat' or an empty string for none."),
+    KnownKey("core.editor", "str", "Program that edits messages and configuration."),
+    KnownKey("core.gitignore", "bool", "Read .gitignore files beside .dsvcignore.", default=True),
+    KnownKey("core.hooksPath", "str", "Folder of hooks, instead of .dsvc/hooks."),
+    KnownKey(
+        "color.ui",
+        "str",
+        "When to colour: a terminal decides, always, or never.",
+        default="auto",
+        choices=("auto", "always", "never"),
+    ),
+    KnownKey("commit.confirm", "size", "A commit with more bytes in new files asks first.", default=1024 * _MIB),
+    KnownKey("commit.sign", "bool", "Sign each commit.", default=False),
+    KnownKey("diff.context", "int", "Lines of context around a change.", default=3),
+    KnownKey("gc.auto", "bool", "Tidy the store after commits.", default=True),
+    KnownKey("gc.graceDays", "int", "Days for which gc keeps what only undo reaches.", default=30),
+    KnownKey("git.lfsThreshold", "size", "Larger files are exported to git as LFS pointers.", default=10 * _MIB),
+    KnownKey("init.defaultBranch", "str", "Name of the first branch of a new repository.", default="main"),
+    KnownKey(
+        "log.date",
+        "str",
+        "How dates are shown.",
+        default="default",
+        choices=("default", "iso", "iso-strict", "short", "relative", "local", "rfc", "unix"),
+    ),
+    KnownKey(
+        "merge.conflictStyle", "str", "Form of conflict markers.", default="merge", choices=("merge", "diff3", "zdiff3")
+    ),
+    KnownKey("rebase.autoStash", "bool", "Stash changes before a rebase and apply them after it.", default=False),
+    KnownKey("store.compression", "int", "zstd level of new objects.", default=1),
+    KnownKey(
+        "store.link",
+        "str",
+        "How a fork shares stored objects with its source.",
+        default="auto",
+        choices=("auto", "reflink", "hardlink", "copy"),
+    ),
+)
+
+_FREE_SECTIONS: Final = ("alias",)
+
+
+def known_keys() -> tuple[KnownKey, ...]:
+    """All keys that dsvc reads, sorted by name."""
+    return tuple(sorted(_TABLE, key=lambda key: key.name))
+
+
+def known_key(name: str) -> KnownKey | None:
+    """The table's row for `name`, or None."""
+    for key in _TABLE:
+        if key.name == name:
+            return key
+    return None
+
+
+def similar_key(name: str) -> str | None:
+    """The known key that somebody who typed the unknown key `name` probably meant.
+
+    None for a known key, for `alias.*`, and for a section that no known key has.
+    """
+    section = split_key(name)[0]
+    if known_key(name) is not None or section in _FREE_SECTIONS:
+        return None
+    by_lower = {key.name.lower(): key.name for key in _TABLE}
+    if name.lower() in by_lower:
+        return by_lower[name.lower()]
+    from difflib import get_close_matches
+
+    close = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.75)
+    return by_lower[close[0]] if close else None
+
+
+def split_key(key: str) -> tuple[str, ...]:
+    """The parts of a dotted key; a part with a dot in it is written in double quotes.
+
+    Raises BadKeyError unless there are at least two parts and none is empty.
+    """
+    parts: list[str] = []
+    part = ""
+    quoted = False
+    for character in key:
+        if character == '"':
+            quoted = not quoted
+        elif character == "." and not quoted:
+            parts.append(part)
+            part = ""
+        else:
+            part += character
+    parts.append(part)
+    if quoted or len(parts) < 2 or not all(parts) or any(ord(character) < 32 for character in key):
+        raise BadKeyError(
+            f"{key!r} is not a configuration key",
+            hint="a key has a section and a name with a dot between, such as user.name",
+        )
+    return tuple(parts)
+
+
+def join_key(parts: tuple[str, ...]) -> str:
+    """The dotted spelling that `split_key` takes apart again."""
+    return ".".join(f'"{part}"' if "." in part else part for part in parts)
