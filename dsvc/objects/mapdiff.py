@@ -1,0 +1,86 @@
+"""What differs between two sorted maps, without reading the nodes they share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from dsvc.objects.ids import ObjectId
+from dsvc.objects.sortedmap import Item, MapKind, NodeStore
+
+Difference = tuple[bytes, Any | None, Any | None]
+
+
+def diff(store: NodeStore, map_kind: MapKind, old: ObjectId, new: ObjectId) -> Iterator[Difference]:
+    """Yield (key, old value or None, new value or None) in order of keys, for keys whose values differ.
+
+    Shared nodes are skipped when both sides stand at their beginning, which is where they meet again at the latest
+    one node behind a difference.
+    """
+    if old == new:
+        return
+    left, right = _Walk(store, map_kind, old), _Walk(store, map_kind, new)
+    while left.head is not None and right.head is not None:
+        if left.level or right.level:
+            if left.level == right.level and left.head[1].id == right.head[1].id:
+                left.skip()
+                right.skip()
+            elif left.level >= right.level:
+                left.descend()
+            else:
+                right.descend()
+            continue
+        (key, a), (other, b) = left.head, right.head
+        if key < other:
+            yield key, a, None
+            left.skip()
+        elif other < key:
+            yield other, None, b
+            right.skip()
+        else:
+            if a != b:
+                yield key, a, b
+            left.skip()
+            right.skip()
+    yield from ((key, value, None) for key, value in left.rest())
+    yield from ((key, None, value) for key, value in right.rest())
+
+
+class _Walk:
+    """A walk over a map whose head is an item (level 0) or a whole node below an inner one (its level)."""
+
+    __slots__ = ("_map_kind", "_stack", "_store", "head", "level")
+
+    def __init__(self, store: NodeStore, map_kind: MapKind, root_id: ObjectId) -> None:
+        self._store, self._map_kind = store, map_kind
+        node = store.node(map_kind, root_id)
+        self._stack = [(iter(node.items), node.level)]
+        self.head: Item | None = None
+        self.level = 0
+        self.skip()
+
+    def skip(self) -> None:
+        """Go on behind the head."""
+        while self._stack:
+            iterator, self.level = self._stack[-1]
+            self.head = next(iterator, None)
+            if self.head is not None:
+                return
+            self._stack.pop()
+        self.head, self.level = None, 0
+
+    def descend(self) -> None:
+        """Go from a node to its first entry."""
+        assert self.head is not None
+        node = self._store.node(self._map_kind, self.head[1].id)
+        self._stack.append((iter(node.items), node.level))
+        self.skip()
+
+    def rest(self) -> Iterator[Item]:
+        """Yield all items that remain."""
+        while self.head is not None:
+            if self.level:
+                self.descend()
+            else:
+                yield self.head
+                self.skip()

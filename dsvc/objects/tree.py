@@ -1,0 +1,89 @@
+"""Directory entries, and which names they may have."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from typing import NamedTuple
+
+from dsvc.errors import IntegrityError
+
+
+class EntryKind(IntEnum):
+    """What a name in a directory stands for. The numbers are part of the tree's format."""
+
+    FILE = 1
+    EXECUTABLE = 2
+    SYMLINK = 3  # id: of the link's target text as content
+    TREE = 4
+    GITLINK = 5  # id: a git commit's, 20 or 32 bytes
+    REFERENCE = 6  # content kept elsewhere
+    SNAPSHOT = 7  # content kept by ZFS or another provider
+
+
+FILE_KINDS = frozenset({EntryKind.FILE, EntryKind.EXECUTABLE})
+CONTENT_KINDS = frozenset({EntryKind.FILE, EntryKind.EXECUTABLE, EntryKind.SYMLINK})
+
+
+class Entry(NamedTuple):
+    """What a name stands for: `kind` (an EntryKind), `id`, and `size` in bytes (a tree's is the sum below it)."""
+
+    kind: int
+    id: bytes
+    size: int
+
+
+class BadNameError(IntegrityError):
+    """A directory entry has a name that could escape from the working copy or shadow its control files."""
+
+
+_RESERVED = re.compile(
+    rb"(?i)(?:\A|\x00)(?:\.{0,2}|(?:\.git|\.dsvc|git~[0-9]+|dsvc~[0-9]+)[. ]*(?::[^\x00]*)?)(?=\x00|\Z)"
+)
+# Code points that some file systems drop when they compare names (HFS+ ignores these).
+_IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8]"
+)
+
+
+def check_names(names: Sequence[bytes]) -> None:
+    """Refuse names that no directory may hold: see docs/formats/tree.md.
+
+    Raises:
+        BadNameError: for `.git` or `.dsvc` in any case, with ignorable characters or as an 8.3 name; an empty
+            name; `.`; `..`; a name with `/` or NUL.
+    """
+    if not names:
+        return
+    joined = b"\0".join(names)
+    if b"/" in joined or joined.count(b"\0") != len(names) - 1 or _RESERVED.search(joined):
+        raise BadNameError(f"a directory entry may not be named {_first_bad(names)!r}")
+    if not joined.isascii():
+        for name in names:
+            if not name.isascii() and _is_reserved(_fold(name)):
+                raise BadNameError(f"a directory entry may not be named {name!r}")
+
+
+def is_valid_name(name: bytes) -> bool:
+    """Say whether a directory may hold an entry of this name."""
+    try:
+        check_names([name])
+    except BadNameError:
+        return False
+    return True
+
+
+def _first_bad(names: Iterable[bytes]) -> bytes:
+    return next(n for n in names if b"/" in n or b"\0" in n or _is_reserved(n))
+
+
+def _is_reserved(name: bytes) -> bool:
+    return _RESERVED.search(name) is not None
+
+
+def _fold(name: bytes) -> bytes:
+    text = unicodedata.normalize("NFKC", _IGNORABLE.sub("", name.decode("utf-8", "surrogateescape")))
+    return text.encode("utf-8", "surrogateescape")

@@ -1,0 +1,291 @@
+"""Commits, tags, operations and states as values, and their one encoding.
+
+Optional fields are left out of the encoding when they are empty, so that a value has one form. Unknown fields are
+refused: a writer uses new ones only after the repository's format was raised (docs/formats/objects.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+from dsvc.objects import codec
+from dsvc.objects.codec import BadEncodingError, Value
+from dsvc.objects.ids import (
+    ID_LENGTH,
+    CommitId,
+    EnvironmentId,
+    Kind,
+    ObjectId,
+    OperationId,
+    RunId,
+    TreeId,
+    ViewId,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who did something and when: `time` in microseconds since 1970 UTC, `zone` in minutes east of UTC."""
+
+    name: str
+    email: str
+    time: int
+    zone: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A state of the whole project, the commits it follows, and who made it why."""
+
+    tree: TreeId
+    parents: tuple[CommitId, ...]
+    author: Person
+    committer: Person
+    message: str
+    environment: EnvironmentId | None = None
+    runs: tuple[RunId, ...] = ()
+    metadata: Mapping[str, Value] = field(default_factory=dict)
+    signature: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A named, dated, possibly signed pointer to an object."""
+
+    target: ObjectId
+    target_kind: Kind
+    name: str
+    tagger: Person | None
+    message: str
+    metadata: Mapping[str, Value] = field(default_factory=dict)
+    signature: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One change of refs: the view it led to, the operations before it, who, when, where, by which command.
+
+    `verb` is the action's name ("commit"), `description` one line for people. `reverts` names the operation that
+    an undo took back (or a redo brought back), so that a further undo goes on behind it.
+    """
+
+    view: ViewId
+    parents: tuple[OperationId, ...]
+    time: int
+    zone: int
+    user: str
+    host: str
+    worktree: str
+    verb: str
+    description: str
+    command: tuple[str, ...] = ()
+    reverts: OperationId | None = None
+    metadata: Mapping[str, Value] = field(default_factory=dict)
+
+
+def encode_commit(commit: Commit, *, signed: bool = True) -> bytes:
+    """Return the canonical bytes of a commit; without its signature these are the bytes that are signed."""
+    fields: dict[str, object] = {
+        "tree": commit.tree,
+        "parents": commit.parents,
+        "author": _person(commit.author),
+        "committer": _person(commit.committer),
+        "message": commit.message,
+        "environment": commit.environment,
+        "runs": commit.runs,
+        "metadata": commit.metadata,
+        "signature": commit.signature if signed else None,
+    }
+    return codec.encode(_present(fields, ("tree", "parents", "author", "committer", "message")))
+
+
+def decode_commit(payload: bytes) -> Commit:
+    """Return the commit that `payload` encodes.
+
+    Raises:
+        BadEncodingError: when the bytes are not a commit's.
+    """
+    fields = _Fields(payload, "commit")
+    commit = Commit(
+        tree=TreeId(fields.id("tree")),
+        parents=tuple(CommitId(p) for p in fields.ids("parents")),
+        author=fields.person("author"),
+        committer=fields.person("committer"),
+        message=fields.text("message"),
+        environment=cast("EnvironmentId | None", fields.optional_id("environment")),
+        runs=tuple(RunId(r) for r in fields.ids("runs")),
+        metadata=fields.map("metadata"),
+        signature=fields.optional_bytes("signature"),
+    )
+    fields.check(encode_commit(commit))
+    return commit
+
+
+def unsigned(commit: Commit) -> Commit:
+    """Return the commit without its signature."""
+    return replace(commit, signature=None)
+
+
+def encode_tag(tag: Tag, *, signed: bool = True) -> bytes:
+    """Return the canonical bytes of a tag; without its signature these are the bytes that are signed."""
+    fields: dict[str, object] = {
+        "target": tag.target,
+        "kind": int(tag.target_kind),
+        "name": tag.name,
+        "tagger": _person(tag.tagger) if tag.tagger else None,
+        "message": tag.message,
+        "metadata": tag.metadata,
+        "signature": tag.signature if signed else None,
+    }
+    return codec.encode(_present(fields, ("target", "kind", "name", "message")))
+
+
+def decode_tag(payload: bytes) -> Tag:
+    """Return the tag that `payload` encodes.
+
+    Raises:
+        BadEncodingError: when the bytes are not a tag's.
+    """
+    fields = _Fields(payload, "tag")
+    number = fields.integer("kind")
+    if number not in Kind.__members__.values():
+        raise BadEncodingError(f"a tag points to an unknown kind of object, {number}")
+    tag = Tag(
+        target=fields.id("target"),
+        target_kind=Kind(number),
+        name=fields.text("name"),
+        tagger=fields.person("tagger") if "tagger" in fields.values else None,
+        message=fields.text("message"),
+        metadata=fields.map("metadata"),
+        signature=fields.optional_bytes("signature"),
+    )
+    fields.check(encode_tag(tag))
+    return tag
+
+
+def encode_operation(operation: Operation) -> bytes:
+    """Return the canonical bytes of an operation."""
+    fields: dict[str, object] = {
+        "view": operation.view,
+        "parents": operation.parents,
+        "time": operation.time,
+        "zone": operation.zone,
+        "user": operation.user,
+        "host": operation.host,
+        "worktree": operation.worktree,
+        "verb": operation.verb,
+        "description": operation.description,
+        "command": operation.command,
+        "reverts": operation.reverts,
+        "metadata": operation.metadata,
+    }
+    always = ("view", "parents", "time", "zone", "user", "host", "worktree", "verb", "description")
+    return codec.encode(_present(fields, always))
+
+
+def decode_operation(payload: bytes) -> Operation:
+    """Return the operation that `payload` encodes.
+
+    Raises:
+        BadEncodingError: when the bytes are not an operation's.
+    """
+    fields = _Fields(payload, "operation")
+    operation = Operation(
+        view=ViewId(fields.id("view")),
+        parents=tuple(OperationId(p) for p in fields.ids("parents")),
+        time=fields.integer("time"),
+        zone=fields.integer("zone"),
+        user=fields.text("user"),
+        host=fields.text("host"),
+        worktree=fields.text("worktree"),
+        verb=fields.text("verb"),
+        description=fields.text("description"),
+        command=fields.texts("command"),
+        reverts=cast("OperationId | None", fields.optional_id("reverts")),
+        metadata=fields.map("metadata"),
+    )
+    fields.check(encode_operation(operation))
+    return operation
+
+
+def _person(person: Person) -> tuple[str, str, int, int]:
+    return (person.name, person.email, person.time, person.zone)
+
+
+def _present(fields: dict[str, object], always: tuple[str, ...]) -> dict[str, object]:
+    return {k: v for k, v in fields.items() if k in always or v not in (None, (), {})}
+
+
+class _Fields:
+    """The fields of one decoded object, each read with its type checked."""
+
+    __slots__ = ("payload", "values", "what")
+
+    def __init__(self, payload: bytes, what: str) -> None:
+        values = codec.decode(payload)
+        if not isinstance(values, dict):
+            raise BadEncodingError(f"a {what} is not a map of fields")
+        self.payload, self.values, self.what = payload, values, what
+
+    def check(self, again: bytes) -> None:
+        """Refuse fields that were not read, and empty ones that should have been left out."""
+        if again != self.payload:
+            raise BadEncodingError(f"a {self.what} has unknown or empty fields")
+
+    def _bad(self, name: str) -> BadEncodingError:
+        return BadEncodingError(f"a {self.what} has no valid field '{name}'")
+
+    def text(self, name: str) -> str:
+        value = self.values.get(name)
+        if not isinstance(value, str):
+            raise self._bad(name)
+        return value
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        value = self.values.get(name, ())
+        if not isinstance(value, tuple) or not all(isinstance(v, str) for v in value):
+            raise self._bad(name)
+        return cast("tuple[str, ...]", value)
+
+    def integer(self, name: str) -> int:
+        value = self.values.get(name)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self._bad(name)
+        return value
+
+    def id(self, name: str) -> ObjectId:
+        value = self.values.get(name)
+        if not isinstance(value, bytes) or len(value) != ID_LENGTH:
+            raise self._bad(name)
+        return ObjectId(value)
+
+    def optional_id(self, name: str) -> ObjectId | None:
+        return self.id(name) if name in self.values else None
+
+    def ids(self, name: str) -> tuple[ObjectId, ...]:
+        value = self.values.get(name, ())
+        if not isinstance(value, tuple):
+            raise self._bad(name)
+        if not all(isinstance(v, bytes) and len(v) == ID_LENGTH for v in value):
+            raise self._bad(name)
+        return cast("tuple[ObjectId, ...]", value)
+
+    def optional_bytes(self, name: str) -> bytes | None:
+        value = self.values.get(name)
+        if value is not None and not isinstance(value, bytes):
+            raise self._bad(name)
+        return value
+
+    def map(self, name: str) -> dict[str, Value]:
+        value = self.values.get(name, {})
+        if not isinstance(value, dict):
+            raise self._bad(name)
+        return value
+
+    def person(self, name: str) -> Person:
+        value = self.values.get(name)
+        if not isinstance(value, tuple) or [type(v) for v in value] != [str, str, int, int]:
+            raise self._bad(name)
+        return Person(*cast("tuple[str, str, int, int]", value))
