@@ -1,0 +1,278 @@
+"""A backend in a folder: a blob is a file, a cell a row of numbered files of which the last one counts.
+
+No lock is taken. A blob appears by rename of a finished, synced temporary file. A cell moves from number n to n + 1 by
+`link`, which fails when that name exists, so that of two writers one wins; where a file system has no hard links
+the rename of a folder onto a non-empty one, which fails too, does the same. docs/formats/local.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+
+from blake3 import blake3
+
+from dsvc.atomic import sync_directory, temporary_name
+from dsvc.errors import IntegrityError, RequestError
+from dsvc.storage.backend import BlobDamagedError, BlobMissingError, SwapUncertainError, check_key
+
+_KEPT_CELLS = 16  # older files of a cell that stay, so that a swap of that many steps ago can still be settled
+_OPEN_FILES = 128
+_DIGEST = 32
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
+
+
+class DamagedCellError(IntegrityError):
+    """The newest file of a cell does not match its checksum."""
+
+
+class LocalBackend:
+    """Blobs and cells below the folder `root`, which must exist."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._base = os.fspath(root)
+        self._open: OrderedDict[str, int] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def staging(self) -> Path:
+        """Return a folder on the same disk for files that will be `put` by path."""
+        folder = self.root / "tmp"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        """See `Backend.get`."""
+        with self._lock:
+            fd = self._descriptor(key)
+            try:
+                size = os.fstat(fd).st_size - offset if length is None else length
+                data = os.pread(fd, size, offset) if size >= 0 and offset >= 0 else b""
+                while 0 < len(data) < size:  # one call reads at most 2 GiB
+                    more = os.pread(fd, size - len(data), offset + len(data))
+                    if not more:
+                        break
+                    data += more
+            except OSError as error:
+                raise BlobDamagedError(f"{self._path(key)} cannot be read: {error.strerror}") from error
+        if len(data) != size:
+            raise BlobDamagedError(f"{self._path(key)} ends before byte {offset + size}", hint="dsvc fsck")
+        return data
+
+    def put(self, key: str, source: bytes | Path) -> None:
+        """See `Backend.put`."""
+        target = Path(self._path(key))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = source if isinstance(source, Path) else self.staging() / temporary_name("blob")
+        try:
+            if isinstance(source, Path):
+                fd = os.open(temporary, os.O_RDONLY)
+            else:
+                fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
+            try:
+                if not isinstance(source, Path):
+                    view = memoryview(source)
+                    while view:
+                        view = view[os.write(fd, view) :]
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            try:
+                os.replace(temporary, target)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                self._copy_in(Path(temporary), target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        sync_directory(target.parent)
+
+    def missing(self, keys: list[str]) -> list[str]:
+        """See `Backend.missing`."""
+        return [key for key in keys if not os.path.exists(self._path(key))]
+
+    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """See `Backend.list`."""
+        folder, _, _ = prefix.rpartition("/")
+        top = os.path.join(self._base, folder)
+        found: list[tuple[str, int]] = []
+        for base, folders, names in os.walk(top):
+            if base == self._base:
+                folders[:] = [f for f in folders if f not in ("tmp", "cells")]
+            relative = os.path.relpath(base, self._base)
+            for name in names:
+                key = name if relative == "." else f"{relative}/{name}"
+                if key.startswith(prefix):
+                    with contextlib.suppress(FileNotFoundError):
+                        found.append((key, os.stat(os.path.join(base, name)).st_size))
+        yield from sorted(found)
+
+    def delete(self, key: str) -> None:
+        """See `Backend.delete`."""
+        with self._lock:
+            fd = self._open.pop(key, None)
+            if fd is not None:
+                os.close(fd)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path(key))
+
+    def read_cell(self, name: str) -> bytes | None:
+        """See `Backend.read_cell`.
+
+        Raises:
+            DamagedCellError: when the newest file does not match its checksum.
+        """
+        return self._newest(self._cell(name))[1]
+
+    def swap_cell(self, name: str, expected: bytes | None, value: bytes) -> bool:
+        """See `Backend.swap_cell`."""
+        folder = self._cell(name)
+        number, current = self._newest(folder)
+        if current != expected:
+            return False
+        os.makedirs(folder, exist_ok=True)
+        body = blake3(b"" if expected is None else expected).digest() + value
+        if not _claim(folder, number + 1, blake3(body).digest() + body):
+            return False
+        sync_directory(folder)
+        numbers = sorted(_numbers(folder))
+        if numbers[-1] == number + 1:
+            for old in numbers[:-_KEPT_CELLS]:
+                _remove_cell_file(os.path.join(folder, str(old)))
+            return True
+        # Somebody built on this number at once, or this process slept while the cell went far beyond it.
+        successor = _read_cell_file(os.path.join(folder, str(number + 2)))
+        if successor is not None and successor[:_DIGEST] == blake3(value).digest():
+            return True
+        raise SwapUncertainError(f"another process moved {folder} at the same moment")
+
+    def close(self) -> None:
+        """See `Backend.close`."""
+        with self._lock:
+            while self._open:
+                os.close(self._open.popitem()[1])
+
+    def _path(self, key: str) -> str:
+        return os.path.join(self._base, check_key(key))
+
+    def _cell(self, name: str) -> str:
+        return os.path.join(self._base, "cells", check_key(name))
+
+    def _descriptor(self, key: str) -> int:
+        fd = self._open.get(key)
+        if fd is not None:
+            self._open.move_to_end(key)
+            return fd
+        try:
+            fd = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise BlobMissingError(key, self._base) from error
+        except PermissionError as error:
+            raise RequestError(f"{self._path(key)} may not be read by this user") from error
+        self._open[key] = fd
+        if len(self._open) > _OPEN_FILES:
+            os.close(self._open.popitem(last=False)[1])
+        return fd
+
+    def _copy_in(self, source: Path, target: Path) -> None:
+        """Move a file in from another disk."""
+        temporary = self.staging() / temporary_name("blob")
+        with open(source, "rb") as read, open(temporary, "xb") as write:
+            shutil.copyfileobj(read, write, 1 << 20)
+            write.flush()
+            os.fsync(write.fileno())
+        os.replace(temporary, target)
+        source.unlink()
+
+    def _newest(self, folder: str) -> tuple[int, bytes | None]:
+        """Return the number and value of a cell's newest file, or (0, None)."""
+        for _ in range(100):
+            numbers = _numbers(folder)
+            if not numbers:
+                return 0, None
+            newest = max(numbers)
+            body = _read_cell_file(os.path.join(folder, str(newest)))
+            if body is not None:
+                return newest, body[_DIGEST:]
+            # It was removed between the listing and the read: the cell has moved on.
+        raise IntegrityError(f"the cell {folder} cannot be read: its newest file is not there")
+
+
+def _numbers(folder: str) -> list[int]:
+    try:
+        return [int(name) for name in os.listdir(folder) if name.isdecimal()]
+    except FileNotFoundError:
+        return []
+
+
+def _read_cell_file(path: str) -> bytes | None:
+    """Return digest of the value before + value, or None where there is no such file."""
+    for candidate in (path, os.path.join(path, "value")):
+        try:
+            with open(candidate, "rb") as file:
+                content = file.read()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except IsADirectoryError:
+            continue
+        if len(content) < 2 * _DIGEST or blake3(content[_DIGEST:]).digest() != content[:_DIGEST]:
+            raise DamagedCellError(
+                f"the cell file {path} is damaged: it does not match its checksum",
+                hint="remove that one file to go back to the state before it, then run: dsvc fsck",
+            )
+        return content[_DIGEST:]
+    return None
+
+
+def _claim(folder: str, number: int, content: bytes) -> bool:
+    """Create the cell file of this number with this content; return False when another process has."""
+    target = os.path.join(folder, str(number))
+    temporary = os.path.join(folder, temporary_name("cell"))
+    with open(temporary, "xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, target)
+        return True
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return _claim_by_rename(temporary, target)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def _claim_by_rename(temporary: str, target: str) -> bool:
+    """Do the same on a file system without hard links: a folder cannot be renamed onto one that is not empty."""
+    folder = temporary + ".d"
+    os.mkdir(folder)
+    os.rename(temporary, os.path.join(folder, "value"))
+    try:
+        os.rename(folder, target)
+        return True
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR):
+            return False
+        raise
+
+
+def _remove_cell_file(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+    except (IsADirectoryError, PermissionError):
+        shutil.rmtree(path, ignore_errors=True)
