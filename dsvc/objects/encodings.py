@@ -29,6 +29,7 @@ _PROBE_FROM = 16 * 1024  # below this, compressing all of it costs no more than 
 _SAMPLE = 4 * 1024  # bytes of one sample; a multiple of 8, so that samples keep the phase of every plane
 _WORTH = 0.97  # a frame that saves less than 3 % is stored raw: it is read far more often than written
 _PLANES_WORTH = 0.95
+_PHASES_OF = 2 * 1024  # bytes whose distinct values are counted: 256 a phase
 _PLANES_FROM = 4 * 1024
 _LENGTH: Final = struct.Struct("<I")
 
@@ -139,33 +140,26 @@ class Encoder:
             return Encoding.RAW, data
         return Encoding.ZSTD, stored
 
-    def _probe_planes(self, sample: bytes, best: int) -> tuple[Encoding, list[str]] | None:
-        """Return the byte grouping under which `sample` is clearly smaller than `best`, if there is one.
+    def _probe_planes(self, sample: bytes, whole: int) -> tuple[Encoding, list[str]] | None:
+        """Return the byte grouping under which `sample` takes clearly less than `whole` bytes, if there is one.
 
         The second value says for every plane how to store it. The phase of the elements needs no search:
         plane k holds the bytes at k modulo the width, and whichever of them is the exponent compresses.
         """
-        limit = min(_PLANES_WORTH * best, _WORTH * len(sample))
-        found = None
-        distinct = [len(set(sample[phase::8])) for phase in range(8)]
-        for encoding, width in PLANES.items():
-            kinds = [max(distinct[phase::width]) for phase in range(width)]
-            if 3 * min(kinds) > 2 * max(kinds):
-                continue  # every plane is as varied as the others: text, noise, or compressed before
-            total, ways = 0, []
-            for plane in _split(sample, width):
-                sizes = {
-                    "raw": int(_WORTH * len(plane)),
-                    "symbols": len(self._symbols.compress(plane)),
-                    "plain": len(self._plain.compress(plane)),
-                }
-                way = min(sizes, key=lambda name: sizes[name])
-                total += sizes[way]
-                ways.append(way)
-            if total < limit:
-                limit = 0.98 * total  # a wider grouping has to earn its headers
-                found = encoding, ways
-        return found
+        encoding = _likely_grouping(sample)
+        if encoding is None:
+            return None
+        total, ways = 0, []
+        for plane in _split(sample, PLANES[encoding]):
+            size, way = len(self._symbols.compress(plane)), "symbols"
+            if size > _WORTH * len(plane):
+                size, way = len(plane), "raw"
+            else:
+                plain = len(self._plain.compress(plane))
+                size, way = (plain, "plain") if plain < _WORTH * size else (size, way)
+            total += size
+            ways.append(way)
+        return (encoding, ways) if total < _PLANES_WORTH * min(whole, len(sample)) else None
 
     def _encode_planes(
         self, data: bytes, encoding: Encoding, ways: Sequence[str]
@@ -244,7 +238,10 @@ class Decoder:
 
 
 def _decompress(
-    decompressor: zstandard.ZstdDecompressor, encoding: Encoding, stored: bytes | memoryview, plain_length: int
+    decompressor: zstandard.ZstdDecompressor,
+    encoding: Encoding,
+    stored: bytes | memoryview,
+    plain_length: int,
 ) -> bytes:
     try:
         # The decompressor allocates what the frame claims, so the claim is compared before.
@@ -263,6 +260,22 @@ def _sample(data: bytes | memoryview) -> bytes:
     """Return pieces of the start, the middle and the end, each at a multiple of 8 bytes."""
     last = (len(data) - _SAMPLE) // 8 * 8
     return b"".join(bytes(data[at : at + _SAMPLE]) for at in (0, last // 16 * 8, last))
+
+
+def _likely_grouping(sample: bytes) -> Encoding | None:
+    """Return the narrowest grouping that explains how many values the bytes take at each phase of eight.
+
+    Counting distinct values is the cheapest test that tells an exponent (a dozen values) from a mantissa
+    (most of 256): text and noise have about the same number at every phase and end here.
+    """
+    distinct = [len(set(sample[phase:_PHASES_OF:8])) for phase in range(8)]
+    if 2 * min(distinct) > max(distinct):
+        return None
+    for encoding, width in PLANES.items():
+        alike = all(2 * min(distinct[phase::width]) > max(distinct[phase::width]) for phase in range(width))
+        if alike:
+            return encoding
+    return None
 
 
 def _split(data: bytes, width: int) -> Iterator[bytes]:
