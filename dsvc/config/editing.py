@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dsvc.atomic import write_file
 from dsvc.config.keys import Value, join_key, split_key
 from dsvc.config.settings import DamagedConfigError, read_values
 from dsvc.errors import AnswerNoError, RequestError
@@ -82,15 +81,5 @@ def _new_table() -> Any:
 def _replace(path: Path, text: str) -> None:
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(descriptor)
-        os.chmod(temporary, target.stat().st_mode & 0o777 if target.exists() else 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+    mode = target.stat().st_mode & 0o777 if target.exists() else 0o666
+    write_file(target, text.encode("utf-8"), mode=mode)

@@ -1,0 +1,216 @@
+"""What a verb knows of the process it runs in; built once for each command."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from dsvc.commands.output import ColorWhen, Output
+from dsvc.config.settings import Config, ConfigFiles, load_config, user_file
+from dsvc.errors import DsvcError, UsageError
+
+if TYPE_CHECKING:
+    from dsvc.config.identity import Identity
+    from dsvc.progress import Progress
+    from dsvc.workspace import Workspace
+
+
+class Context:
+    """Environment, folder, settings, output, progress and clock of one command.
+
+    Verbs get it as their first argument. Settings are read when they are first asked for, so that a verb
+    that needs none works with a damaged file too.
+    """
+
+    __slots__ = (
+        "_color",
+        "_config",
+        "_err_terminal",
+        "_in",
+        "_in_terminal",
+        "_local_now",
+        "_no_pager",
+        "_overrides",
+        "after_dashes",
+        "debug",
+        "environment",
+        "out",
+    )
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        out: Output,
+        *,
+        stdin: BinaryIO,
+        err_terminal: bool = False,
+        local_now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
+    ) -> None:
+        self.environment = environment
+        self.out = out
+        self.after_dashes: tuple[str, ...] | None = None
+        self.debug = False
+        self._in = stdin
+        self._in_terminal = stdin.isatty()
+        self._err_terminal = err_terminal
+        self._local_now = local_now
+        self._color: ColorWhen | None = None
+        self._no_pager = False
+        self._overrides: tuple[str, ...] = ()
+        self._config: Config | None = None
+        out.color_by(self._takes_color)
+
+    def set_global_options(
+        self, overrides: Sequence[str], *, color: ColorWhen | None, no_pager: bool, debug: bool
+    ) -> None:
+        """Take what stood before the verb; settings are read again."""
+        self._overrides = tuple(overrides)
+        self._color = color
+        self._no_pager = no_pager
+        self.debug = debug
+        self._config = None
+
+    @property
+    def directory(self) -> Path:
+        """The current folder; `-C` has been applied."""
+        return Path(os.getcwd())
+
+    @property
+    def progress(self) -> Progress:
+        """Where work reports how far it is: a line on a terminal, or nothing."""
+        from dsvc.progress import Silent
+
+        if not self._err_terminal or self.out.quiet or self.environment.get("TERM") == "dumb":
+            return Silent()
+        from dsvc.commands.progress_bar import ProgressLine
+
+        return ProgressLine(self.out)
+
+    def config_files(self) -> ConfigFiles:
+        """Where the settings of this folder are read from."""
+        private = private_folder(self.directory)
+        return ConfigFiles(
+            user=user_file(self.environment),
+            repo=None if private is None else private / "config.toml",
+            worktree=None if private is None else private / "worktree.toml",
+        )
+
+    def config(self) -> Config:
+        """The settings, read once."""
+        if self._config is None:
+            self._config = load_config(self.config_files(), self._overrides)
+        return self._config
+
+    def identity(self) -> Identity:
+        """Who makes commits; raises MissingIdentityError where nothing says it."""
+        from dsvc.config.identity import MissingIdentityError, find_identity, read_git_identity
+
+        found = find_identity(
+            self.config(),
+            self.environment,
+            git_identity=lambda: read_git_identity(self.environment, self.directory),
+        )
+        if found is None:
+            raise MissingIdentityError
+        return found
+
+    def workspace(self) -> Workspace:
+        """The repository and working copy around the current folder."""
+        from dsvc.workspace import Workspace
+
+        return Workspace.open(self.directory, config=self.config(), environment=self.environment)
+
+    def now(self) -> datetime:
+        """The time with its zone: the clock's, or what DSVC_DATE says in ISO 8601.
+
+        Raises UsageError for a DSVC_DATE that is no such time or has no zone.
+        """
+        fixed = self.environment.get("DSVC_DATE")
+        if not fixed:
+            return self._local_now()
+        try:
+            moment = datetime.fromisoformat(fixed)
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            raise UsageError(
+                f"DSVC_DATE is {fixed!r}, not a time with a zone", hint="such as 2026-01-31T12:00:00+01:00"
+            )
+        return moment
+
+    def split_dashes(self, arguments: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+        """`arguments` before `--`, and those after it, which is None where there was no `--`.
+
+        `arguments` are all the words of the verb's last, repeatable argument.
+        """
+        after = self.after_dashes
+        if after is None:
+            return tuple(arguments), None
+        return tuple(arguments[: len(arguments) - len(after)]), after
+
+    @contextlib.contextmanager
+    def paged(self) -> Iterator[None]:
+        """Send results through the pager while the block runs, if stdout is a terminal."""
+        from dsvc.commands.pager import pager_command, running_pager
+
+        command = None
+        if self.out.terminal and not self._no_pager:
+            command = pager_command(self.config(), self.environment)
+        if command is None:
+            yield
+            return
+        with running_pager(command, self.out, environment=self.environment):
+            yield
+
+    def edit(self, text: str, *, suffix: str = ".txt") -> str:
+        """What the person at the editor makes of `text`; the file's name ends in `suffix`."""
+        from dsvc.commands.editor import edit_text
+
+        return edit_text(text, self.editor(), suffix=suffix, environment=self.environment)
+
+    def editor(self) -> str:
+        """The command line of the editor."""
+        from dsvc.commands.editor import editor_command
+
+        try:
+            configured = self.config().get_str("core.editor")
+        except DsvcError:  # the file that is damaged may be the one to edit
+            configured = None
+        return editor_command(configured, self.environment)
+
+    def ask(self, question: str) -> bool:
+        """Whether the person at the terminal answers yes; False where there is nobody to ask."""
+        if not self._in_terminal or not self._err_terminal:
+            return False
+        self.out.flush()
+        self.out.live(f"{question} [y/N] ")
+        return self._in.readline().strip().lower() in {b"y", b"yes"}
+
+    def read_input(self) -> bytes:
+        """All of stdin, for arguments such as `-F -`."""
+        return self._in.read()
+
+    def _takes_color(self, terminal: bool) -> bool:
+        when: str | None = self._color
+        if when is None:
+            if self.environment.get("NO_COLOR"):
+                return False
+            try:
+                when = self.config().get_str("color.ui")
+            except DsvcError:  # reported by whoever needs the settings, not by a colour
+                when = "auto"
+        if when == "auto":
+            return terminal and self.environment.get("TERM") != "dumb"
+        return when == "always"
+
+
+def private_folder(directory: Path) -> Path | None:
+    """The `.dsvc` folder of the working copy around `directory`, or None."""
+    for folder in (directory, *directory.parents):
+        if (folder / ".dsvc").is_dir():
+            return folder / ".dsvc"
+    return None

@@ -1,0 +1,32 @@
+"""Options that several verbs share, so that they are spelled and explained the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from dsvc.errors import UsageError
+
+
+def _refuse_staging(*, value: bool) -> bool:
+    if value:
+        raise UsageError(
+            "there is no staging area: a commit takes all changes, or those of the paths given",
+            hint="leave --cached or --staged out; 'dsvc diff' compares with the last commit",
+        )
+    return value
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print only results, warnings and errors.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Print more.")]
+DryRun = Annotated[bool, typer.Option("-n", "--dry-run", help="Show what would be done and do nothing.")]
+Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
+NullEnded = Annotated[bool, typer.Option("-z", help="End names with NUL instead of a line end, and do not quote them.")]
+Message = Annotated[
+    Sequence[str], typer.Option("-m", "--message", metavar="TEXT", help="The message; each further one is a paragraph.")
+]
+Paths = Annotated[Sequence[str], typer.Argument(metavar="[PATH]...", help="Only these files and folders.")]
+NoStaging = Annotated[bool, typer.Option("--cached", "--staged", hidden=True, callback=_refuse_staging)]

@@ -1,0 +1,130 @@
+"""One line on a terminal that says how far work is; plain escape codes, because rich is slow to import."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Final
+
+from dsvc.commands.output import Output
+
+_PATIENCE: Final = 1.0
+_INTERVAL: Final = 0.1
+_BAR: Final = 20
+
+
+class ProgressLine:
+    """A `dsvc.progress.Progress` that draws on stderr, but only once a phase has taken a second."""
+
+    __slots__ = (
+        "_bytes",
+        "_drawn",
+        "_items",
+        "_label",
+        "_next",
+        "_now",
+        "_out",
+        "_started",
+        "_total_bytes",
+        "_total_items",
+    )
+
+    def __init__(self, out: Output, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._out = out
+        self._now = now
+        self._drawn = False
+        self.start("")
+
+    def start(self, label: str, *, total_bytes: int | None = None, total_items: int | None = None) -> None:
+        """Begin a phase; the line of the one before it goes."""
+        self.finish()
+        self._label = label
+        self._total_bytes = total_bytes
+        self._total_items = total_items
+        self._items = 0
+        self._bytes = 0
+        self._started = self._now()
+        self._next = self._started + _PATIENCE
+
+    def advance(self, *, items: int = 0, size: int = 0) -> None:
+        """Count, and draw at most ten times a second."""
+        self._items += items
+        self._bytes += size
+        now = self._now()
+        if now >= self._next:
+            self._next = now + _INTERVAL
+            self._draw(now - self._started)
+
+    def finish(self) -> None:
+        """Take the line away."""
+        if self._drawn:
+            self._clear()
+            self._out.live_line(None)
+
+    def _draw(self, seconds: float) -> None:
+        text = progress_text(
+            self._label,
+            seconds,
+            items=self._items,
+            size=self._bytes,
+            total_items=self._total_items,
+            total_bytes=self._total_bytes,
+        )
+        try:
+            width = os.get_terminal_size(2).columns
+        except OSError:
+            width = 80
+        self._out.live(f"\r\x1b[K{text[: width - 1]}")
+        self._drawn = True
+        self._out.live_line(self._clear)
+
+    def _clear(self) -> None:
+        if self._drawn:
+            self._out.live("\r\x1b[K")
+            self._drawn = False
+
+
+def progress_text(
+    label: str, seconds: float, *, items: int, size: int, total_items: int | None, total_bytes: int | None
+) -> str:
+    """`Storing  [####      ]  40%  12/30 files  4.0 MiB/10.0 MiB  2.0 MiB/s  3 s left`, as far as it is known."""
+    parts = [label] if label else []
+    fraction = _fraction(size, total_bytes) if total_bytes else _fraction(items, total_items)
+    if fraction is not None:
+        full = int(fraction * _BAR)
+        parts.append(f"[{'#' * full}{' ' * (_BAR - full)}] {fraction:4.0%}")
+    if items or total_items:
+        parts.append(f"{items:,}/{total_items:,} files" if total_items else f"{items:,} files")
+    if size or total_bytes:
+        parts.append(f"{size_text(size)}/{size_text(total_bytes)}" if total_bytes else size_text(size))
+        parts.append(f"{size_text(int(size / seconds))}/s" if seconds else "")
+    elif seconds:
+        parts.append(f"{items / seconds:,.0f} files/s")
+    if fraction:
+        parts.append(f"{duration_text(seconds / fraction - seconds)} left")
+    return "  ".join(part for part in parts if part)
+
+
+def size_text(size: int) -> str:
+    """`size` bytes for people: `512 B`, `1.5 MiB`."""
+    amount = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024 or unit == "TiB":
+            break
+        amount /= 1024
+    return f"{size} B" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def duration_text(seconds: float) -> str:
+    """`seconds` for people: `42 s`, `3 min 05 s`, `2 h 10 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def _fraction(done: int, total: int | None) -> float | None:
+    return None if not total else min(done / total, 1.0)

@@ -1,0 +1,102 @@
+"""The table of verbs: what `dsvc --help` lists and where each verb's module is."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb of the command line; its module is imported only when the verb is called."""
+
+    name: str
+    section: str
+    help: str
+
+    @property
+    def module(self) -> str:
+        """The dotted name of the module that holds the verb."""
+        return "dsvc.commands." + self.name.replace("-", "_")
+
+
+_SECTIONS: Final = {
+    "Start": {
+        "init": "Create a repository in a folder",
+        "fork": "Make a repository that shares stored objects with another",
+        "git": "Bring a git history in, or write one",
+    },
+    "Work on files": {
+        "status": "Show what changed since the last commit",
+        "add": "Store the content of files ahead of a commit",
+        "rm": "Remove files from the working copy",
+        "mv": "Move or rename a file or folder",
+        "restore": "Give files the content of a commit",
+        "clean": "Remove files that are not in the last commit",
+        "sparse": "Choose which folders are checked out",
+        "check-ignore": "Say which rule ignores a path",
+    },
+    "Record and combine": {
+        "commit": "Record the working copy as a commit",
+        "branch": "List, create, rename or delete branches",
+        "switch": "Go to another branch",
+        "checkout": "Go to a branch or give files the content of a commit",
+        "merge": "Join another line of history into this one",
+        "resolve": "Settle conflicts",
+        "rebase": "Put commits on top of another commit",
+        "cherry-pick": "Apply the change of a commit here",
+        "revert": "Make a commit that takes another one back",
+        "stash": "Put changes aside and take them up again",
+        "tag": "List, create or delete tags",
+        "worktree": "Manage several working copies of one repository",
+    },
+    "Look at history": {
+        "log": "Show commits",
+        "show": "Show one object",
+        "diff": "Show differences between commits or the working copy",
+        "grep": "Search the text of files",
+        "blame": "Show which commit last changed each line",
+        "bisect": "Find the commit that brought a change, by halves",
+        "ls": "List the files of a commit",
+        "cat": "Print a file of a commit",
+        "export": "Write the files of a commit to a folder",
+        "describe": "Name a commit by the nearest tag",
+        "merge-base": "Find the best common ancestor",
+        "rev-parse": "Turn a revision into an id",
+    },
+    "Go back": {
+        "undo": "Take the last operation back",
+        "redo": "Take the last undo back",
+        "op": "Show or restore operations, the history of all refs",
+        "reflog": "Show where a branch has pointed",
+        "reset": "Move the branch to another commit",
+    },
+    "Keep in order": {
+        "gc": "Remove what nothing reaches and tidy the store",
+        "fsck": "Verify everything that is stored",
+        "purge": "Remove content from all of history",
+        "doctor": "Check the installation and the repository for problems",
+        "config": "Read and change settings",
+        "completion": "Print the completion script for a shell",
+        "version": "Show the version",
+    },
+}
+
+
+def all_verbs() -> tuple[Verb, ...]:
+    """Every verb in the order of the help page, present or not."""
+    return tuple(Verb(name, section, text) for section, verbs in _SECTIONS.items() for name, text in verbs.items())
+
+
+def find_verb(name: str) -> Verb | None:
+    """The verb `name`, or None where it is unknown or its module is not there."""
+    for verb in all_verbs():
+        if verb.name == name:
+            return verb if importlib.util.find_spec(verb.module) is not None else None
+    return None
+
+
+def present_verbs() -> tuple[Verb, ...]:
+    """The verbs whose modules are there; nothing is imported."""
+    return tuple(verb for verb in all_verbs() if importlib.util.find_spec(verb.module) is not None)

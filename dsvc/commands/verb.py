@@ -1,0 +1,158 @@
+"""Turns a verb's functions into typer commands: hides the context, fills it in, and checks the words given."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Final, get_args, get_origin
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from dsvc.commands.coercion import install_coercion
+from dsvc.commands.context import Context
+from dsvc.commands.help_page import group_page, verb_page
+from dsvc.commands.registry import Verb
+from dsvc.errors import UsageError
+
+VerbFunction = Callable[..., int | None]
+
+_COUNT: Final = re.compile(r"-\d+", re.ASCII)
+
+
+class VerbCommand(TyperCommand):
+    """A typer command with dsvc's help page, `-20` for `-n 20`, and a memory of where `--` stood."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        for param in self.params:
+            install_coercion(param)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse `args`, and tell the context what stood after `--`."""
+        dashes = args.index("--") if "--" in args else len(args)
+        context = ctx.find_object(Context)
+        if context is not None:
+            context.after_dashes = tuple(args[dashes + 1 :]) if dashes < len(args) else None
+        if any("-n" in param.opts and not getattr(param, "is_flag", True) for param in self.params):
+            before = [f"-n{word[1:]}" if _COUNT.fullmatch(word) else word for word in args[:dashes]]
+            args = [*before, *args[dashes:]]
+        return super().parse_args(ctx, args)
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """The help option, printing through the context."""
+        return help_option(super().get_help_option(ctx))
+
+    def get_help(self, ctx: Any) -> str:
+        """The help page."""
+        return verb_page(self, ctx)
+
+
+class VerbGroup(TyperGroup):
+    """A verb with verbs of its own below it, such as `dsvc op log`."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        for param in self.params:
+            install_coercion(param)
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """The help option, printing through the context."""
+        return help_option(super().get_help_option(ctx))
+
+    def get_help(self, ctx: Any) -> str:
+        """The help page."""
+        return group_page(self, ctx)
+
+
+def help_option(option: Any) -> Any:
+    """The help option `option`, made to print through the context, so that it honours its streams."""
+    if option is not None:
+        option.callback = _show_help
+        option.help = "Show this page."
+    return option
+
+
+def load_verb(verb: Verb) -> Any:
+    """Import the module of `verb` and build the typer command, or group, of what it defines."""
+    module = importlib.import_module(verb.module)
+    function: VerbFunction | None = getattr(module, "command", None)
+    subcommands: Mapping[str, VerbFunction] | None = getattr(module, "SUBCOMMANDS", None)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    if subcommands is None:
+        if function is None:
+            raise TypeError(f"{verb.module} defines neither `command` nor `SUBCOMMANDS`")
+        app.command(verb.name, cls=VerbCommand)(_for_typer(function))
+        return typer.main.get_command(app)
+    for name, subcommand in subcommands.items():
+        app.command(name, cls=VerbCommand)(_for_typer(subcommand))
+    bare = _for_typer(function if function is not None else _no_subcommand)
+    text = inspect.getdoc(function) if function is not None else verb.help + "."
+    app.callback(cls=VerbGroup, invoke_without_command=True, help=text)(bare)
+    group = typer.main.get_command(app)
+    group.name = verb.name
+    return group
+
+
+def _no_subcommand(context: Context) -> int | None:
+    del context
+    raise UsageError("a subcommand is missing")
+
+
+def _show_help(ctx: typer.Context, _param: Any, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        context = ctx.find_object(Context)
+        if context is not None:
+            context.out.text(ctx.get_help() + "\n")
+        raise typer.Exit
+
+
+def _for_typer(function: VerbFunction) -> VerbFunction:
+    """`function` as typer can take it: without its first parameter, and with lists in place of sequences.
+
+    typer finds parameters by the signature, so the wrapper carries one of its own.
+    """
+    first, *rest = inspect.signature(function, eval_str=True).parameters.values()
+    if first.name != "context":
+        raise TypeError(f"{function.__module__}.{function.__qualname__}: the first parameter must be `context`")
+    parameters = [_as_typer_sees(parameter) for parameter in rest]
+
+    def call(*, click_context: typer.Context, **values: Any) -> int | None:
+        if click_context.invoked_subcommand is not None:  # the callback of a group whose subcommand comes next
+            return None
+        context = click_context.find_object(Context)
+        if context is None:
+            raise TypeError("a verb was called without a context")
+        context.out.as_json = context.out.as_json or bool(values.get("json"))
+        context.out.quiet = bool(values.get("quiet"))
+        for parameter in rest:
+            if parameter.default == () and not values[parameter.name]:
+                values[parameter.name] = ()
+            elif isinstance(values[parameter.name], list):
+                values[parameter.name] = tuple(values[parameter.name])
+        return function(context, **values)
+
+    seen = inspect.Parameter("click_context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    call.__signature__ = inspect.Signature([seen, *parameters])  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in (seen, *parameters)}
+    call.__doc__ = function.__doc__
+    call.__name__ = function.__name__
+    return call
+
+
+def _as_typer_sees(parameter: inspect.Parameter) -> inspect.Parameter:
+    annotation = parameter.annotation
+    extras: tuple[Any, ...] = ()
+    if get_origin(annotation) is Annotated:
+        annotation, *others = get_args(annotation)
+        extras = tuple(others)
+    default = parameter.default
+    if get_origin(annotation) is Sequence:
+        annotation = list[get_args(annotation)[0]]  # type: ignore[misc]
+        default = None if default == () else default
+        annotation = annotation | None if default is None else annotation
+    if extras:
+        annotation = Annotated[(annotation, *extras)]
+    return inspect.Parameter(parameter.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
