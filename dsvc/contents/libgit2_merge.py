@@ -1,17 +1,17 @@
-"""The one call of libgit2 that merges three texts, reached through the C layer of pygit2.
+"""The one function of libgit2 that merges three texts in memory, called in the library that pygit2 loads.
 
-pygit2's own method takes no style, so this module fills the C structures itself. The texts
-lie in an object database in memory: nothing is written to disk. Import this module where a merge happens: it
-imports pygit2, which takes longer than the start of a short command may.
+pygit2 itself offers only a merge of blobs in a repository, with neither style nor favor. libgit2's
+`git_merge_file` takes plain buffers, so it is called through ctypes; its structures are part of libgit2's
+stable interface (merge.h, version 1 of each). Import this module where a merge happens: it imports pygit2,
+which takes longer than the start of a short command may.
 """
 
 from __future__ import annotations
 
-import hashlib
-from typing import Any, cast
+import ctypes
+from typing import Any
 
-import pygit2
-from pygit2.ffi import C, ffi
+from pygit2 import _libgit2 as binding  # importing it loads libgit2 and prepares it for use
 
 from dsvc.contents.text_merge import TextMergeFailedError
 
@@ -24,66 +24,68 @@ FAVOR_OURS = 1
 FAVOR_THEIRS = 2
 FAVOR_UNION = 3
 
-_OPTIONS_VERSION = 1
-_REGULAR_FILE = 0o100644
+_VERSION = 1
 
 
-class _BlobsInMemory(pygit2.OdbBackend):
-    """The three texts of one merge, by their git blob id."""
-
-    def __init__(self, blobs: dict[bytes, bytes]) -> None:
-        super().__init__()
-        self._blobs = blobs
-
-    def read_cb(self, oid: pygit2.Oid) -> tuple[int, bytes]:
-        return pygit2.GIT_OBJECT_BLOB, self._blobs[oid.raw]
-
-    def exists_cb(self, oid: pygit2.Oid) -> bool:
-        return oid.raw in self._blobs
-
-    def refresh_cb(self) -> None:
-        pass
+class _Input(ctypes.Structure):
+    _fields_ = (
+        ("version", ctypes.c_uint),
+        ("content", ctypes.c_char_p),
+        ("size", ctypes.c_size_t),
+        ("path", ctypes.c_char_p),
+        ("mode", ctypes.c_uint),
+    )
 
 
-def merge_blobs(
+class _Options(ctypes.Structure):
+    _fields_ = (
+        ("version", ctypes.c_uint),
+        ("ancestor_label", ctypes.c_char_p),
+        ("our_label", ctypes.c_char_p),
+        ("their_label", ctypes.c_char_p),
+        ("favor", ctypes.c_int),
+        ("flags", ctypes.c_uint),
+        ("marker_size", ctypes.c_ushort),
+    )
+
+
+class _Result(ctypes.Structure):
+    _fields_ = (
+        ("automergeable", ctypes.c_uint),
+        ("path", ctypes.c_char_p),
+        ("mode", ctypes.c_uint),
+        ("content", ctypes.c_void_p),
+        ("size", ctypes.c_size_t),
+    )
+
+
+def merge_buffers(
     base: bytes, ours: bytes, theirs: bytes, *, flags: int, favor: int, marker_size: int
 ) -> tuple[bytes, bool]:
     """Merge three texts and return the result and whether it is free of conflicts.
 
     Conflict markers are `marker_size` (1 to 65535) characters long; what stands after them has no meaning.
-    Raises TextMergeFailedError.
+    Other threads go on meanwhile. Raises TextMergeFailedError.
     """
-    ids = [_git_blob_id(content) for content in (base, ours, theirs)]
-    repository: Any = pygit2.Repository()
-    database = pygit2.Odb()
-    database.add_backend(_BlobsInMemory(dict(zip(ids, (base, ours, theirs), strict=True))), 1)
-    repository.set_odb(database)
-
-    name = ffi.new("char[]", b"text")
-    entries = [_index_entry(blob_id, name) for blob_id in ids]
-    options = ffi.new("git_merge_file_options *")
-    options.version = _OPTIONS_VERSION
-    options.favor = favor
-    options.flags = flags
-    options.marker_size = marker_size
-    result = ffi.new("git_merge_file_result *")
-    code = C.git_merge_file_from_index(result, repository._repo, *entries, options)
+    library = _library()
+    options = _Options(version=_VERSION, favor=favor, flags=flags, marker_size=marker_size)
+    sides = [_Input(version=_VERSION, content=text, size=len(text)) for text in (base, ours, theirs)]
+    result = _Result()
+    code = library.git_merge_file(ctypes.byref(result), *map(ctypes.byref, sides), ctypes.byref(options))
     if code != 0:
         raise TextMergeFailedError(f"libgit2 could not merge the texts (code {code})")
     try:
-        content = cast(bytes, ffi.buffer(result.ptr, result.len)[:]) if result.len else b""
+        content = ctypes.string_at(result.content, result.size) if result.size else b""
         return content, bool(result.automergeable)
     finally:
-        C.git_merge_file_result_free(result)
+        library.git_merge_file_result_free(ctypes.byref(result))
 
 
-def _git_blob_id(content: bytes) -> bytes:
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).digest()
-
-
-def _index_entry(blob_id: bytes, name: Any) -> Any:
-    entry = ffi.new("git_index_entry *")
-    ffi.buffer(ffi.addressof(entry, "id"))[:20] = blob_id
-    entry.mode = _REGULAR_FILE
-    entry.path = name
-    return entry
+def _library() -> Any:
+    # A name is looked up in the libraries that the named one is linked with as well: libgit2 among them.
+    library = ctypes.CDLL(binding.__file__)
+    if not hasattr(library, "git_merge_file"):
+        raise TextMergeFailedError(
+            "this build of pygit2 hides the merge function of libgit2", hint="install pygit2 from a wheel"
+        )
+    return library

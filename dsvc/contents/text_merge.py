@@ -55,7 +55,7 @@ def merge(
     # libgit2 neither counts conflicts nor labels a side that is empty. So the markers it writes are longer than
     # any run of their characters in the texts, and are found without doubt and rewritten afterwards.
     size = _free_marker_size(base, ours, theirs)
-    content, clean = git.merge_blobs(
+    content, clean = git.merge_buffers(
         base,
         ours,
         theirs,
