@@ -9,6 +9,7 @@ the layout to the byte.
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
@@ -29,7 +30,7 @@ _PROBE_FROM = 16 * 1024  # below this, compressing all of it costs no more than 
 _SAMPLE = 4 * 1024  # bytes of one sample; a multiple of 8, so that samples keep the phase of every plane
 _WORTH = 0.97  # a frame that saves less than 3 % is stored raw: it is read far more often than written
 _PLANES_WORTH = 0.95
-_PHASES_OF = 2 * 1024  # bytes whose distinct values are counted: 256 a phase
+_COUNTED = 1024  # bytes whose distinct values are counted: 128 a phase
 _PLANES_FROM = 4 * 1024
 _LENGTH: Final = struct.Struct("<I")
 
@@ -73,10 +74,11 @@ class UnknownEncodingError(FormatTooNewError):
 class Encoder:
     """Encodes frames; keeps its compressors between calls, so every thread needs one of its own."""
 
-    __slots__ = ("_level", "_plain", "_symbols")
+    __slots__ = ("_last", "_level", "_plain", "_symbols")
 
     def __init__(self, *, level: int = LEVEL) -> None:
         self._level = level
+        self._last: _Grouping | None = None
         self._plain = zstandard.ZstdCompressor(level=level)
         # One plane of a float tensor is noise with a skewed distribution. Chance matches in it cost more
         # than the symbols they replace; a hash table this small finds runs and little else, and leaves the
@@ -101,20 +103,25 @@ class Encoder:
 
         `allow_planes` lets bytes of float arrays be grouped. A raw frame is `data` itself, not a copy.
         """
-        size = len(data)
-        if size < _PROBE_FROM:
-            if allow_planes and size >= _PLANES_FROM:
-                sample = bytes(data)
-            else:
-                return self._compressed_or_raw(data)
-        else:
-            sample = _sample(data)
-        best = len(self._plain.compress(sample))
-        if allow_planes:
-            found = self._probe_planes(sample, best)
-            if found is not None:
-                return self._encode_planes(bytes(data), *found)
-        if best > _WORTH * len(sample):
+        if len(data) < _PLANES_FROM:
+            return self._compressed_or_raw(data)
+        sample = bytes(data) if len(data) < _PROBE_FROM else _sample(data)
+        distinct = _distinct(sample) if allow_planes else []
+        encoding = _likely_grouping(distinct)
+        if encoding is None and len(data) < _PROBE_FROM:
+            return self._compressed_or_raw(data)
+        same = self._last.turned(encoding, distinct) if encoding and self._last else None
+        if same is not None:
+            # The chunks of one array follow each other: what paid for the last one is not asked again.
+            stored = self._encode_planes(bytes(data), same)
+            if len(stored[1]) <= _WORTH * len(data):
+                return stored
+        whole = len(self._plain.compress(sample))
+        if encoding is not None:
+            self._last = self._probe_planes(sample, encoding, whole, distinct)
+            if self._last is not None:
+                return self._encode_planes(bytes(data), self._last)
+        if whole > _WORTH * len(sample):
             return Encoding.RAW, data
         return self._compressed_or_raw(data)
 
@@ -140,37 +147,56 @@ class Encoder:
             return Encoding.RAW, data
         return Encoding.ZSTD, stored
 
-    def _probe_planes(self, sample: bytes, whole: int) -> tuple[Encoding, list[str]] | None:
-        """Return the byte grouping under which `sample` takes clearly less than `whole` bytes, if there is one.
+    def _probe_planes(
+        self, sample: bytes, encoding: Encoding, whole: int, distinct: list[int]
+    ) -> _Grouping | None:
+        """Return how to group `sample`, if that takes clearly less than the `whole` bytes it takes as it is.
 
-        The second value says for every plane how to store it. The phase of the elements needs no search:
-        plane k holds the bytes at k modulo the width, and whichever of them is the exponent compresses.
+        The phase of the elements needs no search: plane k holds the bytes at k modulo the width, and
+        whichever of them is the exponent compresses.
         """
-        encoding = _likely_grouping(sample)
-        if encoding is None:
-            return None
-        total, ways = 0, []
+        total = 0
+        ways: list[zstandard.ZstdCompressor | None] = []
         for plane in _split(sample, PLANES[encoding]):
-            size, way = len(self._symbols.compress(plane)), "symbols"
-            if size > _WORTH * len(plane):
-                size, way = len(plane), "raw"
-            else:
+            size, way = len(plane), None
+            symbols = len(self._symbols.compress(plane))
+            if symbols <= _WORTH * size:
                 plain = len(self._plain.compress(plane))
-                size, way = (plain, "plain") if plain < _WORTH * size else (size, way)
+                size, way = (plain, self._plain) if plain < _WORTH * symbols else (symbols, self._symbols)
             total += size
             ways.append(way)
-        return (encoding, ways) if total < _PLANES_WORTH * min(whole, len(sample)) else None
+        if total >= _PLANES_WORTH * min(whole, len(sample)):
+            return None
+        return _Grouping(encoding, ways, distinct)
 
-    def _encode_planes(
-        self, data: bytes, encoding: Encoding, ways: Sequence[str]
-    ) -> tuple[Encoding, bytes | memoryview]:
-        compressors = {"symbols": self._symbols, "plain": self._plain}
-        stored = []
-        for way, plane in zip(ways, _split(data, PLANES[encoding]), strict=True):
-            packed = compressors[way].compress(plane) if way in compressors else plane
-            stored.append(packed if len(packed) < len(plane) else plane)
-        frame = b"".join([_LENGTH.pack(len(part)) for part in stored] + stored)
-        return (encoding, frame) if len(frame) < len(data) else (Encoding.RAW, data)
+    def _encode_planes(self, data: bytes, grouping: _Grouping) -> tuple[Encoding, bytes]:
+        parts = []
+        for way, plane in zip(grouping.ways, _split(data, PLANES[grouping.encoding]), strict=True):
+            packed = plane if way is None else way.compress(plane)
+            parts.append(packed if len(packed) < len(plane) else plane)
+        frame = b"".join([_LENGTH.pack(len(part)) for part in parts] + parts)
+        return (grouping.encoding, frame) if len(frame) < len(data) else (Encoding.RAW, data)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grouping:
+    """A byte grouping that paid, how each plane is stored (None: raw), and what the sample looked like."""
+
+    encoding: Encoding
+    ways: Sequence[zstandard.ZstdCompressor | None]
+    distinct: Sequence[int]
+
+    def turned(self, encoding: Encoding, distinct: Sequence[int]) -> _Grouping | None:
+        """Return this grouping at the phase of a sample with these counts, or None for another array."""
+        if encoding != self.encoding:
+            return None
+        width = PLANES[encoding]
+        for turn in range(width):
+            before = [self.distinct[(phase + turn) % 8] for phase in range(8)]
+            if all(2 * a < 3 * b + 8 and 2 * b < 3 * a + 8 for a, b in zip(before, distinct, strict=True)):
+                ways = [self.ways[(plane + turn) % width] for plane in range(width)]
+                return _Grouping(encoding, ways, distinct)
+        return None
 
 
 class Decoder:
@@ -262,18 +288,20 @@ def _sample(data: bytes | memoryview) -> bytes:
     return b"".join(bytes(data[at : at + _SAMPLE]) for at in (0, last // 16 * 8, last))
 
 
-def _likely_grouping(sample: bytes) -> Encoding | None:
-    """Return the narrowest grouping that explains how many values the bytes take at each phase of eight.
+def _distinct(sample: bytes) -> list[int]:
+    """Count the different values that the bytes of a sample take at each phase of eight.
 
-    Counting distinct values is the cheapest test that tells an exponent (a dozen values) from a mantissa
-    (most of 256): text and noise have about the same number at every phase and end here.
+    The cheapest test that tells an exponent (a dozen values) from a mantissa (most of 256).
     """
-    distinct = [len(set(sample[phase:_PHASES_OF:8])) for phase in range(8)]
-    if 2 * min(distinct) > max(distinct):
+    return [len(set(sample[phase:_COUNTED:8])) for phase in range(8)]
+
+
+def _likely_grouping(distinct: Sequence[int]) -> Encoding | None:
+    """Return the narrowest grouping that explains the counts; text and noise have about equal ones: None."""
+    if not distinct or 2 * min(distinct) > max(distinct):
         return None
     for encoding, width in PLANES.items():
-        alike = all(2 * min(distinct[phase::width]) > max(distinct[phase::width]) for phase in range(width))
-        if alike:
+        if all(2 * min(distinct[phase::width]) > max(distinct[phase::width]) for phase in range(width)):
             return encoding
     return None
 
