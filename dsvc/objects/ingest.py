@@ -1,0 +1,265 @@
+"""Take objects in: gather small ones into groups, compress in threads, append to packs in a fixed order.
+
+The calling thread reads, hashes small objects and appends; worker threads hash and encode the rest. What waits
+between them is bounded in bytes. Nothing here is visible to other processes until the packs are published.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from blake3 import blake3
+
+from dsvc.objects.encodings import LEVEL, Decoder, Encoder
+from dsvc.objects.filemap import MapBuilder, Part
+from dsvc.objects.ids import Kind, ObjectId, content_id, object_id
+from dsvc.objects.packlist import PackClass, PackRef
+from dsvc.objects.packwriter import SYNC_EVERY, Member, PackWriter
+
+GROUP_BYTES = {PackClass.METADATA: 128 << 10, PackClass.SMALL: 256 << 10, PackClass.BULK: 64 << 10}
+QUEUE_BYTES = 40 << 20  # plain bytes that wait for or are in work
+BATCH_BYTES = 1 << 20  # chunks that go to a worker together
+Encoded = tuple[int, "bytes | memoryview", int, list[Member]]  # encoding, stored, plain length, members
+
+
+class Ingest:
+    """Objects on their way into new packs. One thread calls it."""
+
+    def __init__(
+        self,
+        staging: Callable[[], Path],
+        known: Callable[[bytes, Kind], bool],
+        *,
+        deliver: Callable[[PackRef, Path], None],
+        level: int = LEVEL,
+    ) -> None:
+        """`known` says what is stored already (asked from threads); `deliver` stores a finished pack."""
+        self._staging = staging
+        self._known = known
+        self._deliver = deliver
+        self._level = level
+        self._writers: dict[PackClass, PackWriter] = {}
+        self._groups: dict[PackClass, dict[bytes, tuple[Kind, bytes]]] = {c: {} for c in PackClass}
+        self._group_sizes = dict.fromkeys(PackClass, 0)
+        self._flying: dict[bytes, tuple[Kind, bytes]] = {}
+        self._queue: deque[tuple[Future[list[Encoded]], PackClass, int, list[bytes]]] = deque()
+        self._queued = 0
+        self._finished: list[PackRef] = []
+        self._pool: ThreadPoolExecutor | None = None
+        self._local = threading.local()
+        self._syncing: Future[None] | None = None
+        self._synced_at = 0
+
+    def put(self, kind: Kind, payload: bytes, *, own_id: ObjectId | None = None) -> ObjectId:
+        """Take in an object that is small; `own_id` for a file map, whose id is its file's."""
+        new_id = object_id(kind, payload) if own_id is None else own_id
+        if not self.holds(new_id, kind) and not self._known(new_id, kind):
+            self._add_to_group(_class_of(kind), new_id, kind, payload)
+        return new_id
+
+    def put_large(self, read: Callable[[int], bytes | memoryview]) -> tuple[ObjectId, int]:
+        """Take in a stream as chunks and their map; return the file's id and length."""
+        from dsvc.objects.chunker import cut
+
+        hasher, length = blake3(), 0
+        hashing: Future[blake3] | None = None
+        pool = self._workers()
+
+        def read_and_hash(size: int) -> bytes | memoryview:
+            nonlocal hashing, length
+            data = read(size)
+            if hashing is not None:
+                hashing.result()
+            hashing = pool.submit(hasher.update, data) if data else None
+            length += len(data)
+            return data
+
+        builder = MapBuilder(lambda payload: self.put(Kind.MAP_PAGE, payload))
+        waiting: deque[Future[list[tuple[bytes, Encoded | None, int]]]] = deque()
+        batch: list[memoryview] = []
+        size = in_flight = 0
+
+        def take() -> None:
+            nonlocal in_flight
+            for chunk_id, encoded, chunk_length in waiting.popleft().result():
+                in_flight -= chunk_length
+                if encoded is not None and not self.holds(chunk_id, Kind.CHUNK):
+                    self._append(PackClass.BULK, encoded)
+                builder.add(Part(chunk_id, chunk_length))
+
+        for chunk in cut(read_and_hash):
+            batch.append(chunk)
+            size += len(chunk)
+            if size >= BATCH_BYTES:
+                waiting.append(pool.submit(self._encode_chunks, batch))
+                in_flight += size
+                batch, size = [], 0
+                while waiting and (in_flight > QUEUE_BYTES or waiting[0].done()):
+                    take()
+        if batch:
+            in_flight += size
+            waiting.append(pool.submit(self._encode_chunks, batch))
+        while waiting:
+            take()
+        if hashing is not None:
+            hashing.result()
+        file_id = content_id(b"") if not length else ObjectId(hasher.digest())
+        if not self._known(file_id, Kind.FILE_MAP):
+            self.put(Kind.FILE_MAP, builder.finish(), own_id=file_id)
+        return file_id, length
+
+    def holds(self, wanted: bytes, kind: Kind) -> bool:
+        """Say whether the object is on its way."""
+        for places in (self._flying, *self._groups.values()):
+            found = places.get(wanted)
+            if found is not None and found[0] == kind:
+                return True
+        return any((p := w.places.get(wanted)) is not None and p.kind == kind for w in self._writers.values())
+
+    def get(self, wanted: bytes, kind: Kind) -> bytes | None:
+        """Return the payload of an object that is on its way, or None."""
+        for places in (self._flying, *self._groups.values()):
+            found = places.get(wanted)
+            if found is not None and found[0] == kind:
+                return found[1]
+        for writer in self._writers.values():
+            place = writer.places.get(wanted)
+            if place is not None and place.kind == kind:
+                frame = writer.frames[place.frame]
+                plain = Decoder().decode(frame.encoding, writer.read(frame), plain_length=frame.plain)
+                return plain[place.offset : place.offset + place.length]
+        return None
+
+    def finish(self) -> list[PackRef]:
+        """End and deliver all packs; return them in the order in which they were made."""
+        for pack_class in PackClass:
+            self._send_group(pack_class)
+        while self._queue:
+            self._take_one()
+        for pack_class in list(self._writers):
+            self._end_pack(pack_class)
+        finished, self._finished = self._finished, []
+        return finished
+
+    def abandon(self) -> None:
+        """Drop everything that is on its way and remove the temporary files."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+        self._queue.clear()
+        self._queued = 0
+        for writer in self._writers.values():
+            writer.abandon()
+        self._writers, self._finished, self._flying = {}, [], {}
+        for pack_class in PackClass:
+            self._groups[pack_class], self._group_sizes[pack_class] = {}, 0
+
+    def close(self) -> None:
+        """Drop what was not finished and end the threads."""
+        self.abandon()
+
+    def _add_to_group(self, pack_class: PackClass, new_id: ObjectId, kind: Kind, payload: bytes) -> None:
+        self._groups[pack_class][new_id] = (kind, payload)
+        self._group_sizes[pack_class] += len(payload)
+        if self._group_sizes[pack_class] >= GROUP_BYTES[pack_class]:
+            self._send_group(pack_class)
+
+    def _send_group(self, pack_class: PackClass) -> None:
+        group, size = self._groups[pack_class], self._group_sizes[pack_class]
+        if not group:
+            return
+        self._groups[pack_class], self._group_sizes[pack_class] = {}, 0
+        self._flying.update(group)
+        future = self._submit(group, size)
+        self._queue.append((future, pack_class, size, list(group)))
+        self._queued += size
+        while self._queue and (self._queued > QUEUE_BYTES or self._queue[0][0].done()):
+            self._take_one()
+
+    def _submit(self, group: dict[bytes, tuple[Kind, bytes]], size: int) -> Future[list[Encoded]]:
+        if self._pool is None and size < GROUP_BYTES[PackClass.BULK]:
+            done: Future[list[Encoded]] = Future()  # a small command needs no threads
+            done.set_result(self._encode_group(group))
+            return done
+        return self._workers().submit(self._encode_group, group)
+
+    def _take_one(self) -> None:
+        future, pack_class, size, ids = self._queue.popleft()
+        for encoded in future.result():
+            self._append(pack_class, encoded)
+        self._queued -= size
+        for taken in ids:
+            self._flying.pop(taken, None)
+
+    def _append(self, pack_class: PackClass, encoded: Encoded) -> None:
+        writer = self._writers.get(pack_class)
+        if writer is None:
+            writer = self._writers[pack_class] = PackWriter(self._staging(), pack_class)
+            self._synced_at = 0
+        encoding, stored, plain, members = encoded
+        writer.append(encoding, stored, plain, members)
+        if writer.size - self._synced_at > SYNC_EVERY and (self._syncing is None or self._syncing.done()):
+            # The disk begins to write while there is still something to compute.
+            self._synced_at = writer.size
+            self._syncing = self._workers().submit(writer.sync_data)
+        if writer.is_full():
+            self._end_pack(pack_class)
+
+    def _end_pack(self, pack_class: PackClass) -> None:
+        writer = self._writers.pop(pack_class)
+        if self._syncing is not None:
+            self._syncing.result()
+            self._syncing = None
+        try:
+            ref = writer.finish()
+            self._deliver(ref, writer.path)
+        except BaseException:
+            writer.abandon()
+            raise
+        self._finished.append(ref)
+
+    def _encode_group(self, group: dict[bytes, tuple[Kind, bytes]]) -> list[Encoded]:
+        members: list[Member] = []
+        at = 0
+        for member_id, (kind, payload) in group.items():
+            members.append((member_id, kind, at, len(payload)))
+            at += len(payload)
+        plain = b"".join(payload for _, payload in group.values())
+        encoding, stored = self._encoder().encode(plain, allow_planes=len(group) == 1)
+        return [(encoding, stored, len(plain), members)]
+
+    def _encode_chunks(self, batch: list[memoryview]) -> list[tuple[bytes, Encoded | None, int]]:
+        result: list[tuple[bytes, Encoded | None, int]] = []
+        for chunk in batch:
+            chunk_id = content_id(chunk)
+            length = len(chunk)
+            if self._known(chunk_id, Kind.CHUNK):
+                result.append((chunk_id, None, length))
+                continue
+            encoding, stored = self._encoder().encode(chunk)
+            if isinstance(stored, memoryview):
+                stored = bytes(stored)  # else a raw chunk would keep its whole window in memory
+            result.append((chunk_id, (encoding, stored, length, [(chunk_id, Kind.CHUNK, 0, length)]), length))
+        return result
+
+    def _encoder(self) -> Encoder:
+        encoder: Encoder | None = getattr(self._local, "encoder", None)
+        if encoder is None:
+            encoder = self._local.encoder = Encoder(level=self._level)
+        return encoder
+
+    def _workers(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2)), thread_name_prefix="dsvc-encode")
+        return self._pool
+
+
+def _class_of(kind: Kind) -> PackClass:
+    if kind == Kind.CHUNK:
+        return PackClass.SMALL
+    return PackClass.BULK if kind in (Kind.FILE_MAP, Kind.MAP_PAGE) else PackClass.METADATA

@@ -1,0 +1,152 @@
+"""The index of a pack: which objects it holds, in which frame, and how each frame is stored.
+
+It lies behind the frames of its pack, is sorted by id, and its BLAKE3 is the pack's id. docs/formats/pack.md.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from blake3 import blake3
+
+from dsvc.errors import IntegrityError
+from dsvc.objects.ids import ID_LENGTH, ObjectId, PackId
+
+MAGIC = b"dsvcidx1"
+NO_BASE = 0xFFFFFFFF
+_HEADER = struct.Struct(">8sB3xIQ")  # magic, pack class, frames, objects
+_FRAME = struct.Struct(">QIIIB3x")  # offset, stored bytes, plain bytes, frame of the base, encoding
+_PLACE = struct.Struct(">BIII")  # kind, frame, offset inside its plain bytes, bytes
+RECORD = ID_LENGTH + _PLACE.size
+MAX_BASES = 4  # how many steps a chain of bases may have
+
+
+class DamagedIndexError(IntegrityError):
+    """A pack's index does not match the pack's id or contradicts itself."""
+
+
+class Frame(NamedTuple):
+    """Where a frame lies in its pack and how it is stored. Lengths in bytes; `base`: a frame number or NO_BASE."""
+
+    offset: int
+    stored: int
+    plain: int
+    base: int
+    encoding: int
+
+
+class Place(NamedTuple):
+    """Where an object lies: its kind, frame number, offset inside the frame's plain bytes, and length."""
+
+    kind: int
+    frame: int
+    offset: int
+    length: int
+
+
+def record(object_id: bytes, place: Place) -> bytes:
+    """Return the index record of one object."""
+    return object_id + _PLACE.pack(*place)
+
+
+def encode_index(pack_class: int, frames: Sequence[Frame], records: Sequence[bytes]) -> bytes:
+    """Return the bytes of an index; `records` come from `record` and are sorted here."""
+    head = _HEADER.pack(MAGIC, pack_class, len(frames), len(records))
+    return b"".join([head, *(_FRAME.pack(*frame) for frame in frames), *sorted(records)])
+
+
+def pack_id_of(index: bytes) -> PackId:
+    """Return the id of the pack that has this index."""
+    return PackId(blake3(index).digest())
+
+
+class PackIndex:
+    """A verified index in memory; immutable, so any number of threads may ask it."""
+
+    __slots__ = ("_data", "_first", "count", "frames", "pack_class")
+
+    def __init__(self, data: bytes, pack_id: PackId) -> None:
+        if len(data) < _HEADER.size or pack_id_of(data) != pack_id:
+            raise DamagedIndexError(f"the index of pack {pack_id.hex()} is damaged", hint="dsvc fsck")
+        magic, self.pack_class, self.frames, self.count = _HEADER.unpack_from(data)
+        self._first = _HEADER.size + self.frames * _FRAME.size
+        if magic != MAGIC or len(data) != self._first + self.count * RECORD:
+            raise DamagedIndexError(f"the index of pack {pack_id.hex()} has a wrong length", hint="dsvc fsck")
+        self._data = data
+
+    def frame(self, number: int) -> Frame:
+        """Return the frame of that number."""
+        if number >= self.frames:
+            raise DamagedIndexError(f"a pack has {self.frames} frames and an object claims frame {number}")
+        return Frame._make(_FRAME.unpack_from(self._data, _HEADER.size + number * _FRAME.size))
+
+    def find(self, object_id: bytes) -> Place | None:
+        """Return the place of an object, or None; of two kinds under one id the lower one."""
+        position = self._lower_bound(object_id)
+        at = self._first + position * RECORD
+        if position < self.count and self._data[at : at + ID_LENGTH] == object_id:
+            return Place._make(_PLACE.unpack_from(self._data, at + ID_LENGTH))
+        return None
+
+    def find_all(self, object_id: bytes) -> Iterator[Place]:
+        """Yield every place of an id: a file's content may be there as one chunk and as a map."""
+        position = self._lower_bound(object_id)
+        while position < self.count and self.id_at(position) == object_id:
+            yield self.place_at(position)
+            position += 1
+
+    def find_prefix(self, prefix: bytes) -> Iterator[tuple[ObjectId, Place]]:
+        """Yield the objects whose ids begin with these bytes."""
+        position = self._lower_bound(prefix)
+        while position < self.count and self.id_at(position).startswith(prefix):
+            yield self.id_at(position), self.place_at(position)
+            position += 1
+
+    def id_at(self, position: int) -> ObjectId:
+        """Return the id at a position in order of ids."""
+        at = self._first + position * RECORD
+        return ObjectId(self._data[at : at + ID_LENGTH])
+
+    def place_at(self, position: int) -> Place:
+        """Return the place at a position in order of ids."""
+        return Place._make(_PLACE.unpack_from(self._data, self._first + position * RECORD + ID_LENGTH))
+
+    def position(self, object_id: bytes) -> int | None:
+        """Return the position of an id in order of ids, or None."""
+        position = self._lower_bound(object_id)
+        return position if position < self.count and self.id_at(position) == object_id else None
+
+    def objects(self) -> Iterator[tuple[ObjectId, Place]]:
+        """Yield all objects in order of ids."""
+        return ((self.id_at(i), self.place_at(i)) for i in range(self.count))
+
+    def _lower_bound(self, key: bytes) -> int:
+        """Return the first position whose id is not below `key`.
+
+        Ids are uniformly distributed, so the search starts around where the key should be.
+        """
+        data, first, count = self._data, self._first, self.count
+        guess = (int.from_bytes(key[:8].ljust(8, b"\0"), "big") * count) >> 64
+        low, high, step = 0, count, 8
+        if guess < count:
+            at = first + guess * RECORD
+            if data[at : at + ID_LENGTH] < key:
+                low = guess + 1
+                while low + step < count and data[(at := first + (low + step) * RECORD) : at + ID_LENGTH] < key:
+                    low, step = low + step + 1, step * 2
+                high = min(low + step, count)
+            else:
+                high = guess
+                while high > step and data[(at := first + (high - step) * RECORD) : at + ID_LENGTH] >= key:
+                    high, step = high - step, step * 2
+                low = max(high - step, 0)
+        while low < high:
+            middle = (low + high) // 2
+            at = first + middle * RECORD
+            if data[at : at + ID_LENGTH] < key:
+                low = middle + 1
+            else:
+                high = middle
+        return low

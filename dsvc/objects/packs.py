@@ -1,0 +1,146 @@
+"""Read objects from packs: open their indexes, find an object, decode its frame."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+
+from dsvc.errors import IntegrityError
+from dsvc.objects.encodings import Decoder
+from dsvc.objects.ids import Kind, ObjectId, PackId
+from dsvc.objects.packindex import MAX_BASES, NO_BASE, Frame, PackIndex, Place
+from dsvc.objects.packlist import PackClass, PackRef, classes_of
+from dsvc.objects.packwriter import FOOTER
+from dsvc.storage.backend import Backend
+
+CACHE_BYTES = 32 << 20  # decoded frames that hold more than one object
+
+
+class DamagedPackError(IntegrityError):
+    """A pack holds something else than its index says."""
+
+
+class PackSet:
+    """The packs that a reader sees. Threads may read at the same time."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._refs: dict[PackId, PackRef] = {}
+        self._by_class: dict[PackClass, list[PackRef]] = {c: [] for c in PackClass}
+        self._indexes: dict[PackId, PackIndex] = {}
+        self._frames: OrderedDict[tuple[PackId, int], bytes] = OrderedDict()
+        self._cached = 0
+        self._lock = threading.Lock()
+        self._local = threading.local()
+
+    def show(self, refs: Iterable[PackRef]) -> None:
+        """Make exactly these packs visible."""
+        with self._lock:
+            self._refs = {ref.id: ref for ref in refs}
+            by_class: dict[PackClass, list[PackRef]] = {c: [] for c in PackClass}
+            for ref in self._refs.values():
+                by_class[ref.pack_class].append(ref)
+            for group in by_class.values():
+                group.sort(key=lambda ref: -ref.objects)
+            self._by_class = by_class
+            for gone in self._indexes.keys() - self._refs.keys():
+                del self._indexes[gone]
+
+    def add(self, ref: PackRef) -> None:
+        """Make one more pack visible."""
+        self.show([*self._refs.values(), ref])
+
+    def refs(self) -> list[PackRef]:
+        """Return the visible packs."""
+        return list(self._refs.values())
+
+    def index(self, ref: PackRef) -> PackIndex:
+        """Return the verified index of a pack.
+
+        Raises:
+            BlobMissingError, BlobDamagedError, DamagedIndexError: when the pack cannot be used.
+        """
+        found = self._indexes.get(ref.id)
+        if found is None:
+            length = ref.size - ref.index_offset - FOOTER.size
+            found = PackIndex(self._backend.get(ref.key, offset=ref.index_offset, length=length), ref.id)
+            with self._lock:
+                self._indexes[ref.id] = found
+        return found
+
+    def find(self, object_id: bytes, kind: Kind) -> tuple[PackRef, Place] | None:
+        """Return a pack that holds the object and its place there, or None."""
+        for pack_class in classes_of(kind):
+            for ref in self._by_class[pack_class]:
+                index = self._indexes.get(ref.id) or self.index(ref)
+                place = index.find(object_id)
+                if place is None or place.kind == kind:
+                    if place is not None:
+                        return ref, place
+                    continue
+                for other in index.find_all(object_id):
+                    if other.kind == kind:
+                        return ref, other
+        return None
+
+    def find_every(self, object_id: bytes, kind: Kind) -> Iterator[tuple[PackRef, Place]]:
+        """Yield every place of an object: the next is tried when one is damaged."""
+        for pack_class in classes_of(kind):
+            for ref in self._by_class[pack_class]:
+                for place in self.index(ref).find_all(object_id):
+                    if place.kind == kind:
+                        yield ref, place
+
+    def find_prefix(self, prefix: bytes) -> Iterator[tuple[ObjectId, Kind]]:
+        """Yield (id, kind) of the objects whose ids begin with these bytes; one may come more than once."""
+        for ref in self._refs.values():
+            for object_id, place in self.index(ref).find_prefix(prefix):
+                yield object_id, Kind(place.kind)
+
+    def read(self, ref: PackRef, place: Place) -> bytes:
+        """Return the bytes at a place; they are not compared with the object's id here.
+
+        Raises:
+            IntegrityError: when the frame cannot be read or decoded.
+        """
+        frame = self.index(ref).frame(place.frame)
+        end = place.offset + place.length
+        if end > frame.plain:
+            raise DamagedPackError(f"pack {ref.id.hex()} has an object beyond the end of its frame", hint="dsvc fsck")
+        plain = self._plain(ref, place.frame, frame, shared=place.length < frame.plain, steps=0)
+        return plain if place.length == len(plain) else plain[place.offset : end]
+
+    def frame_bytes(self, ref: PackRef, number: int) -> bytes:
+        """Return the plain bytes of a whole frame."""
+        return self._plain(ref, number, self.index(ref).frame(number), shared=False, steps=0)
+
+    def _plain(self, ref: PackRef, number: int, frame: Frame, *, shared: bool, steps: int) -> bytes:
+        key = (ref.id, number)
+        with self._lock:
+            cached = self._frames.get(key)
+            if cached is not None:
+                self._frames.move_to_end(key)
+                return cached
+        if frame.offset + frame.stored > ref.index_offset or steps > MAX_BASES:
+            raise DamagedPackError(f"pack {ref.id.hex()} has a frame that reaches into its index", hint="dsvc fsck")
+        base = None
+        if frame.base != NO_BASE:
+            below = self.index(ref).frame(frame.base)
+            base = self._plain(ref, frame.base, below, shared=True, steps=steps + 1)
+        stored = self._backend.get(ref.key, offset=frame.offset, length=frame.stored)
+        plain = self._decoder().decode(frame.encoding, stored, plain_length=frame.plain, base=base)
+        if shared:
+            with self._lock:
+                if key not in self._frames:
+                    self._frames[key] = plain
+                    self._cached += len(plain)
+                    while self._cached > CACHE_BYTES:
+                        self._cached -= len(self._frames.popitem(last=False)[1])
+        return plain
+
+    def _decoder(self) -> Decoder:
+        decoder: Decoder | None = getattr(self._local, "decoder", None)
+        if decoder is None:
+            decoder = self._local.decoder = Decoder()
+        return decoder

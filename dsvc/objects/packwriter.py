@@ -1,0 +1,91 @@
+"""Write one pack: frames into a temporary file, then the index behind them. docs/formats/pack.md."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+from pathlib import Path
+
+from dsvc.atomic import temporary_name
+from dsvc.objects.ids import PackId
+from dsvc.objects.packindex import NO_BASE, Frame, Place, encode_index, pack_id_of, record
+from dsvc.objects.packlist import PackClass, PackRef
+
+MAGIC = b"dsvcpack"
+VERSION = 1
+_HEADER = struct.Struct(">8sHB5x")  # magic, version, pack class
+FOOTER = struct.Struct(">QQ8s")  # offset of the index, its length, magic
+MAX_BYTES = 512 << 20  # a pack ends behind the frame that passes this
+MAX_OBJECTS = 200_000
+SYNC_EVERY = 64 << 20
+
+Member = tuple[bytes, int, int, int]  # id, kind, offset in the frame's plain bytes, length
+
+
+class PackWriter:
+    """A pack under construction. One thread appends; what was appended can be read back at once."""
+
+    def __init__(self, staging: Path, pack_class: PackClass) -> None:
+        self.pack_class = pack_class
+        self.path = staging / temporary_name(f"pack-{pack_class.name.lower()}")
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+        self._write(_HEADER.pack(MAGIC, VERSION, pack_class))
+        self.size = _HEADER.size
+        self.frames: list[Frame] = []
+        self.places: dict[bytes, Place] = {}
+
+    def append(self, encoding: int, stored: bytes | memoryview, plain: int, members: list[Member]) -> None:
+        """Append a frame that holds these objects."""
+        self._append(Frame(self.size, len(stored), plain, NO_BASE, encoding), stored, members)
+
+    def append_delta(self, frame: Frame, stored: bytes | memoryview, members: list[Member]) -> None:
+        """Append a frame stored against an earlier frame of this pack, `frame.base`; its offset is set here."""
+        self._append(frame._replace(offset=self.size, stored=len(stored)), stored, members)
+
+    def _append(self, frame: Frame, stored: bytes | memoryview, members: list[Member]) -> None:
+        self._write(stored)
+        number = len(self.frames)
+        self.frames.append(frame)
+        self.size += len(stored)
+        for object_id, kind, offset, length in members:
+            self.places[object_id] = Place(kind, number, offset, length)
+
+    def is_full(self) -> bool:
+        """Say whether the pack should end here."""
+        return self.size >= MAX_BYTES or len(self.places) >= MAX_OBJECTS
+
+    def read(self, frame: Frame) -> bytes:
+        """Return the stored bytes of a frame."""
+        return os.pread(self._fd, frame.stored, frame.offset)
+
+    def sync_data(self) -> None:
+        """Make what was written so far durable; may run in another thread while frames are appended."""
+        os.fdatasync(self._fd)
+
+    def finish(self) -> PackRef:
+        """Write the index and return the finished pack, which lies at `path` and is not durable yet."""
+        index = encode_index(
+            self.pack_class, self.frames, [record(object_id, place) for object_id, place in self.places.items()]
+        )
+        offset = self.size
+        self._write(index)
+        self._write(FOOTER.pack(offset, len(index), MAGIC))
+        os.close(self._fd)
+        self._fd = -1
+        pack_id: PackId = pack_id_of(index)
+        size = offset + len(index) + FOOTER.size
+        return PackRef(pack_id, self.pack_class, size, offset, len(self.places))
+
+    def abandon(self) -> None:
+        """Remove the unfinished pack; safe to call twice and after `finish` (then the finished file goes)."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+
+    def _write(self, data: bytes | memoryview) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]

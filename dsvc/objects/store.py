@@ -1,0 +1,302 @@
+"""The object store: objects in, objects out. It alone knows that there are packs."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from dsvc.errors import BusyError, IntegrityError
+from dsvc.objects.chunker import SMALL_LIMIT
+from dsvc.objects.encodings import LEVEL
+from dsvc.objects.filemap import Page, Part, chunks, decode_page, length_of
+from dsvc.objects.ids import FileId, Kind, ObjectId, content_id, object_id
+from dsvc.objects.ingest import Ingest
+from dsvc.objects.packindex import Place
+from dsvc.objects.packlist import PackList, PackRef
+from dsvc.objects.packs import PackSet
+from dsvc.objects.sortedmap import MapKind, Node, decode_node
+from dsvc.storage.backend import Backend, BlobMissingError
+
+_NODE_CACHE = 512  # decoded nodes
+
+
+class ObjectMissingError(IntegrityError):
+    """An object that something refers to is not in the store."""
+
+    def __init__(self, wanted: bytes, kind: Kind) -> None:
+        name = kind.name.lower().replace("_", " ")
+        super().__init__(
+            f"{name} {wanted.hex()} is not in the store",
+            hint="dsvc fsck",
+            details={"id": wanted.hex(), "kind": name},
+        )
+        self.id, self.kind = ObjectId(wanted), kind
+
+
+class ObjectDamagedError(IntegrityError):
+    """The stored bytes of an object do not match its id."""
+
+
+class CollectedError(BusyError):
+    """Objects that a writer relied on were collected before it published."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            f"{count} stored objects were collected by another process while this one ran",
+            hint="run the same command again",
+        )
+
+
+class ObjectStore:
+    """Objects in packs of a backend. One thread writes; any number may read.
+
+    What was put can be read back at once, but exists for others only after `flush` and the publication of the
+    returned packs in the head (see dsvc.refs.log).
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        staging: Callable[[], Path],
+        *,
+        level: int = LEVEL,
+        reread: Callable[[], PackList] | None = None,
+    ) -> None:
+        """`staging` gives a folder for packs under construction; `reread` the newest pack list."""
+        self.backend = backend
+        self.packs = PackSet(backend)
+        self._staging = staging
+        self._level = level
+        self._reread = reread
+        self._ingest: Ingest | None = None
+        self._nodes: OrderedDict[bytes, Node] = OrderedDict()
+        self._relied: dict[bytes, set[bytes]] = {}  # pack id -> ids that were not stored again because it has them
+        self._own: dict[bytes, PackRef] = {}  # packs of this process that no list names yet
+
+    # Reading.
+
+    def show(self, packs: PackList) -> None:
+        """Make the packs of this list visible, and this process's own unpublished ones."""
+        listed = {p.id for p in packs.packs}
+        self._own = {k: v for k, v in self._own.items() if k not in listed}
+        self.packs.show([*packs.packs, *self._own.values()])
+
+    def has(self, wanted: bytes, kind: Kind) -> bool:
+        """Say whether an object is in the store or on its way into it."""
+        if self._ingest is not None and self._ingest.holds(wanted, kind):
+            return True
+        return self.packs.find(wanted, kind) is not None
+
+    def missing(self, wanted: Iterable[tuple[bytes, Kind]]) -> list[tuple[bytes, Kind]]:
+        """Return those objects that are not in the store."""
+        return [(i, kind) for i, kind in wanted if not self.has(i, kind)]
+
+    def get(self, wanted: bytes, kind: Kind) -> bytes:
+        """Return an object's payload, compared with its id.
+
+        Raises:
+            ObjectMissingError: where the store has no such object.
+            IntegrityError: where every copy of it is damaged.
+        """
+        if self._ingest is not None:
+            waiting = self._ingest.get(wanted, kind)
+            if waiting is not None:
+                return waiting
+        try:
+            found = self.packs.find(wanted, kind)
+            if found is not None:
+                payload = self._verified(wanted, kind, *found)
+                if payload is not None:
+                    return payload
+        except BlobMissingError:
+            pass  # the pack may have been replaced since the list was read
+        except IntegrityError:
+            if sum(1 for _ in self.packs.find_every(wanted, kind)) < 2:
+                raise
+        return self._get_carefully(wanted, kind)
+
+    def _get_carefully(self, wanted: bytes, kind: Kind) -> bytes:
+        """Read the head again and try every copy."""
+        if self._reread is not None:
+            self.show(self._reread())
+        failure: IntegrityError | None = None
+        for ref, place in self.packs.find_every(wanted, kind):
+            try:
+                payload = self._verified(wanted, kind, ref, place)
+                if payload is not None:
+                    return payload
+                failure = ObjectDamagedError(
+                    f"{kind.name.lower()} {wanted.hex()} is damaged in pack {ref.id.hex()}", hint="dsvc fsck"
+                )
+            except IntegrityError as error:
+                failure = error
+        raise failure or ObjectMissingError(wanted, kind)
+
+    def _verified(self, wanted: bytes, kind: Kind, ref: PackRef, place: Place) -> bytes | None:
+        payload = self.packs.read(ref, place)
+        if kind == Kind.FILE_MAP or object_id(kind, payload) == wanted:
+            return payload
+        return None
+
+    def node(self, map_kind: MapKind, node_id: ObjectId) -> Node:
+        """Return a decoded node of a sorted map."""
+        node = self._nodes.get(node_id)
+        if node is None:
+            node = decode_node(map_kind, self.get(node_id, map_kind.kind))
+            self._nodes[node_id] = node
+            if len(self._nodes) > _NODE_CACHE:
+                self._nodes.popitem(last=False)
+        return node
+
+    def find(self, prefix: str) -> list[tuple[ObjectId, Kind]]:
+        """Return the objects whose ids begin with these hexadecimal digits, each once, in order."""
+        half, odd = divmod(len(prefix), 2)
+        found = set(self.packs.find_prefix(bytes.fromhex(prefix[: half * 2])))
+        return sorted((i, k) for i, k in found if not odd or i.hex().startswith(prefix))
+
+    # Files.
+
+    def has_file(self, file_id: bytes) -> bool:
+        """Say whether a file's content is stored, as one chunk or as a map (whose chunks are not looked up)."""
+        return self.has(file_id, Kind.CHUNK) or self.has(file_id, Kind.FILE_MAP)
+
+    def read_file(self, file_id: bytes) -> bytes:
+        """Return a whole file's content; for files that fit into memory."""
+        if self.has(file_id, Kind.CHUNK):
+            return self.get(file_id, Kind.CHUNK)
+        return b"".join(self.file_chunks(file_id))
+
+    def file_chunks(self, file_id: bytes, *, start: int = 0) -> Iterator[bytes]:
+        """Yield a file's content in pieces, from byte `start`; every chunk is compared with its id.
+
+        Raises:
+            ObjectMissingError: where the file or one of its chunks is not stored.
+        """
+        if self.has(file_id, Kind.CHUNK):
+            yield self.get(file_id, Kind.CHUNK)[start:]
+            return
+        for offset, part in self.file_parts(file_id, start=start):
+            data = self.get(part.id, Kind.CHUNK)
+            yield data[start - offset :] if offset < start else data
+
+    def file_parts(self, file_id: bytes, *, start: int = 0) -> Iterator[tuple[int, Part]]:
+        """Yield (offset, part) of a large file's chunks in order."""
+        page = decode_page(self.get(file_id, Kind.FILE_MAP))
+        return chunks(page, self._page, start=start)
+
+    def file_size(self, file_id: bytes) -> int:
+        """Return a stored file's length in bytes."""
+        found = self.packs.find(file_id, Kind.CHUNK)
+        if found is not None:
+            return found[1].length
+        if self.has(file_id, Kind.CHUNK):
+            return len(self.get(file_id, Kind.CHUNK))
+        return length_of(decode_page(self.get(file_id, Kind.FILE_MAP)))
+
+    def _page(self, page_id: bytes) -> Page:
+        return decode_page(self.get(page_id, Kind.MAP_PAGE))
+
+    # Writing.
+
+    def put(self, kind: Kind, payload: bytes) -> ObjectId:
+        """Store an object and return its id; one that is there already costs a look-up."""
+        return self._writer().put(kind, payload)
+
+    def put_content(self, data: bytes) -> FileId:
+        """Store a file's content given whole and return the file's id."""
+        if len(data) <= SMALL_LIMIT:
+            return FileId(self._writer().put(Kind.CHUNK, data))
+        view, at = memoryview(data), 0
+
+        def read(size: int) -> memoryview:
+            nonlocal at
+            at += size
+            return view[at - size : at]
+
+        return FileId(self._writer().put_large(read)[0])
+
+    def put_stream(self, read: Callable[[int], bytes | memoryview]) -> tuple[FileId, int]:
+        """Store what `read(n)` delivers until it returns nothing; return the file's id and length."""
+        head = read(SMALL_LIMIT + 1)
+        while 0 < len(head) <= SMALL_LIMIT:
+            more = read(SMALL_LIMIT + 1 - len(head))
+            if not more:
+                return FileId(self._writer().put(Kind.CHUNK, bytes(head))), len(head)
+            head = bytes(head) + bytes(more)
+        if not head:
+            return FileId(self._writer().put(Kind.CHUNK, b"")), 0
+        first: list[bytes | memoryview] = [head]
+
+        def read_on(size: int) -> bytes | memoryview:
+            if first:
+                start = first.pop()
+                return bytes(start) + bytes(read(size - len(start)))
+            return read(size)
+
+        file_id, size = self._writer().put_large(read_on)
+        return FileId(file_id), size
+
+    def flush(self) -> list[PackRef]:
+        """Make everything that was put durable; return the packs, which the caller publishes."""
+        return self._ingest.finish() if self._ingest is not None else []
+
+    def abandon(self) -> None:
+        """Forget what was put and not flushed."""
+        if self._ingest is not None:
+            self._ingest.close()
+            self._ingest = None
+
+    def check_relied(self, packs: PackList) -> None:
+        """Make sure that what was left out because it was stored is stored in this newer list too.
+
+        Raises:
+            CollectedError: otherwise.
+        """
+        listed = {p.id for p in packs.packs}
+        doubtful = [i for pack_id, ids in self._relied.items() if pack_id not in listed for i in ids]
+        if doubtful:
+            self.show(packs)
+            lost = sum(1 for i in doubtful if not any(self.packs.find(i, kind) for kind in Kind))
+            if lost:
+                raise CollectedError(lost)
+
+    def close(self) -> None:
+        """Give back threads and files; what was not flushed is dropped."""
+        self.abandon()
+        self.backend.close()
+
+    def _writer(self) -> Ingest:
+        if self._ingest is None:
+            self._ingest = Ingest(self._staging, self._known, deliver=self._deliver, level=self._level)
+        return self._ingest
+
+    def _known(self, wanted: bytes, kind: Kind) -> bool:
+        found = self.packs.find(wanted, kind)
+        if found is None:
+            return False
+        self._relied.setdefault(found[0].id, set()).add(wanted)
+        return True
+
+    def _deliver(self, ref: PackRef, path: Path) -> None:
+        self.backend.put(ref.key, path)
+        self._own[ref.id] = ref
+        self.packs.add(ref)
+
+
+def is_small(size: int) -> bool:
+    """Say whether a file of this length is stored as one chunk, whose id is the file's."""
+    return size <= SMALL_LIMIT
+
+
+def hash_content(read: Callable[[int], bytes]) -> FileId:
+    """Return the id of the file that `read(n)` delivers, without storing it."""
+    from blake3 import blake3
+
+    hasher = blake3()
+    while data := read(1 << 20):
+        hasher.update(data)
+    return FileId(ObjectId(hasher.digest()))
+
+
+EMPTY_FILE = FileId(content_id(b""))

@@ -1,0 +1,106 @@
+"""Directories as sorted maps: read, write and change them by path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from dsvc.objects import mapdiff, mapedit, sortedmap
+from dsvc.objects.codec import BadEncodingError
+from dsvc.objects.ids import ID_LENGTH, Kind, ObjectId, TreeId
+from dsvc.objects.sortedmap import MapKind, NodeStore
+from dsvc.objects.tree import Entry, EntryKind, check_names
+
+_GIT_IDS = (20, 32)
+
+
+def _check(names: Sequence[bytes], values: Sequence[Any]) -> None:
+    check_names(names)
+    for value in values:
+        if type(value) is not tuple or len(value) != 3:
+            raise BadEncodingError("a directory entry is not of its form")
+        kind, target, size = value
+        if type(kind) is not int or type(target) is not bytes or type(size) is not int or size < 0:
+            raise BadEncodingError("a directory entry is not of its form")
+        if not 1 <= kind <= EntryKind.SNAPSHOT:
+            raise BadEncodingError(f"a directory entry has the unknown kind {kind}")
+        if len(target) != ID_LENGTH and not (kind == EntryKind.GITLINK and len(target) in _GIT_IDS):
+            raise BadEncodingError("a directory entry has an id of a wrong length")
+
+
+TREES = MapKind(Kind.TREE, lambda entry: entry[2], _check)
+
+
+def write_tree(store: NodeStore, entries: Iterable[tuple[bytes, Entry]]) -> Entry:
+    """Store the directory with these entries, in ascending order of names; return the entry for its parent."""
+    root = sortedmap.build(store, TREES, entries)
+    return Entry(EntryKind.TREE, root.id, root.weight)
+
+
+def tree_entry(store: NodeStore, tree_id: bytes) -> Entry:
+    """Return the entry that a parent directory holds for this tree."""
+    root = sortedmap.root_of(store, TREES, ObjectId(tree_id))
+    return Entry(EntryKind.TREE, root.id, root.weight)
+
+
+def entries(store: NodeStore, tree_id: bytes) -> Iterator[tuple[bytes, Entry]]:
+    """Yield (name, entry) of a directory in order of names."""
+    for name, value in sortedmap.items(store, TREES, ObjectId(tree_id)):
+        yield name, Entry._make(value)
+
+
+def lookup(store: NodeStore, tree_id: bytes, path: bytes) -> Entry | None:
+    """Return what lies at a `/`-separated path below a tree, or None; the empty path is the tree itself."""
+    entry: Entry | None = None
+    for name in path.split(b"/") if path else ():
+        if entry is not None and entry.kind != EntryKind.TREE:
+            return None
+        value = sortedmap.get(store, TREES, ObjectId(entry.id if entry else tree_id), name)
+        if value is None:
+            return None
+        entry = Entry._make(value)
+    return entry if entry is not None else tree_entry(store, tree_id)
+
+
+def walk(store: NodeStore, tree_id: bytes, prefix: bytes = b"") -> Iterator[tuple[bytes, Entry]]:
+    """Yield (path, entry) of everything below a tree, a directory before its content, depth first."""
+    for name, entry in entries(store, tree_id):
+        path = prefix + name
+        yield path, entry
+        if entry.kind == EntryKind.TREE:
+            yield from walk(store, entry.id, path + b"/")
+
+
+def differences(store: NodeStore, old: bytes, new: bytes) -> Iterator[tuple[bytes, Entry | None, Entry | None]]:
+    """Yield (name, old entry, new entry) of the names in which two directories differ; not recursive."""
+    for name, a, b in mapdiff.diff(store, TREES, ObjectId(old), ObjectId(new)):
+        yield name, Entry._make(a) if a else None, Entry._make(b) if b else None
+
+
+def edit_tree(store: NodeStore, tree_id: bytes, changes: Mapping[bytes, Entry | None]) -> Entry:
+    """Put entries at paths below a tree (None removes), creating directories; return the new root's entry.
+
+    A directory that loses its last entry by this stays, empty: the caller decides (see `prune`). An entry put where
+    a directory stands replaces it, and a directory replaces a file that stands in its way.
+    """
+    here: dict[bytes, Entry | None] = {}
+    below: dict[bytes, dict[bytes, Entry | None]] = {}
+    for path, entry in changes.items():
+        name, _, rest = path.partition(b"/")
+        if rest:
+            below.setdefault(name, {})[rest] = entry
+        else:
+            here[name] = entry
+    for name, inner in below.items():
+        present = here.get(name) if name in here else lookup(store, tree_id, name)
+        if present is not None and present.kind == EntryKind.TREE:
+            here[name] = edit_tree(store, present.id, inner)
+        elif any(entry is not None for entry in inner.values()):
+            here[name] = edit_tree(store, empty_tree(store), inner)
+    root = mapedit.update(store, TREES, ObjectId(tree_id), here.items())
+    return Entry(EntryKind.TREE, root.id, root.weight)
+
+
+def empty_tree(store: NodeStore) -> TreeId:
+    """Store the empty directory and return its id."""
+    return TreeId(write_tree(store, ()).id)  # type: ignore[arg-type]
