@@ -9,10 +9,9 @@ import typer
 from typer.core import TyperGroup
 
 from dsvc import __version__
-from dsvc.commands.aliases import expand_alias, find_program, run_program, shell_command, unknown_verb
 from dsvc.commands.coercion import install_coercion
 from dsvc.commands.context import Context, private_folder
-from dsvc.commands.errors_report import USAGE
+from dsvc.commands.exit_codes import USAGE
 from dsvc.commands.help_page import root_page
 from dsvc.commands.registry import find_verb, present_verbs
 from dsvc.commands.verb import help_option, load_verb
@@ -52,15 +51,17 @@ class RootGroup(TyperGroup):
         seen: list[str] = []
         while True:
             name, *rest = args
-            if name == "help" and find_verb(name) is None:
-                args = [*rest[:1], "--help"]
+            if name == "help" and context is not None:
                 if not rest:
                     context.out.text(self.get_help(ctx) + "\n")
                     raise typer.Exit
+                args = [rest[0], "--help"]
                 continue
             command = self.get_command(ctx, name)
             if command is not None or context is None:
                 return name, command, rest
+            from dsvc.commands.aliases import expand_alias, find_program, run_program, shell_command, unknown_verb
+
             program = find_program(name, context.environment)
             if program is not None:
                 raise typer.Exit(run_program([program, *rest], context.environment, directory=context.directory))
@@ -69,7 +70,10 @@ class RootGroup(TyperGroup):
                 known = [*self.list_commands(ctx), *context.config().section("alias")]
                 raise unknown_verb(name, known)
             if expansion.shell is not None:
-                raise typer.Exit(_run_shell(context, shell_command(expansion.shell, name, rest)))
+                private = private_folder(context.directory)
+                top = context.directory if private is None else private.parent  # where git runs them too
+                command_line = shell_command(expansion.shell, name, rest)
+                raise typer.Exit(run_program(command_line, context.environment, directory=top))
             if name in seen:
                 raise RequestError(
                     f"the alias {name!r} leads back to itself: {' -> '.join([*seen, name])}",
@@ -149,10 +153,3 @@ def _apply(
     if version:
         context.out.line(f"dsvc {__version__}")
         raise typer.Exit
-
-
-def _run_shell(context: Context, command: tuple[str, ...]) -> int:
-    """Run a shell alias, as git does, in the top folder of the working copy."""
-    private = private_folder(context.directory)
-    top = context.directory if private is None else private.parent
-    return run_program(command, context.environment, directory=top)

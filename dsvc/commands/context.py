@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from dsvc.commands.output import ColorWhen, Output
-from dsvc.config.settings import Config, ConfigFiles, load_config, user_file
 from dsvc.errors import DsvcError, UsageError
 
 if TYPE_CHECKING:
     from dsvc.config.identity import Identity
+    from dsvc.config.settings import Config, ConfigFiles
     from dsvc.progress import Progress
     from dsvc.workspace import Workspace
 
@@ -92,6 +92,8 @@ class Context:
 
     def config_files(self) -> ConfigFiles:
         """Where the settings of this folder are read from."""
+        from dsvc.config.settings import ConfigFiles, user_file
+
         private = private_folder(self.directory)
         return ConfigFiles(
             user=user_file(self.environment),
@@ -102,6 +104,8 @@ class Context:
     def config(self) -> Config:
         """The settings, read once."""
         if self._config is None:
+            from dsvc.config.settings import load_config
+
             self._config = load_config(self.config_files(), self._overrides)
         return self._config
 
@@ -201,7 +205,7 @@ class Context:
                 return False
             try:
                 when = self.config().get_str("color.ui")
-            except DsvcError:  # reported by whoever needs the settings, not by a colour
+            except (DsvcError, OSError):  # reported by whoever needs the settings, not by a colour
                 when = "auto"
         if when == "auto":
             return terminal and self.environment.get("TERM") != "dumb"

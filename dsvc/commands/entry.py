@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import typer
 
 from dsvc.commands.application import build_application
 from dsvc.commands.context import Context, private_folder
-from dsvc.commands.errors_report import BROKEN_PIPE, OK, debugging_lines, explain_error, keep_traceback
+from dsvc.commands.exit_codes import BROKEN_PIPE, OK
 from dsvc.commands.output import Output
+from dsvc.errors import RequestError
 
 
 def main() -> None:
     """Run the command line of this process and leave it with the command's exit code."""
-    code = run(sys.argv[1:], os.environ, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, stderr=sys.stderr.buffer)
+    # Not sys.stdout.buffer: with PYTHONUNBUFFERED that has no buffer, and may write less than it is given.
+    with _stream(0, "rb") as stdin, _stream(1, "wb") as stdout, _stream(2, "wb") as stderr:
+        code = run(sys.argv[1:], os.environ, stdin=stdin, stdout=stdout, stderr=stderr)
     sys.exit(code)
 
 
@@ -40,38 +44,60 @@ def run(
     out.as_json = "--json" in _before_dashes(arguments)
     context = Context(environment, out, stdin=stdin, err_terminal=stderr.isatty())
     try:
-        with contextlib.chdir(directory if directory is not None else "."):
-            code = _invoke(arguments, context)
+        code = _invoke(arguments, context, directory=directory)
         out.flush()
-    except BrokenPipeError:
-        # Whoever read stdout has left. What is still held back must not fail again at the end of the process.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
-        return BROKEN_PIPE
+    except BrokenPipeError:  # whoever read the results has left, as `head` does
+        code = BROKEN_PIPE
+        _let_go(stdout)
+    except OSError as error:
+        code = _report(error, arguments, context)
+        _let_go(stdout)
     return code
 
 
-def _invoke(arguments: Sequence[str], context: Context) -> int:
+def _invoke(arguments: Sequence[str], context: Context, *, directory: Path | None) -> int:
     try:
-        root = build_application()
-        if "_DSVC_COMPLETE" in context.environment:
-            from dsvc.commands.completion import complete
+        with _inside(directory):
+            root = build_application()
+            if "_DSVC_COMPLETE" in context.environment:
+                from dsvc.commands.completion import complete
 
-            return complete(root, context.environment["_DSVC_COMPLETE"])
-        with root.make_context("dsvc", list(arguments), obj=context) as ctx:
-            code = root.invoke(ctx)
-            return code if isinstance(code, int) else OK
+                return complete(root, context.environment["_DSVC_COMPLETE"])
+            with root.make_context("dsvc", list(arguments), obj=context) as ctx:
+                code = root.invoke(ctx)
+                return code if isinstance(code, int) else OK
     except typer.Exit as leaving:
         return leaving.exit_code
     except BrokenPipeError:
         raise
-    except (Exception, KeyboardInterrupt, MemoryError) as error:  # noqa: BLE001
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001
         return _report(error, arguments, context)
 
 
+@contextlib.contextmanager
+def _inside(directory: Path | None) -> Iterator[None]:
+    """Go to `directory` and come back to where the process was, wherever the command went meanwhile."""
+    try:
+        before = os.getcwd()
+    except FileNotFoundError as error:
+        raise RequestError("the current folder does not exist any more", hint="go to another with 'cd'") from error
+    try:
+        if directory is not None:
+            os.chdir(directory)
+        yield
+    finally:
+        os.chdir(before)
+
+
 def _report(error: BaseException, arguments: Sequence[str], context: Context) -> int:
+    from dsvc.commands.errors_report import debugging_lines, explain_error, keep_traceback
+
     report = explain_error(error)
     out = context.out
+    try:
+        out.flush()
+    except OSError:
+        out.redirect(io.BytesIO())
     with contextlib.suppress(OSError):
         if context.debug:
             for line in debugging_lines(error):
@@ -87,6 +113,21 @@ def _report(error: BaseException, arguments: Sequence[str], context: Context) ->
             if kept is not None and not out.as_json:
                 out.error_line(f"{out.paint_error('hint:', 'cyan')} the details are in {kept}")
     return report.exit_code
+
+
+def _stream(descriptor: int, mode: Literal["rb", "wb"]) -> BinaryIO:
+    try:
+        return open(descriptor, mode, closefd=False)
+    except OSError:  # started with the stream closed
+        return open(os.devnull, mode)
+
+
+def _let_go(stream: BinaryIO) -> None:
+    """Point `stream` at nothing, so that what it holds back cannot fail again when it is closed."""
+    with contextlib.suppress(OSError, ValueError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())
+        os.close(nothing)
 
 
 def _before_dashes(arguments: Sequence[str]) -> Sequence[str]:

@@ -16,15 +16,9 @@ from typing import Any, Final
 import typer
 
 from dsvc import __version__
+from dsvc.commands.exit_codes import BUG, CANNOT, INTERRUPTED, USAGE
 from dsvc.commands.path_text import quote_path
 from dsvc.errors import DsvcError
-
-OK: Final = 0
-USAGE: Final = 2
-CANNOT: Final = 3
-BUG: Final = 70
-INTERRUPTED: Final = 130
-BROKEN_PIPE: Final = 141
 
 _MACHINE: Final = {
     errno.ENOSPC: "no space is left on the disk",

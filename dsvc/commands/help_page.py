@@ -85,7 +85,7 @@ def argument_name(param: Any) -> str:
     """How an argument stands in the usage line."""
     if param.metavar is not None:
         return str(param.metavar)
-    name = param.name.upper()
+    name: str = param.name.upper()
     if not param.required:
         name = f"[{name}]"
     return name + ("..." if param.nargs != 1 else "")
@@ -99,7 +99,10 @@ def _metavar(param: Any) -> str:
         annotation = get_args(annotation)[0]
     if get_origin(annotation) is Literal:
         return "|".join(str(choice) for choice in get_args(annotation))
-    return {int: "N", float: "X", Path: "PATH"}.get(annotation, "TEXT")
+    for kind, letters in ((int, "N"), (float, "X"), (Path, "PATH")):
+        if annotation is kind:
+            return letters
+    return "TEXT"
 
 
 def _first_line(text: str | None) -> str:

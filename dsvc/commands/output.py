@@ -138,7 +138,6 @@ class Output:
 
     def redirect(self, stream: ByteStream) -> ByteStream:
         """Send results to `stream` from now on; returns where they went before."""
-        self._out.flush()
         before, self._out = self._out, stream
         return before
 

@@ -33,6 +33,7 @@ def running_pager(command: str, out: Output, *, environment: Mapping[str, str]) 
         return
     pager = subprocess.Popen(["/bin/sh", "-c", command], stdin=subprocess.PIPE, env=dict(environment))
     pipe = cast(IO[bytes], pager.stdin)
+    out.flush()
     before = out.redirect(pipe)
     try:
         yield
@@ -43,8 +44,7 @@ def running_pager(command: str, out: Output, *, environment: Mapping[str, str]) 
         with contextlib.suppress(BrokenPipeError):
             pipe.close()
         _wait(pager)
-        with contextlib.suppress(BrokenPipeError, ValueError):
-            out.redirect(before)
+        out.redirect(before)
 
 
 def _is_missing(command: str, environment: Mapping[str, str]) -> bool:

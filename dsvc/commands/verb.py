@@ -70,6 +70,7 @@ class VerbGroup(TyperGroup):
 def help_option(option: Any) -> Any:
     """The help option `option`, made to print through the context, so that it honours its streams."""
     if option is not None:
+        install_coercion(option)
         option.callback = _show_help
         option.help = "Show this page."
     return option
