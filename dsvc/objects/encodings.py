@@ -283,9 +283,13 @@ def _decompress(
 
 
 def _sample(data: bytes | memoryview) -> bytes:
-    """Return pieces of the start, the middle and the end, each at a multiple of 8 bytes."""
-    last = (len(data) - _SAMPLE) // 8 * 8
-    return b"".join(bytes(data[at : at + _SAMPLE]) for at in (0, last // 16 * 8, last))
+    """Return an eighth of `data` in pieces spread from start to end, each at a multiple of 8 bytes.
+
+    A group of small files may hold images and text; fewer pieces would miss one or the other.
+    """
+    pieces = max(3, len(data) // (8 * _SAMPLE))
+    stride = (len(data) - _SAMPLE) // (pieces - 1) // 8 * 8
+    return b"".join([bytes(data[at : at + _SAMPLE]) for at in range(0, stride * pieces, stride)])
 
 
 def _distinct(sample: bytes) -> list[int]:
