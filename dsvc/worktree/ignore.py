@@ -12,12 +12,13 @@ literal names in a set, `*.ext` and `name*` as suffixes and prefixes, and one re
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import stat
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from dsvc.worktree.ignore_rules import GLOB_SPECIAL, Rule, expression, literal_head, matcher, parse
 
@@ -149,14 +150,14 @@ class IgnoreRules:
 
     def _read(self, path: bytes, source: bytes, *, base: bytes, follow: bool) -> list[Rule]:
         """Return the rules of one file, the last line first; none when it cannot be used."""
-        try:
-            text = read_ignore_file(path, follow=follow)
-        except (FileNotFoundError, NotADirectoryError):
+        if not os.access(path, os.F_OK):  # most directories have none, and this asks faster than a failing open
             return []
+        try:
+            with open_ignore_file(path, follow=follow) as lines:
+                rules = list(parse(lines, source, base=base))
         except OSError as error:
             self.skipped.append(SkippedIgnoreFile(source, error.strerror or str(error)))
             return []
-        rules = list(parse(text, source, base=base))
         rules.reverse()
         return rules
 
@@ -228,11 +229,11 @@ class DirectoryRules:
         self._parent = None  # nothing more is asked of it
 
 
-def read_ignore_file(path: bytes, *, follow: bool) -> bytes:
-    """Return the content of an ignore file; `follow` allows `path` to be a symlink.
+def open_ignore_file(path: bytes, *, follow: bool) -> BinaryIO:
+    """Open an ignore file for reading; `follow` allows `path` to be a symlink.
 
-    Raises OSError, with the reason as `strerror`, when it is missing, unreadable, no regular file or too large. Does
-    not wait at a FIFO. A device (`/dev/null` as the user's file) counts as empty.
+    Raises OSError, with the reason as `strerror`, when it is missing, unreadable, neither a regular file nor a device
+    such as `/dev/null`, or too large. Does not wait at a FIFO.
     """
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
     try:
@@ -241,18 +242,15 @@ def read_ignore_file(path: bytes, *, follow: bool) -> bytes:
         if error.errno == errno.ELOOP and not follow:
             raise OSError(errno.ELOOP, "it is a symbolic link") from error
         raise
-    try:
-        status = os.fstat(descriptor)
-        if stat.S_ISCHR(status.st_mode):
-            return b""
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file")
-        if status.st_size >= MAX_FILE_SIZE:
-            raise OSError(errno.EFBIG, "it is larger than 100 MiB")
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read(MAX_FILE_SIZE)
-    finally:
-        os.close(descriptor)
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_size < MAX_FILE_SIZE:
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISCHR(status.st_mode):
+        return io.BytesIO()
+    if stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EFBIG, "it is 100 MiB or larger")
+    raise OSError(errno.EINVAL, "it is not a regular file")
 
 
 def _both_kinds(rules: list[Rule]) -> _Kinds[_Group]:

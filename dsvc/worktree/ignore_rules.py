@@ -8,17 +8,17 @@ match nothing; and a rule ends at its first NUL.
 
 from __future__ import annotations
 
-import io
 import re
 import string
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 GLOB_SPECIAL = re.compile(rb"[*?\[\\]")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_MAX_LINE = 64 * 1024
 _SLASH = ord("/")
 _NEVER = b"(?!)"
 _ONE = b"[^/]"
@@ -62,10 +62,15 @@ class Rule:
     anchored: bool
 
 
-def parse(text: bytes, source: bytes, *, base: bytes) -> Iterator[Rule]:
-    """Yield the rules of an ignore file in the order of its lines; comments and empty lines give none."""
-    for number, line in enumerate(io.BytesIO(text.removeprefix(_BYTE_ORDER_MARK)), 1):
-        if line[:1] in b"#\n":
+def parse(lines: Iterable[bytes], source: bytes, *, base: bytes) -> Iterator[Rule]:
+    """Yield the rules of an ignore file in the order of its lines (each with its newline, as a file gives them).
+
+    Comments and lines that can match nothing give no rule. Neither does a line of more than 64 KiB: no path is as long,
+    and its regular expression could be large.
+    """
+    for number, full_line in enumerate(lines, 1):
+        line = full_line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else full_line
+        if line[:1] in b"#\n" or len(line) > _MAX_LINE:
             continue
         pattern = line.removesuffix(b"\n").removesuffix(b"\r").partition(b"\0")[0]
         pattern = without_trailing_spaces(pattern)
