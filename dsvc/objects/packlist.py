@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import cast
 
@@ -50,16 +50,20 @@ class PackRef:
 
 @dataclass(frozen=True, slots=True)
 class PackList:
-    """Live packs, those that are being removed, and by which packs removed ones were replaced."""
+    """Live packs, those that are being removed, and by which packs removed ones were replaced.
+
+    `previous` is the id of the list before this one: once a later list is in force nobody needs that one.
+    """
 
     packs: tuple[PackRef, ...] = ()
     condemned: tuple[PackId, ...] = ()
     replaced: Mapping[PackId, tuple[PackId, ...]] = field(default_factory=dict)
+    previous: ObjectId | None = None
 
     def adding(self, packs: tuple[PackRef, ...]) -> PackList:
         """Return the list with more packs, each once."""
         have = {p.id for p in self.packs}
-        return PackList(self.packs + tuple(p for p in packs if p.id not in have), self.condemned, self.replaced)
+        return replace(self, packs=self.packs + tuple(p for p in packs if p.id not in have))
 
     def replacing(self, old: tuple[PackId, ...], new: tuple[PackRef, ...]) -> PackList:
         """Return the list with `new` in place of `old`, which are condemned."""
@@ -71,12 +75,12 @@ class PackList:
         steps.update({pack_id: tuple(p.id for p in new) for pack_id in old})
         live = {p.id for p in packs}
         condemned = tuple(dict.fromkeys(p for p in (*self.condemned, *old) if p not in live))
-        return PackList(packs, condemned, steps)
+        return replace(self, packs=packs, condemned=condemned, replaced=steps)
 
     def without_condemned(self, deleted: tuple[PackId, ...]) -> PackList:
         """Return the list after these condemned packs were deleted."""
         gone = set(deleted)
-        return PackList(self.packs, tuple(p for p in self.condemned if p not in gone), self.replaced)
+        return replace(self, condemned=tuple(p for p in self.condemned if p not in gone))
 
 
 def encode_pack_list(packs: PackList) -> bytes:
@@ -86,6 +90,7 @@ def encode_pack_list(packs: PackList) -> bytes:
             "packs": [[p.id, int(p.pack_class), p.size, p.index_offset, p.objects] for p in packs.packs],
             "condemned": packs.condemned,
             "replaced": [[old, new] for old, new in packs.replaced.items()],
+            "previous": packs.previous,
         }
     )
 
@@ -104,7 +109,8 @@ def decode_pack_list(payload: bytes) -> PackList:
             PackRef(_pack_id(i), PackClass(cast("int", c)), _count(s), _count(o), _count(n)) for i, c, s, o, n in rows
         )
         steps = {_pack_id(old): tuple(map(_pack_id, cast("tuple[object, ...]", new))) for old, new in replaced}
-        result = PackList(packs, tuple(map(_pack_id, condemned)), steps)
+        previous = None if fields["previous"] is None else ObjectId(_pack_id(fields["previous"]))
+        result = PackList(packs, tuple(map(_pack_id, condemned)), steps, previous)
     except (KeyError, TypeError, ValueError) as error:
         raise BadEncodingError("a pack list has bad fields") from error
     if {p.id for p in packs} & set(result.condemned) or encode_pack_list(result) != payload:

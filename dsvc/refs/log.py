@@ -1,0 +1,141 @@
+"""The operation log and its head: the one cell that says what a repository is. docs/formats/head.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+
+from dsvc.errors import IntegrityError
+from dsvc.objects import codec
+from dsvc.objects.codec import BadEncodingError
+from dsvc.objects.ids import ID_LENGTH, Kind, ObjectId, OperationId
+from dsvc.objects.packlist import PackList, decode_pack_list, encode_pack_list, pack_list_id, pack_list_key
+from dsvc.objects.store import ObjectMissingError, ObjectStore
+from dsvc.objects.values import Operation, decode_operation
+from dsvc.refs.view import View
+from dsvc.storage.backend import Backend, BlobMissingError, SwapUncertainError
+
+CELL = "head"
+VERSION = 1
+_RETRIES = 50
+
+
+class DamagedHeadError(IntegrityError):
+    """The head cell or the pack list that it names cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the head cell says: the newest operation and the live packs; `value` is the cell's bytes."""
+
+    operation: OperationId
+    packs: PackList
+    value: bytes
+
+
+def read_head(backend: Backend) -> Head | None:
+    """Return the head of a repository, or None where none was ever published.
+
+    Raises:
+        DamagedHeadError: when the cell or the list is not of its form.
+    """
+    for _ in range(_RETRIES):
+        value = backend.read_cell(CELL)
+        if value is None:
+            return None
+        operation, list_id = _decode_head(value)
+        try:
+            payload = backend.get(pack_list_key(list_id))
+        except BlobMissingError:
+            if backend.read_cell(CELL) != value:
+                continue  # the head moved on and its old list was removed
+            raise
+        if pack_list_id(payload) != list_id:
+            raise DamagedHeadError(f"the pack list {list_id.hex()} is damaged", hint="dsvc fsck")
+        return Head(operation, decode_pack_list(payload), value)
+    raise DamagedHeadError("the head moved at every attempt to read it", hint="run the same command again")
+
+
+def swap_head(backend: Backend, old: Head | None, operation: OperationId, packs: PackList) -> Head | None:
+    """Move the head from `old` to this operation and pack list; return the new head, None when it had moved.
+
+    Raises:
+        SwapUncertainError: when it is not known whether it moved.
+    """
+    packs = replace(packs, previous=None if old is None else _decode_head(old.value)[1])
+    payload = encode_pack_list(packs)
+    list_id = pack_list_id(payload)
+    backend.put(pack_list_key(list_id), payload)
+    value = codec.encode_plain([VERSION, operation, list_id])
+    if backend.swap_cell(CELL, None if old is None else old.value, value):
+        if old is not None and old.packs.previous is not None:
+            # The list before stays for readers that have read the cell and not yet the list; the one before it goes.
+            # Lists that no head ever named belong to writers that are about to swap, and are left to gc.
+            backend.delete(pack_list_key(old.packs.previous))
+        return Head(operation, packs, value)
+    return None
+
+
+def _decode_head(value: bytes) -> tuple[OperationId, ObjectId]:
+    try:
+        fields = codec.decode_plain(value)
+    except BadEncodingError as error:
+        raise DamagedHeadError("the head cell is damaged", hint="dsvc fsck") from error
+    match fields:
+        case (1, bytes(operation), bytes(list_id)) if len(operation) == len(list_id) == ID_LENGTH:
+            return OperationId(ObjectId(operation)), ObjectId(list_id)
+    raise DamagedHeadError("the head cell is not of its form", hint="dsvc fsck")
+
+
+class OperationLog:
+    """Operations, from the head back."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self.store = store
+
+    def get(self, operation_id: OperationId) -> Operation:
+        """Return an operation."""
+        return decode_operation(self.store.get(operation_id, Kind.OPERATION))
+
+    def view(self, operation_id: OperationId) -> View:
+        """Return the view that an operation led to."""
+        return View(self.store, self.get(operation_id).view)
+
+    def walk(self, start: OperationId) -> Iterator[tuple[OperationId, Operation]]:
+        """Yield operations from `start` back, newest first; ends where older ones were cut off."""
+        heap: list[tuple[int, bytes, Operation]] = []
+        seen: set[bytes] = set()
+
+        def push(operation_id: OperationId) -> None:
+            if operation_id not in seen:
+                seen.add(operation_id)
+                try:
+                    operation = self.get(operation_id)
+                except ObjectMissingError:
+                    return  # cut by gc
+                heappush(heap, (-operation.time, operation_id, operation))
+
+        push(start)
+        while heap:
+            _, operation_id, operation = heappop(heap)
+            yield OperationId(ObjectId(operation_id)), operation
+            for parent in operation.parents:
+                push(parent)
+
+
+def contains_operation(log: OperationLog, head: OperationId, wanted: OperationId, *, limit: int = 1000) -> bool:
+    """Say whether an operation is the head or one of its nearest `limit` ancestors."""
+    return any(operation_id == wanted for (operation_id, _), _ in zip(log.walk(head), range(limit), strict=False))
+
+
+__all__ = [
+    "CELL",
+    "DamagedHeadError",
+    "Head",
+    "OperationLog",
+    "SwapUncertainError",
+    "contains_operation",
+    "read_head",
+    "swap_head",
+]

@@ -1,0 +1,64 @@
+"""Names of refs: which are allowed, which are shared, and how people shorten them."""
+
+from __future__ import annotations
+
+import re
+
+from dsvc.errors import UsageError
+
+HEADS, TAGS, REMOTES, WORKTREES, STASH = "heads/", "tags/", "remotes/", "worktrees/", "stash/"
+SHARED = (HEADS, TAGS, "runs/", "models/", "requests/", "deployments/")
+LOCAL = (REMOTES, WORKTREES, STASH, "added/", "purged/")
+
+# The rules of git-check-ref-format, so that every branch can be exported.
+_BAD = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|\.(/|$)|^[./-]|/$|^@$")
+_MAX_BYTES = 1000
+
+
+class BadRefNameError(UsageError):
+    """A name that no branch or tag may have."""
+
+
+def check_name(name: str) -> str:
+    """Return `name`, a full ref name such as `heads/main`, when it is allowed.
+
+    Raises:
+        BadRefNameError: otherwise.
+    """
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        size = _MAX_BYTES + 1
+    if not name.startswith(SHARED + LOCAL) or size > _MAX_BYTES or _BAD.search(name):
+        raise BadRefNameError(f"{name!r} is not a valid ref name")
+    return name
+
+
+def check_short_name(name: str, prefix: str) -> str:
+    """Return the full name of a branch or tag given by its short one.
+
+    Raises:
+        BadRefNameError: when it may not be named so.
+    """
+    what = {HEADS: "branch", TAGS: "tag"}.get(prefix, "ref")
+    if not name or name == "HEAD" or _BAD.search(name) or len(name) > _MAX_BYTES - 20:
+        raise BadRefNameError(f"{name!r} is not a valid name for a {what}")
+    return check_name(prefix + name)
+
+
+def short_name(name: str) -> str:
+    """Return what people call a ref: `main` for `heads/main`."""
+    for prefix in (HEADS, TAGS, REMOTES):
+        if name.startswith(prefix):
+            return name[len(prefix) :]
+    return name
+
+
+def head_of(worktree: str) -> str:
+    """Return the name of a worktree's HEAD."""
+    return f"{WORKTREES}{worktree}/HEAD"
+
+
+def state_of(worktree: str) -> str:
+    """Return the name under which a worktree keeps what it is in the middle of."""
+    return f"{WORKTREES}{worktree}/state"

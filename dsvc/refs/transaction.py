@@ -1,0 +1,158 @@
+"""Change refs: collect changes over the view one started from, then publish them as one operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dsvc.errors import BusyError
+from dsvc.objects.codec import Value
+from dsvc.objects.ids import Kind, ObjectId, OperationId, ViewId
+from dsvc.objects.packlist import PackRef
+from dsvc.objects.store import ObjectStore
+from dsvc.objects.values import Operation, encode_operation
+from dsvc.refs.log import Head, OperationLog, contains_operation, read_head, swap_head
+from dsvc.refs.names import check_name, short_name
+from dsvc.refs.view import Ref, View
+from dsvc.storage.backend import SwapUncertainError
+
+_RETRIES = 200
+
+
+class RefMovedError(BusyError):
+    """Another process moved a ref that this one was about to move."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{short_name(name)} was changed by another process at the same time; nothing of yours was lost",
+            hint="look at it with 'dsvc log', then run the same command again",
+            details={"ref": name},
+        )
+        self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Who does what, where and when: what an operation records beside the view."""
+
+    verb: str
+    description: str
+    user: str
+    host: str
+    worktree: str
+    time: int
+    zone: int
+    command: tuple[str, ...] = ()
+    reverts: OperationId | None = None
+    metadata: dict[str, Value] = field(default_factory=dict)
+
+
+class Transaction:
+    """Pending changes of refs over `base`; `publish` makes them one operation, or nothing happens."""
+
+    def __init__(self, store: ObjectStore, base: Head) -> None:
+        self._store = store
+        self._log = OperationLog(store)
+        self.base = base
+        self.view: View = self._log.view(base.operation)
+        self._changes: dict[str, Ref | None] = {}
+
+    def set(self, name: str, ref: Ref) -> None:
+        """Let a ref have this value."""
+        self._changes[check_name(name)] = ref
+
+    def delete(self, name: str) -> None:
+        """Let a ref be gone."""
+        self._changes[check_name(name)] = None
+
+    def publish(self, act: Act, *, wait: Callable[[int], None] | None = None) -> tuple[OperationId, Head]:
+        """Store everything that was put, then move the head once; return the operation and the new head.
+
+        When other refs were changed meanwhile, the changes are put on top of the newer view. `wait(n)` is called
+        before attempt n + 1.
+
+        Raises:
+            RefMovedError: when one of the refs has another value than in the view this began from.
+            CollectedError: when stored objects that this relies on were collected meanwhile.
+            OSError: when the disk refuses; the head is where it was then.
+        """
+        changes = {name: ref for name, ref in self._changes.items() if self.view.get(name) != ref}
+        expected = {name: self.view.get(name) for name in changes}
+        head, packs = self.base, []
+        for attempt in range(_RETRIES):
+            view = self._log.view(head.operation)
+            if head is not self.base:
+                for name, before in expected.items():
+                    if view.get(name) != before:
+                        raise RefMovedError(name)
+            operation = Operation(
+                view=ViewId(view.changed(changes).id),
+                parents=(head.operation,),
+                time=act.time,
+                zone=act.zone,
+                user=act.user,
+                host=act.host,
+                worktree=act.worktree,
+                verb=act.verb,
+                description=act.description,
+                command=act.command,
+                reverts=act.reverts,
+                metadata=act.metadata,
+            )
+            operation_id = OperationId(self._store.put(Kind.OPERATION, encode_operation(operation)))
+            packs += self._store.flush()
+            moved = self._attempt(head, operation_id, packs)
+            if moved is not None:
+                self._store.show(moved.packs)
+                return operation_id, moved
+            if wait is not None:
+                wait(attempt)
+            newer = read_head(self._store.backend)
+            assert newer is not None, "a head that was there does not vanish"
+            head = newer
+            self._store.show(head.packs)
+        raise BusyError("the repository changes too often to publish", hint="run the same command again")
+
+    def _attempt(self, head: Head, operation_id: OperationId, packs: list[PackRef]) -> Head | None:
+        self._store.check_relied(head.packs)
+        condemned = set(head.packs.condemned)
+        if any(p.id in condemned for p in packs):
+            raise BusyError("the store is being collected right now", hint="run the same command again")
+        try:
+            return swap_head(self._store.backend, head, operation_id, head.packs.adding(tuple(packs)))
+        except SwapUncertainError:
+            now = read_head(self._store.backend)
+            if now is None:
+                raise
+            self._store.show(now.packs)
+            return now if contains_operation(self._log, now.operation, operation_id) else None
+
+
+def first_operation(store: ObjectStore, act: Act, refs: dict[str, Ref]) -> Head:
+    """Publish the first operation of a new repository, with these refs.
+
+    Raises:
+        BusyError: when the repository has one already.
+    """
+    from dsvc.objects.packlist import PackList
+
+    view = View.empty(store).changed(refs)
+    operation = Operation(
+        view=view.id,
+        parents=(),
+        time=act.time,
+        zone=act.zone,
+        user=act.user,
+        host=act.host,
+        worktree=act.worktree,
+        verb=act.verb,
+        description=act.description,
+        command=act.command,
+        metadata=act.metadata,
+    )
+    operation_id = OperationId(ObjectId(store.put(Kind.OPERATION, encode_operation(operation))))
+    head = swap_head(store.backend, None, operation_id, PackList().adding(tuple(store.flush())))
+    if head is None:
+        raise BusyError("another process created a repository here at the same moment")
+    store.show(head.packs)
+    return head

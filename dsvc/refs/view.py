@@ -1,0 +1,106 @@
+"""A view: all refs of a repository at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dsvc.objects import mapdiff, mapedit, sortedmap
+from dsvc.objects.codec import BadEncodingError
+from dsvc.objects.ids import ID_LENGTH, CommitId, Kind, ObjectId, ViewId
+from dsvc.objects.sortedmap import MapKind, NodeStore
+
+_OBJECT, _SYMBOLIC = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """A ref that points to an object."""
+
+    kind: Kind
+    id: ObjectId
+
+
+@dataclass(frozen=True, slots=True)
+class Symbolic:
+    """A ref that stands for another one, which need not exist yet."""
+
+    target: str
+
+
+Ref = Direct | Symbolic
+
+
+def _check(names: Sequence[bytes], values: Sequence[Any]) -> None:
+    for name, value in zip(names, values, strict=True):
+        try:
+            name.decode()
+        except UnicodeDecodeError as error:
+            raise BadEncodingError("a ref's name is not UTF-8") from error
+        _decode(value)
+
+
+def _decode(value: object) -> Ref:
+    match value:
+        case (1, int(kind), bytes(target)) if len(target) == ID_LENGTH and kind in Kind.__members__.values():
+            return Direct(Kind(kind), ObjectId(target))
+        case (2, str(name)):
+            return Symbolic(name)
+    raise BadEncodingError("a ref in a view is not of its form")
+
+
+def _encode(ref: Ref) -> tuple[object, ...]:
+    if isinstance(ref, Direct):
+        return (_OBJECT, int(ref.kind), ref.id)
+    return (_SYMBOLIC, ref.target)
+
+
+VIEWS = MapKind(Kind.VIEW, lambda _value: 0, _check)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All refs at one moment, by name; immutable."""
+
+    store: NodeStore
+    id: ViewId
+
+    @classmethod
+    def empty(cls, store: NodeStore) -> View:
+        """Return the view without refs."""
+        return cls(store, ViewId(sortedmap.build(store, VIEWS, ()).id))
+
+    def get(self, name: str) -> Ref | None:
+        """Return a ref, or None."""
+        value = sortedmap.get(self.store, VIEWS, self.id, name.encode())
+        return None if value is None else _decode(value)
+
+    def resolve(self, name: str) -> tuple[str, Direct | None]:
+        """Follow symbolic refs from `name`; return the last name and what it points to, None where it is unborn."""
+        for _ in range(8):
+            ref = self.get(name)
+            if not isinstance(ref, Symbolic):
+                return name, ref
+            name = ref.target
+        raise BadEncodingError(f"the symbolic ref {name} goes round in a circle")
+
+    def commit(self, name: str) -> CommitId | None:
+        """Return the commit that a ref leads to, or None where it is unborn or no commit."""
+        _, ref = self.resolve(name)
+        return CommitId(ref.id) if ref is not None and ref.kind == Kind.COMMIT else None
+
+    def items(self, prefix: str = "") -> Iterator[tuple[str, Ref]]:
+        """Yield (name, ref) in order of names, of those that begin with `prefix`."""
+        for name, value in sortedmap.items_with_prefix(self.store, VIEWS, self.id, prefix.encode()):
+            yield name.decode(), _decode(value)
+
+    def changed(self, changes: Mapping[str, Ref | None]) -> View:
+        """Return the view in which these refs have these values; None removes one."""
+        encoded = [(name.encode(), None if ref is None else _encode(ref)) for name, ref in changes.items()]
+        return View(self.store, ViewId(mapedit.update(self.store, VIEWS, self.id, encoded).id))
+
+    def differences(self, newer: View) -> Iterator[tuple[str, Ref | None, Ref | None]]:
+        """Yield (name, here, there) of the refs that differ in `newer`."""
+        for name, old, new in mapdiff.diff(self.store, VIEWS, self.id, newer.id):
+            yield name.decode(), None if old is None else _decode(old), None if new is None else _decode(new)

@@ -1,0 +1,139 @@
+"""A repository: one store and one operation log. The same type for one on disk, a bare one and a remote one."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+from dsvc.errors import NotARepositoryError
+from dsvc.objects.encodings import LEVEL
+from dsvc.objects.ids import CommitId, Kind, ObjectId, OperationId, TagId
+from dsvc.objects.packlist import PackList
+from dsvc.objects.store import ObjectStore
+from dsvc.objects.values import Commit, Operation, Tag, decode_commit, decode_tag, encode_commit, encode_tag
+from dsvc.refs.log import Head, OperationLog, read_head
+from dsvc.refs.transaction import Act, Transaction, first_operation
+from dsvc.refs.view import Ref, View
+from dsvc.repo.format import CURRENT, check_readable, check_writable, read_format, write_format
+from dsvc.storage.backend import Backend
+
+_COMMIT_CACHE = 20_000
+
+
+class Repository:
+    """An open repository. It sees the head that was read when it was opened or last refreshed."""
+
+    def __init__(self, backend: Backend, store: ObjectStore, head: Head) -> None:
+        self.backend = backend
+        self.store = store
+        self.log = OperationLog(store)
+        self.head = head
+        self._commits: OrderedDict[bytes, Commit] = OrderedDict()
+
+    @classmethod
+    def create(cls, backend: Backend, staging: Callable[[], Path], *, act: Act, refs: dict[str, Ref]) -> Repository:
+        """Make a new, empty repository with one operation that sets `refs`.
+
+        Raises:
+            BusyError: when there is one already.
+        """
+        if read_format(backend) is None:
+            write_format(backend, CURRENT)
+        store = _store(backend, staging, LEVEL)
+        return cls(backend, store, first_operation(store, act, refs))
+
+    @classmethod
+    def open(cls, backend: Backend, staging: Callable[[], Path], *, level: int = LEVEL) -> Repository:
+        """Open an existing repository.
+
+        Raises:
+            NotARepositoryError: where there is none. FormatTooNewError, IntegrityError: where it cannot be used.
+        """
+        record = read_format(backend)
+        if record is None:
+            raise NotARepositoryError("there is no dsvc repository at this place", hint="dsvc init")
+        check_readable(record)
+        head = read_head(backend)
+        if head is None:
+            raise NotARepositoryError("a dsvc repository was begun here and not finished", hint="dsvc init")
+        store = _store(backend, staging, level)
+        store.show(head.packs)
+        return cls(backend, store, head)
+
+    def refresh(self) -> None:
+        """See what other processes have published since."""
+        head = read_head(self.backend)
+        if head is not None and head.value != self.head.value:
+            self.head = head
+            self.store.show(head.packs)
+
+    def view(self) -> View:
+        """Return all refs as this repository sees them."""
+        return self.log.view(self.head.operation)
+
+    def operation(self) -> Operation:
+        """Return the newest operation."""
+        return self.log.get(self.head.operation)
+
+    def transaction(self) -> Transaction:
+        """Begin to change refs, from what this repository sees.
+
+        Raises:
+            FormatTooNewError: when this version may read the repository and not write to it.
+        """
+        record = read_format(self.backend)
+        if record is not None:
+            check_writable(record)
+        return Transaction(self.store, self.head)
+
+    def publish(self, transaction: Transaction, act: Act) -> OperationId:
+        """Publish a transaction and see its result; raises what `Transaction.publish` raises."""
+        operation_id, self.head = transaction.publish(act)
+        return operation_id
+
+    def commit(self, commit_id: CommitId) -> Commit:
+        """Return a commit.
+
+        Raises:
+            ObjectMissingError, IntegrityError: when it is not there or damaged.
+        """
+        found = self._commits.get(commit_id)
+        if found is None:
+            found = self._commits[commit_id] = decode_commit(self.store.get(commit_id, Kind.COMMIT))
+            if len(self._commits) > _COMMIT_CACHE:
+                self._commits.popitem(last=False)
+        return found
+
+    def put_commit(self, commit: Commit) -> CommitId:
+        """Store a commit; it is visible to others only when a published ref reaches it."""
+        return CommitId(self.store.put(Kind.COMMIT, encode_commit(commit)))
+
+    def tag(self, tag_id: TagId) -> Tag:
+        """Return a tag object."""
+        return decode_tag(self.store.get(tag_id, Kind.TAG))
+
+    def put_tag(self, tag: Tag) -> TagId:
+        """Store a tag object."""
+        return TagId(ObjectId(self.store.put(Kind.TAG, encode_tag(tag))))
+
+    def peel(self, kind: Kind, object_id: ObjectId) -> tuple[Kind, ObjectId]:
+        """Follow tag objects until something else."""
+        for _ in range(32):
+            if kind != Kind.TAG:
+                break
+            tag = self.tag(TagId(object_id))
+            kind, object_id = tag.target_kind, tag.target
+        return kind, object_id
+
+    def close(self) -> None:
+        """Give back files and threads; what was not published is dropped."""
+        self.store.close()
+
+
+def _store(backend: Backend, staging: Callable[[], Path], level: int) -> ObjectStore:
+    def reread() -> PackList:
+        head = read_head(backend)
+        return head.packs if head is not None else PackList()
+
+    return ObjectStore(backend, staging, level=level, reread=reread)
