@@ -169,7 +169,11 @@ def _painted(text: str, styles: Sequence[str]) -> str:
 def _document(schema: str, payload: Mapping[str, Any], *, version: int, indent: int | None) -> str:
     import json
 
-    return json.dumps({"schema": schema, "version": version, **payload}, indent=indent, ensure_ascii=False) + "\n"
+    document = {"schema": schema, "version": version, **payload}
+    text = json.dumps(document, indent=indent, ensure_ascii=False)
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        text = json.dumps(document, indent=indent)  # a name that is not UTF-8 slipped in: keep the document valid
+    return text + "\n"
 
 
 def _encode(text: str) -> bytes:

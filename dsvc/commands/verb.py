@@ -6,6 +6,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Annotated, Any, Final, get_args, get_origin
 
 import typer
@@ -36,8 +37,12 @@ class VerbCommand(TyperCommand):
         context = ctx.find_object(Context)
         if context is not None:
             context.after_dashes = tuple(args[dashes + 1 :]) if dashes < len(args) else None
-        if any("-n" in param.opts and not getattr(param, "is_flag", True) for param in self.params):
-            before = [f"-n{word[1:]}" if _COUNT.fullmatch(word) else word for word in args[:dashes]]
+        with_value = {name for param in self.params if not getattr(param, "is_flag", True) for name in param.opts}
+        if "-n" in with_value:
+            before = [
+                f"-n{word[1:]}" if _COUNT.fullmatch(word) and previous not in with_value else word
+                for previous, word in zip(["", *args], args[:dashes], strict=False)
+            ]
             args = [*before, *args[dashes:]]
         return super().parse_args(ctx, args)
 
@@ -77,8 +82,16 @@ def help_option(option: Any) -> Any:
 
 
 def load_verb(verb: Verb) -> Any:
-    """Import the module of `verb` and build the typer command, or group, of what it defines."""
-    module = importlib.import_module(verb.module)
+    """Import the module of `verb` and build its command."""
+    return build_command(verb, importlib.import_module(verb.module))
+
+
+def build_command(verb: Verb, module: ModuleType) -> Any:
+    """The typer command of `module`, or its group of commands, under the name of `verb`.
+
+    A function `command` is the verb; a mapping `SUBCOMMANDS` of names to functions makes it a group, and
+    `command` is then what the group does without a subcommand.
+    """
     function: VerbFunction | None = getattr(module, "command", None)
     subcommands: Mapping[str, VerbFunction] | None = getattr(module, "SUBCOMMANDS", None)
     app = typer.Typer(add_completion=False, rich_markup_mode=None)

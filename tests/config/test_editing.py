@@ -1,0 +1,87 @@
+"""Changing one key leaves the rest of a file as a person wrote it."""
+
+from __future__ import annotations
+
+import pytest
+
+from dsvc.config.editing import KeyNotSetError, set_value, unset_value
+from dsvc.config.settings import read_values
+from dsvc.errors import RequestError
+
+WRITTEN = """\
+# mine
+[user]
+name = "Ada"  # as in the passport
+
+[alias]
+st = "status -s"
+"""
+
+
+def test_comments_stay(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(WRITTEN)
+    set_value(path, "user.email", value="ada@example.com")
+    set_value(path, "user.name", value="Ada L.")
+    set_value(path, "remote.origin.url", value="/x")
+    set_value(path, "core.gitignore", value=False)
+    assert path.read_text() == (
+        """\
+# mine
+[user]
+name = "Ada L."  # as in the passport
+email = "ada@example.com"
+
+[alias]
+st = "status -s"
+
+[remote.origin]
+url = "/x"
+
+[core]
+gitignore = false
+"""
+    )
+    unset_value(path, "remote.origin.url")
+    unset_value(path, "core.gitignore")
+    assert read_values(path) == {"user.name": "Ada L.", "user.email": "ada@example.com", "alias.st": "status -s"}
+    assert "remote" not in path.read_text()
+
+
+def test_unset_of_what_is_not_set(tmp_path):
+    path = tmp_path / "config.toml"
+    with pytest.raises(KeyNotSetError):
+        unset_value(path, "a.b")
+    path.write_text(WRITTEN)
+    with pytest.raises(KeyNotSetError):
+        unset_value(path, "user.nothing")
+    assert path.read_text() == WRITTEN
+
+
+def test_a_section_is_no_value(tmp_path):
+    path = tmp_path / "config.toml"
+    set_value(path, "a.b.c", value=1)
+    with pytest.raises(RequestError, match=r"a\.b is a section"):
+        set_value(path, "a.b", value=2)
+    with pytest.raises(RequestError, match="c is a value"):
+        set_value(path, "a.b.c.d", value=2)
+
+
+def test_links_are_followed_and_modes_kept(tmp_path):
+    real = tmp_path / "dotfiles" / "dsvc.toml"
+    real.parent.mkdir()
+    real.write_text(WRITTEN)
+    real.chmod(0o600)
+    link = tmp_path / "config.toml"
+    link.symlink_to(real)
+    set_value(link, "a.b", value=("x", "y"))
+    assert link.is_symlink()
+    assert read_values(real)["a.b"] == ("x", "y")
+    assert real.stat().st_mode & 0o777 == 0o600
+    assert sorted(entry.name for entry in real.parent.iterdir()) == ["dsvc.toml"]
+
+
+def test_dotted_names_are_quoted(tmp_path):
+    path = tmp_path / "config.toml"
+    set_value(path, 'branch."v1.2".remote', value="origin")
+    assert read_values(path) == {'branch."v1.2".remote': "origin"}
