@@ -6,6 +6,7 @@ same place of the diff. The walk through history is the caller's, so this works 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
@@ -13,8 +14,6 @@ from typing import Generic, NamedTuple, TypeVar
 from dsvc.contents.text_diff import LineRange, changed_ranges
 
 CommitT = TypeVar("CommitT", bound=Hashable)
-
-_TAIL_BLOCK = 1024
 
 
 class LineOrigin(NamedTuple, Generic[CommitT]):
@@ -80,7 +79,7 @@ class LineOrigins(Generic[CommitT]):
         for parent, text in parents:
             if not left:
                 return
-            passed, left = _split(left, _ranges(text, suspect.text))
+            passed, left = _split(left, changed_ranges(text, suspect.text))
             self._give(parent, text, passed)
         for lines in left:
             for offset in range(lines.size):
@@ -117,25 +116,6 @@ def blame(
     return search.origins()
 
 
-def _ranges(old: bytes, new: bytes) -> list[LineRange]:
-    """Compare two texts as git's blame does: without their common end, cut in blocks of 1 KiB.
-
-    The cut can move a change by a line where lines repeat, so the same lines are blamed only with it.
-    """
-    shorter = min(len(old), len(new))
-    cut = 0
-    while cut + _TAIL_BLOCK <= shorter:
-        block = slice(-cut - _TAIL_BLOCK, -cut or None)
-        if old[block] != new[block]:
-            break
-        cut += _TAIL_BLOCK
-    if cut:
-        # back to the next line end, that line included
-        line_end = old.find(b"\n", len(old) - cut)
-        cut = len(old) - line_end - 1 if line_end >= 0 else 0
-    return changed_ranges(old[: len(old) - cut], new[: len(new) - cut])
-
-
 def _joined(runs: list[_Lines]) -> list[_Lines]:
     """Make one of runs that a later change had parted, so that a long history does not leave single lines."""
     joined: list[_Lines] = []
@@ -151,26 +131,27 @@ def _joined(runs: list[_Lines]) -> list[_Lines]:
 def _split(runs: list[_Lines], changes: list[LineRange]) -> tuple[list[_Lines], list[_Lines]]:
     """Part runs of lines into those that the old side has too, moved to their place there, and the others.
 
-    `runs` are in order of their place in the new text, `changes` are between the old text and the new one.
+    `changes` lie between the old text and the new one. Runs may overlap: where branches meet, two lines of the
+    final text can have come to the same line.
     """
+    ends = [change.new_start + change.new_lines for change in changes]
     passed: list[_Lines] = []
     kept: list[_Lines] = []
-    shift = 0  # from a place in the new text to that in the old one
-    remaining = iter(changes)
-    change = next(remaining, None)
     for run in runs:
         final, here, length = run
         end = here + length
+        at = bisect_right(ends, here)  # the first change that does not end before the run
         while here < end:
-            while change is not None and change.new_start + change.new_lines <= here:
-                shift = change.old_start + change.old_lines - change.new_start - change.new_lines
-                change = next(remaining, None)
-            if change is not None and change.new_start <= here:
-                size = min(end, change.new_start + change.new_lines) - here
+            if at < len(changes) and changes[at].new_start <= here:
+                size = min(end, ends[at]) - here
                 kept.append(_Lines(final, here, size))
             else:
-                size = (end if change is None else min(end, change.new_start)) - here
+                before = changes[at - 1] if at else LineRange(0, 0, 0, 0)
+                shift = before.old_start + before.old_lines - before.new_start - before.new_lines
+                size = (min(end, changes[at].new_start) if at < len(changes) else end) - here
                 passed.append(_Lines(final, here + shift, size))
             final += size
             here += size
+            while at < len(changes) and ends[at] <= here:
+                at += 1
     return passed, kept

@@ -73,7 +73,8 @@ def unified(
         return TextDiff(*named, hunks=(), added=0, removed=0, binary=old != new)
     if old == new:
         return TextDiff(*named, hunks=(), added=0, removed=0)
-    patch = _patch(old or b"", new or b"", context, ignore_whitespace=ignore_whitespace, algorithm=algorithm)
+    texts = (old or b"", new or b"") if context else _without_common_tail(old or b"", new or b"")
+    patch = _patch(*texts, context, ignore_whitespace=ignore_whitespace, algorithm=algorithm)
     _, added, removed = patch.line_stats
     return TextDiff(*named, hunks=tuple(_hunks(patch.data)), added=added, removed=removed)
 
@@ -87,11 +88,14 @@ def line_counts(old: bytes | None, new: bytes | None, *, ignore_whitespace: bool
 
 
 def changed_ranges(old: bytes, new: bytes) -> list[LineRange]:
-    """Return which lines changed between two texts, in order; all lines outside are equal and in step."""
+    """Return which lines changed between two texts, in order; all lines outside are equal and in step.
+
+    The ranges are those of `git diff -U0` and of git's blame.
+    """
     if old == new:
         return []
     ranges = []
-    for hunk in _patch(old, new, 0).hunks:
+    for hunk in _patch(*_without_common_tail(old, new), 0).hunks:
         # a side without lines is numbered by the line before it
         old_start = hunk.old_start - 1 if hunk.old_lines else hunk.old_start
         new_start = hunk.new_start - 1 if hunk.new_lines else hunk.new_start
@@ -133,6 +137,7 @@ def quoted_name(name: bytes) -> bytes:
     return b'"' + _ODD.sub(_escape, name) + b'"'
 
 
+_TAIL_BLOCK = 1024
 _ODD = re.compile(rb'[\x00-\x1f\x7f-\xff"\\]')
 _LETTERS = {7: b"a", 8: b"b", 9: b"t", 10: b"n", 11: b"v", 12: b"f", 13: b"r", 34: b'"', 92: b"\\"}
 _HUNK = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@ ?(.*)", re.DOTALL)
@@ -170,6 +175,24 @@ def _patch(
     if algorithm != "myers":
         options |= flag.MINIMAL if algorithm == "minimal" else flag.PATIENCE
     return pygit2.Patch.create_from(old, new, "text", "text", options, context)
+
+
+def _without_common_tail(old: bytes, new: bytes) -> tuple[bytes, bytes]:
+    """Cut off the common end of two texts in blocks of 1 KiB, as git does before it compares without context.
+
+    It saves time, and it decides which of many equal lines counts as new.
+    """
+    shorter = min(len(old), len(new))
+    tail = 0
+    while tail + _TAIL_BLOCK <= shorter:
+        block = slice(-tail - _TAIL_BLOCK, -tail or None)
+        if old[block] != new[block]:
+            break
+        tail += _TAIL_BLOCK
+    if tail:  # keep what is left of the line in which the cut falls
+        line_end = old.find(b"\n", len(old) - tail)
+        tail = len(old) - line_end - 1 if line_end >= 0 else 0
+    return old[: len(old) - tail], new[: len(new) - tail]
 
 
 def _hunks(patch: bytes) -> Iterator[Hunk]:

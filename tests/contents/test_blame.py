@@ -100,7 +100,7 @@ def test_a_line_of_history_is_blamed_as_by_git(tmp_path: Path, seed: int) -> Non
         assert history.blame_by_dsvc(commit) == history.blame_by_git(commit)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [*range(8), 147])
 def test_history_with_merges_is_blamed_as_by_git(tmp_path: Path, seed: int) -> None:
     history = History(tmp_path)
     ids = history.grow(merged(random.Random(seed)))
@@ -115,6 +115,21 @@ def test_lines_move_to_the_parent_that_has_them() -> None:
     search.pass_to_parents("b", [])
     assert search.waiting == ()
     assert search.origins() == (("a", 1), ("a", 2), ("b", 2), ("merge", 4))
+
+
+def test_two_lines_that_come_from_the_same_line() -> None:
+    search = LineOrigins("m", b"x\nx\n")
+    search.pass_to_parents("m", [("a", b"x\n"), ("b", b"0\nx\n1\n2\nx\n")])
+    search.pass_to_parents("a", [("r", b"x\n")])
+    search.pass_to_parents("b", [("r", b"x\n")])
+    search.pass_to_parents("r", [])
+    assert search.origins() == (("r", 1), ("r", 1))
+
+
+def test_many_equal_lines_are_blamed_as_by_git(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    ids = history.grow([(b"}\n" * 2000, []), (b"}\n" * 2003, [0]), (b"{\n" + b"}\n" * 2004, [1])])
+    assert history.blame_by_dsvc(ids[2]) == history.blame_by_git(ids[2])
 
 
 def test_a_parent_with_the_same_text_takes_all() -> None:

@@ -63,6 +63,20 @@ def test_equals_git_diff(tmp_path: Path, arguments: dict[str, object], options: 
         assert render(diff) == git_diff(tmp_path, *options), (seed, old, new)
 
 
+def test_long_common_ends_are_shown_as_by_git(tmp_path: Path) -> None:
+    for old, new in (
+        (b"}\n" * 3000, b"}\n" * 3001),
+        (b"x\n" * 3000, b"y\n" + b"x\n" * 3001),
+        (b"a" * 3000, b"b" + b"a" * 3000),
+        (b"a" * 3000 + b"\n", b"b" + b"a" * 3000 + b"\n"),
+        (b"a\n" * 512, b"a\n" * 513),
+    ):
+        write(tmp_path, old, new)
+        for context in (0, 3):
+            diff = unified(old, new, old_name=b"x", new_name=b"x", context=context)
+            assert render(diff) == git_diff(tmp_path, f"-U{context}")
+
+
 def test_line_counts_equal_git_numstat(tmp_path: Path) -> None:
     for seed in range(40):
         old, new = generated(seed)
