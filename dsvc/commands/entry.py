@@ -16,7 +16,7 @@ from dsvc.commands.application import build_application
 from dsvc.commands.context import Context, private_folder
 from dsvc.commands.exit_codes import BROKEN_PIPE, OK
 from dsvc.commands.output import Output
-from dsvc.errors import RequestError
+from dsvc.errors import DsvcError, RequestError
 
 
 def main() -> None:
@@ -58,14 +58,21 @@ def run(
 def _invoke(arguments: Sequence[str], context: Context, *, directory: Path | None) -> int:
     try:
         with _inside(directory):
-            root = build_application()
-            if "_DSVC_COMPLETE" in context.environment:
-                from dsvc.commands.completion import complete
+            return _dispatch(arguments, context)
+    except DsvcError as error:
+        return _report(error, arguments, context)
 
-                return complete(root, context.environment["_DSVC_COMPLETE"])
-            with root.make_context("dsvc", list(arguments), obj=context) as ctx:
-                code = root.invoke(ctx)
-                return code if isinstance(code, int) else OK
+
+def _dispatch(arguments: Sequence[str], context: Context) -> int:
+    try:
+        root = build_application()
+        if "_DSVC_COMPLETE" in context.environment:
+            from dsvc.commands.completion import complete
+
+            return complete(root, context.environment["_DSVC_COMPLETE"])
+        with root.make_context("dsvc", list(arguments), obj=context) as ctx:
+            code = root.invoke(ctx)
+            return code if isinstance(code, int) else OK
     except typer.Exit as leaving:
         return leaving.exit_code
     except BrokenPipeError:
@@ -86,7 +93,8 @@ def _inside(directory: Path | None) -> Iterator[None]:
             os.chdir(directory)
         yield
     finally:
-        os.chdir(before)
+        with contextlib.suppress(FileNotFoundError):  # the command may have removed it
+            os.chdir(before)
 
 
 def _report(error: BaseException, arguments: Sequence[str], context: Context) -> int:

@@ -19,6 +19,7 @@ class ProgressLine:
 
     __slots__ = (
         "_bytes",
+        "_columns",
         "_drawn",
         "_items",
         "_label",
@@ -30,9 +31,12 @@ class ProgressLine:
         "_total_items",
     )
 
-    def __init__(self, out: Output, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, out: Output, *, now: Callable[[], float] = time.monotonic, columns: Callable[[], int] | None = None
+    ) -> None:
         self._out = out
         self._now = now
+        self._columns = columns if columns is not None else _terminal_columns
         self._drawn = False
         self.start("")
 
@@ -63,6 +67,7 @@ class ProgressLine:
             self._out.live_line(None)
 
     def _draw(self, seconds: float) -> None:
+        width = self._columns()
         text = progress_text(
             self._label,
             seconds,
@@ -70,11 +75,8 @@ class ProgressLine:
             size=self._bytes,
             total_items=self._total_items,
             total_bytes=self._total_bytes,
+            width=width - 1,
         )
-        try:
-            width = os.get_terminal_size(2).columns
-        except OSError:
-            width = 80
         self._out.live(f"\r\x1b[K{text[: width - 1]}")
         self._drawn = True
         self._out.live_line(self._clear)
@@ -86,24 +88,36 @@ class ProgressLine:
 
 
 def progress_text(
-    label: str, seconds: float, *, items: int, size: int, total_items: int | None, total_bytes: int | None
+    label: str,
+    seconds: float,
+    *,
+    items: int,
+    size: int,
+    total_items: int | None = None,
+    total_bytes: int | None = None,
+    width: int = 79,
 ) -> str:
-    """`Storing  [####      ]  40%  12/30 files  4.0 MiB/10.0 MiB  2.0 MiB/s  3 s left`, as far as it is known."""
-    parts = [label] if label else []
+    """`Storing  [####      ]  40%  12/30 files  4.0 MiB/10.0 MiB  2.0 MiB/s  3 s left`, as far as it is known.
+
+    The bar takes what the rest leaves of `width` columns, and is left out where that is little.
+    """
     fraction = _fraction(size, total_bytes) if total_bytes else _fraction(items, total_items)
-    if fraction is not None:
-        full = int(fraction * _BAR)
-        parts.append(f"[{'#' * full}{' ' * (_BAR - full)}] {fraction:4.0%}")
+    parts = [] if fraction is None else [f"{fraction:4.0%}"]
     if items or total_items:
         parts.append(f"{items:,}/{total_items:,} files" if total_items else f"{items:,} files")
     if size or total_bytes:
         parts.append(f"{size_text(size)}/{size_text(total_bytes)}" if total_bytes else size_text(size))
-        parts.append(f"{size_text(int(size / seconds))}/s" if seconds else "")
-    elif seconds:
+        parts.append(f"{size_text(int(size / seconds))}/s")
+    else:
         parts.append(f"{items / seconds:,.0f} files/s")
     if fraction:
         parts.append(f"{duration_text(seconds / fraction - seconds)} left")
-    return "  ".join(part for part in parts if part)
+    if label:
+        parts.insert(0, label)
+    room = min(_BAR, width - len("  ".join(parts)) - len("  []"))
+    if fraction is not None and room >= _BAR // 4:
+        parts.insert(1 if label else 0, f"[{'#' * int(fraction * room):<{room}}]")
+    return "  ".join(parts)
 
 
 def size_text(size: int) -> str:
@@ -124,6 +138,13 @@ def duration_text(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def _terminal_columns() -> int:
+    try:
+        return os.get_terminal_size(2).columns
+    except OSError:
+        return 80
 
 
 def _fraction(done: int, total: int | None) -> float | None:

@@ -1,0 +1,45 @@
+"""Prints docs/cli.md: `python -m dsvc.commands.reference > docs/cli.md`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from dsvc.commands.application import build_application
+from dsvc.commands.help_page import usage
+from dsvc.commands.registry import present_verbs
+
+
+def reference() -> str:
+    """The page of all commands that are there, made from the same texts as `--help`."""
+    root = build_application()
+    ctx = root.make_context("dsvc", [], resilient_parsing=True)
+    lines = [
+        "# Commands",
+        "",
+        "This page is made from `--help` by `python -m dsvc.commands.reference > docs/cli.md`.",
+        "",
+        "```text",
+        root.get_help(ctx),
+        "```",
+    ]
+    section = ""
+    for verb in present_verbs():
+        if verb.section != section:
+            section = verb.section
+            lines += ["", f"## {section}"]
+        lines += _pages(verb.name, root.get_command(ctx, verb.name), ctx, depth=3)
+    return "\n".join(lines) + "\n"
+
+
+def _pages(name: str, command: Any, parent: Any, *, depth: int) -> Iterator[str]:
+    ctx = command.make_context(name, [], parent=parent, resilient_parsing=True)
+    words = usage(command, ctx).partition(" [OPTIONS]")[0]
+    yield from ("", f"{'#' * depth} {words}", "", "```text", command.get_help(ctx), "```")
+    for subname, subcommand in getattr(command, "commands", {}).items():
+        yield from _pages(subname, subcommand, ctx, depth=depth + 1)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

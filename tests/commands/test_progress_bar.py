@@ -1,0 +1,78 @@
+"""The progress line: when it shows, what it says, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import io
+
+from dsvc.commands.output import Output
+from dsvc.commands.progress_bar import ProgressLine, duration_text, progress_text, size_text
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def make() -> tuple[ProgressLine, Clock, Output, io.BytesIO]:
+    err, clock = io.BytesIO(), Clock()
+    out = Output(io.BytesIO(), err, terminal=True, err_terminal=True)
+    return ProgressLine(out, now=clock, columns=lambda: 80), clock, out, err
+
+
+def test_short_work_shows_nothing():
+    progress, clock, _, err = make()
+    progress.start("Storing", total_items=10)
+    for _ in range(10):
+        clock.seconds += 0.09
+        progress.advance(items=1, size=100)
+    progress.finish()
+    assert err.getvalue() == b""
+
+
+def test_long_work_shows_one_line_that_goes_away():
+    progress, clock, out, err = make()
+    progress.start("Storing", total_bytes=4 << 20, total_items=4)
+    clock.seconds += 2
+    progress.advance(items=1, size=1 << 20)
+    shown = err.getvalue().decode()
+    assert shown == "\r\x1b[KStoring  [##         ]   25%  1/4 files  1.0 MiB/4.0 MiB  512.0 KiB/s  6 s left"
+    progress.advance(items=1, size=1 << 20)
+    assert err.getvalue().decode() == shown
+    out.note("a note")
+    assert err.getvalue().decode() == shown + "\r\x1b[Ka note\n"
+    clock.seconds += 1
+    progress.advance(items=1, size=1 << 20)
+    progress.finish()
+    assert err.getvalue().endswith(b"\r\x1b[K")
+
+
+def test_what_is_not_known_is_left_out():
+    assert progress_text("Looking", 2.0, items=3000, size=0) == "Looking  3,000 files  1,500 files/s"
+    assert progress_text("Reading", 2.0, items=0, size=4096) == "Reading  4.0 KiB  2.0 KiB/s"
+    assert progress_text("", 2.0, items=0, size=0, total_items=0) == "0 files/s"
+
+
+def test_more_than_announced_is_not_more_than_all():
+    text = progress_text("x", 2.0, items=5, size=0, total_items=4)
+    assert "100%" in text
+    assert "0 s left" in text
+
+
+def test_amounts():
+    assert [size_text(size) for size in (0, 1023, 1024, 1536 << 10, 5 << 40)] == [
+        "0 B",
+        "1023 B",
+        "1.0 KiB",
+        "1.5 MiB",
+        "5.0 TiB",
+    ]
+    assert [duration_text(seconds) for seconds in (0.4, 59, 61, 3600, 7800)] == [
+        "0 s",
+        "59 s",
+        "1 min 01 s",
+        "1 h 00 min",
+        "2 h 10 min",
+    ]
