@@ -2,8 +2,7 @@
 
 pygit2 itself offers only a merge of blobs in a repository, with neither style nor favor. libgit2's
 `git_merge_file` takes plain buffers, so it is called through ctypes; its structures are part of libgit2's
-stable interface (merge.h, version 1 of each). Import this module where a merge happens: it imports pygit2,
-which takes longer than the start of a short command may.
+stable interface (merge.h, version 1 of each).
 """
 
 from __future__ import annotations
@@ -11,9 +10,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-from pygit2 import _libgit2 as binding  # importing it loads libgit2 and prepares it for use
-
-from dsvc.contents.text_merge import TextMergeFailedError
+from dsvc.errors import RequestError
 
 STYLE_MERGE = 1
 STYLE_DIFF3 = 2
@@ -25,6 +22,10 @@ FAVOR_THEIRS = 2
 FAVOR_UNION = 3
 
 _VERSION = 1
+
+
+class TextMergeFailedError(RequestError):
+    """Three texts cannot be merged by lines; the caller may keep both sides as it does for binary files."""
 
 
 class _Input(ctypes.Structure):
@@ -82,6 +83,8 @@ def merge_buffers(
 
 
 def _library() -> Any:
+    from pygit2 import _libgit2 as binding  # the import loads libgit2 and prepares it for use
+
     # A name is looked up in the libraries that the named one is linked with as well: libgit2 among them.
     library = ctypes.CDLL(binding.__file__)
     if not hasattr(library, "git_merge_file"):

@@ -6,17 +6,23 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from dsvc.errors import RequestError
+from dsvc.contents import libgit2_merge as libgit2
+from dsvc.contents.libgit2_merge import TextMergeFailedError
+
+__all__ = ["Favor", "Style", "TextMerge", "TextMergeFailedError", "merge"]
 
 Style = Literal["merge", "diff3", "zdiff3"]
 Favor = Literal["ours", "theirs", "union"]
 
+_STYLES = {"merge": libgit2.STYLE_MERGE, "diff3": libgit2.STYLE_DIFF3, "zdiff3": libgit2.STYLE_ZDIFF3}
+_FAVORS = {
+    None: libgit2.FAVOR_NONE,
+    "ours": libgit2.FAVOR_OURS,
+    "theirs": libgit2.FAVOR_THEIRS,
+    "union": libgit2.FAVOR_UNION,
+}
 _MARKER_SIZE = 7
 _LONGEST_MARKER = 65535  # libgit2's limit
-
-
-class TextMergeFailedError(RequestError):
-    """Three texts cannot be merged by lines; the caller may keep both sides as it does for binary files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +56,16 @@ def merge(
         return TextMerge(ours, 0)
     if ours == base:
         return TextMerge(theirs, 0)
-    from dsvc.contents import libgit2_merge as git
 
     # libgit2 neither counts conflicts nor labels a side that is empty. So the markers it writes are longer than
     # any run of their characters in the texts, and are found without doubt and rewritten afterwards.
     size = _free_marker_size(base, ours, theirs)
-    content, clean = git.merge_buffers(
+    content, clean = libgit2.merge_buffers(
         base,
         ours,
         theirs,
-        flags={"merge": git.STYLE_MERGE, "diff3": git.STYLE_DIFF3, "zdiff3": git.STYLE_ZDIFF3}[style]
-        | git.SIMPLIFY_ALNUM,
-        favor={None: git.FAVOR_NONE, "ours": git.FAVOR_OURS, "theirs": git.FAVOR_THEIRS, "union": git.FAVOR_UNION}[
-            favor
-        ],
+        flags=_STYLES[style] | libgit2.SIMPLIFY_ALNUM,
+        favor=_FAVORS[favor],
         marker_size=size or _MARKER_SIZE,
     )
     if clean:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dsvc.contents.text_merge import Favor, Style, TextMerge, TextMergeFailedError, merge
 
@@ -121,3 +123,20 @@ def test_binding_writes_nothing_to_disk(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     assert merge(*generated(3), **LABELS)
     assert not list(tmp_path.iterdir())
+
+
+texts = st.lists(st.sampled_from([b"a\n", b"b\n", b"c\r\n", b"<<<<<<< ours\n", b"=======\n"]), max_size=8).map(b"".join)
+
+
+@given(texts, texts, texts)
+def test_both_directions_agree_on_whether_there_is_a_conflict(base: bytes, ours: bytes, theirs: bytes) -> None:
+    forth = merge(base, ours, theirs, **LABELS)
+    back = merge(base, theirs, ours, **LABELS)
+    assert (forth.conflicts > 0) == (back.conflicts > 0)
+    if not forth.conflicts:
+        assert forth == back
+
+
+@given(texts, texts)
+def test_a_change_of_one_side_is_taken(base: bytes, changed: bytes) -> None:
+    assert merge(base, changed, base, **LABELS) == merge(base, base, changed, **LABELS) == TextMerge(changed, 0)
