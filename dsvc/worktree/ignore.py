@@ -255,7 +255,10 @@ def open_ignore_file(path: bytes, *, follow: bool) -> BinaryIO:
 
 def _both_kinds(rules: list[Rule]) -> _Kinds[_Group]:
     """Return the groups of `rules` (the deciding one first) for files and for directories."""
-    return _grouped(rule for rule in rules if not rule.directory_only), _grouped(rules)
+    for_all = _grouped(rules)
+    if not any(rule.directory_only for rule in rules):
+        return for_all, for_all  # one copy of a list that may hold a line for each of 100,000 data files
+    return _grouped(rule for rule in rules if not rule.directory_only), for_all
 
 
 def _grouped(rules: Iterable[Rule]) -> tuple[_Group, ...]:
