@@ -61,7 +61,6 @@ class _Group:
 # The tests of a group as one directory needs them: names, suffixes, prefixes, name_match, path_match, and the group.
 _Local = tuple[frozenset[bytes], tuple[bytes, ...], tuple[bytes, ...], "Match | None", "Match | None", _Group]
 
-
 _T = TypeVar("_T")
 _Kinds = tuple[tuple[_T, ...], tuple[_T, ...]]  # for entries that are no directories, and for directories
 
@@ -72,7 +71,7 @@ class IgnoreRules:
     `root` is the working copy on disk; all other paths are relative to it, without a slash at either end, and empty
     for the root itself. `exclude_file` and `user_file` are paths that need not exist; symlinks are followed for these
     two and, as in git, not for the files in the tree. An ignore file that cannot be used is listed in `skipped`.
-    Files are read once; an object serves one command.
+    Files are read once, or again in a walk over very many directories; an object serves one command.
     """
 
     def __init__(
@@ -113,8 +112,11 @@ class IgnoreRules:
         """Return the rule that decides about `path`, or None when no rule matches.
 
         That is the rule which ignores the topmost ignored directory above `path`, when there is one. A negated rule
-        means that the path is not ignored. `path` need not exist; a symlink to a directory is no directory.
+        means that the path is not ignored. `path` need not exist; a symlink to a directory is no directory. The root
+        itself is never ignored.
         """
+        if not path:
+            return None
         directory = self.in_directory(b"")
         *parents, name = path.split(b"/")
         for parent in parents:
@@ -156,7 +158,9 @@ class IgnoreRules:
             with open_ignore_file(path, follow=follow) as lines:
                 rules = list(parse(lines, source, base=base))
         except OSError as error:
-            self.skipped.append(SkippedIgnoreFile(source, error.strerror or str(error)))
+            skipped = SkippedIgnoreFile(source, error.strerror or str(error))
+            if skipped not in self.skipped:
+                self.skipped.append(skipped)
             return []
         rules.reverse()
         return rules

@@ -39,6 +39,7 @@ def test_nothing_is_ignored_without_rules(root: Path) -> None:
     rules = rules_of(root, exclude_file=b"/nonexistent", user_file=b"/nonexistent/either")
     assert not ignored(rules, b"a/b.pyc")
     assert rules.match(b"a", is_directory=True) is None
+    assert rules.match(b"", is_directory=True) is None
     assert not rules.in_directory(b"a/b").ignored(b"c", is_directory=False)
     assert rules.skipped == []
 
