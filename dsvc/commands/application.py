@@ -82,15 +82,6 @@ class RootGroup(TyperGroup):
             seen.append(name)
             args = [*expansion.words, *rest]
 
-    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
-        """Offer verbs, without importing them, and the global options."""
-        from typer._click.shell_completion import CompletionItem
-
-        found = [
-            CompletionItem(verb.name, help=verb.help) for verb in present_verbs() if verb.name.startswith(incomplete)
-        ]
-        return [*found, *super(TyperGroup, self).shell_complete(ctx, incomplete)]
-
     def get_help_option(self, ctx: Any) -> Any:
         """The help option, printing through the context."""
         return help_option(super().get_help_option(ctx))

@@ -55,6 +55,14 @@ class Coercion:
         return result
 
 
+def choices_of(param: Any) -> tuple[str, ...]:
+    """The words that `param` takes, empty where it takes any."""
+    annotation = getattr(getattr(param, "type_descriptor", None), "annotation", None)
+    if get_origin(annotation) is list:
+        annotation = get_args(annotation)[0]
+    return tuple(map(str, get_args(annotation))) if get_origin(annotation) is Literal else ()
+
+
 def install_coercion(param: Any) -> None:
     """Let `param`, an option or argument that typer made, use `Coercion` where its type is a simple one.
 

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import typer
 
@@ -16,6 +16,7 @@ from dsvc.commands.application import build_application
 from dsvc.commands.context import Context, private_folder
 from dsvc.commands.exit_codes import BROKEN_PIPE, OK
 from dsvc.commands.output import Output
+from dsvc.commands.registry import present_verbs
 from dsvc.errors import DsvcError, RequestError
 
 
@@ -67,9 +68,7 @@ def _dispatch(arguments: Sequence[str], context: Context) -> int:
     try:
         root = build_application()
         if "_DSVC_COMPLETE" in context.environment:
-            from dsvc.commands.completion import complete
-
-            return complete(root, context.environment["_DSVC_COMPLETE"])
+            return _answer_shell(root, arguments, context)
         with root.make_context("dsvc", list(arguments), obj=context) as ctx:
             code = root.invoke(ctx)
             return code if isinstance(code, int) else OK
@@ -95,6 +94,14 @@ def _inside(directory: Path | None) -> Iterator[None]:
     finally:
         with contextlib.suppress(FileNotFoundError):  # the command may have removed it
             os.chdir(before)
+
+
+def _answer_shell(root: Any, arguments: Sequence[str], context: Context) -> int:
+    from dsvc.commands.completion import complete
+
+    for word, text in complete(root, arguments, verbs=present_verbs()):
+        context.out.line(f"{word}\t{text}")
+    return OK
 
 
 def _report(error: BaseException, arguments: Sequence[str], context: Context) -> int:

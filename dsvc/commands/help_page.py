@@ -8,8 +8,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Any, Final, get_args, get_origin
 
+from dsvc.commands.coercion import choices_of
 from dsvc.commands.registry import Verb
 
 _WIDTH: Final = 80
@@ -94,11 +95,12 @@ def argument_name(param: Any) -> str:
 def _metavar(param: Any) -> str:
     if param.metavar is not None:
         return str(param.metavar)
+    choices = choices_of(param)
+    if choices:
+        return "|".join(choices)
     annotation = getattr(getattr(param, "type_descriptor", None), "annotation", str)
     if get_origin(annotation) is list:
         annotation = get_args(annotation)[0]
-    if get_origin(annotation) is Literal:
-        return "|".join(str(choice) for choice in get_args(annotation))
     for kind, letters in ((int, "N"), (float, "X"), (Path, "PATH")):
         if annotation is kind:
             return letters

@@ -169,28 +169,6 @@ def test_alias_that_cannot_be_read(cli):
     assert "alias.x does not begin with a command" in cli("-c", "alias.x=--json", "x").err
 
 
-def test_completion_scripts_name_the_program(cli):
-    for shell in ("bash", "zsh", "fish"):
-        script = cli.ok("completion", shell).out
-        assert "_DSVC_COMPLETE" in script
-        assert "dsvc" in script
-    assert cli("completion", "tcsh").code == 2
-
-
-def complete(*words: str) -> list[str]:
-    environment = {**os.environ, "_DSVC_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(words)}
-    environment["COMP_CWORD"] = str(len(words) - 1)
-    done = subprocess.run([sys.executable, "-m", "dsvc"], env=environment, capture_output=True, text=True, check=True)
-    return done.stdout.split()
-
-
-def test_completion_offers_verbs_options_and_choices():
-    assert {"config", "completion"} <= set(complete("dsvc", "co"))
-    assert {"--list", "--local"} <= set(complete("dsvc", "config", "--l"))
-    assert complete("dsvc", "completion", "z") == ["zsh"]
-    assert "--no-pager" in complete("dsvc", "--no")
-
-
 def test_a_reader_that_leaves_early_is_no_error(cli, tmp_path):
     (cli.directory / ".dsvc").mkdir()
     (cli.directory / ".dsvc" / "config.toml").write_text("[a]\n" + "".join(f"k{n} = {n}\n" for n in range(20000)))
