@@ -1,0 +1,219 @@
+"""The index of a working copy: what the files on disk looked like when their content was last known.
+
+It names a tree and holds, for every directory of that tree, the names and a signature of each file's stat. A file
+whose signature is unchanged still has the content that the tree says; so a scan that finds a directory's names
+and signatures as one equal byte string has nothing more to do there. docs/formats/index.md.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import msgpack
+from blake3 import blake3
+
+from dsvc.atomic import write_file
+from dsvc.errors import IntegrityError
+from dsvc.objects.ids import ID_LENGTH, TreeId
+
+MAGIC = b"dsvcwrk1"
+_SIGNATURE = struct.Struct("<QqqQI")  # size, mtime_ns, ctime_ns, inode, mode
+SIGNATURE = _SIGNATURE.size
+_CTIME = struct.Struct("<16xq")
+pack_signature = _SIGNATURE.pack
+pack_signature_into = _SIGNATURE.pack_into
+
+DIRECTORY = _SIGNATURE.pack(0, 0, 0, 0, stat.S_IFDIR)
+GITLINK = _SIGNATURE.pack(0, 0, 0, 0, 0o160000)
+ABSENT = _SIGNATURE.pack(0, 0, 0, 0, 0)  # left out of the working copy on purpose
+UNKNOWN = _SIGNATURE.pack(0, -1, -1, 0, 0)  # on disk, but nothing is known of it: compare the content
+
+
+class DamagedIndexError(IntegrityError):
+    """The index file of a working copy cannot be used; it can be made again."""
+
+
+def signature(st: os.stat_result) -> bytes:
+    """Return what of a file's stat tells whether it was touched."""
+    return pack_signature(st.st_size, st.st_mtime_ns, st.st_ctime_ns, st.st_ino, st.st_mode)
+
+
+def changed_at(sig: bytes) -> int:
+    """Return the ctime in a signature, nanoseconds."""
+    when: int = _CTIME.unpack_from(sig)[0]
+    return when
+
+
+class Block(NamedTuple):
+    """One directory: its names in order, joined by NUL, and their signatures, joined."""
+
+    names: bytes
+    signatures: bytes
+
+    def entries(self) -> dict[bytes, bytes]:
+        """Return name -> signature."""
+        names, sigs = self.names, self.signatures
+        if not sigs:
+            return {}
+        starts = range(0, len(sigs), SIGNATURE)
+        return {name: sigs[at : at + SIGNATURE] for name, at in zip(names.split(b"\0"), starts, strict=True)}
+
+    def name_list(self) -> list[bytes]:
+        """Return the names in order."""
+        return self.names.split(b"\0") if self.signatures else []
+
+    def changed(self, touched: Mapping[bytes, bytes | None]) -> Block:
+        """Return the block with these signatures set (None: name gone); a few changes in a huge block stay cheap."""
+        if not touched:
+            return self
+        if len(touched) > _SPLICES:
+            entries = self.entries()
+            for name, sig in touched.items():
+                if sig is None:
+                    entries.pop(name, None)
+                else:
+                    entries[name] = sig
+            return make_block(entries)
+        names, sigs = self.name_list(), bytearray(self.signatures)
+        renamed = False
+        for name, sig in touched.items():
+            at = bisect_left(names, name)
+            known = at < len(names) and names[at] == name
+            renamed = renamed or (sig is None) == known or not known
+            where = slice(at * SIGNATURE, (at + known) * SIGNATURE)
+            if sig is not None:
+                sigs[where] = sig
+                names[at : at + known] = [name]
+            elif known:
+                del sigs[where], names[at]
+        return Block(b"\0".join(names) if renamed else self.names, bytes(sigs))
+
+
+EMPTY = Block(b"", b"")
+_SPLICES = 500
+
+
+def make_block(entries: Mapping[bytes, bytes]) -> Block:
+    """Return the block of name -> signature."""
+    names = sorted(entries)
+    return Block(b"\0".join(names), b"".join([entries[n] for n in names]))
+
+
+@dataclass(slots=True)
+class Index:
+    """The tree that a working copy stands for, and the blocks of its directories by path (the root is b"").
+
+    `stamp` is a time of the file system's clock (ns): a file changed at or after it may have been changed once more
+    without a trace in its stat, so its content is compared (git calls such entries racy). `sparse` holds the
+    patterns of a partial working copy, none for a full one.
+    """
+
+    tree: TreeId
+    stamp: int
+    blocks: dict[bytes, Block] = field(default_factory=dict)
+    sparse: tuple[bytes, ...] = ()
+
+    def update(self, changes: Mapping[bytes, bytes | None]) -> None:
+        """Set the signatures of paths (None: gone); directories on the way are made, emptied ones stay."""
+        by_directory: dict[bytes, dict[bytes, bytes | None]] = {}
+        for path, sig in changes.items():
+            directory, _, name = path.rpartition(b"/")
+            by_directory.setdefault(directory, {})[name] = sig
+        for directory in sorted(by_directory):
+            self._make_directory(directory)
+        for directory, names in by_directory.items():
+            for name, sig in names.items():
+                path = join(directory, name)
+                if sig == DIRECTORY:
+                    self.blocks.setdefault(path, EMPTY)
+                elif path in self.blocks:
+                    self.forget(path)
+            self.blocks[directory] = self.blocks[directory].changed(names)
+
+    def forget(self, directory: bytes) -> None:
+        """Drop the blocks of a directory and of everything below it."""
+        prefix = directory + b"/"
+        for path in [p for p in self.blocks if p == directory or p.startswith(prefix)]:
+            del self.blocks[path]
+
+    def get(self, path: bytes) -> bytes | None:
+        """Return the signature of a path, or None where it is not in the index."""
+        directory, _, name = path.rpartition(b"/")
+        block = self.blocks.get(directory)
+        if block is None or (name not in block.names):
+            return None
+        return block.entries().get(name)
+
+    def _make_directory(self, directory: bytes) -> None:
+        if directory in self.blocks:
+            return
+        self.blocks[directory] = EMPTY
+        if directory:
+            parent, _, name = directory.rpartition(b"/")
+            self._make_directory(parent)
+            self.blocks[parent] = self.blocks[parent].changed({name: DIRECTORY})
+
+
+def write_index(path: Path, index: Index) -> None:
+    """Write an index atomically; not synced, because it can be made again from the working copy."""
+    flat: list[object] = [1, index.tree, index.stamp, list(index.sparse)]
+    for directory in sorted(index.blocks):
+        block = index.blocks[directory]
+        flat += (directory, block.names, block.signatures)
+    body: bytes = msgpack.packb(flat, use_bin_type=True)
+    write_file(path, MAGIC + blake3(body).digest() + body, durable=False)
+
+
+def read_index(path: Path) -> Index | None:
+    """Return the index at `path`, or None where there is none.
+
+    Raises:
+        DamagedIndexError: when it does not match its checksum or is not of its form.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    head = len(MAGIC) + ID_LENGTH
+    body = memoryview(content)[head:]
+    if content[: len(MAGIC)] != MAGIC or blake3(body).digest() != content[len(MAGIC) : head]:
+        raise DamagedIndexError(
+            f"the index {path} is damaged", hint="remove that file: the next command compares every file again"
+        )
+    flat = msgpack.unpackb(body, use_list=False)
+    _, tree, stamp, sparse = flat[:4]
+    triples = zip(flat[4::3], flat[5::3], flat[6::3], strict=True)
+    return Index(TreeId(tree), stamp, {d: Block(names, sigs) for d, names, sigs in triples}, tuple(sparse))
+
+
+def file_clock(folder: Path) -> int:
+    """Return the time (ns) that the file system gives to a file written now in `folder`."""
+    probe = folder / "clock"
+    with open(probe, "wb") as file:
+        file.write(b"\0")
+        file.flush()
+        now = os.fstat(file.fileno())
+    return max(now.st_mtime_ns, now.st_ctime_ns)
+
+
+def join(directory: bytes, name: bytes) -> bytes:
+    """Return the path of a name in a directory; the root is b""."""
+    return directory + b"/" + name if directory else name
+
+
+def parents(paths: Iterable[bytes]) -> set[bytes]:
+    """Return the directories that lead to these paths, the root included."""
+    found = {b""}
+    for path in paths:
+        directory = path.rpartition(b"/")[0]
+        while directory and directory not in found:
+            found.add(directory)
+            directory = directory.rpartition(b"/")[0]
+    return found

@@ -1,0 +1,297 @@
+"""Store what is in the working copy: files into the store, directories as trees, signatures into the index."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from dsvc.errors import RequestError
+from dsvc.objects import mapedit, trees
+from dsvc.objects.chunker import SMALL_LIMIT
+from dsvc.objects.ids import ObjectId, TreeId
+from dsvc.objects.store import ObjectStore
+from dsvc.objects.tree import Entry, EntryKind, is_valid_name
+from dsvc.objects.trees import TREES
+from dsvc.progress import Progress, Silent
+from dsvc.worktree.ignore import DirectoryRules, IgnoreRules
+from dsvc.worktree.index import DIRECTORY, EMPTY, Block, Index, join, signature
+from dsvc.worktree.scan import CONTROL, Scanner, Skipped, UnreadableError, special
+
+_ATTEMPTS = 5
+
+
+class UnstableFileError(RequestError):
+    """A file changed at every attempt to read it."""
+
+    def __init__(self, path: bytes) -> None:
+        super().__init__(
+            f"{os.fsdecode(path)} changes while it is read",
+            hint="wait until the program that writes it is done, or name it in .dsvcignore",
+        )
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What a recording found: the tree, the index that goes with it, and what it could not take."""
+
+    tree: TreeId
+    index: Index
+    skipped: list[Skipped] = field(default_factory=list)
+    changes: dict[bytes, Entry | None] = field(default_factory=dict)
+    files: int = 0
+    size: int = 0
+
+
+class Recorder:
+    """Records a working copy. It stores into `store` and leaves `index` alone: the result holds a new one.
+
+    With `paths` only these files and directories are taken; all others stay as the index's tree has them. `changes`
+    lists every changed path then (a whole run does without, to stay within bounds of memory). `forced` are paths
+    that are taken although they are ignored.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        root: bytes,
+        index: Index,
+        ignore: IgnoreRules,
+        *,
+        stamp: int,
+        paths: Sequence[bytes] = (),
+        progress: Progress | None = None,
+        list_changes: bool = False,
+    ) -> None:
+        self._store = store
+        self._root = root
+        self._scanner = Scanner(root, index, ignore, paths)
+        self._old = index
+        self._progress = progress or Silent()
+        self._list = list_changes or bool(paths)
+        # What was not looked at keeps its old time: racy entries there stay racy.
+        new_stamp = min(stamp, index.stamp) if paths else stamp
+        self._result = Recorded(index.tree, Index(index.tree, new_stamp, dict(index.blocks), index.sparse))
+
+    def run(self) -> Recorded:
+        """Record and return the result.
+
+        Raises:
+            UnreadableError, UnstableFileError: naming the file; nothing is published then and the index is as before.
+            OSError: when the store's disk refuses.
+        """
+        entry: Entry | None
+        if not self._scanner.paths and not self._old.blocks.get(b"", EMPTY).names:
+            entry = self._new_tree(b"", self._scanner.ignore.in_directory(b"")) or trees.write_tree(self._store, ())
+            self._result.index.blocks.setdefault(b"", EMPTY)
+        else:
+            entry = self._directory(b"", lambda: self._old.tree)
+        self._result.tree = self._result.index.tree = TreeId(ObjectId(entry.id if entry else self._old.tree))
+        return self._result
+
+    def _directory(self, path: bytes, old_tree: Callable[[], bytes | None]) -> Entry | None:
+        """Record a directory that the index knows; return its new entry, or None when it is as before."""
+        delta = self._scanner.compare(path)
+        self._result.skipped += delta.skipped
+        changes: dict[bytes, Entry | None] = {}
+        touched: dict[bytes, bytes | None] = {}
+        for name in delta.gone:
+            self._gone(path, name, changes, touched)
+        for name, sig in delta.changed.items():
+            self._file(path, name, sig, changes, touched)
+        for name, sig in delta.new.items():
+            self._file(path, name, sig, changes, touched)
+        for name in delta.directories:
+            below = join(path, name)
+            entry = self._directory(below, _below(self._store, old_tree, name))
+            if entry is not None:
+                if self._holds_nothing(below):
+                    self._gone(path, name, changes, touched)
+                else:
+                    changes[name] = entry
+        if delta.new_directories:
+            rules = self._scanner.ignore.in_directory(path)
+            for name in delta.new_directories:
+                entry = self._new_tree(join(path, name), rules.enter(name))
+                if entry is not None:
+                    changes[name], touched[name] = entry, DIRECTORY
+        if touched:
+            self._result.index.blocks[path] = self._old.blocks.get(path, EMPTY).changed(touched)
+        if not changes:
+            return None
+        tree_id = old_tree()
+        if tree_id is None:
+            return trees.write_tree(self._store, sorted((n, e) for n, e in changes.items() if e is not None))
+        root = mapedit.update(self._store, TREES, ObjectId(tree_id), changes.items())
+        return None if root.id == tree_id else Entry(EntryKind.TREE, root.id, root.weight)
+
+    def _new_tree(self, path: bytes, rules: DirectoryRules) -> Entry | None:
+        """Record a directory that the index does not know; return None when nothing in it is to be versioned.
+
+        Names stream from the listing into the tree, so that a directory of a million files takes little memory.
+        """
+        prefix = join(self._root, path) + b"/" if path else self._root + b"/"
+        try:
+            names = os.listdir(prefix)
+        except OSError as error:
+            raise UnreadableError(prefix, error) from error
+        names.sort()
+        kept: list[bytes] = []
+        signatures = bytearray()
+
+        def entries() -> Iterator[tuple[bytes, Entry]]:
+            for name in names:
+                found = self._new_entry(path, prefix, name, rules)
+                if found is not None:
+                    entry, sig = found
+                    kept.append(name)
+                    signatures.extend(sig)
+                    yield name, entry
+
+        entry = trees.write_tree(self._store, entries())
+        if not kept and names:
+            return None
+        self._result.index.blocks[path] = Block(b"\0".join(kept), bytes(signatures))
+        if self._list and not kept:
+            self._result.changes[path] = entry
+        return entry
+
+    def _new_entry(
+        self, path: bytes, prefix: bytes, name: bytes, rules: DirectoryRules
+    ) -> tuple[Entry, bytes] | None:
+        if name in CONTROL:
+            return None
+        file_path = join(path, name)
+        if self._list and not self._scanner.wanted(file_path):
+            return None
+        try:
+            st = os.lstat(prefix + name)
+        except FileNotFoundError:
+            return None
+        mode = st.st_mode
+        is_directory = stat.S_ISDIR(mode)
+        if rules.ignored(name, is_directory=is_directory):
+            return None
+        reason = None
+        if not is_valid_name(name):
+            reason = "a name that no repository may hold"
+        elif is_directory:
+            if not os.path.lexists(prefix + name + b"/.dsvc"):
+                entry = self._new_tree(file_path, rules.enter(name))
+                return None if entry is None else (entry, DIRECTORY)
+            reason = "a dsvc repository of its own"
+        elif not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
+            reason = special(mode)
+        if reason is not None:
+            self._result.skipped.append(Skipped(file_path, reason))
+            return None
+        try:
+            entry, sig = store_file(self._store, prefix + name, signature(st))
+        except FileNotFoundError:
+            return None
+        self._count(file_path, entry)
+        return entry, sig
+
+    def _holds_nothing(self, path: bytes) -> bool:
+        """Say whether a directory lost all that was versioned in it and still has other things in it."""
+        return not self._result.index.blocks.get(path, EMPTY).names and bool(os.listdir(join(self._root, path)))
+
+    def _gone(
+        self, path: bytes, name: bytes, changes: dict[bytes, Entry | None], touched: dict[bytes, bytes | None]
+    ) -> None:
+        changes[name] = touched[name] = None
+        below = join(path, name)
+        self._result.index.forget(below)
+        if self._list:
+            self._result.changes[below] = None
+
+    def _file(
+        self,
+        path: bytes,
+        name: bytes,
+        sig: bytes,
+        changes: dict[bytes, Entry | None],
+        touched: dict[bytes, bytes | None],
+    ) -> None:
+        file_path = join(path, name)
+        try:
+            entry, sig = store_file(self._store, join(self._root, file_path), sig)
+        except FileNotFoundError:
+            if name in self._old.blocks.get(path, EMPTY).entries():
+                self._gone(path, name, changes, touched)
+            return
+        changes[name] = entry
+        touched[name] = sig
+        self._count(file_path, entry)
+
+    def _count(self, path: bytes, entry: Entry) -> None:
+        self._result.files += 1
+        self._result.size += entry.size
+        self._progress.advance(items=1, size=entry.size)
+        if self._list:
+            self._result.changes[path] = entry
+
+
+def _below(store: ObjectStore, old_tree: Callable[[], bytes | None], name: bytes) -> Callable[[], bytes | None]:
+    def find() -> bytes | None:
+        parent = old_tree()
+        entry = trees.lookup(store, parent, name) if parent is not None else None
+        return entry.id if entry is not None and entry.kind == EntryKind.TREE else None
+
+    return find
+
+
+def store_file(store: ObjectStore, path: bytes, sig: bytes) -> tuple[Entry, bytes]:
+    """Store the file or link at `path`, whose signature was `sig` just now; return its entry and signature.
+
+    A file that changes while it is read is read again, a few times.
+
+    Raises:
+        FileNotFoundError: when it is gone. UnreadableError, UnstableFileError: naming it.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            found = _store_once(store, path, sig)
+        except FileNotFoundError:
+            raise
+        except PermissionError as error:
+            raise UnreadableError(path, error) from error
+        if isinstance(found, tuple):
+            return found
+        sig = found
+    raise UnstableFileError(path)
+
+
+def _store_once(store: ObjectStore, path: bytes, sig: bytes) -> tuple[Entry, bytes] | bytes:
+    """Store a file whose signature should be `sig`; return its entry, or the signature that it has now."""
+    mode = int.from_bytes(sig[-4:], "little")
+    if stat.S_ISLNK(mode):
+        target = os.readlink(path)
+        now = signature(os.lstat(path))
+        if now != sig:
+            return now
+        return Entry(EntryKind.SYMLINK, store.put_content(target), len(target)), sig
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        if isinstance(error, (FileNotFoundError, PermissionError)):
+            raise
+        return signature(os.lstat(path))  # it has become a link or something else
+    try:
+        size = int.from_bytes(sig[:8], "little")
+        if size <= SMALL_LIMIT:
+            data = os.read(fd, size + 1)
+            now = signature(os.fstat(fd))
+            if now != sig or len(data) != size:
+                return now
+            file_id = store.put_content(data)
+        else:
+            file_id, length = store.put_stream(lambda count: os.read(fd, count))
+            now = signature(os.fstat(fd))
+            if now != sig or length != size:
+                return now
+    finally:
+        os.close(fd)
+    return Entry(EntryKind.EXECUTABLE if mode & 0o100 else EntryKind.FILE, file_id, size), sig
+
