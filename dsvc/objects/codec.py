@@ -19,11 +19,18 @@ from dsvc.errors import IntegrityError, RequestError
 Value: TypeAlias = "None | bool | int | float | str | bytes | tuple[Value, ...] | dict[str, Value]"
 
 BIG_INTEGER = 1  # extension type: decimal text of an integer outside 64 bits
-MAX_PAYLOAD = 16 << 20  # bytes; larger values belong into files
+MAX_PAYLOAD = 16 << 20  # bytes; larger values belong in files
 MAX_LENGTH = 1 << 16  # elements of one array or map
+MAX_VALUES = 1 << 19  # values in all: a byte of payload may become a hundred in memory
 MAX_DEPTH = 64
 MAX_DIGITS = 4000
 _NAN = float("nan")
+_COUNT_FROM = 1 << 18  # bytes; a shorter payload cannot hold too many values
+# How long a value is after its first byte: fixed, or given by a length field of so many bytes (and a type byte).
+_FIXED = {0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8}
+_FIXED |= {0xD4: 2, 0xD5: 3, 0xD6: 5, 0xD7: 9, 0xD8: 17, 0xDC: 2, 0xDD: 4, 0xDE: 2, 0xDF: 4}
+_SIZED = {0xC4: (1, 0), 0xC5: (2, 0), 0xC6: (4, 0), 0xC7: (1, 1), 0xC8: (2, 1), 0xC9: (4, 1)}
+_SIZED |= {0xD9: (1, 0), 0xDA: (2, 0), 0xDB: (4, 0)}
 
 
 class BadEncodingError(IntegrityError):
@@ -38,12 +45,18 @@ def encode(value: object) -> bytes:
     """Return the canonical bytes of `value`: None, bool, int, float, str, bytes, sequences, maps with text keys.
 
     Raises:
-        UnsupportedValueError: for other types, keys that are no text, lone surrogates, or nesting beyond 64.
+        UnsupportedValueError: for other types, keys that are no text, lone surrogates, and whatever exceeds the
+            bounds that the decoder keeps.
     """
     try:
-        return encode_plain(_canonical(value, 0))
+        packed = encode_plain(_canonical(value, 0))
     except UnicodeEncodeError as error:
         raise UnsupportedValueError("a text holds a lone surrogate and cannot be stored") from error
+    if len(packed) > MAX_PAYLOAD:
+        raise UnsupportedValueError(f"a value has {len(packed)} bytes, more than {MAX_PAYLOAD}: store it as a file")
+    if _has_too_many_values(packed):
+        raise UnsupportedValueError(f"a value holds more than {MAX_VALUES} values: store it as a file")
+    return packed
 
 
 def encode_plain(value: object) -> bytes:
@@ -91,6 +104,8 @@ def decode_plain(payload: bytes | memoryview) -> tuple[Value, ...]:
 def _unpack(payload: bytes | memoryview) -> Value:
     if len(payload) > MAX_PAYLOAD:
         raise BadEncodingError(f"a value has {len(payload)} bytes, more than {MAX_PAYLOAD}")
+    if _has_too_many_values(payload):
+        raise BadEncodingError(f"a value holds more than {MAX_VALUES} values")
     try:
         value: Value = msgpack.unpackb(
             payload,
@@ -118,12 +133,14 @@ def _canonical(value: object, depth: int) -> object:
     if isinstance(value, int):
         if -(1 << 63) <= value < (1 << 64):
             return int(value)
-        try:
-            return msgpack.ExtType(BIG_INTEGER, str(value).encode())
-        except ValueError as error:
-            raise UnsupportedValueError(f"an integer has more than {MAX_DIGITS} digits") from error
+        digits = _digits(value)
+        if digits is None or len(digits) > MAX_DIGITS:
+            raise UnsupportedValueError(f"an integer has more than {MAX_DIGITS} digits")
+        return msgpack.ExtType(BIG_INTEGER, digits)
     if isinstance(value, float):
         return _NAN if math.isnan(value) else float(value)
+    if isinstance(value, (list, tuple, Mapping)) and len(value) > MAX_LENGTH:
+        raise UnsupportedValueError(f"a value has {len(value)} elements, more than {MAX_LENGTH}: store it as a file")
     if isinstance(value, (list, tuple)):
         return [_canonical(item, depth + 1) for item in value]
     if isinstance(value, Mapping):
@@ -132,6 +149,34 @@ def _canonical(value: object, depth: int) -> object:
         order = sorted(value, key=lambda key: key.encode())
         return {key: _canonical(value[key], depth + 1) for key in order}
     raise UnsupportedValueError(f"a value of type {type(value).__name__} has no encoding")
+
+
+def _digits(value: int) -> bytes | None:
+    try:
+        return str(value).encode()
+    except ValueError:  # far more digits than the interpreter converts
+        return None
+
+
+def _has_too_many_values(payload: bytes | memoryview) -> bool:
+    """Count values by their first bytes, before memory is spent on them."""
+    if len(payload) <= _COUNT_FROM:
+        return False
+    at = count = 0
+    while at < len(payload):
+        first = payload[at]
+        at += 1
+        count += 1
+        if count > MAX_VALUES:
+            return True
+        if 0xA0 <= first < 0xC0:
+            at += first & 0x1F
+        elif first in _FIXED:
+            at += _FIXED[first]
+        elif first in _SIZED:
+            width, extra = _SIZED[first]
+            at += width + extra + int.from_bytes(payload[at : at + width], "big")
+    return False
 
 
 def _extension(code: int, data: bytes) -> Value:
