@@ -39,13 +39,14 @@ class BadNameError(IntegrityError):
     """A directory entry has a name that could escape from the working copy or shadow its control files."""
 
 
-_RESERVED = re.compile(
-    rb"(?i)(?:\A|\x00)(?:\.{0,2}|(?:\.git|\.dsvc|git~[0-9]+|dsvc~[0-9]+)[. ]*(?::[^\x00]*)?)(?=\x00|\Z)"
-)
-# Code points that some file systems drop when they compare names (HFS+ ignores these).
+# NTFS drops dots and spaces at a name's end and reads what follows a colon as a stream of the file before it.
+_CONTROL = rb"(?:\.git|\.dsvc|git~[0-9]+|dsvc~[0-9]+)[. ]*(?::[^\x00]*)?"
+_RESERVED = re.compile(rb"(?i)(?:\A|\x00)(?:\.{0,2}|" + _CONTROL + rb")(?=\x00|\Z)")
+_RESERVED_FOLDED = re.compile(rb"(?i)" + _CONTROL)
+# Code points that some file systems drop when they compare names: Unicode's Default_Ignorable_Code_Point.
 _IGNORABLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8]"
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 
 
@@ -63,7 +64,7 @@ def check_names(names: Sequence[bytes]) -> None:
         raise BadNameError(f"a directory entry may not be named {_first_bad(names)!r}")
     if not joined.isascii():
         for name in names:
-            if not name.isascii() and _is_reserved(_fold(name)):
+            if not name.isascii() and _RESERVED_FOLDED.fullmatch(_fold(name)):
                 raise BadNameError(f"a directory entry may not be named {name!r}")
 
 

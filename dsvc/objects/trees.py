@@ -32,8 +32,14 @@ TREES = MapKind(Kind.TREE, lambda entry: entry[2], _check)
 
 
 def write_tree(store: NodeStore, entries: Iterable[tuple[bytes, Entry]]) -> Entry:
-    """Store the directory with these entries, in ascending order of names; return the entry for its parent."""
-    root = sortedmap.build(store, TREES, entries)
+    """Store the directory with these entries, in ascending order of names; return the entry for its parent.
+
+    Raises:
+        BadNameError: for a name that the decoder would refuse; nothing that refers to it is stored then.
+    """
+    items = list(entries)
+    check_names([name for name, _ in items])
+    root = sortedmap.build(store, TREES, items)
     return Entry(EntryKind.TREE, root.id, root.weight)
 
 
@@ -80,8 +86,11 @@ def differences(store: NodeStore, old: bytes, new: bytes) -> Iterator[tuple[byte
 def edit_tree(store: NodeStore, tree_id: bytes, changes: Mapping[bytes, Entry | None]) -> Entry:
     """Put entries at paths below a tree (None removes), creating directories; return the new root's entry.
 
-    A directory that loses its last entry by this stays, empty: the caller decides (see `prune`). An entry put where
-    a directory stands replaces it, and a directory replaces a file that stands in its way.
+    A directory that loses its last entry by this stays, empty: the caller decides. An entry put where a directory
+    stands replaces it, and a directory replaces a file that stands in its way.
+
+    Raises:
+        BadNameError: for a path with a name that the decoder would refuse.
     """
     here: dict[bytes, Entry | None] = {}
     below: dict[bytes, dict[bytes, Entry | None]] = {}
@@ -91,6 +100,7 @@ def edit_tree(store: NodeStore, tree_id: bytes, changes: Mapping[bytes, Entry | 
             below.setdefault(name, {})[rest] = entry
         else:
             here[name] = entry
+    check_names([*here, *below])
     for name, inner in below.items():
         present = here.get(name) if name in here else lookup(store, tree_id, name)
         if present is not None and present.kind == EntryKind.TREE:
