@@ -83,7 +83,9 @@ def _decode_head(value: bytes) -> tuple[OperationId, ObjectId]:
     except BadEncodingError as error:
         raise DamagedHeadError("the head cell is damaged", hint="dsvc fsck") from error
     match fields:
-        case (1, bytes(operation), bytes(list_id)) if len(operation) == len(list_id) == ID_LENGTH:
+        case (int(version), bytes(operation), bytes(list_id)) if (
+            version is not True and version == VERSION and len(operation) == len(list_id) == ID_LENGTH
+        ):
             return OperationId(ObjectId(operation)), ObjectId(list_id)
     raise DamagedHeadError("the head cell is not of its form", hint="dsvc fsck")
 

@@ -12,6 +12,7 @@ from dsvc.objects.ids import ID_LENGTH, CommitId, Kind, ObjectId, ViewId
 from dsvc.objects.sortedmap import MapKind, NodeStore
 
 _OBJECT, _SYMBOLIC = 1, 2
+_KINDS = frozenset(map(int, Kind))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,11 @@ def _check(names: Sequence[bytes], values: Sequence[Any]) -> None:
 
 
 def _decode(value: object) -> Ref:
+    kinds = [type(field) for field in value] if isinstance(value, tuple) else []  # True is no 1, and 1.0 neither
     match value:
-        case (1, int(kind), bytes(target)) if len(target) == ID_LENGTH and kind in Kind.__members__.values():
-            return Direct(Kind(kind), ObjectId(target))
-        case (2, str(name)):
+        case (1, int(kind), bytes(to)) if kinds == [int, int, bytes] and kind in _KINDS and len(to) == ID_LENGTH:
+            return Direct(Kind(kind), ObjectId(to))
+        case (2, str(name)) if kinds == [int, str]:
             return Symbolic(name)
     raise BadEncodingError("a ref in a view is not of its form")
 
