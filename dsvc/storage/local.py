@@ -236,11 +236,11 @@ def _claim(folder: str, number: int, content: bytes) -> bool:
     """Create the cell file of this number with this content; return False when another process has."""
     target = os.path.join(folder, str(number))
     temporary = os.path.join(folder, temporary_name("cell"))
-    with open(temporary, "xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
     try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         os.link(temporary, target)
         return True
     except FileExistsError:
@@ -259,6 +259,7 @@ def _claim_by_rename(temporary: str, target: str) -> bool:
     folder = temporary + ".d"
     os.mkdir(folder)
     os.rename(temporary, os.path.join(folder, "value"))
+    sync_directory(folder)
     try:
         os.rename(folder, target)
         return True

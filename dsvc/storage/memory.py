@@ -23,7 +23,7 @@ class MemoryBackend:
         if data is None:
             raise BlobMissingError(key, "memory")
         end = len(data) if length is None else offset + length
-        if end > len(data) or offset < 0:
+        if not 0 <= offset <= end <= len(data):
             raise BlobDamagedError(f"{key} ends at byte {len(data)}, before byte {end}")
         return data[offset:end]
 
