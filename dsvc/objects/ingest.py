@@ -119,7 +119,8 @@ class Ingest:
             found = places.get(wanted)
             if found is not None and found[0] == kind:
                 return True
-        return any((p := w.places.get(wanted)) is not None and p.kind == kind for w in self._writers.values())
+        places_of = (writer.places.get(wanted) for writer in tuple(self._writers.values()))
+        return any(place is not None and place.kind == kind for place in places_of)
 
     def get(self, wanted: bytes, kind: Kind) -> bytes | None:
         """Return the payload of an object that is on its way, or None."""
@@ -127,7 +128,7 @@ class Ingest:
             found = places.get(wanted)
             if found is not None and found[0] == kind:
                 return found[1]
-        for writer in self._writers.values():
+        for writer in tuple(self._writers.values()):
             place = writer.places.get(wanted)
             if place is not None and place.kind == kind:
                 frame = writer.frames[place.frame]
@@ -173,8 +174,8 @@ class Ingest:
         group, size = self._groups[pack_class], self._group_sizes[pack_class]
         if not group:
             return
+        self._flying.update(group)  # first, so that a reader finds each object at every moment
         self._groups[pack_class], self._group_sizes[pack_class] = {}, 0
-        self._flying.update(group)
         future = self._submit(group, size)
         self._queue.append((future, pack_class, size, list(group)))
         self._queued += size
@@ -212,10 +213,10 @@ class Ingest:
 
     def _end_pack(self, pack_class: PackClass) -> None:
         writer = self._writers.pop(pack_class)
-        if self._syncing is not None:
-            self._syncing.result()
-            self._syncing = None
         try:
+            syncing, self._syncing = self._syncing, None
+            if syncing is not None:
+                syncing.result()
             ref = writer.finish()
             self._deliver(ref, writer.path)
         except BaseException:

@@ -70,10 +70,19 @@ class PackSet:
         return found
 
     def find(self, object_id: bytes, kind: Kind) -> tuple[PackRef, Place] | None:
-        """Return a pack that holds the object and its place there, or None."""
+        """Return a pack that holds the object and its place there, or None.
+
+        Raises:
+            IntegrityError: when no usable pack holds it and an index could not be used, so that nobody knows.
+        """
+        failure: IntegrityError | None = None
         for pack_class in classes_of(kind):
             for ref in self._by_class[pack_class]:
-                index = self._indexes.get(ref.id) or self.index(ref)
+                try:
+                    index = self._indexes.get(ref.id) or self.index(ref)
+                except IntegrityError as error:
+                    failure = error
+                    continue
                 place = index.find(object_id)
                 if place is None or place.kind == kind:
                     if place is not None:
@@ -82,15 +91,27 @@ class PackSet:
                 for other in index.find_all(object_id):
                     if other.kind == kind:
                         return ref, other
+        if failure is not None:
+            raise failure
         return None
 
     def find_every(self, object_id: bytes, kind: Kind) -> Iterator[tuple[PackRef, Place]]:
-        """Yield every place of an object: the next is tried when one is damaged."""
+        """Yield every place of an object: the next is tried when one is damaged. Raises as `find`, at the end."""
+        failure: IntegrityError | None = None
+        found = False
         for pack_class in classes_of(kind):
             for ref in self._by_class[pack_class]:
-                for place in self.index(ref).find_all(object_id):
+                try:
+                    index = self.index(ref)
+                except IntegrityError as error:
+                    failure = error
+                    continue
+                for place in index.find_all(object_id):
                     if place.kind == kind:
+                        found = True
                         yield ref, place
+        if failure is not None and not found:
+            raise failure
 
     def find_prefix(self, prefix: bytes) -> Iterator[tuple[ObjectId, Kind]]:
         """Yield (id, kind) of the objects whose ids begin with these bytes; one may come more than once."""
@@ -122,14 +143,19 @@ class PackSet:
             if cached is not None:
                 self._frames.move_to_end(key)
                 return cached
-        if frame.offset + frame.stored > ref.index_offset or steps > MAX_BASES:
+        if frame.offset + frame.stored > ref.index_offset:
             raise DamagedPackError(f"pack {ref.id.hex()} has a frame that reaches into its index", hint="dsvc fsck")
+        if steps > MAX_BASES:
+            raise DamagedPackError(f"pack {ref.id.hex()} has a chain of more than {MAX_BASES} bases", hint="dsvc fsck")
         base = None
         if frame.base != NO_BASE:
             below = self.index(ref).frame(frame.base)
             base = self._plain(ref, frame.base, below, shared=True, steps=steps + 1)
         stored = self._backend.get(ref.key, offset=frame.offset, length=frame.stored)
-        plain = self._decoder().decode(frame.encoding, stored, plain_length=frame.plain, base=base)
+        try:
+            plain = self._decoder().decode(frame.encoding, stored, plain_length=frame.plain, base=base)
+        except IntegrityError as error:
+            raise DamagedPackError(f"pack {ref.id.hex()}, frame {number}: {error.message}", hint="dsvc fsck") from error
         if shared:
             with self._lock:
                 if key not in self._frames:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dsvc.atomic import temporary_name
 from dsvc.objects.ids import PackId
-from dsvc.objects.packindex import NO_BASE, Frame, Place, encode_index, pack_id_of, record
+from dsvc.objects.packindex import NO_BASE, SALT_LENGTH, Frame, Place, encode_index, pack_id_of, record
 from dsvc.objects.packlist import PackClass, PackRef
 
 MAGIC = b"dsvcpack"
@@ -30,10 +30,15 @@ class PackWriter:
         self.pack_class = pack_class
         self.path = staging / temporary_name(f"pack-{pack_class.name.lower()}")
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
-        self._write(_HEADER.pack(MAGIC, VERSION, pack_class))
+        try:
+            self._write(_HEADER.pack(MAGIC, VERSION, pack_class))
+        except BaseException:
+            self.abandon()
+            raise
         self.size = _HEADER.size
         self.frames: list[Frame] = []
         self.places: dict[bytes, Place] = {}
+        self._more: list[bytes] = []  # records of further objects under an id that the pack has
 
     def append(self, encoding: int, stored: bytes | memoryview, plain: int, members: list[Member]) -> None:
         """Append a frame that holds these objects."""
@@ -49,7 +54,9 @@ class PackWriter:
         self.frames.append(frame)
         self.size += len(stored)
         for object_id, kind, offset, length in members:
-            self.places[object_id] = Place(kind, number, offset, length)
+            place = Place(kind, number, offset, length)
+            if self.places.setdefault(object_id, place) is not place:
+                self._more.append(record(object_id, place))  # another map of the same file
 
     def is_full(self) -> bool:
         """Say whether the pack should end here."""
@@ -65,9 +72,8 @@ class PackWriter:
 
     def finish(self) -> PackRef:
         """Write the index and return the finished pack, which lies at `path` and is not durable yet."""
-        index = encode_index(
-            self.pack_class, self.frames, [record(object_id, place) for object_id, place in self.places.items()]
-        )
+        records = [record(object_id, place) for object_id, place in self.places.items()] + self._more
+        index = encode_index(self.pack_class, self.frames, records, salt=os.urandom(SALT_LENGTH))
         offset = self.size
         self._write(index)
         self._write(FOOTER.pack(offset, len(index), MAGIC))
@@ -75,7 +81,7 @@ class PackWriter:
         self._fd = -1
         pack_id: PackId = pack_id_of(index)
         size = offset + len(index) + FOOTER.size
-        return PackRef(pack_id, self.pack_class, size, offset, len(self.places))
+        return PackRef(pack_id, self.pack_class, size, offset, len(records))
 
     def abandon(self) -> None:
         """Remove the unfinished pack; safe to call twice and after `finish` (then the finished file goes)."""

@@ -16,7 +16,7 @@ from dsvc.objects.packindex import Place
 from dsvc.objects.packlist import PackList, PackRef
 from dsvc.objects.packs import PackSet
 from dsvc.objects.sortedmap import MapKind, Node, decode_node
-from dsvc.storage.backend import Backend, BlobMissingError
+from dsvc.storage.backend import Backend
 
 _NODE_CACHE = 512  # decoded nodes
 
@@ -109,11 +109,8 @@ class ObjectStore:
                 payload = self._verified(wanted, kind, *found)
                 if payload is not None:
                     return payload
-        except BlobMissingError:
-            pass  # the pack may have been replaced since the list was read
         except IntegrityError:
-            if sum(1 for _ in self.packs.find_every(wanted, kind)) < 2:
-                raise
+            pass  # the pack may have been replaced since the list was read, and another one may have a good copy
         return self._get_carefully(wanted, kind)
 
     def _get_carefully(self, wanted: bytes, kind: Kind) -> bytes:
@@ -162,26 +159,54 @@ class ObjectStore:
         return self.has(file_id, Kind.CHUNK) or self.has(file_id, Kind.FILE_MAP)
 
     def read_file(self, file_id: bytes) -> bytes:
-        """Return a whole file's content; for files that fit into memory."""
+        """Return a whole file's content, compared with its id; for files that fit into memory."""
         if self.has(file_id, Kind.CHUNK):
             return self.get(file_id, Kind.CHUNK)
-        return b"".join(self.file_chunks(file_id))
+        content = b"".join(self.file_chunks(file_id))
+        if content_id(content) != file_id:
+            raise ObjectDamagedError(f"file {file_id.hex()} has a map that yields another content", hint="dsvc fsck")
+        return content
 
     def file_chunks(self, file_id: bytes, *, start: int = 0) -> Iterator[bytes]:
         """Yield a file's content in pieces, from byte `start`; every chunk is compared with its id.
 
+        Where one map of the file fails, the next one goes on at the byte that was reached.
+
         Raises:
             ObjectMissingError: where the file or one of its chunks is not stored.
+            IntegrityError: where the file cannot be read by any of its maps.
         """
         if self.has(file_id, Kind.CHUNK):
             yield self.get(file_id, Kind.CHUNK)[start:]
             return
-        for offset, part in self.file_parts(file_id, start=start):
-            data = self.get(part.id, Kind.CHUNK)
-            yield data[start - offset :] if offset < start else data
+        failure: IntegrityError | None = None
+        at = start
+        for payload in self._maps(file_id):
+            try:
+                for offset, part in chunks(decode_page(payload), self._page, start=at):
+                    data = self.get(part.id, Kind.CHUNK)
+                    if len(data) != part.length:
+                        raise ObjectDamagedError(f"a map of file {file_id.hex()} gives a chunk a wrong length")
+                    yield data[at - offset :] if offset < at else data
+                    at = offset + part.length
+                return
+            except IntegrityError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    def _maps(self, file_id: bytes) -> Iterator[bytes]:
+        """Yield the different maps of a file, best known first."""
+        seen = {self.get(file_id, Kind.FILE_MAP)}
+        yield from seen
+        for ref, place in list(self.packs.find_every(file_id, Kind.FILE_MAP)):
+            payload = self.packs.read(ref, place)
+            if payload not in seen:
+                seen.add(payload)
+                yield payload
 
     def file_parts(self, file_id: bytes, *, start: int = 0) -> Iterator[tuple[int, Part]]:
-        """Yield (offset, part) of a large file's chunks in order."""
+        """Yield (offset, part) of a large file's chunks in order, by its first map."""
         page = decode_page(self.get(file_id, Kind.FILE_MAP))
         return chunks(page, self._page, start=start)
 
@@ -238,8 +263,13 @@ class ObjectStore:
         return FileId(file_id), size
 
     def flush(self) -> list[PackRef]:
-        """Make everything that was put durable; return the packs, which the caller publishes."""
-        return self._ingest.finish() if self._ingest is not None else []
+        """Make everything that was put durable; return the packs, which the caller publishes.
+
+        They include those of an earlier flush that was not published: what they hold is not stored again.
+        """
+        if self._ingest is not None:
+            self._ingest.finish()
+        return list(self._own.values())
 
     def abandon(self) -> None:
         """Forget what was put and not flushed."""
