@@ -95,8 +95,8 @@ def edit_tree(store: NodeStore, tree_id: bytes, changes: Mapping[bytes, Entry | 
     here: dict[bytes, Entry | None] = {}
     below: dict[bytes, dict[bytes, Entry | None]] = {}
     for path, entry in changes.items():
-        name, _, rest = path.partition(b"/")
-        if rest:
+        name, inside, rest = path.partition(b"/")
+        if inside:
             below.setdefault(name, {})[rest] = entry
         else:
             here[name] = entry
