@@ -16,7 +16,8 @@ from dsvc.objects.ids import ID_LENGTH, ObjectId, PackId
 
 MAGIC = b"dsvcidx1"
 NO_BASE = 0xFFFFFFFF
-_HEADER = struct.Struct(">8sB3xIQ")  # magic, pack class, frames, objects
+SALT_LENGTH = 16
+_HEADER = struct.Struct(">8sB3x16sIQ")  # magic, pack class, salt, frames, objects
 _FRAME = struct.Struct(">QIIIB3x")  # offset, stored bytes, plain bytes, frame of the base, encoding
 _PLACE = struct.Struct(">BIII")  # kind, frame, offset inside its plain bytes, bytes
 RECORD = ID_LENGTH + _PLACE.size
@@ -51,9 +52,13 @@ def record(object_id: bytes, place: Place) -> bytes:
     return object_id + _PLACE.pack(*place)
 
 
-def encode_index(pack_class: int, frames: Sequence[Frame], records: Sequence[bytes]) -> bytes:
-    """Return the bytes of an index; `records` come from `record` and are sorted here."""
-    head = _HEADER.pack(MAGIC, pack_class, len(frames), len(records))
+def encode_index(pack_class: int, frames: Sequence[Frame], records: Sequence[bytes], *, salt: bytes) -> bytes:
+    """Return the bytes of an index; `records` come from `record` and are sorted here.
+
+    `salt` is random and makes every pack's id a new one. A pack that was condemned can then never come back under
+    the same key, so a process that deletes it late deletes nothing else.
+    """
+    head = _HEADER.pack(MAGIC, pack_class, salt, len(frames), len(records))
     return b"".join([head, *(_FRAME.pack(*frame) for frame in frames), *sorted(records)])
 
 
@@ -70,7 +75,7 @@ class PackIndex:
     def __init__(self, data: bytes, pack_id: PackId) -> None:
         if len(data) < _HEADER.size or pack_id_of(data) != pack_id:
             raise DamagedIndexError(f"the index of pack {pack_id.hex()} is damaged", hint="dsvc fsck")
-        magic, self.pack_class, self.frames, self.count = _HEADER.unpack_from(data)
+        magic, self.pack_class, _, self.frames, self.count = _HEADER.unpack_from(data)
         self._first = _HEADER.size + self.frames * _FRAME.size
         if magic != MAGIC or len(data) != self._first + self.count * RECORD:
             raise DamagedIndexError(f"the index of pack {pack_id.hex()} has a wrong length", hint="dsvc fsck")

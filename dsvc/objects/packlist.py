@@ -77,6 +77,22 @@ class PackList:
         condemned = tuple(dict.fromkeys(p for p in (*self.condemned, *old) if p not in live))
         return replace(self, packs=packs, condemned=condemned, replaced=steps)
 
+    def holds_all_of(self, older: PackList) -> bool:
+        """Say whether every object of an older list is in this one, as far as this one records it.
+
+        A pack that was collected is recorded as replaced by nothing, so the answer is no when gc ran in between.
+        """
+        live = {p.id for p in self.packs}
+        open_, seen = [p.id for p in older.packs if p.id not in live], set[PackId]()
+        while open_:
+            pack_id = open_.pop()
+            new = self.replaced.get(pack_id)
+            if not new:
+                return False
+            seen.add(pack_id)
+            open_ += [p for p in new if p not in live and p not in seen]
+        return True
+
     def without_condemned(self, deleted: tuple[PackId, ...]) -> PackList:
         """Return the list after these condemned packs were deleted."""
         gone = set(deleted)

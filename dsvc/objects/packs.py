@@ -132,6 +132,12 @@ class PackSet:
         plain = self._plain(ref, place.frame, frame, shared=place.length < frame.plain, steps=0)
         return plain if place.length == len(plain) else plain[place.offset : end]
 
+    def stored_frame(self, ref: PackRef, frame: Frame) -> bytes:
+        """Return a frame's bytes as they are stored."""
+        if frame.offset + frame.stored > ref.index_offset:
+            raise DamagedPackError(f"pack {ref.id.hex()} has a frame that reaches into its index", hint="dsvc fsck")
+        return self._backend.get(ref.key, offset=frame.offset, length=frame.stored)
+
     def frame_bytes(self, ref: PackRef, number: int) -> bytes:
         """Return the plain bytes of a whole frame."""
         return self._plain(ref, number, self.index(ref).frame(number), shared=False, steps=0)

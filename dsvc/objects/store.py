@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from dsvc.objects.sortedmap import MapKind, Node, decode_node
 from dsvc.storage.backend import Backend
 
 _NODE_CACHE = 512  # decoded nodes
+_REREADS = 20  # how often a look-up follows a list that changes under it
 
 
 class ObjectMissingError(IntegrityError):
@@ -66,27 +68,37 @@ class ObjectStore:
         """`staging` gives a folder for packs under construction; `reread` the newest pack list."""
         self.backend = backend
         self.packs = PackSet(backend)
-        self._staging = staging
+        self.staging = staging
         self._level = level
         self._reread = reread
         self._ingest: Ingest | None = None
         self._nodes: OrderedDict[bytes, Node] = OrderedDict()
         self._relied: dict[bytes, set[bytes]] = {}  # pack id -> ids that were not stored again because it has them
         self._own: dict[bytes, PackRef] = {}  # packs of this process that no list names yet
+        self._shown: frozenset[bytes] = frozenset()
+        self._lock = threading.RLock()
 
     # Reading.
 
     def show(self, packs: PackList) -> None:
         """Make the packs of this list visible, and this process's own unpublished ones."""
-        listed = {p.id for p in packs.packs}
-        self._own = {k: v for k, v in self._own.items() if k not in listed}
-        self.packs.show([*packs.packs, *self._own.values()])
+        listed = frozenset(p.id for p in packs.packs)
+        with self._lock:
+            self._own = {k: v for k, v in self._own.items() if k not in listed}
+            self._shown = listed
+            self.packs.show([*packs.packs, *self._own.values()])
+
+    def published(self, packs: PackList) -> None:
+        """Take note that all packs of this process were published; `packs` is the list that did, or a later one."""
+        with self._lock:
+            self._own = {}
+            self.show(packs)
 
     def has(self, wanted: bytes, kind: Kind) -> bool:
         """Say whether an object is in the store or on its way into it."""
         if self._ingest is not None and self._ingest.holds(wanted, kind):
             return True
-        return self.packs.find(wanted, kind) is not None
+        return self._find(wanted, kind) is not None
 
     def missing(self, wanted: Iterable[tuple[bytes, Kind]]) -> list[tuple[bytes, Kind]]:
         """Return those objects that are not in the store."""
@@ -104,7 +116,7 @@ class ObjectStore:
             if waiting is not None:
                 return waiting
         try:
-            found = self.packs.find(wanted, kind)
+            found = self._find(wanted, kind)
             if found is not None:
                 payload = self._verified(wanted, kind, *found)
                 if payload is not None:
@@ -114,9 +126,19 @@ class ObjectStore:
         return self._get_carefully(wanted, kind)
 
     def _get_carefully(self, wanted: bytes, kind: Kind) -> bytes:
-        """Read the head again and try every copy."""
-        if self._reread is not None:
-            self.show(self._reread())
+        """Read the head again and try every copy; again as long as the list goes on changing."""
+        for _ in range(_REREADS):
+            self._show_newest()
+            seen = self._shown
+            try:
+                return self._any_copy(wanted, kind)
+            except IntegrityError:
+                self._show_newest()
+                if self._shown == seen:
+                    raise
+        return self._any_copy(wanted, kind)
+
+    def _any_copy(self, wanted: bytes, kind: Kind) -> bytes:
         failure: IntegrityError | None = None
         for ref, place in self.packs.find_every(wanted, kind):
             try:
@@ -212,7 +234,7 @@ class ObjectStore:
 
     def file_size(self, file_id: bytes) -> int:
         """Return a stored file's length in bytes."""
-        found = self.packs.find(file_id, Kind.CHUNK)
+        found = self._find(file_id, Kind.CHUNK)
         if found is not None:
             return found[1].length
         if self.has(file_id, Kind.CHUNK):
@@ -284,12 +306,44 @@ class ObjectStore:
             CollectedError: otherwise.
         """
         listed = {p.id for p in packs.packs}
-        doubtful = [i for pack_id, ids in self._relied.items() if pack_id not in listed for i in ids]
-        if doubtful:
+        gone = [pack_id for pack_id in self._relied if pack_id not in listed and pack_id not in self._own]
+        if not gone:
+            return
+        self.show(packs)
+        lost = 0
+        for pack_id in gone:
+            for wanted in list(self._relied[pack_id]):
+                found = next(filter(None, (self.packs.find(wanted, kind) for kind in Kind)), None)
+                if found is None:
+                    lost += 1
+                else:
+                    self._relied.setdefault(found[0].id, set()).add(wanted)
+                    self._relied[pack_id].discard(wanted)
+            if not self._relied[pack_id]:
+                del self._relied[pack_id]
+        if lost:
+            raise CollectedError(lost)
+
+    def check_own(self, packs: PackList) -> None:
+        """Make sure that no unpublished pack of this process was collected, when `packs` is the newest list.
+
+        A pack that gc found unlisted is condemned, then deleted, then forgotten; so one that is neither condemned in
+        this list nor missing can be published by a swap from this list.
+
+        Raises:
+            CollectedError: otherwise; the packs are forgotten, so that the same objects can be put again.
+        """
+        with self._lock:
+            own = dict(self._own)
+        condemned = set(packs.condemned)
+        missing = set(self.backend.missing([ref.key for ref in own.values()]))
+        lost = [ref for ref in own.values() if ref.id in condemned or ref.key in missing]
+        if lost:
+            with self._lock:
+                for ref in lost:
+                    del self._own[ref.id]
             self.show(packs)
-            lost = sum(1 for i in doubtful if not any(self.packs.find(i, kind) for kind in Kind))
-            if lost:
-                raise CollectedError(lost)
+            raise CollectedError(sum(ref.objects for ref in lost))
 
     def close(self) -> None:
         """Give back threads and files; what was not flushed is dropped."""
@@ -298,11 +352,11 @@ class ObjectStore:
 
     def _writer(self) -> Ingest:
         if self._ingest is None:
-            self._ingest = Ingest(self._staging, self._known, deliver=self._deliver, level=self._level)
+            self._ingest = Ingest(self.staging, self._known, deliver=self._deliver, level=self._level)
         return self._ingest
 
     def _known(self, wanted: bytes, kind: Kind) -> bool:
-        found = self.packs.find(wanted, kind)
+        found = self._find(wanted, kind)
         if found is None:
             return False
         self._relied.setdefault(found[0].id, set()).add(wanted)
@@ -310,8 +364,25 @@ class ObjectStore:
 
     def _deliver(self, ref: PackRef, path: Path) -> None:
         self.backend.put(ref.key, path)
-        self._own[ref.id] = ref
-        self.packs.add(ref)
+        with self._lock:
+            self._own[ref.id] = ref
+            self.packs.add(ref)
+
+    def _find(self, wanted: bytes, kind: Kind) -> tuple[PackRef, Place] | None:
+        """Look an object up; where a pack cannot be opened, as long as the list goes on changing."""
+        for _ in range(_REREADS):
+            seen = self._shown
+            try:
+                return self.packs.find(wanted, kind)
+            except IntegrityError:
+                self._show_newest()
+                if self._shown == seen:
+                    raise
+        return self.packs.find(wanted, kind)
+
+    def _show_newest(self) -> None:
+        if self._reread is not None:
+            self.show(self._reread())
 
 
 def is_small(size: int) -> bool:

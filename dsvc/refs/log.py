@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 
-from dsvc.errors import IntegrityError
+from dsvc.errors import DsvcError, IntegrityError
 from dsvc.objects import codec
 from dsvc.objects.codec import BadEncodingError
 from dsvc.objects.ids import ID_LENGTH, Kind, ObjectId, OperationId
@@ -72,7 +73,8 @@ def swap_head(backend: Backend, old: Head | None, operation: OperationId, packs:
         if old is not None and old.packs.previous is not None:
             # The list before stays for readers that have read the cell and not yet the list; the one before it goes.
             # Lists that no head ever named belong to writers that are about to swap, and are left to gc.
-            backend.delete(pack_list_key(old.packs.previous))
+            with contextlib.suppress(OSError, DsvcError):  # the head has moved: nothing may say otherwise now
+                backend.delete(pack_list_key(old.packs.previous))
         return Head(operation, packs, value)
     return None
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from dsvc.errors import BusyError
+from dsvc.errors import BusyError, IntegrityError
 from dsvc.objects.codec import Value
 from dsvc.objects.ids import Kind, ObjectId, OperationId, ViewId
-from dsvc.objects.packlist import PackRef
-from dsvc.objects.store import ObjectStore
+from dsvc.objects.store import CollectedError, ObjectMissingError, ObjectStore
 from dsvc.objects.values import Operation, encode_operation
 from dsvc.refs.log import Head, OperationLog, contains_operation, read_head, swap_head
 from dsvc.refs.names import check_name, short_name
@@ -50,12 +49,21 @@ class Act:
 class Transaction:
     """Pending changes of refs over `base`; `publish` makes them one operation, or nothing happens."""
 
-    def __init__(self, store: ObjectStore, base: Head) -> None:
+    def __init__(
+        self, store: ObjectStore, base: Head, *, check_whole: Callable[[Iterable[Ref], View], None] | None = None
+    ) -> None:
+        """`check_whole(refs, view)` raises when `refs` reach what is not stored, apart from what `view` reaches."""
         self._store = store
+        self._check_whole = check_whole
         self._log = OperationLog(store)
         self.base = base
         self.view: View = self._log.view(base.operation)
         self._changes: dict[str, Ref | None] = {}
+        self._fixed: set[str] = set()
+
+    def require(self, name: str) -> None:
+        """Refuse to publish when somebody else changes this ref, although it is not changed here."""
+        self._fixed.add(check_name(name))
 
     def set(self, name: str, ref: Ref) -> None:
         """Let a ref have this value."""
@@ -69,17 +77,31 @@ class Transaction:
         """Store everything that was put, then move the head once; return the operation and the new head.
 
         When other refs were changed meanwhile, the changes are put on top of the newer view. `wait(n)` is called
-        before attempt n + 1.
+        before attempt n + 1. When gc removed objects since this began, what the new refs reach is looked for before
+        the head moves: it may have been garbage that this brings back.
 
         Raises:
             RefMovedError: when one of the refs has another value than in the view this began from.
             CollectedError: when stored objects that this relies on were collected meanwhile.
             OSError: when the disk refuses; the head is where it was then.
         """
+        try:
+            return self._publish(act, wait)
+        except ObjectMissingError as error:
+            now = read_head(self._store.backend)
+            if now is None or now.packs.holds_all_of(self.base.packs):
+                raise
+            raise CollectedError(1) from error
+
+    def _publish(self, act: Act, wait: Callable[[int], None] | None) -> tuple[OperationId, Head]:
         changes = {name: ref for name, ref in self._changes.items() if self.view.get(name) != ref}
-        expected = {name: self.view.get(name) for name in changes}
-        head, packs = self.base, []
+        expected = {name: self.view.get(name) for name in changes.keys() | self._fixed}
+        head, tried = self.base, list[OperationId]()
         for attempt in range(_RETRIES):
+            for operation_id in tried:  # a swap whose answer was lost may take place late
+                if contains_operation(self._log, head.operation, operation_id):
+                    self._store.published(head.packs)
+                    return operation_id, head
             view = self._log.view(head.operation)
             if head is not self.base:
                 for name, before in expected.items():
@@ -100,10 +122,17 @@ class Transaction:
                 metadata=act.metadata,
             )
             operation_id = OperationId(self._store.put(Kind.OPERATION, encode_operation(operation)))
-            packs += self._store.flush()
-            moved = self._attempt(head, operation_id, packs)
+            packs = self._store.flush()
+            if not self._can_swap(head, view, [ref for ref in changes.values() if ref is not None]):
+                moved = None
+            else:
+                try:
+                    moved = swap_head(self._store.backend, head, operation_id, head.packs.adding(tuple(packs)))
+                except SwapUncertainError:
+                    tried.append(operation_id)
+                    moved = None
             if moved is not None:
-                self._store.show(moved.packs)
+                self._store.published(moved.packs)
                 return operation_id, moved
             if wait is not None:
                 wait(attempt)
@@ -113,19 +142,22 @@ class Transaction:
             self._store.show(head.packs)
         raise BusyError("the repository changes too often to publish", hint="run the same command again")
 
-    def _attempt(self, head: Head, operation_id: OperationId, packs: list[PackRef]) -> Head | None:
-        self._store.check_relied(head.packs)
-        condemned = set(head.packs.condemned)
-        if any(p.id in condemned for p in packs):
-            raise BusyError("the store is being collected right now", hint="run the same command again")
+    def _can_swap(self, head: Head, view: View, refs: list[Ref]) -> bool:
+        """Check that everything the swap from `head` would refer to is stored; False when the head has moved.
+
+        Objects vanish only behind a move of the head, so what is there while the head stands is there at the swap.
+        """
+        self._store.check_own(head.packs)  # what is gone of it does not come back, wherever the head is
         try:
-            return swap_head(self._store.backend, head, operation_id, head.packs.adding(tuple(packs)))
-        except SwapUncertainError:
+            self._store.check_relied(head.packs)
+            if self._check_whole is not None and not head.packs.holds_all_of(self.base.packs):
+                self._check_whole(refs, view)
+        except (CollectedError, IntegrityError):
             now = read_head(self._store.backend)
-            if now is None:
+            if now is None or now.value == head.value:
                 raise
-            self._store.show(now.packs)
-            return now if contains_operation(self._log, now.operation, operation_id) else None
+            return False
+        return True
 
 
 def first_operation(store: ObjectStore, act: Act, refs: dict[str, Ref]) -> Head:

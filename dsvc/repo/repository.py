@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dsvc.errors import NotARepositoryError
@@ -14,8 +14,10 @@ from dsvc.objects.store import ObjectStore
 from dsvc.objects.values import Commit, Operation, Tag, decode_commit, decode_tag, encode_commit, encode_tag
 from dsvc.refs.log import Head, OperationLog, read_head
 from dsvc.refs.transaction import Act, Transaction, first_operation
-from dsvc.refs.view import Ref, View
+from dsvc.refs.view import Direct, Ref, View
 from dsvc.repo.format import CURRENT, check_readable, check_writable, read_format, write_format
+from dsvc.repo.maintenance import tidy
+from dsvc.repo.reachable import check_whole
 from dsvc.storage.backend import Backend
 
 _COMMIT_CACHE = 20_000
@@ -85,11 +87,15 @@ class Repository:
         record = read_format(self.backend)
         if record is not None:
             check_writable(record)
-        return Transaction(self.store, self.head)
+        return Transaction(self.store, self.head, check_whole=self._check_whole)
 
     def publish(self, transaction: Transaction, act: Act) -> OperationId:
-        """Publish a transaction and see its result; raises what `Transaction.publish` raises."""
+        """Publish a transaction and see its result; raises what `Transaction.publish` raises.
+
+        Where that makes many small packs, they are merged afterwards.
+        """
         operation_id, self.head = transaction.publish(act)
+        self.head = tidy(self.store, self.head)
         return operation_id
 
     def commit(self, commit_id: CommitId) -> Commit:
@@ -125,6 +131,11 @@ class Repository:
             tag = self.tag(TagId(object_id))
             kind, object_id = tag.target_kind, tag.target
         return kind, object_id
+
+    def _check_whole(self, refs: Iterable[Ref], view: View) -> None:
+        named = {ref.id for _, ref in view.items() if isinstance(ref, Direct)}
+        roots = [(ref.kind, ref.id) for ref in refs if isinstance(ref, Direct)]
+        check_whole(self.store, roots, stop=lambda target: target[1] in named)
 
     def close(self) -> None:
         """Give back files and threads; what was not published is dropped."""

@@ -1,0 +1,260 @@
+"""Write packs anew: several as one, or without the objects that nobody needs.
+
+Frames are copied as they are when all of them stays and they are well filled; else what stays is gathered into full
+groups, one kind beside another. An object that several packs hold is written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from dsvc.objects.encodings import Encoder
+from dsvc.objects.ids import Kind, ObjectId, content_id
+from dsvc.objects.ingest import GROUP_BYTES
+from dsvc.objects.packindex import NO_BASE, Frame, PackIndex, Place
+from dsvc.objects.packlist import PackClass, PackRef
+from dsvc.objects.packs import PackSet
+from dsvc.objects.packwriter import MAX_OBJECTS, Member, PackWriter
+
+LEVEL = 3  # zstd level of regrouped frames: they are small, and written in the time after a command's work
+FACTOR = 2  # a pack that stays is at least so many times as large as all smaller ones together
+SLACK = 8  # so many packs of a class may break the rule before it pays to merge
+MERGED_BYTES = 64 << 20  # of one automatic run
+LARGE_BYTES = 256 << 20  # a pack of this size is never rewritten automatically
+LARGE_OBJECTS = MAX_OBJECTS // 2  # nor one with so many objects: merged, such packs would be split again
+
+Keep = Callable[[PackRef, int], bool]  # (pack, position in its index): does this object stay?
+
+
+def choose_packs(packs: Iterable[PackRef], *, slack: int = SLACK, most: int = MERGED_BYTES) -> list[list[PackRef]]:
+    """Return groups of packs that should become one each; usually none, which takes some microseconds.
+
+    Of each class the smallest packs are merged until every other one is at least `FACTOR` times as large as the sum
+    of those smaller than it. So n packs of equal size become about log2(n), and each byte is rewritten as often.
+    """
+    groups = []
+    by_class: dict[PackClass, list[PackRef]] = {}
+    for ref in packs:
+        by_class.setdefault(ref.pack_class, []).append(ref)
+    for members in by_class.values():
+        if len(members) < max(slack, 2):
+            continue
+        small = (ref for ref in members if ref.size < LARGE_BYTES and ref.objects < LARGE_OBJECTS)
+        ordered = sorted(small, key=lambda ref: ref.size)
+        total = count = 0
+        for number, ref in enumerate(ordered):
+            if total + ref.size > most:
+                break
+            if ref.size < FACTOR * total:
+                count = number + 1
+            total += ref.size
+        if count >= max(slack, 2):
+            chosen = {ref.id for ref in ordered[:count]}
+            groups.append([ref for ref in members if ref.id in chosen])  # oldest first, as the list has them
+    return groups
+
+
+def rewrite_packs(
+    packs: PackSet,
+    sources: Iterable[PackRef],
+    staging: Callable[[], Path],
+    *,
+    deliver: Callable[[PackRef, Path], None],
+    keep: Keep | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> list[PackRef]:
+    """Write what stays of `sources`, packs of one class, into new packs and `deliver` each; return them.
+
+    The order of objects is that of the sources. Memory is bounded by the index of the new pack and a group a kind.
+    `advance` hears of the bytes of each source that is done.
+
+    Raises:
+        IntegrityError: when a source cannot be read; nothing that was delivered is listed anywhere then.
+    """
+    run: _Rewrite | None = None
+    try:
+        for ref in sources:
+            if run is None:
+                run = _Rewrite(packs, ref.pack_class, staging, deliver)
+            run.take(ref, keep)
+            if advance is not None:
+                advance(ref.size)
+        return run.finish() if run is not None else []
+    except BaseException:
+        if run is not None:
+            run.abandon()
+        raise
+
+
+class _Rewrite:
+    """New packs of one class under construction."""
+
+    def __init__(
+        self,
+        packs: PackSet,
+        pack_class: PackClass,
+        staging: Callable[[], Path],
+        deliver: Callable[[PackRef, Path], None],
+    ) -> None:
+        self._packs, self._class = packs, pack_class
+        self._staging, self._deliver = staging, deliver
+        self._encoder = Encoder(level=LEVEL)
+        self._writer: PackWriter | None = None
+        self._groups: dict[int, dict[bytes, bytes]] = {}
+        self._sizes: dict[int, int] = {}
+        self._maps: dict[bytes, set[bytes]] = {}  # file id -> digests of its maps that were taken
+        self._hold = False  # a pack does not end between a base and what is stored against it
+        self._done: set[bytes] = set()  # ids in packs that were ended already
+        self._finished: list[PackRef] = []
+
+    def take(self, ref: PackRef, keep: Keep | None) -> None:
+        """Take over what stays of a pack."""
+        index = self._packs.index(ref)
+        moved: dict[int, int] = {}
+        self._end_if_full()
+        bases = {index.frame(number).base for number in range(index.frames)} - {NO_BASE}
+        self._hold = bool(bases)
+        for number, everything, members in _frames(ref, index, keep):
+            frame = index.frame(number)
+            if number in bases or frame.base != NO_BASE:
+                # A base and what is stored against it stay together only as long as both stay whole.
+                if keep is None and not any(self._has(i) for i, _ in members):
+                    moved[number] = self._copy(ref, number, members, moved)
+                    continue
+            elif everything and self._is_full(frame, members) and not any(self._has(i) for i, _ in members):
+                self._copy(ref, number, members, moved)
+                self._end_if_full()
+                continue
+            if members:
+                self._gather(ref, number, members)
+        self._hold = False
+
+    def finish(self) -> list[PackRef]:
+        """End and deliver the last pack."""
+        for kind in sorted(self._groups):
+            self._send(kind)
+        self._end()
+        return self._finished
+
+    def abandon(self) -> None:
+        """Remove what is unfinished."""
+        if self._writer is not None:
+            self._writer.abandon()
+
+    def _is_full(self, frame: Frame, members: list[tuple[ObjectId, Place]]) -> bool:
+        kinds = {place.kind for _, place in members}
+        if Kind.FILE_MAP in kinds:
+            return False  # several maps of one file are compared as they are gathered
+        if self._class == PackClass.BULK and kinds <= {Kind.CHUNK}:
+            return True
+        return 2 * frame.plain >= GROUP_BYTES[self._class]
+
+    def _has(self, wanted: bytes) -> bool:
+        if wanted in self._done or (self._writer is not None and wanted in self._writer.places):
+            return True
+        return any(wanted in group for group in self._groups.values())
+
+    def _open(self) -> PackWriter:
+        if self._writer is None:
+            self._writer = PackWriter(self._staging(), self._class)
+        return self._writer
+
+    def _copy(
+        self, ref: PackRef, number: int, members: list[tuple[ObjectId, Place]], moved: dict[int, int]
+    ) -> int:
+        """Copy a frame as it is stored; return its new number."""
+        writer, frame = self._open(), self._packs.index(ref).frame(number)
+        stored = self._packs.stored_frame(ref, frame)
+        rows: list[Member] = [(i, place.kind, place.offset, place.length) for i, place in members]
+        if frame.base == NO_BASE:
+            writer.append(frame.encoding, stored, frame.plain, rows)
+        elif frame.base in moved:
+            writer.append_delta(frame._replace(base=moved[frame.base]), stored, rows)
+        else:
+            plain = self._packs.frame_bytes(ref, number)
+            writer.append(*self._encoder.encode(plain), len(plain), rows)
+        return len(writer.frames) - 1
+
+    def _gather(self, ref: PackRef, number: int, members: list[tuple[ObjectId, Place]]) -> None:
+        """Put what stays of a frame into the groups of its kinds."""
+        plain = self._packs.frame_bytes(ref, number)
+        for object_id, place in members:
+            payload = plain[place.offset : place.offset + place.length]
+            if self._is_repeated(object_id, place.kind, payload):
+                continue
+            if self._class == PackClass.BULK and place.kind == Kind.CHUNK:
+                encoding, stored = self._encoder.encode(payload)
+                self._open().append(encoding, stored, len(payload), [(object_id, place.kind, 0, len(payload))])
+                self._end_if_full()
+                continue
+            group = self._groups.setdefault(place.kind, {})
+            if object_id in group:  # another map of the same file
+                self._send(place.kind)
+                group = self._groups[place.kind]
+            group[object_id] = payload
+            self._sizes[place.kind] = self._sizes.get(place.kind, 0) + len(payload)
+            if self._sizes[place.kind] >= GROUP_BYTES[self._class]:
+                self._send(place.kind)
+                self._end_if_full()
+
+    def _is_repeated(self, object_id: bytes, kind: int, payload: bytes) -> bool:
+        """Say whether an object is written already; of a file's maps each different one stays."""
+        if kind != Kind.FILE_MAP:
+            return self._has(object_id)
+        maps = self._maps.setdefault(object_id, set())
+        digest = content_id(payload)
+        if digest in maps:
+            return True
+        maps.add(digest)
+        return False
+
+    def _send(self, kind: int) -> None:
+        group = self._groups.pop(kind, {})
+        self._groups[kind], self._sizes[kind] = {}, 0
+        if not group:
+            return
+        members: list[Member] = []
+        at = 0
+        for object_id, payload in group.items():
+            members.append((object_id, kind, at, len(payload)))
+            at += len(payload)
+        plain = b"".join(group.values())
+        encoding, stored = self._encoder.encode(plain, allow_planes=len(group) == 1)
+        self._open().append(encoding, stored, len(plain), members)
+
+    def _end_if_full(self) -> None:
+        if not self._hold and self._writer is not None and self._writer.is_full():
+            self._end()
+
+    def _end(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        try:
+            ref = writer.finish()
+            self._deliver(ref, writer.path)
+        except BaseException:
+            writer.abandon()
+            raise
+        self._done.update(writer.places)
+        self._finished.append(ref)
+
+
+def _frames(
+    ref: PackRef, index: PackIndex, keep: Keep | None
+) -> Iterator[tuple[int, bool, list[tuple[ObjectId, Place]]]]:
+    """Yield (frame number, whether all of it stays, what stays) in the order of the pack."""
+    places = [(place.frame, place.offset, position) for position, (_, place) in enumerate(index.objects())]
+    places.sort()
+    at = 0
+    for number in range(index.frames):
+        members = []
+        first = at
+        while at < len(places) and places[at][0] == number:
+            position = places[at][2]
+            if keep is None or keep(ref, position):
+                members.append((index.id_at(position), index.place_at(position)))
+            at += 1
+        yield number, len(members) == at - first, members
+

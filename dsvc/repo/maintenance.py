@@ -1,0 +1,121 @@
+"""Exchange packs for others while other processes read, write and do the same.
+
+A pack goes in three steps. A swap of the head takes it off the list and names it as condemned; its blob is deleted;
+a later swap drops its name, after its blob was deleted once more. Pack ids never come back (see
+dsvc.objects.packindex), so that a process which sleeps between the steps does no harm when it wakes up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from dsvc.errors import BusyError, DsvcError
+from dsvc.objects.ids import PackId
+from dsvc.objects.packlist import PackList, PackRef
+from dsvc.objects.repack import choose_packs, rewrite_packs
+from dsvc.objects.store import ObjectStore
+from dsvc.refs.log import Head, read_head, swap_head
+from dsvc.storage.backend import SwapUncertainError
+
+_RETRIES = 50
+
+
+def tidy(store: ObjectStore, head: Head) -> Head:
+    """Merge small packs if there are many; return the head, moved or not.
+
+    Bounded in work (64 MiB a class of packs) and meant to run after a publish: a failure is not one of the command
+    that ran before, so none is raised. The old packs stay in force then.
+    """
+    for group in choose_packs(head.packs.packs):
+        with contextlib.suppress(DsvcError, OSError):
+            head = merge_packs(store, head, group)
+    return head
+
+
+def merge_packs(store: ObjectStore, head: Head, group: Sequence[PackRef]) -> Head:
+    """Put one pack in place of several of one class; return the newest head.
+
+    When another process was faster with one of them, the new pack is deleted again and nothing else happens.
+
+    Raises:
+        IntegrityError: when one of them cannot be read; the list is as it was.
+    """
+    made: list[PackRef] = []
+
+    def deliver(ref: PackRef, path: Path) -> None:
+        store.backend.put(ref.key, path)
+        made.append(ref)
+
+    try:
+        rewrite_packs(store.packs, group, store.staging, deliver=deliver)
+    except BaseException:
+        delete_packs(store, [ref.id for ref in made])
+        raise
+    old = tuple(ref.id for ref in group)
+    moved = exchange(store, head, lambda packs: packs.replacing(old, tuple(made)), old=old, new=made)
+    if moved is None:
+        delete_packs(store, [ref.id for ref in made])
+        newest = read_head(store.backend) or head
+        store.show(newest.packs)
+        return newest
+    return moved
+
+
+def exchange(
+    store: ObjectStore,
+    head: Head,
+    change: Callable[[PackList], PackList],
+    *,
+    old: Iterable[PackId],
+    new: Iterable[PackRef],
+    still: Callable[[Head], bool] | None = None,
+) -> Head | None:
+    """Swap in `change(list)` with the same operation, then delete what it condemns; return the new head.
+
+    Before each attempt the names of packs that were condemned earlier leave the list. Returns None, with nothing
+    changed, when a pack of `old` is not listed any more, or when `still(newer head)` says no after the head moved.
+    `new` tells a swap whose answer was lost from one that did not take place.
+    """
+    gone, fresh = set(old), {ref.id for ref in new}
+    for attempt in range(_RETRIES):
+        if not gone <= {ref.id for ref in head.packs.packs}:
+            return None
+        if attempt and still is not None and not still(head):
+            return None
+        earlier = head.packs.condemned
+        delete_packs(store, earlier)
+        wanted = change(head.packs.without_condemned(earlier))
+        try:
+            moved = swap_head(store.backend, head, head.operation, wanted)
+        except SwapUncertainError:
+            moved = None
+        if moved is None:
+            newer = read_head(store.backend)
+            assert newer is not None, "a head that was there does not vanish"
+            if _was_swapped(newer.packs, wanted, fresh):
+                moved = newer
+            else:
+                head = newer
+                continue
+        store.show(moved.packs)
+        with contextlib.suppress(OSError, DsvcError):  # what stays is deleted by the next one who comes here
+            delete_packs(store, moved.packs.condemned)
+        return moved
+    raise BusyError("the repository changes too often to exchange packs", hint="run the same command again")
+
+
+def _was_swapped(now: PackList, wanted: PackList, fresh: set[PackId]) -> bool:
+    """Say whether a list came after `wanted` was in force."""
+    if fresh:
+        known = {ref.id for ref in now.packs} | set(now.condemned) | set(now.replaced)
+        return bool(fresh & known)
+    gone = set(wanted.condemned)
+    return bool(gone) and not gone & {ref.id for ref in now.packs} and gone <= {*now.condemned, *now.replaced}
+
+
+def delete_packs(store: ObjectStore, ids: Iterable[PackId]) -> None:
+    """Delete packs that no list names, or that are condemned."""
+    for pack_id in ids:
+        store.backend.delete(f"packs/{pack_id.hex()}")

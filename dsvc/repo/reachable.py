@@ -1,0 +1,258 @@
+"""What objects refer to, and marking everything that roots reach.
+
+Marks are bits by position in the packs' indexes, so that a million objects cost 125 kB beside the indexes.
+References out of the store (git links, external references, snapshots) are not followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from dsvc.errors import IntegrityError
+from dsvc.objects import codec
+from dsvc.objects.chunker import SMALL_LIMIT
+from dsvc.objects.codec import BadEncodingError
+from dsvc.objects.filemap import decode_page
+from dsvc.objects.ids import ID_LENGTH, Kind, PackId
+from dsvc.objects.packindex import PackIndex, Place
+from dsvc.objects.packlist import PackRef, classes_of
+from dsvc.objects.packs import PackSet
+from dsvc.objects.sortedmap import decode_node
+from dsvc.objects.store import ObjectMissingError, ObjectStore
+from dsvc.objects.tree import EntryKind
+from dsvc.objects.trees import TREES
+from dsvc.objects.values import decode_commit, decode_operation, decode_tag
+from dsvc.refs.view import VIEWS
+
+Target = tuple[Kind, bytes]
+_CONTENT = (Kind.CHUNK, Kind.FILE_MAP)
+_LEAVES = frozenset({Kind.CHUNK})
+_FILES = (EntryKind.FILE, EntryKind.EXECUTABLE, EntryKind.SYMLINK)
+_DIRECT = 1  # see dsvc.refs.view
+
+
+def references(kind: Kind, payload: bytes) -> Iterator[Target]:
+    """Yield (kind, id) of what an object refers to; an operation's parents are not among them.
+
+    A file's content is named as a chunk or as a map, whichever its size suggests; the other one is possible.
+
+    Raises:
+        IntegrityError: when the payload is not of its kind.
+    """
+    if kind == Kind.TREE:
+        yield from _of_tree(payload)
+    elif kind in (Kind.FILE_MAP, Kind.MAP_PAGE):
+        page = decode_page(payload)
+        below = Kind.MAP_PAGE if page.level else Kind.CHUNK
+        yield from ((below, part.id) for part in page.parts)
+    elif kind == Kind.COMMIT:
+        commit = decode_commit(payload)
+        yield Kind.TREE, commit.tree
+        yield from ((Kind.COMMIT, parent) for parent in reversed(commit.parents))
+        yield from ((Kind.RUN, run) for run in commit.runs)
+        if commit.environment is not None:
+            yield Kind.ENVIRONMENT, commit.environment
+    elif kind == Kind.VIEW:
+        node = decode_node(VIEWS, payload)
+        if node.level:
+            yield from ((Kind.VIEW, child.id) for _, child in node.items)
+        else:
+            yield from ((Kind(value[1]), value[2]) for _, value in node.items if value[0] == _DIRECT)
+    elif kind == Kind.TAG:
+        tag = decode_tag(payload)
+        yield tag.target_kind, tag.target
+    elif kind == Kind.OPERATION:
+        yield Kind.VIEW, decode_operation(payload).view
+    elif kind != Kind.CHUNK:
+        yield from _listed(payload)
+
+
+def _of_tree(payload: bytes) -> Iterator[Target]:
+    node = decode_node(TREES, payload)
+    if node.level:
+        yield from ((Kind.TREE, child.id) for _, child in node.items)
+        return
+    for _, (entry_kind, target, size) in node.items:
+        if entry_kind == EntryKind.TREE:
+            yield Kind.TREE, target
+        elif entry_kind in _FILES:
+            yield (Kind.CHUNK if size <= SMALL_LIMIT else Kind.FILE_MAP), target
+
+
+def _listed(payload: bytes) -> Iterator[Target]:
+    """Yield what a state, a run or an environment lists under its key `refs`, as [kind, id] each."""
+    value = codec.decode(payload)
+    listed = value.get("refs", ()) if isinstance(value, dict) else None
+    if not isinstance(listed, tuple):
+        raise BadEncodingError("a state has no valid field 'refs'")
+    for item in listed:
+        match item:
+            case (int(kind), bytes(target)) if len(target) == ID_LENGTH and kind in Kind.__members__.values():
+                yield Kind(kind), target
+            case _:
+                raise BadEncodingError("a state has no valid field 'refs'")
+
+
+class Marks:
+    """Bits for the objects of some packs. A file's maps are marked in every pack, all else where it is found first."""
+
+    def __init__(self, packs: PackSet, refs: Iterable[PackRef]) -> None:
+        """Load the indexes of `refs`.
+
+        Raises:
+            IntegrityError: when one of them cannot be used.
+        """
+        self._packs = packs
+        self._rows: dict[Kind, list[tuple[PackRef, PackIndex, bytearray]]] = {kind: [] for kind in Kind}
+        self._bits: dict[PackId, bytearray] = {}
+        self.count = 0
+        for ref in refs:
+            self.add_pack(ref)
+
+    def add_pack(self, ref: PackRef) -> None:
+        """Let a further pack be marked too."""
+        index = self._packs.index(ref)
+        bits = self._bits[ref.id] = bytearray((index.count + 7) // 8)
+        for kind, rows in self._rows.items():
+            if ref.pack_class in classes_of(kind):
+                rows.append((ref, index, bits))
+
+    def packs(self) -> set[PackId]:
+        """Return the packs that are marked."""
+        return set(self._bits)
+
+    def mark(self, target: Target) -> bool | None:
+        """Mark an object: True where it was not, False where it was, None where no pack has it."""
+        kind, wanted = target
+        rows = self._rows[kind]
+        known: bool | None = None
+        for number, (_, index, bits) in enumerate(rows):
+            position = index.position(wanted)
+            if position is None:
+                continue
+            if number:  # the next object most likely lies in the same pack
+                rows.insert(0, rows.pop(number))
+            if kind != Kind.FILE_MAP:
+                return self._set(bits, position)
+            known = bool(known)
+            for other in _positions(index, wanted, position):
+                known = self._set(bits, other) or known
+            return self._mark_maps_elsewhere(wanted, bits) or known
+        return known
+
+    def _mark_maps_elsewhere(self, wanted: bytes, done: bytearray) -> bool:
+        fresh = False
+        for _, index, bits in self._rows[Kind.FILE_MAP]:
+            position = index.position(wanted) if bits is not done else None
+            for other in _positions(index, wanted, position) if position is not None else ():
+                fresh = self._set(bits, other) or fresh
+        return fresh
+
+    def _set(self, bits: bytearray, position: int) -> bool:
+        at, bit = position >> 3, 1 << (position & 7)
+        if bits[at] & bit:
+            return False
+        bits[at] |= bit
+        self.count += 1
+        return True
+
+    def has(self, pack_id: PackId, position: int) -> bool:
+        """Say whether the object at this position of a pack's index is marked."""
+        return bool(self._bits[pack_id][position >> 3] & (1 << (position & 7)))
+
+    def bits(self, pack_id: PackId) -> bytes:
+        """Return a copy of a pack's bits, eight positions a byte, the lowest one first."""
+        return bytes(self._bits[pack_id])
+
+
+def _positions(index: PackIndex, wanted: bytes, first: int) -> Iterator[int]:
+    while first < index.count and index.id_at(first) == wanted:
+        yield first
+        first += 1
+
+
+def mark(
+    store: ObjectStore,
+    marks: Marks,
+    roots: Iterable[Target],
+    *,
+    failed: Callable[[Target, IntegrityError], None],
+    visit: Callable[[Kind, bytes, bytes], None] | None = None,
+    skip: Callable[[Target], bool] | None = None,
+) -> None:
+    """Mark everything that `roots` reach, each object visited once.
+
+    `failed` hears of what is missing or damaged; marking goes on behind it. `visit(kind, id, payload)` sees every
+    object but chunks. What `skip` says yes to is neither marked nor followed.
+    """
+    for root in roots:
+        stack: list[Target] = [root]
+        while stack:
+            target = stack.pop()
+            if skip is not None and skip(target):
+                continue
+            kind, fresh = target[0], marks.mark(target)
+            if fresh is None and kind in _CONTENT:
+                kind = Kind.FILE_MAP if kind == Kind.CHUNK else Kind.CHUNK
+                fresh = marks.mark((kind, target[1]))
+            if fresh is None:
+                failed(target, ObjectMissingError(target[1], target[0]))
+            if not fresh or kind in _LEAVES:
+                continue
+            for payload in _payloads(store, (kind, target[1]), failed):
+                try:
+                    below = list(references(kind, payload))
+                except IntegrityError as error:
+                    failed((kind, target[1]), error)
+                    continue
+                if visit is not None:
+                    visit(kind, target[1], payload)
+                stack += below
+
+
+def _payloads(
+    store: ObjectStore, target: Target, failed: Callable[[Target, IntegrityError], None]
+) -> Iterator[bytes]:
+    """Yield the payload of an object, for a file the different maps of it."""
+    kind, wanted = target
+    try:
+        if kind != Kind.FILE_MAP:
+            yield store.get(wanted, kind)
+            return
+        yield from dict.fromkeys(_each_map(store, wanted))
+    except IntegrityError as error:
+        failed(target, error)
+
+
+def _each_map(store: ObjectStore, wanted: bytes) -> Iterator[bytes]:
+    found: list[tuple[PackRef, Place]] = list(store.packs.find_every(wanted, Kind.FILE_MAP))
+    if len(found) < 2:
+        yield store.get(wanted, Kind.FILE_MAP)
+        return
+    for ref, place in found:
+        yield store.packs.read(ref, place)
+
+
+def check_whole(store: ObjectStore, roots: Iterable[Target], *, stop: Callable[[Target], bool]) -> None:
+    """Make sure that everything which `roots` reach is stored, except behind what `stop` says yes to.
+
+    Only indexes are asked about file content.
+
+    Raises:
+        IntegrityError: for the first object that is missing or damaged.
+    """
+    seen: set[Target] = set()
+    stack = list(roots)
+    while stack:
+        target = stack.pop()
+        if target in seen or stop(target):
+            continue
+        kind, wanted = target
+        if kind != Kind.CHUNK:
+            seen.add(target)
+        if kind in _CONTENT and not store.has(wanted, kind):
+            kind = Kind.FILE_MAP if kind == Kind.CHUNK else Kind.CHUNK
+        if kind not in _LEAVES:
+            stack += references(kind, store.get(wanted, kind))
+        elif not store.has(wanted, kind):
+            raise ObjectMissingError(wanted, target[0])
