@@ -1,0 +1,95 @@
+"""Git's tree objects as bytes: taken apart, put together, and which of them are not in canonical form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from dsvc.errors import IntegrityError
+from dsvc.objects.tree import EntryKind
+
+Oid = bytes  # a git object's id: 20 bytes
+GitEntry = tuple[bytes, Oid]  # mode as git writes it, id
+
+EMPTY_TREE = bytes.fromhex("4b825dc642cb6eb9a060e54bf8d69288fbee4904")
+MODES = {
+    EntryKind.FILE: b"100644",
+    EntryKind.EXECUTABLE: b"100755",
+    EntryKind.SYMLINK: b"120000",
+    EntryKind.TREE: b"40000",
+    EntryKind.GITLINK: b"160000",
+}
+_CANONICAL = frozenset(MODES.values())
+_ENTRY = re.compile(rb"([0-7]{1,8}) ([^\0]+)\0(.{20})", re.DOTALL)
+_S_IFMT, _S_IFDIR, _S_IFLNK, _S_IFLINK = 0o170000, 0o040000, 0o120000, 0o160000
+
+
+class BadGitTreeError(IntegrityError):
+    """A tree object of a git repository cannot be read, or holds a name that dsvc refuses."""
+
+
+@dataclass(frozen=True, slots=True)
+class GitTree:
+    """A git tree: its entries by name in the order of the object.
+
+    `listing` is None for a tree that git itself would write so today. Otherwise it holds the modes and names in
+    their order (`MODE SP NAME NUL` each), from which and the entries' ids the object follows.
+    """
+
+    entries: Mapping[bytes, GitEntry]
+    listing: bytes | None
+
+
+def parse_tree(raw: bytes) -> GitTree:
+    """Take a tree object's bytes apart.
+
+    Raises:
+        BadGitTreeError: when they are not a tree's, or a name stands in it twice.
+    """
+    found = _ENTRY.findall(raw)
+    entries = {name: (mode, oid) for mode, name, oid in found}
+    if sum(len(mode) + len(name) + 22 for mode, name, _ in found) != len(raw):
+        raise BadGitTreeError("it is not of a git tree's form")
+    if len(entries) != len(found):
+        raise BadGitTreeError("a name stands in it twice")
+    modes = {mode for mode, _, _ in found}
+    plain = modes <= _CANONICAL
+    if plain:
+        keys = [name + b"/" if mode == b"40000" else name for mode, name, _ in found]
+        plain = keys == sorted(keys) and (b"40000" not in modes or all(o != EMPTY_TREE for _, _, o in found))
+    listing = None if plain else b"".join(b"%s %s\0" % (mode, name) for mode, name, _ in found)
+    return GitTree(entries, listing)
+
+
+def compose_tree(entries: Mapping[bytes, GitEntry], listing: bytes | None = None) -> bytes:
+    """Return a tree object's bytes: in git's order and with the modes given, or as `listing` says where it fits.
+
+    A listing fits when it names exactly these entries, each with a mode of the same kind.
+    """
+    if listing is not None:
+        order = [(m, n) for m, _, n in (item.partition(b" ") for item in listing.split(b"\0")[:-1])]
+        if len(order) == len(entries) and all(
+            n in entries and kind_of(m) == kind_of(entries[n][0]) for m, n in order
+        ):
+            return b"".join(b"%s %s\0%s" % (m, n, entries[n][1]) for m, n in order)
+    items = sorted((name + b"/" if e[0] == b"40000" else name, name, e) for name, e in entries.items())
+    return b"".join(b"%s %s\0%s" % (mode, name, oid) for _, name, (mode, oid) in items)
+
+
+def kind_of(mode: bytes) -> EntryKind:
+    """Return what a mode stands for in dsvc; one that git does not know counts as a file."""
+    number = int(mode, 8)
+    kind = number & _S_IFMT
+    if kind == _S_IFDIR:
+        return EntryKind.TREE
+    if kind == _S_IFLNK:
+        return EntryKind.SYMLINK
+    if kind == _S_IFLINK:
+        return EntryKind.GITLINK
+    return EntryKind.EXECUTABLE if number & 0o100 else EntryKind.FILE
+
+
+def listing_of(entries: Iterable[tuple[bytes, GitEntry]]) -> bytes:
+    """Return the listing of entries in the order given."""
+    return b"".join(b"%s %s\0" % (mode, name) for name, (mode, _) in entries)
