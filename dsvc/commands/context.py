@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dsvc.config.identity import Identity
     from dsvc.config.settings import Config, ConfigFiles
     from dsvc.progress import Progress
-    from dsvc.workspace import Workspace
+    from dsvc.workspace import Surroundings, Workspace
 
 
 class Context:
@@ -35,7 +35,9 @@ class Context:
         "_local_now",
         "_no_pager",
         "_overrides",
+        "_workspace",
         "after_dashes",
+        "command_line",
         "debug",
         "environment",
         "out",
@@ -53,6 +55,7 @@ class Context:
         self.environment = environment
         self.out = out
         self.after_dashes: tuple[str, ...] | None = None
+        self.command_line: tuple[str, ...] = ()
         self.debug = False
         self._in = stdin
         self._in_terminal = stdin.isatty()
@@ -62,6 +65,7 @@ class Context:
         self._no_pager = False
         self._overrides: tuple[str, ...] = ()
         self._config: Config | None = None
+        self._workspace: Workspace | None = None
         out.color_by(self._takes_color)
 
     def set_global_options(
@@ -126,7 +130,38 @@ class Context:
         """The repository and working copy around the current folder."""
         from dsvc.workspace import Workspace
 
-        return Workspace.open(self.directory, config=self.config(), environment=self.environment)
+        if self._workspace is None:
+            self._workspace = Workspace.open(
+                self.directory, config=self.config(), surroundings=self.surroundings(), progress=self.progress
+            )
+        return self._workspace
+
+    def finish(self) -> None:
+        """Do the store's upkeep after a verb that published something, and give back what is open."""
+        workspace, self._workspace = self._workspace, None
+        if workspace is None:
+            return
+        if workspace.published and self.config().get_bool("gc.auto"):
+            from dsvc.actions.upkeep import upkeep
+
+            upkeep(workspace)
+        workspace.close()
+
+    def read_text(self, file: str) -> str:
+        """The text of a file given on the command line; `-` is standard input."""
+        if file == "-":
+            return self._in.read().decode("utf-8", "surrogateescape")
+        try:
+            return Path(file).read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError as error:
+            raise UsageError(f"{file} cannot be read: {error.strerror}") from error
+
+    def surroundings(self) -> Surroundings:
+        """What a workspace is told of the world."""
+        from dsvc.workspace import Surroundings
+
+        user = self.environment.get("USER") or self.environment.get("LOGNAME") or "unknown"
+        return Surroundings(now=self.now, identity=self.identity, user=user, command=self.command_line)
 
     def now(self) -> datetime:
         """The time with its zone: the clock's, or what DSVC_DATE says in ISO 8601.

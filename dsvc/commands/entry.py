@@ -44,9 +44,11 @@ def run(
     out = Output(stdout, stderr, terminal=stdout.isatty(), err_terminal=stderr.isatty())
     out.as_json = "--json" in _before_dashes(arguments)
     context = Context(environment, out, stdin=stdin, err_terminal=stderr.isatty())
+    context.command_line = ("dsvc", *arguments)
     try:
         code = _invoke(arguments, context, directory=directory)
         out.flush()
+        context.finish()
     except BrokenPipeError:  # whoever read the results has left, as `head` does
         code = BROKEN_PIPE
         _let_go(stdout)

@@ -24,7 +24,7 @@ class BadGitCommitError(IntegrityError):
 
 @dataclass(frozen=True, slots=True)
 class GitCommit:
-    """A git commit's fields; texts are decoded for people, the bytes themselves stay with the caller."""
+    """A git commit's fields, decoded for people; the newline that git keeps at a message's end is left out."""
 
     tree: Oid
     parents: tuple[Oid, ...]
@@ -76,7 +76,11 @@ def parse_commit(raw: bytes) -> GitCommit:
     if tree is None:
         raise BadGitCommitError("a git commit names no tree")
     return GitCommit(
-        tree, tuple(parents), _person(author, encoding), _person(committer, encoding), _text(message, encoding)
+        tree,
+        tuple(parents),
+        _person(author, encoding),
+        _person(committer, encoding),
+        _text(message, encoding).removesuffix("\n"),
     )
 
 
@@ -88,7 +92,7 @@ def compose_commit(commit: GitCommit) -> bytes:
     lines = [b"tree " + commit.tree.hex().encode()]
     lines += [b"parent " + parent.hex().encode() for parent in commit.parents]
     lines += [b"author " + _compose_person(commit.author), b"committer " + _compose_person(commit.committer)]
-    return b"\n".join(lines) + b"\n\n" + commit.message.replace("\0", "").encode("utf-8", "replace")
+    return b"\n".join(lines) + b"\n\n" + _compose_message(commit.message)
 
 
 def parse_tag(raw: bytes) -> GitTag:
@@ -105,7 +109,7 @@ def parse_tag(raw: bytes) -> GitTag:
     except (KeyError, ValueError) as error:
         raise BadGitCommitError("a git tag's headers are damaged") from error
     tagger = _person(fields[b"tagger"], "utf-8") if b"tagger" in fields else None
-    return GitTag(target, target_type, name, tagger, _text(message, "utf-8"))
+    return GitTag(target, target_type, name, tagger, _text(message, "utf-8").removesuffix("\n"))
 
 
 def compose_tag(tag: GitTag) -> bytes:
@@ -114,7 +118,12 @@ def compose_tag(tag: GitTag) -> bytes:
     lines.append(b"tag " + tag.name.encode("utf-8", "replace"))
     if tag.tagger is not None:
         lines.append(b"tagger " + _compose_person(tag.tagger))
-    return b"\n".join(lines) + b"\n\n" + tag.message.replace("\0", "").encode("utf-8", "replace")
+    return b"\n".join(lines) + b"\n\n" + _compose_message(tag.message)
+
+
+def _compose_message(message: str) -> bytes:
+    """Return a message as git keeps it: with a newline at its end, which the fields leave out."""
+    return (message.replace("\0", "") + "\n").encode("utf-8", "replace") if message else b""
 
 
 def _oid(text: bytes) -> Oid:

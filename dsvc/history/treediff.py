@@ -69,10 +69,10 @@ def _level(
     store: NodeStore, prefix: bytes, old: TreeId | None, new: TreeId | None, wanted: PathTree | None
 ) -> Iterator[Change | _Below]:
     """Yield the changes of one directory, and where to look below it."""
-    for name, a, b in _pairs(store, old, new, wanted):
+    for name, a, b in pairs(store, old, new, wanted):
         path = prefix + name
         below = wanted[name] if wanted is not None else None
-        left, right = _directory(a), _directory(b)
+        left, right = directory_of(a), directory_of(b)
         if left is None and right is None:
             if below is None:
                 yield Change(path, a, b)
@@ -92,9 +92,10 @@ def _level(
             yield (path + b"/", left, right, below)
 
 
-def _pairs(
-    store: NodeStore, old: TreeId | None, new: TreeId | None, wanted: PathTree | None
+def pairs(
+    store: NodeStore, old: TreeId | None, new: TreeId | None, wanted: PathTree | None = None
 ) -> Iterator[tuple[bytes, Entry | None, Entry | None]]:
+    """Yield (name, old entry, new entry) of the names in which two directories, or one and none, differ."""
     if wanted is not None:
         for name in sorted(wanted):
             a = trees.lookup(store, old, name) if old is not None else None
@@ -110,7 +111,8 @@ def _pairs(
         yield from trees.differences(store, old, new)
 
 
-def _directory(entry: Entry | None) -> TreeId | None:
+def directory_of(entry: Entry | None) -> TreeId | None:
+    """Return the tree's id where an entry is a directory."""
     return TreeId(entry.id) if entry is not None and entry.kind == EntryKind.TREE else None  # type: ignore[arg-type]
 
 

@@ -79,6 +79,11 @@ def swap_head(backend: Backend, old: Head | None, operation: OperationId, packs:
     return None
 
 
+def list_of(head: Head) -> ObjectId:
+    """Return the id of the pack list that a head names."""
+    return _decode_head(head.value)[1]
+
+
 def _decode_head(value: bytes) -> tuple[OperationId, ObjectId]:
     try:
         fields = codec.decode_plain(value)
@@ -140,6 +145,7 @@ __all__ = [
     "OperationLog",
     "SwapUncertainError",
     "contains_operation",
+    "list_of",
     "read_head",
     "swap_head",
 ]

@@ -15,6 +15,7 @@ from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind, is_valid_name
 from dsvc.objects.trees import TREES
 from dsvc.progress import Progress, Silent
+from dsvc.worktree.guard import HEAD_BYTES, Guard
 from dsvc.worktree.ignore import DirectoryRules, IgnoreRules
 from dsvc.worktree.index import DIRECTORY, EMPTY, Block, Index, join, signature
 from dsvc.worktree.scan import CONTROL, Scanner, Skipped, UnreadableError, special
@@ -48,8 +49,8 @@ class Recorder:
     """Records a working copy. It stores into `store` and leaves `index` alone: the result holds a new one.
 
     With `paths` only these files and directories are taken; all others stay as the index's tree has them. `changes`
-    lists every changed path then (a whole run does without, to stay within bounds of memory). `forced` are paths
-    that are taken although they are ignored.
+    lists every changed path then (a whole run does without, to stay within bounds of memory). `guard` watches new
+    files. `known_only` leaves files alone that the index does not know.
     """
 
     def __init__(
@@ -63,6 +64,8 @@ class Recorder:
         paths: Sequence[bytes] = (),
         progress: Progress | None = None,
         list_changes: bool = False,
+        guard: Guard | None = None,
+        known_only: bool = False,
     ) -> None:
         self._store = store
         self._root = root
@@ -70,6 +73,8 @@ class Recorder:
         self._old = index
         self._progress = progress or Silent()
         self._list = list_changes or bool(paths)
+        self._guard = guard
+        self._known_only = known_only
         # What was not looked at keeps its old time: racy entries there stay racy.
         new_stamp = min(stamp, index.stamp) if paths else stamp
         self._result = Recorded(index.tree, Index(index.tree, new_stamp, dict(index.blocks), index.sparse))
@@ -82,7 +87,7 @@ class Recorder:
             OSError: when the store's disk refuses.
         """
         entry: Entry | None
-        if not self._scanner.paths and not self._old.blocks.get(b"", EMPTY).names:
+        if not (self._scanner.paths or self._known_only) and not self._old.blocks.get(b"", EMPTY).names:
             entry = self._new_tree(b"", self._scanner.ignore.in_directory(b"")) or trees.write_tree(self._store, ())
             self._result.index.blocks.setdefault(b"", EMPTY)
         else:
@@ -101,7 +106,8 @@ class Recorder:
         for name, sig in delta.changed.items():
             self._file(path, name, sig, changes, touched)
         for name, sig in delta.new.items():
-            self._file(path, name, sig, changes, touched)
+            if not self._known_only or name in delta.gone:
+                self._file(path, name, sig, changes, touched, guard=self._guard)
         for name in delta.directories:
             below = join(path, name)
             entry = self._directory(below, _below(self._store, old_tree, name))
@@ -110,7 +116,7 @@ class Recorder:
                     self._gone(path, name, changes, touched)
                 else:
                     changes[name] = entry
-        if delta.new_directories:
+        if delta.new_directories and not self._known_only:
             rules = self._scanner.ignore.in_directory(path)
             for name in delta.new_directories:
                 entry = self._new_tree(join(path, name), rules.enter(name))
@@ -186,8 +192,10 @@ class Recorder:
         if reason is not None:
             self._result.skipped.append(Skipped(file_path, reason))
             return None
+        if self._guard is not None:
+            self._guard.new_file(file_path, st.st_size)
         try:
-            entry, sig = store_file(self._store, prefix + name, signature(st))
+            entry, sig = store_file(self._store, prefix + name, signature(st), _look(self._guard, file_path))
         except FileNotFoundError:
             return None
         self._count(file_path, entry)
@@ -213,10 +221,14 @@ class Recorder:
         sig: bytes,
         changes: dict[bytes, Entry | None],
         touched: dict[bytes, bytes | None],
+        *,
+        guard: Guard | None = None,
     ) -> None:
         file_path = join(path, name)
+        if guard is not None:
+            guard.new_file(file_path, int.from_bytes(sig[:8], "little"))
         try:
-            entry, sig = store_file(self._store, join(self._root, file_path), sig)
+            entry, sig = store_file(self._store, join(self._root, file_path), sig, _look(guard, file_path))
         except FileNotFoundError:
             if name in self._old.blocks.get(path, EMPTY).entries():
                 self._gone(path, name, changes, touched)
@@ -242,9 +254,16 @@ def _below(store: ObjectStore, old_tree: Callable[[], bytes | None], name: bytes
     return find
 
 
-def store_file(store: ObjectStore, path: bytes, sig: bytes) -> tuple[Entry, bytes]:
+def _look(guard: Guard | None, path: bytes) -> Callable[[bytes], None] | None:
+    return None if guard is None else lambda head: guard.content(path, head)
+
+
+def store_file(
+    store: ObjectStore, path: bytes, sig: bytes, look: Callable[[bytes], None] | None = None
+) -> tuple[Entry, bytes]:
     """Store the file or link at `path`, whose signature was `sig` just now; return its entry and signature.
 
+    `look` is given the first bytes of a file that is no larger than such secrets are, and may raise.
     A file that changes while it is read is read again, a few times.
 
     Raises:
@@ -252,7 +271,7 @@ def store_file(store: ObjectStore, path: bytes, sig: bytes) -> tuple[Entry, byte
     """
     for _ in range(_ATTEMPTS):
         try:
-            found = _store_once(store, path, sig)
+            found = _store_once(store, path, sig, look)
         except FileNotFoundError:
             raise
         except PermissionError as error:
@@ -263,7 +282,9 @@ def store_file(store: ObjectStore, path: bytes, sig: bytes) -> tuple[Entry, byte
     raise UnstableFileError(path)
 
 
-def _store_once(store: ObjectStore, path: bytes, sig: bytes) -> tuple[Entry, bytes] | bytes:
+def _store_once(
+    store: ObjectStore, path: bytes, sig: bytes, look: Callable[[bytes], None] | None
+) -> tuple[Entry, bytes] | bytes:
     """Store a file whose signature should be `sig`; return its entry, or the signature that it has now."""
     mode = int.from_bytes(sig[-4:], "little")
     if stat.S_ISLNK(mode):
@@ -285,6 +306,8 @@ def _store_once(store: ObjectStore, path: bytes, sig: bytes) -> tuple[Entry, byt
             now = signature(os.fstat(fd))
             if now != sig or len(data) != size:
                 return now
+            if look is not None and size <= HEAD_BYTES:
+                look(data)
             file_id = store.put_content(data)
         else:
             file_id, length = store.put_stream(lambda count: os.read(fd, count))

@@ -1,0 +1,173 @@
+"""What the working copy has that a tree has not, and the other way round."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from dsvc.history.treediff import Change, diff_trees
+from dsvc.objects import trees
+from dsvc.objects.ids import TreeId, content_id
+from dsvc.objects.store import hash_content
+from dsvc.objects.tree import Entry, EntryKind
+from dsvc.workspace import Workspace
+from dsvc.worktree.index import DIRECTORY, Index, join, signature
+from dsvc.worktree.record import UnstableFileError
+from dsvc.worktree.scan import Scanner, Skipped, UnreadableError
+
+
+@dataclass(slots=True)
+class WorkingChanges:
+    """How the working copy differs from its index's tree.
+
+    `entries` maps paths to what stands there now (None: gone); the ids are right, the content is not stored. `new` are
+    those that the tree has not at all; `new_folders` are folders of which nothing is in the tree (with `collapse`, in
+    place of their files). `refreshed` are signatures of files that turned out to be unchanged.
+    """
+
+    index: Index
+    entries: dict[bytes, Entry | None]
+    new: set[bytes]
+    new_folders: list[bytes]
+    skipped: list[Skipped]
+    refreshed: dict[bytes, bytes]
+
+
+def working_changes(
+    workspace: Workspace, *, paths: Sequence[bytes] = (), collapse: bool = False, include_new: bool = True
+) -> WorkingChanges:
+    """Compare the working copy with its index; files whose stat changed are read and hashed, nothing is stored.
+
+    Raises:
+        UnreadableError: naming a file or folder that may not be read.
+    """
+    index = workspace.index()
+    scanner = Scanner(workspace.root_bytes, index, workspace.ignore_rules(), paths)
+    found = WorkingChanges(index, {}, set(), [], [], {})
+    store, root = workspace.repo.store, workspace.root_bytes
+    for delta in scanner.walk():
+        found.skipped += delta.skipped
+        if delta.is_clean():
+            continue
+        for name in delta.gone:
+            found.entries[join(delta.path, name)] = None
+        for name, sig in delta.changed.items():
+            path = join(delta.path, name)
+            old = trees.lookup(store, index.tree, path)
+            entry = describe_file(root, path, sig, old)
+            if entry is None or entry != old:
+                found.entries[path] = entry
+            else:
+                found.refreshed[path] = sig
+        if not include_new:
+            continue
+        for name, sig in delta.new.items():
+            path = join(delta.path, name)
+            found.entries[path] = describe_file(root, path, sig, None)
+            found.new.add(path)
+        for name in delta.new_directories:
+            _new_folder(workspace, scanner, join(delta.path, name), found, collapse=collapse)
+    return found
+
+
+def _new_folder(
+    workspace: Workspace, scanner: Scanner, path: bytes, found: WorkingChanges, *, collapse: bool
+) -> None:
+    files = new_files(scanner, path, found.skipped)
+    if collapse:
+        if next(files, None) is not None:
+            found.new_folders.append(path)
+        return
+    for file_path, st in files:
+        if st is None:
+            found.entries[file_path] = Entry(EntryKind.TREE, trees.empty_tree(workspace.repo.store), 0)
+        else:
+            found.entries[file_path] = describe_file(workspace.root_bytes, file_path, signature(st), None)
+        found.new.add(file_path)
+
+
+def new_files(
+    scanner: Scanner, path: bytes, skipped: list[Skipped] | None = None
+) -> Iterator[tuple[bytes, os.stat_result | None]]:
+    """Yield (path, stat) of the files that a commit would take below a folder that the index does not know.
+
+    An empty folder is yielded itself, with None.
+    """
+    delta = scanner.compare(path)
+    if skipped is not None:
+        skipped += delta.skipped
+    if delta.bare:
+        yield path, None
+    for name in delta.new:
+        file_path = join(path, name)
+        yield file_path, os.lstat(join(scanner.root, file_path))
+    for name in delta.new_directories:
+        yield from new_files(scanner, join(path, name), skipped)
+
+
+def describe_file(root: bytes, path: bytes, sig: bytes, old: Entry | None) -> Entry | None:
+    """Return the entry that a commit would make of a file now, without storing it; None when it is gone.
+
+    Raises:
+        UnreadableError: when it may not be read. UnstableFileError: when it changes all the time.
+    """
+    full = join(root, path)
+    try:
+        for _ in range(5):
+            st = os.lstat(full)
+            sig = signature(st)
+            if stat.S_ISLNK(st.st_mode):
+                target = os.readlink(full)
+                return Entry(EntryKind.SYMLINK, content_id(target), len(target))
+            if not stat.S_ISREG(st.st_mode):
+                return None
+            kind = EntryKind.EXECUTABLE if st.st_mode & 0o100 else EntryKind.FILE
+            with open(full, "rb", buffering=0) as file:
+                file_id = hash_content(file.read)
+                if signature(os.fstat(file.fileno())) == sig:
+                    return Entry(kind, file_id, st.st_size)
+    except FileNotFoundError:
+        return None
+    except PermissionError as error:
+        raise UnreadableError(path, error) from error
+    del old
+    raise UnstableFileError(path)
+
+
+def changes_against(
+    workspace: Workspace, tree_id: TreeId, *, paths: Sequence[bytes] = (), found: WorkingChanges | None = None
+) -> list[Change]:
+    """Return what a commit of the working copy would change in a tree, in order of paths.
+
+    The new entries' ids are right; their content lies in the working copy and perhaps not in the store.
+    """
+    found = found if found is not None else working_changes(workspace, paths=paths)
+    store = workspace.repo.store
+    result = {c.path: c for c in diff_trees(store, tree_id, found.index.tree, paths=paths)}
+    for path, entry in found.entries.items():
+        old = trees.lookup(store, tree_id, path)
+        gone_folder = entry is None and old is not None and old.kind == EntryKind.TREE
+        if gone_folder and old is not None:
+            _folder_gone(result, path, [(path + b"/" + p, e) for p, e in trees.walk(store, old.id)], old)
+        elif old == entry:
+            result.pop(path, None)
+        else:
+            result[path] = Change(path, old, entry)
+    return [result[path] for path in sorted(result)]
+
+
+def _folder_gone(
+    result: dict[bytes, Change], path: bytes, below: list[tuple[bytes, Entry]], folder: Entry
+) -> None:
+    files = [(p, e) for p, e in below if e.kind != EntryKind.TREE]
+    for file_path, entry in files:
+        result[file_path] = Change(file_path, entry, None)
+    if not files:
+        result[path] = Change(path, folder, None)
+
+
+def is_folder_signature(sig: bytes) -> bool:
+    """Say whether a signature is a directory's."""
+    return sig == DIRECTORY

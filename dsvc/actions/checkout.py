@@ -1,0 +1,107 @@
+"""Bring the working copy from one tree to another together with a change of refs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from dsvc.objects.codec import Value
+from dsvc.objects.ids import OperationId, TreeId
+from dsvc.objects.tree import Entry
+from dsvc.objects.trees import edit_tree, lookup
+from dsvc.refs.transaction import Transaction
+from dsvc.workspace import Workspace
+from dsvc.worktree.index import Index
+from dsvc.worktree.names import tells_names_apart
+from dsvc.worktree.plan import Plan, Planner
+from dsvc.worktree.recovery import JOURNAL, move_files
+
+
+def plan_checkout(
+    workspace: Workspace,
+    base: TreeId,
+    target: TreeId,
+    *,
+    index: Index | None = None,
+    paths: Sequence[bytes] = (),
+    overwrite: bool = False,
+) -> tuple[Plan, Index]:
+    """Return what leads the working copy from `base` to `target`, and the index that it starts from."""
+    index = index if index is not None else workspace.index()
+    workspace.local.mkdir(parents=True, exist_ok=True)
+    planner = Planner(
+        workspace.repo.store,
+        workspace.root_bytes,
+        index,
+        overwrite=overwrite,
+        fold_names=not tells_names_apart(workspace.local),
+    )
+    return planner.plan(base, target, paths=paths), index
+
+
+def checkout(
+    workspace: Workspace,
+    base: TreeId,
+    target: TreeId,
+    *,
+    transaction: Transaction,
+    verb: str,
+    description: str,
+    index: Index | None = None,
+    overwrite: bool = False,
+    reverts: OperationId | None = None,
+    metadata: Mapping[str, Value] | None = None,
+    after: Callable[[Index], None] | None = None,
+) -> OperationId:
+    """Move the files that differ between `base` and `target`, then publish the transaction; both happen or neither.
+
+    Files that `dsvc add` stored and that `base` does not have are carried along. `after` may change the index before
+    it is written.
+
+    Raises:
+        InTheWayError: naming files whose content is not stored; nothing was changed then.
+        RefMovedError: when somebody else moved the ref; the files are put back.
+    """
+    plan, index = plan_checkout(workspace, base, target, index=index, overwrite=overwrite)
+    new_tree = target if index.tree == base else carried(workspace, index.tree, base, target)
+    published: list[OperationId] = []
+
+    def publish(token: bytes) -> OperationId:
+        act = workspace.act(verb, description, reverts=reverts, metadata={**(metadata or {}), JOURNAL: token})
+        published.append(workspace.publish(transaction, act))
+        return published[0]
+
+    if plan.is_empty() and not plan.obstacles:
+        publish(b"")
+        if plan.settled or index.tree != new_tree or after is not None:
+            index.update(plan.settled)
+            index.tree = new_tree
+            if after is not None:
+                after(index)
+            workspace.write_index(index)
+        return published[0]
+    move_files(workspace, workspace.repo.store, index, plan, new_tree=new_tree, publish=publish)
+    if after is not None:
+        index = workspace.index()
+        after(index)
+        workspace.write_index(index)
+    return published[0]
+
+
+def carried(workspace: Workspace, present: TreeId, base: TreeId, target: TreeId) -> TreeId:
+    """Return `present` with the changes that lead from `base` to `target`."""
+    from dsvc.history.treediff import diff_trees
+
+    store = workspace.repo.store
+    changes = {change.path: change.new for change in diff_trees(store, base, target)}
+    changed = TreeId(edit_tree(store, present, changes).id)  # type: ignore[arg-type]
+    empty = {
+        change.path.rpartition(b"/")[0]
+        for change in diff_trees(store, base, target)
+        if change.new is None and b"/" in change.path
+    }
+    gone: dict[bytes, Entry | None] = {}
+    for folder in sorted(empty, key=len, reverse=True):
+        entry, wanted = lookup(store, changed, folder), lookup(store, target, folder)
+        if entry is not None and entry.size == 0 and wanted is None:
+            gone[folder] = None
+    return TreeId(edit_tree(store, changed, gone).id) if gone else changed  # type: ignore[arg-type]

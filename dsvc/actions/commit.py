@@ -1,0 +1,212 @@
+"""Record the working copy as a commit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dsvc.actions.changes import new_files
+from dsvc.actions.hooks import run_hook
+from dsvc.actions.state import UnresolvedError, WorktreeState, read_state, set_state
+from dsvc.errors import RequestError
+from dsvc.history.treediff import Change, diff_trees
+from dsvc.objects.codec import Value
+from dsvc.objects.ids import CommitId, TreeId
+from dsvc.objects.tree import Entry
+from dsvc.objects.trees import edit_tree
+from dsvc.objects.values import Commit, Person
+from dsvc.workspace import HeadState, Workspace
+from dsvc.worktree.guard import Guard, NeedsConfirmationError
+from dsvc.worktree.index import Index
+from dsvc.worktree.record import Recorded, Recorder
+from dsvc.worktree.scan import Scanner, Skipped
+
+
+class NothingToCommitError(RequestError):
+    """The working copy is as the last commit has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitResult:
+    """The new commit, the branch it is on (None: detached), what it follows, and what could not be taken."""
+
+    commit_id: CommitId
+    commit: Commit
+    branch: str | None
+    parent: CommitId | None
+    skipped: tuple[Skipped, ...]
+    files: int
+    size: int
+
+
+def commit(
+    workspace: Workspace,
+    message: str,
+    *,
+    paths: Sequence[bytes] = (),
+    author: Person | None = None,
+    amend: bool = False,
+    allow_empty: bool = False,
+    confirmed: bool = False,
+    run_hooks: bool = True,
+    metadata: dict[str, Value] | None = None,
+) -> CommitResult:
+    """Commit the working copy, or of it only `paths`, on the branch where HEAD is; return the new commit.
+
+    New files that are not ignored are taken too. Everything is stored and durable before the branch moves. An empty
+    message with `amend` keeps the old one.
+
+    Raises:
+        NothingToCommitError: when nothing changed. UnresolvedError: while paths are in conflict.
+        NeedsConfirmationError: when new files are very large or look like private keys and `confirmed` is not set.
+        RefMovedError: when another process moved the branch meanwhile; the files are as they were.
+        UnreadableError, UnstableFileError: naming a file that could not be taken.
+    """
+    head = workspace.head()
+    state = read_state(workspace)
+    if state is not None and state.conflicts:
+        raise UnresolvedError(state)
+    if amend and head.commit_id is None:
+        raise RequestError("there is no commit yet to amend", hint="dsvc commit -m MESSAGE")
+    if run_hooks:
+        run_hook(workspace, "pre-commit")
+    committer = workspace.person()
+    index = workspace.index()
+    recorded = _record(workspace, index, paths, confirmed=confirmed)
+    tree = _tree(workspace, index, recorded, paths)
+    parents = _parents(workspace, head, state, amend=amend)
+    amended = workspace.repo.commit(head.commit_id) if amend and head.commit_id is not None else None
+    unchanged = tree == workspace.head_tree()
+    if unchanged and not (allow_empty or amend or (state is not None and state.heads)):
+        workspace.repo.store.abandon()
+        workspace.write_index(recorded.index)
+        raise NothingToCommitError(
+            "nothing to commit: the working copy is as the last commit has it",
+            hint="dsvc commit --allow-empty -m MESSAGE makes a commit all the same",
+        )
+    made = Commit(
+        tree=tree,
+        parents=parents,
+        author=author or (amended.author if amended is not None else committer),
+        committer=committer,
+        message=run_message_hook(workspace, message or (amended.message if amended else ""), run_hooks=run_hooks),
+        metadata={**_metadata(workspace), **(metadata or {})},
+    )
+    commit_id = _publish(workspace, made, head, state, amend=amend)
+    workspace.write_index(recorded.index)
+    return CommitResult(
+        commit_id, made, head.branch, head.commit_id, tuple(recorded.skipped), recorded.files, recorded.size
+    )
+
+
+def _record(workspace: Workspace, index: Index, paths: Sequence[bytes], *, confirmed: bool) -> Recorded:
+    stamp = workspace.clock()
+    guard = None if confirmed else Guard(workspace.config.get_size("commit.confirm"))
+    workspace.progress.start("Storing files")
+    recorder = Recorder(
+        workspace.repo.store,
+        workspace.root_bytes,
+        index,
+        workspace.ignore_rules(),
+        stamp=stamp,
+        paths=paths,
+        progress=workspace.progress,
+        guard=guard,
+    )
+    try:
+        return recorder.run()
+    except NeedsConfirmationError as error:
+        workspace.repo.store.abandon()
+        raise _full_list(workspace, index, paths, error) from None
+    except BaseException:
+        workspace.repo.store.abandon()
+        raise
+    finally:
+        workspace.progress.finish()
+
+
+def _full_list(
+    workspace: Workspace, index: Index, paths: Sequence[bytes], error: NeedsConfirmationError
+) -> NeedsConfirmationError:
+    """Return the error with all new files by size, where it is their size that needs a word."""
+    if error.reason is not None:
+        return error
+    scanner = Scanner(workspace.root_bytes, index, workspace.ignore_rules(), paths)
+    sizes: list[tuple[bytes, int]] = []
+    for delta in scanner.walk():
+        prefix = delta.path + b"/" if delta.path else b""
+        sizes += [(prefix + n, os.lstat(workspace.root_bytes + b"/" + prefix + n).st_size) for n in delta.new]
+        for name in delta.new_directories:
+            sizes += [(p, st.st_size) for p, st in new_files(scanner, prefix + name) if st is not None]
+    return NeedsConfirmationError(sizes, limit=error.limit)
+
+
+def _tree(workspace: Workspace, index: Index, recorded: Recorded, paths: Sequence[bytes]) -> TreeId:
+    head_tree = workspace.head_tree()
+    if not paths or index.tree == head_tree:
+        return recorded.tree
+    changes: dict[bytes, Entry | None] = dict(recorded.changes)
+    # What `dsvc add` stored below the paths and did not change since is not among the recorded changes.
+    store = workspace.repo.store
+    for change in diff_trees(store, head_tree, recorded.tree, paths=paths):
+        changes.setdefault(change.path, change.new)
+    return TreeId(edit_tree(store, head_tree, changes).id)  # type: ignore[arg-type]
+
+
+def _parents(
+    workspace: Workspace, head: HeadState, state: WorktreeState | None, *, amend: bool
+) -> tuple[CommitId, ...]:
+    if amend and head.commit_id is not None:
+        return workspace.repo.commit(head.commit_id).parents
+    own = (head.commit_id,) if head.commit_id is not None else ()
+    return own + (state.heads if state is not None and state.verb == "merge" else ())
+
+
+def _metadata(workspace: Workspace) -> dict[str, Value]:
+    from dsvc.gitbridge.state import git_state
+
+    state = git_state(workspace.root)
+    if state is None:
+        return {}
+    return {"git_head": {"commit": state.head, "branch": state.branch, "clean": state.clean}}
+
+
+def _publish(
+    workspace: Workspace, made: Commit, head: HeadState, state: WorktreeState | None, *, amend: bool
+) -> CommitId:
+    commit_id = workspace.repo.put_commit(made)
+    transaction = workspace.transaction()
+    workspace.move_head(transaction, commit_id)
+    if state is not None and state.verb != "bisect":
+        set_state(workspace, transaction, None)
+    transaction.delete(f"added/{workspace.worktree_id}")
+    subject = made.message.partition("\n")[0]
+    what = "commit (amend)" if amend else "commit (merge)" if len(made.parents) > 1 else "commit"
+    if head.commit_id is None:
+        what = "commit (initial)"
+    workspace.publish(transaction, workspace.act("commit", f"{what}: {subject}"))
+    return commit_id
+
+
+def run_message_hook(workspace: Workspace, message: str, *, run_hooks: bool) -> str:
+    """Return the message after the `commit-msg` hook, which may change it through the file it is given."""
+    if not run_hooks:
+        return message
+    file = workspace.local / "COMMIT_MSG"
+    if not run_hook(workspace, "commit-msg", arguments=(os.fspath(file),), before=lambda: _write(file, message)):
+        return message
+    return file.read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n")
+
+
+def _write(file: os.PathLike[str], message: str) -> None:
+    with open(file, "w", encoding="utf-8", errors="surrogateescape") as out:
+        out.write(message + "\n")
+
+
+def changed_by(workspace: Workspace, made: Commit) -> list[Change]:
+    """Return what a commit changes against its first parent."""
+    parent = workspace.tree_of(made.parents[0]) if made.parents else None
+    return list(diff_trees(workspace.repo.store, parent, made.tree))
+
+

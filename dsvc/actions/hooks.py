@@ -1,0 +1,42 @@
+"""Run the hooks of a repository: programs in `.dsvc/hooks`, which never come from a clone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+
+from dsvc.errors import AnswerNoError, RequestError
+from dsvc.workspace import Workspace
+
+NAMES = ("pre-commit", "commit-msg", "post-switch")
+
+
+class HookRefusedError(AnswerNoError):
+    """A hook ended with another code than 0."""
+
+
+def run_hook(
+    workspace: Workspace, name: str, *, arguments: Sequence[str] = (), before: Callable[[], None] | None = None
+) -> bool:
+    """Run a hook in the working copy's root if there is one; return whether it ran. Its output goes to stderr.
+
+    Raises:
+        HookRefusedError: when it ends with another code than 0 (the result of `post-switch` is ignored).
+        RequestError: when it cannot be run.
+    """
+    program = workspace.common / "hooks" / name
+    if not os.access(program, os.X_OK) or program.is_dir():
+        return False
+    if before is not None:
+        before()
+    try:
+        done = subprocess.run([os.fspath(program), *arguments], cwd=workspace.root, stdout=2, check=False)
+    except OSError as error:
+        raise RequestError(f"the hook {program} cannot be run: {error.strerror}", hint=f"chmod +x {program}") from error
+    if done.returncode and not name.startswith("post-"):
+        raise HookRefusedError(
+            f"the hook {name} ended with code {done.returncode}, so nothing was done",
+            hint="mend what it complains about, or leave hooks out with --no-verify",
+        )
+    return True

@@ -1,0 +1,73 @@
+"""Make a repository in a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dsvc.errors import RequestError
+from dsvc.progress import Progress
+from dsvc.refs.names import HEADS, check_short_name, head_of
+from dsvc.refs.transaction import Act
+from dsvc.refs.view import Symbolic
+from dsvc.repo.repository import Repository
+from dsvc.storage.local import LocalBackend
+from dsvc.workspace import MAIN, PRIVATE, Surroundings, store_folder
+from dsvc.worktree.default_ignore import DEFAULT_IGNORE
+
+
+@dataclass(frozen=True, slots=True)
+class InitResult:
+    """The private folder that was made, the first branch, and whether a repository was there already."""
+
+    private: Path
+    branch: str
+    existed: bool
+    wrote_ignore: bool
+
+
+def init_repository(
+    folder: Path, *, branch: str = MAIN, surroundings: Surroundings, progress: Progress | None = None
+) -> InitResult:
+    """Make a repository in `folder`, which is made too where it is missing; safe to call again.
+
+    Writes a default `.dsvcignore` where there is none.
+
+    Raises:
+        BadRefNameError: for a branch that may not be named so. RequestError: where the folder cannot be used.
+    """
+    del progress
+    name = check_short_name(branch, HEADS)
+    private = folder / PRIVATE
+    if private.exists() and not private.is_dir():
+        raise RequestError(f"{private} is in the way: it is not a folder")
+    store = store_folder(private)
+    existed = (store / "cells" / "head").is_dir()
+    for part in (store, private / "worktree", private / "cache"):
+        part.mkdir(parents=True, exist_ok=True)
+    if not existed:
+        backend = LocalBackend(store)
+        now = surroundings.now()
+        offset = now.utcoffset()
+        act = Act(
+            verb="init",
+            description=f"init {name.removeprefix(HEADS)}",
+            user=surroundings.user,
+            host=_host(),
+            worktree=MAIN,
+            time=int(now.timestamp() * 1_000_000),
+            zone=int(offset.total_seconds()) // 60 if offset is not None else 0,
+            command=surroundings.command,
+        )
+        Repository.create(backend, backend.staging, act=act, refs={head_of(MAIN): Symbolic(name)}).close()
+    ignore = folder / ".dsvcignore"
+    wrote = not existed and not ignore.exists()
+    if wrote:
+        ignore.write_text(DEFAULT_IGNORE, encoding="utf-8")
+    return InitResult(private, name.removeprefix(HEADS), existed, wrote)
+
+
+def _host() -> str:
+    import socket
+
+    return socket.gethostname()

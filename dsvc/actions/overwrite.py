@@ -1,0 +1,72 @@
+"""Overwrite files of the working copy on purpose, after storing what they hold, so that undo can bring it back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dsvc.actions.checkout import checkout
+from dsvc.objects.ids import Kind, ObjectId, OperationId, TreeId
+from dsvc.refs.names import WORKTREES
+from dsvc.refs.transaction import Transaction
+from dsvc.refs.view import Direct
+from dsvc.workspace import Workspace
+from dsvc.worktree.record import Recorded, Recorder
+
+
+def saved_name(worktree_id: str) -> str:
+    """Return the ref under which the files are kept that the last operation of a worktree overwrote."""
+    return f"{WORKTREES}{worktree_id}/saved"
+
+
+def record_working_copy(
+    workspace: Workspace, *, paths: Sequence[bytes] = (), known_only: bool = True
+) -> Recorded:
+    """Store what is in the working copy now; with `known_only` without files that nobody committed or added."""
+    recorder = Recorder(
+        workspace.repo.store,
+        workspace.root_bytes,
+        workspace.index(),
+        workspace.ignore_rules(),
+        stamp=workspace.clock(),
+        paths=paths,
+        known_only=known_only,
+    )
+    return recorder.run()
+
+
+def overwrite_working_copy(
+    workspace: Workspace,
+    goal: TreeId,
+    *,
+    transaction: Transaction,
+    verb: str,
+    description: str,
+    recorded: Recorded | None = None,
+) -> OperationId:
+    """Make every known file as `goal` has it and publish the transaction; the old content is kept for `undo`.
+
+    Files that nobody committed or added stay; where one stands in the way its content is stored too.
+
+    Raises:
+        InTheWayError: for folders in the way that hold files which are not stored.
+    """
+    from dsvc.actions.checkout import plan_checkout
+
+    recorded = recorded if recorded is not None else record_working_copy(workspace)
+    plan, _ = plan_checkout(workspace, recorded.tree, goal, index=recorded.index)
+    in_the_way = [o.path for o in plan.obstacles]
+    if in_the_way:
+        workspace.write_index(recorded.index)
+        recorded = record_working_copy(workspace, paths=in_the_way, known_only=False)
+    transaction.set(saved_name(workspace.worktree_id), Direct(Kind.TREE, ObjectId(recorded.tree)))
+    # The index on disk goes first: after a kill it must fit the tree that the journal begins from.
+    workspace.write_index(recorded.index)
+    return checkout(
+        workspace,
+        recorded.tree,
+        goal,
+        transaction=transaction,
+        verb=verb,
+        description=description,
+        index=recorded.index,
+    )

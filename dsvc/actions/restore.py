@@ -1,0 +1,59 @@
+"""Bring files back from a commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dsvc.actions.overwrite import overwrite_working_copy, record_working_copy
+from dsvc.actions.revision import tree_of
+from dsvc.errors import RequestError
+from dsvc.objects import trees
+from dsvc.objects.ids import TreeId
+from dsvc.objects.tree import Entry
+from dsvc.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreResult:
+    """The paths that were asked for, and the tree they came from."""
+
+    paths: tuple[bytes, ...]
+    tree: TreeId
+
+
+def restore(workspace: Workspace, paths: Sequence[bytes], *, source: str | None = None) -> RestoreResult:
+    """Make these files and folders as `source` (HEAD where none is given) has them.
+
+    What they hold now is stored first, so that `undo` brings it back. Files that the source does not have go when they
+    are known; others stay.
+
+    Raises:
+        RequestError: when neither the source nor the working copy has one of the paths.
+    """
+    store = workspace.repo.store
+    source_tree = tree_of(workspace, source) if source is not None else workspace.head_tree()
+    recorded = record_working_copy(workspace, paths=paths)
+    changes: dict[bytes, Entry | None] = {}
+    for path in paths:
+        wanted = trees.lookup(store, source_tree, path)
+        if wanted is None and trees.lookup(store, recorded.index.tree, path) is None:
+            store.abandon()
+            raise RequestError(
+                f"{path.decode('utf-8', 'surrogateescape')} is neither in the commit nor in the working copy",
+                hint="dsvc ls shows what there is",
+            )
+        if path:
+            changes[path] = wanted
+    goal = TreeId(trees.edit_tree(store, recorded.tree, changes).id) if changes else source_tree  # type: ignore[arg-type]
+    transaction = workspace.transaction()
+    shown = ", ".join(p.decode("utf-8", "replace") or "." for p in paths[:3])
+    overwrite_working_copy(
+        workspace,
+        goal,
+        transaction=transaction,
+        verb="restore",
+        description=f"restore: {shown}",
+        recorded=recorded,
+    )
+    return RestoreResult(tuple(paths), source_tree)

@@ -1,0 +1,166 @@
+"""What a worktree is in the middle of: a merge, a cherry-pick, a rebase, a bisection. docs/formats/state.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+from dsvc.errors import ConflictError, IntegrityError, RequestError
+from dsvc.objects import codec
+from dsvc.objects.codec import Value
+from dsvc.objects.ids import CommitId, Kind, ObjectId, TreeId
+from dsvc.objects.tree import Entry
+from dsvc.refs.names import state_of
+from dsvc.refs.transaction import Transaction
+from dsvc.refs.view import Direct
+from dsvc.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A path that is not settled, with its three sides (None: not there), kept until it is.
+
+    `kind` is the merge's word for it ("content", "modify/delete" …). `files` are the paths in the working copy that
+    hold the sides or the marked text.
+    """
+
+    path: bytes
+    kind: str
+    base: Entry | None
+    ours: Entry | None
+    theirs: Entry | None
+    files: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorktreeState:
+    """What is under way. `verb` says what: merge, cherry-pick, revert, rebase, bisect.
+
+    `heads` are the commits being brought in, `message` the prepared text, `original` the commit to go back to on abort,
+    `saved` a tree of the working copy as it was before, `todo` what a rebase or a row of picks has still to do, `extra`
+    whatever else the verb needs to go on.
+    """
+
+    verb: str
+    heads: tuple[CommitId, ...] = ()
+    message: str = ""
+    original: CommitId | None = None
+    saved: TreeId | None = None
+    conflicts: tuple[Conflict, ...] = ()
+    todo: tuple[CommitId, ...] = ()
+    extra: Mapping[str, Value] = field(default_factory=dict)
+
+
+class OperationUnderWayError(RequestError):
+    """Something must be finished or taken back first."""
+
+    def __init__(self, state: WorktreeState) -> None:
+        super().__init__(
+            f"a {state.verb} is under way",
+            hint=f"finish it with 'dsvc {state.verb} --continue' or take it back with 'dsvc {state.verb} --abort'",
+        )
+        self.state = state
+
+
+class UnresolvedError(ConflictError):
+    """Paths are still in conflict."""
+
+    def __init__(self, state: WorktreeState) -> None:
+        paths = [c.path.decode("utf-8", "surrogateescape") for c in state.conflicts]
+        shown = "".join(f"\n  {p}" for p in paths[:10]) + (f"\n  and {len(paths) - 10} more" if len(paths) > 10 else "")
+        super().__init__(
+            f"these paths are in conflict:{shown}",
+            hint="edit them, then say 'dsvc resolve PATH', or take a side with 'dsvc resolve --ours|--theirs PATH'",
+            details={"paths": paths},
+        )
+
+
+def read_state(workspace: Workspace) -> WorktreeState | None:
+    """Return what this worktree is in the middle of, or None."""
+    ref = workspace.view().get(state_of(workspace.worktree_id))
+    if not isinstance(ref, Direct):
+        return None
+    return decode_state(workspace.repo.store.get(ref.id, Kind.STATE))
+
+
+def require_no_state(workspace: Workspace) -> None:
+    """Refuse to go on while something is under way.
+
+    Raises:
+        OperationUnderWayError: saying what.
+    """
+    state = read_state(workspace)
+    if state is not None and state.verb != "bisect":
+        raise OperationUnderWayError(state)
+
+
+def set_state(workspace: Workspace, transaction: Transaction, state: WorktreeState | None) -> None:
+    """Let the worktree be in the middle of something, or of nothing any more, once `transaction` is published."""
+    name = state_of(workspace.worktree_id)
+    if state is None:
+        transaction.delete(name)
+    else:
+        state_id = workspace.repo.store.put(Kind.STATE, encode_state(state))
+        transaction.set(name, Direct(Kind.STATE, ObjectId(state_id)))
+
+
+def settle(state: WorktreeState, paths: set[bytes]) -> WorktreeState:
+    """Return the state without the conflicts at these paths."""
+    return replace(state, conflicts=tuple(c for c in state.conflicts if c.path not in paths))
+
+
+def encode_state(state: WorktreeState) -> bytes:
+    """Return the canonical bytes of a state; `refs` lists what it must keep from being collected."""
+    refs: list[list[object]] = [[int(Kind.COMMIT), c] for c in (*state.heads, *state.todo)]
+    if state.original is not None:
+        refs.append([int(Kind.COMMIT), state.original])
+    if state.saved is not None:
+        refs.append([int(Kind.TREE), state.saved])
+    entries = [e for c in state.conflicts for e in (c.base, c.ours, c.theirs) if e is not None]
+    return codec.encode(
+        {
+            "verb": state.verb,
+            "heads": state.heads,
+            "message": state.message,
+            "original": state.original,
+            "saved": state.saved,
+            "conflicts": [[c.path, c.kind, c.base, c.ours, c.theirs, c.files] for c in state.conflicts],
+            "todo": state.todo,
+            "extra": state.extra,
+            "refs": refs,
+            "entries": entries,
+        }
+    )
+
+
+def decode_state(payload: bytes) -> WorktreeState:
+    """Return the state that `payload` encodes.
+
+    Raises:
+        IntegrityError: when it is none.
+    """
+    fields = cast("dict[str, object]", codec.decode(payload))
+    try:
+        return WorktreeState(
+            verb=cast("str", fields["verb"]),
+            heads=cast("tuple[CommitId, ...]", fields["heads"]),
+            message=cast("str", fields["message"]),
+            original=cast("CommitId | None", fields["original"]),
+            saved=cast("TreeId | None", fields["saved"]),
+            conflicts=tuple(
+                Conflict(path, kind, _entry(base), _entry(ours), _entry(theirs), files)
+                for path, kind, base, ours, theirs, files in cast("tuple[_Row, ...]", fields["conflicts"])
+            ),
+            todo=cast("tuple[CommitId, ...]", fields["todo"]),
+            extra=cast("Mapping[str, Value]", fields["extra"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise IntegrityError("a worktree's state is not of its form", hint="dsvc op log") from error
+
+
+_Row = tuple[bytes, str, object, object, object, tuple[bytes, ...]]
+
+
+def _entry(value: object) -> Entry | None:
+    return None if value is None else Entry._make(cast("tuple[int, bytes, int]", value))

@@ -1,0 +1,80 @@
+"""What a commit would take, and what the worktree is in the middle of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dsvc.actions.changes import changes_against, working_changes
+from dsvc.actions.state import WorktreeState, read_state
+from dsvc.history.treediff import Change
+from dsvc.objects.ids import CommitId
+from dsvc.workspace import Workspace
+from dsvc.worktree.scan import Skipped
+
+
+@dataclass(frozen=True, slots=True)
+class StatusResult:
+    """Where the worktree stands and what differs there from its commit.
+
+    `changes` are files of the commit that were modified or deleted; `added` those that `dsvc add` stored; `new` are
+    paths that the commit has not, folders with a slash at the end when they are shown as one.
+    """
+
+    branch: str | None
+    commit_id: CommitId | None
+    changes: tuple[Change, ...]
+    added: tuple[Change, ...]
+    new: tuple[bytes, ...]
+    skipped: tuple[Skipped, ...]
+    state: WorktreeState | None
+
+    def is_clean(self) -> bool:
+        """Say whether a commit would take nothing."""
+        return not (self.changes or self.added or self.new or self.state)
+
+
+def status(workspace: Workspace, *, paths: Sequence[bytes] = (), all_files: bool = False) -> StatusResult:
+    """Compare the working copy with HEAD's commit.
+
+    Only the stat of a file is looked at where that is unchanged; what was found out is kept in the index.
+
+    Raises:
+        UnreadableError: naming a file or folder that may not be read.
+    """
+    head = workspace.head()
+    found = working_changes(workspace, paths=paths, collapse=not all_files)
+    head_tree = workspace.head_tree()
+    changes, added = [], []
+    for change in changes_against(workspace, head_tree, paths=paths, found=found):
+        if change.old is not None:
+            changes.append(change)
+        elif change.path not in found.new:
+            added.append(change)
+    new = sorted([*found.new, *(path + b"/" for path in found.new_folders)])
+    if found.refreshed and not paths:
+        _refresh(workspace, found.refreshed)
+    return StatusResult(
+        head.branch,
+        head.commit_id,
+        tuple(changes),
+        tuple(added),
+        tuple(new),
+        tuple(found.skipped),
+        read_state(workspace),
+    )
+
+
+def _refresh(workspace: Workspace, refreshed: dict[bytes, bytes]) -> None:
+    """Keep the signatures of files that were read and found unchanged, so that they are not read again."""
+    if workspace.journal_path.exists():
+        return
+    index = workspace.index()
+    index.update(refreshed)
+    # Everything that was racy has been compared, so the present moment is the new limit. Files that were
+    # refreshed a moment ago stay racy by it, because their ctime is not older.
+    index.stamp = workspace.clock()
+    try:
+        workspace.write_index(index)
+    except OSError:
+        return  # a status on a full or read-only disk still tells the truth

@@ -1,0 +1,16 @@
+"""What a command does for the store behind its own work: bounded, silent, and safe to leave out."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from dsvc.errors import DsvcError
+from dsvc.workspace import Workspace
+
+
+def upkeep(workspace: Workspace) -> None:
+    """Keep the number of packs small. Whatever fails here is left for `gc`: the work before it is done."""
+    from dsvc.repo.maintenance import tidy
+
+    with suppress(DsvcError, OSError):
+        workspace.repo.head = tidy(workspace.repo.store, workspace.repo.head)

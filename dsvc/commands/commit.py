@@ -1,0 +1,134 @@
+"""The `dsvc commit` command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from dsvc.actions.commit import CommitResult, changed_by, commit
+from dsvc.actions.state import read_state
+from dsvc.commands.context import Context
+from dsvc.commands.options import Json, NoStaging, Quiet
+from dsvc.commands.path_text import path_json, quote_path
+from dsvc.errors import UsageError
+from dsvc.objects.values import Person
+from dsvc.refs.names import short_name
+from dsvc.workspace import Workspace
+
+SHORT = 10
+_MESSAGE_HELP = """
+# Say what this commit does and why. Lines that begin with '#' are left out; an empty message ends the commit.
+"""
+
+
+def command(
+    context: Context,
+    paths: Annotated[Sequence[str], typer.Argument(metavar="[PATHS]...", help="Only these files and folders.")] = (),
+    *,
+    message: Annotated[
+        Sequence[str], typer.Option("-m", "--message", metavar="TEXT", help="The message; repeat for paragraphs.")
+    ] = (),
+    file: Annotated[str | None, typer.Option("-F", "--file", metavar="FILE", help="The message; - is stdin.")] = None,
+    all_changes: Annotated[bool, typer.Option("-a", "--all", help="Accepted: all changes are taken anyway.")] = False,
+    amend: Annotated[bool, typer.Option("--amend", help="Replace the last commit.")] = False,
+    no_edit: Annotated[bool, typer.Option("--no-edit", help="With --amend: keep its message.")] = False,
+    allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Commit even when nothing changed.")] = False,
+    author: Annotated[str | None, typer.Option("--author", metavar="'NAME <EMAIL>'", help="Who made it.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Take large new files and what looks like keys too.")] = False,
+    no_verify: Annotated[bool, typer.Option("-n", "--no-verify", help="Run no hooks.")] = False,
+    staged: NoStaging = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Record all changes of the working copy, or of PATHS only.
+
+    There is no staging area: new files that are not ignored are taken too. Nothing is lost when it is broken off.
+    """
+    workspace = context.workspace()
+    text = _message(context, workspace, message, file, amend=amend, no_edit=no_edit)
+    selected = [workspace.repo_path(p, context.directory) for p in paths]
+    result = commit(
+        workspace,
+        text,
+        paths=[p for p in selected if p],
+        author=_author(author, workspace) if author else None,
+        amend=amend,
+        allow_empty=allow_empty,
+        confirmed=yes,
+        run_hooks=not no_verify,
+    )
+    for skipped in result.skipped:
+        context.out.warn(f"{quote_path(skipped.path)} was left out: {skipped.reason}")
+    if json:
+        _json(context, result)
+    elif not quiet:
+        _show(context, workspace, result)
+
+
+def _message(
+    context: Context, workspace: Workspace, words: Sequence[str], file: str | None, *, amend: bool, no_edit: bool
+) -> str:
+    if words and file:
+        raise UsageError("-m and -F exclude each other", hint="dsvc commit -m MESSAGE")
+    if words:
+        return "\n\n".join(words)
+    if file is not None:
+        return context.read_text(file).strip("\n")
+    state = read_state(workspace)
+    head = workspace.head().commit_id
+    before = state.message if state is not None else ""
+    if amend and head is not None:
+        before = workspace.repo.commit(head).message
+    if no_edit and before:
+        return before
+    lines = context.edit(before + "\n" + _MESSAGE_HELP, suffix=".txt").splitlines()
+    text = "\n".join(line for line in lines if not line.startswith("#")).strip()
+    if not text:
+        raise UsageError("the message is empty, so nothing was committed", hint="dsvc commit -m MESSAGE")
+    return text
+
+
+def _author(text: str, workspace: Workspace) -> Person:
+    name, _, rest = text.partition("<")
+    if not rest.endswith(">") or not name.strip():
+        raise UsageError(
+            f"--author {text!r} is not of the form 'NAME <EMAIL>'", hint="--author 'Ada Lovelace <ada@example.org>'"
+        )
+    return replace(workspace.person(), name=name.strip(), email=rest[:-1])
+
+
+def _json(context: Context, result: CommitResult) -> None:
+    context.out.json(
+        "dsvc.commit",
+        {
+            "commit": result.commit_id.hex(),
+            "tree": result.commit.tree.hex(),
+            "parents": [p.hex() for p in result.commit.parents],
+            "branch": short_name(result.branch) if result.branch else None,
+            "message": result.commit.message,
+            "files_stored": result.files,
+            "bytes_stored": result.size,
+            "skipped": [{**path_json(s.path), "reason": s.reason} for s in result.skipped],
+        },
+    )
+
+
+def _show(context: Context, workspace: Workspace, result: CommitResult) -> None:
+    where = short_name(result.branch) if result.branch else "detached HEAD"
+    first = " (root-commit)" if not result.commit.parents else ""
+    subject = result.commit.message.partition("\n")[0]
+    context.out.line(f"[{where}{first} {result.commit_id.hex()[:SHORT]}] {subject}")
+    made = gone = changed = 0
+    for change in changed_by(workspace, result.commit):
+        if change.old is None:
+            made += 1
+        elif change.new is None:
+            gone += 1
+        else:
+            changed += 1
+    counts = [(changed, "changed"), (made, "new"), (gone, "deleted")]
+    parts = [f"{count:,} {word}" for count, word in counts if count]
+    context.out.line(f" {', '.join(parts) or 'no files changed'}")

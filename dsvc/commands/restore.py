@@ -1,0 +1,37 @@
+"""The `dsvc restore` command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from dsvc.actions.restore import restore
+from dsvc.commands.context import Context
+from dsvc.commands.options import Json, NoStaging, Quiet
+from dsvc.commands.path_text import path_json
+
+
+def command(
+    context: Context,
+    paths: Annotated[Sequence[str], typer.Argument(metavar="PATHS...", help="Files and folders to put back.")],
+    *,
+    source: Annotated[
+        str | None, typer.Option("-s", "--source", metavar="REV", help="Take them from here instead of HEAD.")
+    ] = None,
+    staged: NoStaging = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Put files back as a commit has them.
+
+    What they hold now is stored first: 'dsvc undo' brings it back.
+    """
+    workspace = context.workspace()
+    selected = [workspace.repo_path(p, context.directory) for p in paths]
+    result = restore(workspace, selected, source=source)
+    if json:
+        context.out.json("dsvc.restore", {"paths": [path_json(p) for p in result.paths], "tree": result.tree.hex()})
+        return
+    context.out.note(f"Restored {len(paths)} path{'s' if len(paths) > 1 else ''}; 'dsvc undo' takes it back")

@@ -1,0 +1,335 @@
+"""A workspace: a repository, one working copy of it, and who works there. What a command opens."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dsvc.errors import NotARepositoryError, RequestError
+from dsvc.objects import trees
+from dsvc.objects.codec import Value
+from dsvc.objects.ids import CommitId, Kind, ObjectId, OperationId, TreeId
+from dsvc.objects.values import Person
+from dsvc.progress import Progress, Silent
+from dsvc.refs.names import HEADS, head_of, state_of
+from dsvc.refs.transaction import Act, Transaction
+from dsvc.refs.view import Direct, Symbolic, View
+from dsvc.repo.repository import Repository
+from dsvc.storage.local import LocalBackend
+from dsvc.worktree.index import Index, file_clock, read_index, write_index
+from dsvc.worktree.known import index_of_tree
+
+if TYPE_CHECKING:
+    from dsvc.config.identity import Identity
+    from dsvc.config.settings import Config
+    from dsvc.worktree.ignore import IgnoreRules
+
+PRIVATE = ".dsvc"
+MAIN = "main"  # the id of the worktree in which a repository was made
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a workspace is told of the world: clock, person, command line. Only commands know these by themselves."""
+
+    now: Callable[[], datetime]
+    identity: Callable[[], Identity]
+    user: str = "unknown"  # login name: for operations of people without an identity
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HeadState:
+    """Where a worktree stands: the full name of its branch (None: detached) and its commit (None: no commit yet)."""
+
+    branch: str | None
+    commit_id: CommitId | None
+
+
+class Workspace:
+    """An open workspace. `root` is the working copy, `private` its own `.dsvc`, `common` the `.dsvc` with the store."""
+
+    def __init__(
+        self,
+        root: Path,
+        private: Path,
+        common: Path,
+        repo: Repository,
+        *,
+        worktree_id: str,
+        config: Config,
+        surroundings: Surroundings,
+        progress: Progress | None = None,
+    ) -> None:
+        self.root = root
+        self.private = private
+        self.common = common
+        self.repo = repo
+        self.worktree_id = worktree_id
+        self.config = config
+        self.surroundings = surroundings
+        self.progress: Progress = progress or Silent()
+        self.published = False
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        config: Config,
+        surroundings: Surroundings,
+        progress: Progress | None = None,
+        recover: bool = True,
+    ) -> Workspace:
+        """Open the workspace that contains `path`; finish or take back a checkout that was killed in it.
+
+        Raises:
+            NotARepositoryError: where neither the folder nor one above it has a `.dsvc`.
+        """
+        private = find_private(path)
+        if private is None:
+            raise NotARepositoryError(f"{path} is in no dsvc repository", hint="dsvc init")
+        common = common_folder(private)
+        backend = LocalBackend(store_folder(common))
+        repo = Repository.open(backend, backend.staging, level=config.get_int("store.compression"))
+        worktree_id = _worktree_id(private)
+        workspace = cls(
+            private.parent,
+            private,
+            common,
+            repo,
+            worktree_id=worktree_id,
+            config=config,
+            surroundings=surroundings,
+            progress=progress,
+        )
+        if recover and workspace.journal_path.exists():
+            from dsvc.worktree.recovery import recover as recover_files
+
+            recover_files(workspace, repo.store, repo.log, repo.head.operation)
+        return workspace
+
+    # Paths.
+
+    @property
+    def local(self) -> Path:
+        """The folder of what belongs to this worktree alone."""
+        return self.private / "worktree"
+
+    @property
+    def index_path(self) -> Path:
+        """Where the index lies."""
+        return self.local / "index"
+
+    @property
+    def journal_path(self) -> Path:
+        """Where the journal of a checkout lies."""
+        return self.local / "journal"
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for unfinished files, on the disk of the working copy."""
+        return self.local / "tmp"
+
+    @property
+    def cache(self) -> Path:
+        """A folder for what can be computed again."""
+        return self.common / "cache"
+
+    @property
+    def root_bytes(self) -> bytes:
+        """The working copy's path as the file system spells it."""
+        return os.fsencode(self.root)
+
+    def repo_path(self, path: str | Path, directory: Path) -> bytes:
+        """Return a path given on the command line, seen from `directory`, as a path inside the repository.
+
+        Raises:
+            RequestError: when it lies outside of the working copy.
+        """
+        full = os.path.normpath(os.path.join(os.path.realpath(directory), os.fspath(path)))
+        root = os.path.realpath(self.root)
+        if full != root and not full.startswith(root.rstrip("/") + "/"):
+            raise RequestError(f"{os.fspath(path)} lies outside of the working copy {self.root}")
+        relative = os.path.relpath(full, root)
+        return b"" if relative == "." else os.fsencode(relative)
+
+    # Where we stand.
+
+    def view(self) -> View:
+        """Return all refs."""
+        return self.repo.view()
+
+    def head(self) -> HeadState:
+        """Return where this worktree stands."""
+        view = self.view()
+        ref = view.get(head_of(self.worktree_id))
+        if isinstance(ref, Symbolic):
+            return HeadState(ref.target, view.commit(ref.target))
+        if ref is not None:
+            return HeadState(None, CommitId(ref.id))
+        return HeadState(f"{HEADS}{self.config.get_str('init.defaultBranch') or MAIN}", None)
+
+    def head_tree(self) -> TreeId:
+        """Return the tree of HEAD's commit, the empty tree where there is none."""
+        commit_id = self.head().commit_id
+        return self.tree_of(commit_id) if commit_id is not None else trees.empty_tree(self.repo.store)
+
+    def tree_of(self, commit_id: CommitId) -> TreeId:
+        """Return a commit's tree."""
+        return self.repo.commit(commit_id).tree
+
+    # Who and when.
+
+    def person(self) -> Person:
+        """Return who makes a commit now.
+
+        Raises:
+            MissingIdentityError: when nothing says who that is.
+        """
+        identity = self.surroundings.identity()
+        time, zone = self.time()
+        return Person(identity.name, identity.email, time, zone)
+
+    def time(self) -> tuple[int, int]:
+        """Return the present moment: microseconds since 1970 UTC, and the zone in minutes east of it."""
+        now = self.surroundings.now()
+        offset = now.utcoffset()
+        zone = int(offset.total_seconds()) // 60 if offset is not None else 0
+        return int(now.timestamp()) * 1_000_000 + now.microsecond, zone
+
+    def act(
+        self,
+        verb: str,
+        description: str,
+        *,
+        reverts: OperationId | None = None,
+        metadata: Mapping[str, Value] | None = None,
+    ) -> Act:
+        """Return what an operation of this worktree records."""
+        time, zone = self.time()
+        user = self.surroundings.user
+        with suppress(RequestError):
+            identity = self.surroundings.identity()
+            user = f"{identity.name} <{identity.email}>"
+        return Act(
+            verb=verb,
+            description=description,
+            user=user,
+            host=socket.gethostname(),
+            worktree=self.worktree_id,
+            time=time,
+            zone=zone,
+            command=self.surroundings.command,
+            reverts=reverts,
+            metadata=dict(metadata or {}),
+        )
+
+    def transaction(self) -> Transaction:
+        """Begin to change refs; publishing fails when somebody moves this worktree meanwhile."""
+        transaction = self.repo.transaction()
+        transaction.require(head_of(self.worktree_id))
+        transaction.require(state_of(self.worktree_id))
+        return transaction
+
+    def publish(self, transaction: Transaction, act: Act) -> OperationId:
+        """Publish a transaction as one operation."""
+        operation_id = self.repo.publish(transaction, act)
+        self.published = True
+        return operation_id
+
+    def move_head(self, transaction: Transaction, commit_id: CommitId) -> None:
+        """Let the branch we are on, or a detached HEAD, point to a commit."""
+        head = self.head()
+        transaction.set(head.branch or head_of(self.worktree_id), Direct(Kind.COMMIT, ObjectId(commit_id)))
+
+    # The working copy.
+
+    def index(self) -> Index:
+        """Return the index, made anew from HEAD where there is none.
+
+        Raises:
+            DamagedIndexError: when it is damaged.
+        """
+        index = read_index(self.index_path)
+        return index if index is not None else index_of_tree(self.repo.store, self.head_tree())
+
+    def write_index(self, index: Index) -> None:
+        """Keep an index."""
+        self.local.mkdir(parents=True, exist_ok=True)
+        write_index(self.index_path, index)
+
+    def clock(self) -> int:
+        """Return the file system's time in nanoseconds, for an index's stamp."""
+        self.local.mkdir(parents=True, exist_ok=True)
+        return file_clock(self.local)
+
+    def ignore_rules(self) -> IgnoreRules:
+        """Return the rules of `.dsvcignore`, `.gitignore` and the repository's exclude file."""
+        from dsvc.worktree.ignore import IgnoreRules
+
+        exclude = self.common / "exclude"
+        return IgnoreRules(
+            self.root_bytes,
+            read_gitignore=self.config.get_bool("core.gitignore"),
+            exclude_file=os.fsencode(exclude) if exclude.exists() else None,
+        )
+
+    def new_token(self) -> bytes:
+        """Return a token that ties a journal to its operation."""
+        return secrets.token_bytes(12)
+
+    def close(self) -> None:
+        """Give back files and threads."""
+        self.repo.close()
+
+
+def find_private(path: Path) -> Path | None:
+    """Return the `.dsvc` of the nearest folder at or above `path` that has one."""
+    at = Path(os.path.realpath(path))
+    for folder in (at, *at.parents):
+        candidate = folder / PRIVATE
+        if candidate.is_dir():
+            return candidate
+    return None
+
+
+def common_folder(private: Path) -> Path:
+    """Return the `.dsvc` that holds the store: another one for a linked worktree."""
+    try:
+        text = (private / "common").read_text(encoding="utf-8", errors="surrogateescape").strip()
+    except FileNotFoundError:
+        return private
+    common = Path(os.path.normpath(private / text))
+    if not common.is_dir():
+        raise NotARepositoryError(
+            f"{private} belongs to the repository at {common}, which is not there",
+            hint="put that repository back, or correct the path in the file 'common' of this .dsvc",
+        )
+    return common
+
+
+def store_folder(common: Path) -> Path:
+    """Return where a repository keeps its packs and cells."""
+    try:
+        text = (common / "store-path").read_text(encoding="utf-8", errors="surrogateescape").strip()
+    except FileNotFoundError:
+        return common / "store"
+    return Path(os.path.normpath(common / text))
+
+
+def _worktree_id(private: Path) -> str:
+    try:
+        return (private / "worktree" / "id").read_text(encoding="utf-8").strip() or MAIN
+    except FileNotFoundError:
+        return MAIN
+
+
+__all__ = ["MAIN", "PRIVATE", "HeadState", "Surroundings", "Workspace", "common_folder", "find_private", "store_folder"]

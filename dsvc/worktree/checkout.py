@@ -1,0 +1,220 @@
+"""Carry out a plan: write files beside their place and rename them in, keep a journal to resume after a kill.
+
+A new directory is filled under another name and renamed into place once its own files are complete, which spares a
+rename a file. Files that are replaced are written to a temporary file on the same disk first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from dsvc.atomic import temporary_name
+from dsvc.errors import RequestError
+from dsvc.objects import trees
+from dsvc.objects.chunker import SMALL_LIMIT
+from dsvc.objects.ids import Kind
+from dsvc.objects.store import ObjectStore
+from dsvc.objects.tree import Entry, EntryKind
+from dsvc.progress import Progress, Silent
+from dsvc.worktree.bulkread import read_in_order
+from dsvc.worktree.index import DIRECTORY, GITLINK, join, signature
+from dsvc.worktree.plan import InTheWayError, Plan
+
+_STAGED_BYTES = 64 << 20  # a new directory with more in it is filled in place, so that a killed checkout keeps it
+
+
+class UnwritableError(RequestError):
+    """A file or folder of the working copy may not be written."""
+
+    def __init__(self, path: bytes, error: OSError) -> None:
+        super().__init__(
+            f"{os.fsdecode(path)} cannot be written: {error.strerror}",
+            hint="run the same command again when that is mended: it resumes",
+        )
+
+
+class Writer:
+    """Writes entries of the store below `root`; `scratch` is a folder on the same disk for unfinished files."""
+
+    def __init__(self, store: ObjectStore, root: bytes, scratch: Path, *, progress: Progress | None = None) -> None:
+        self._store = store
+        self._root = root
+        self._scratch = os.fsencode(scratch)
+        self._progress = progress or Silent()
+        os.makedirs(self._scratch, exist_ok=True)
+
+    def apply(self, plan: Plan) -> dict[bytes, bytes | None]:
+        """Carry out a plan; return path -> new signature (None: gone), for the index.
+
+        Safe to call again with a plan made afresh after it was broken off at any point.
+
+        Raises:
+            InTheWayError: when the plan has obstacles; nothing was written then.
+            UnwritableError: when the disk refuses; part of the files are written then.
+        """
+        if plan.obstacles:
+            raise InTheWayError(plan.obstacles)
+        changed: dict[bytes, bytes | None] = dict(plan.settled)
+        for path in plan.removals:
+            with self._naming(path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                os.unlink(join(self._root, path))
+            changed[path] = None
+        self._remove_folders(plan, changed)
+        self._write_all(plan.writes, Reader(self._store), changed)
+        return changed
+
+    def _remove_folders(self, plan: Plan, changed: dict[bytes, bytes | None]) -> None:
+        for folder in sorted(plan.folders, reverse=True):
+            entry = trees.lookup(self._store, plan.target, folder)
+            if entry is not None and entry.kind == EntryKind.TREE:
+                continue
+            try:
+                os.rmdir(join(self._root, folder))
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY):
+                    raise UnwritableError(folder, error) from error
+            changed.setdefault(folder, None)
+
+    def _write_all(
+        self, writes: list[tuple[bytes, Entry]], read: Reader, changed: dict[bytes, bytes | None]
+    ) -> None:
+        made: set[bytes] = set()
+        at = 0
+        while at < len(writes):
+            directory = writes[at][0].rpartition(b"/")[0]
+            end = at + 1
+            while end < len(writes) and writes[end][0].rpartition(b"/")[0] == directory:
+                end += 1
+            batch = writes[at:end]
+            at = end
+            full = join(self._root, directory) if directory else self._root
+            if directory and directory not in made and not os.path.lexists(full) and _total(batch) <= _STAGED_BYTES:
+                self._make_folder(directory.rpartition(b"/")[0], made)
+                self._fill_new_folder(directory, batch, read, changed)
+                made.add(directory)
+                continue
+            self._make_folder(directory, made)
+            for path, entry in batch:
+                with self._naming(path):
+                    changed[path] = self._replace(path, entry, read)
+
+    def _fill_new_folder(
+        self, directory: bytes, batch: list[tuple[bytes, Entry]], read: Reader, changed: dict[bytes, bytes | None]
+    ) -> None:
+        staged = join(self._scratch, b"folder." + secrets.token_hex(8).encode())
+        with self._naming(directory):
+            os.mkdir(staged)
+            try:
+                for path, entry in batch:
+                    changed[path] = self._create(staged + b"/" + path.rpartition(b"/")[2], entry, read)
+                os.rename(staged, join(self._root, directory))
+                return
+            except BaseException as error:
+                shutil.rmtree(staged, ignore_errors=True)
+                if not isinstance(error, OSError) or error.errno not in (errno.EXDEV, errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+        # Another disk is mounted here, or somebody made the folder meanwhile: file by file then.
+        self._make_folder(directory, set())
+        for path, entry in batch:
+            with self._naming(path):
+                changed[path] = self._replace(path, entry, Reader(self._store))
+
+    def _replace(self, path: bytes, entry: Entry, read: Reader) -> bytes:
+        """Put an entry at its place by a temporary file and a rename; return its signature."""
+        full = join(self._root, path)
+        if entry.kind in (EntryKind.TREE, EntryKind.GITLINK):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(full)
+            return DIRECTORY if entry.kind == EntryKind.TREE else GITLINK
+        temporary = join(self._scratch, os.fsencode(temporary_name("file")))
+        try:
+            self._create(temporary, entry, read)
+            try:
+                os.replace(temporary, full)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                beside = join(os.path.dirname(full), b".dsvc-" + os.path.basename(temporary))
+                self._create(beside, entry, Reader(self._store))
+                os.replace(beside, full)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        # A rename changes the ctime, so the signature is taken behind it.
+        return signature(os.lstat(full))
+
+    def _create(self, full: bytes, entry: Entry, read: Reader) -> bytes:
+        """Create a file, link or folder at a path where there is nothing; return its signature."""
+        kind = entry.kind
+        if kind in (EntryKind.TREE, EntryKind.GITLINK):
+            os.mkdir(full)
+            return DIRECTORY if kind == EntryKind.TREE else GITLINK
+        if kind == EntryKind.SYMLINK:
+            os.symlink(read.small(entry), full)
+            return signature(os.lstat(full))
+        mode = 0o777 if kind == EntryKind.EXECUTABLE else 0o666
+        fd = os.open(full, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        try:
+            if entry.size <= SMALL_LIMIT:
+                data = read.small(entry)
+                if os.write(fd, data) != len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                self._progress.advance(items=1, size=len(data))
+            else:
+                for piece in read.large(entry):
+                    view = memoryview(piece)
+                    while view:
+                        view = view[os.write(fd, view) :]
+                    self._progress.advance(size=len(piece))
+                self._progress.advance(items=1)
+            return signature(os.fstat(fd))
+        finally:
+            os.close(fd)
+
+    def _make_folder(self, directory: bytes, made: set[bytes]) -> None:
+        if not directory or directory in made:
+            return
+        self._make_folder(directory.rpartition(b"/")[0], made)
+        with self._naming(directory), contextlib.suppress(FileExistsError):
+            os.mkdir(join(self._root, directory))
+        if not stat.S_ISDIR(os.lstat(join(self._root, directory)).st_mode):
+            raise UnwritableError(directory, OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)))
+        made.add(directory)
+
+    @contextlib.contextmanager
+    def _naming(self, path: bytes) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.EXDEV,):
+                raise
+            raise UnwritableError(path, error) from error
+
+
+class Reader:
+    """Reads what is written: small files whole, large ones in pieces decoded ahead by threads."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def small(self, entry: Entry) -> bytes:
+        """Return the content of a small file."""
+        return self._store.get(entry.id, Kind.CHUNK)
+
+    def large(self, entry: Entry) -> Iterator[bytes]:
+        """Yield the content of a large file in pieces."""
+        return read_in_order(self._store, entry.id)
+
+
+def _total(batch: list[tuple[bytes, Entry]]) -> int:
+    return sum(entry.size for _, entry in batch)

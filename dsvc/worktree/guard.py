@@ -1,0 +1,72 @@
+"""Stop before something is committed that nobody meant to: gigabytes of new files, or a private key."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from dsvc.contents.kinds import looks_like_private_key
+from dsvc.errors import RequestError
+
+_SHOWN = 12
+HEAD_BYTES = 16 << 10
+
+
+class NeedsConfirmationError(RequestError):
+    """New files that a commit would take need a word from whoever commits."""
+
+    def __init__(
+        self, files: Sequence[tuple[bytes, int]], *, limit: int = 0, reason: str | None = None
+    ) -> None:
+        files = sorted(files, key=lambda f: -f[1])
+        lines = "".join(f"\n  {_size(size):>9}  {os.fsdecode(path)}" for path, size in files[:_SHOWN])
+        more = f"\n  and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+        total = sum(size for _, size in files)
+        what = (
+            f"this new file looks like {reason}:"
+            if reason
+            else f"{len(files)} new files have {_size(total)} together, more than commit.confirm ({_size(limit)}):"
+        )
+        super().__init__(
+            f"{what}{lines}{more}",
+            hint="add them on purpose with 'dsvc add PATH', commit with --yes, or name them in .dsvcignore",
+            details={"paths": [os.fsdecode(path) for path, _ in files], "bytes": total},
+        )
+        self.limit, self.reason = limit, reason
+
+
+class Guard:
+    """Watches the new files of one commit."""
+
+    __slots__ = ("_limit", "_seen")
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._seen = limit, 0
+
+    def new_file(self, path: bytes, size: int) -> None:
+        """Count a new file before it is read.
+
+        Raises:
+            NeedsConfirmationError: when together they pass the limit.
+        """
+        self._seen += size
+        if self._seen > self._limit:
+            raise NeedsConfirmationError([(path, size)], limit=self._limit)
+
+    def content(self, path: bytes, head: bytes) -> None:
+        """Look at the first bytes of a new file.
+
+        Raises:
+            NeedsConfirmationError: when it looks like a private key.
+        """
+        reason = looks_like_private_key(head, path.rpartition(b"/")[2])
+        if reason is not None:
+            raise NeedsConfirmationError([(path, len(head))], reason=reason)
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"

@@ -1,0 +1,101 @@
+"""The journal of a checkout: written before the first file changes, removed when the index is written.
+
+It is also what keeps two processes from moving the same working copy at once: it is created by a name that must not
+exist yet, which every file system can do. docs/formats/journal.md.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from dsvc.errors import BusyError, IntegrityError
+from dsvc.objects import codec
+from dsvc.objects.codec import BadEncodingError
+from dsvc.objects.ids import ID_LENGTH, TreeId
+
+
+class CheckoutRunningError(BusyError):
+    """Another process moves this working copy right now."""
+
+    def __init__(self, pid: int, host: str) -> None:
+        super().__init__(
+            f"another dsvc process ({pid} on {host}) is writing this working copy",
+            hint="wait until it is done, then run the same command again",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """A checkout under way: from which tree to which, published under which token, by whom."""
+
+    before: TreeId
+    after: TreeId
+    token: bytes
+    pid: int
+    host: str
+
+
+def begin(path: Path, journal: Journal) -> None:
+    """Write the journal durably.
+
+    Raises:
+        CheckoutRunningError: when there is one already.
+    """
+    fields = [1, journal.before, journal.after, journal.token, journal.pid, journal.host]
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except FileExistsError as error:
+        other = read(path)
+        if other is None:
+            return begin(path, journal)
+        raise CheckoutRunningError(other.pid, other.host) from error
+    try:
+        os.write(fd, codec.encode_plain(fields))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def read(path: Path) -> Journal | None:
+    """Return the journal, or None where no checkout is under way.
+
+    One that is broken was being written when its process died: nothing had been changed yet, and it is removed.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        fields = codec.decode_plain(content)
+    except (BadEncodingError, IntegrityError):
+        fields = ()
+    match fields:
+        case (1, bytes(before), bytes(after), bytes(token), int(pid), str(host)) if (
+            len(before) == len(after) == ID_LENGTH
+        ):
+            return Journal(TreeId(before), TreeId(after), token, pid, host)  # type: ignore[arg-type]
+    path.unlink(missing_ok=True)
+    return None
+
+
+def is_alive(journal: Journal) -> bool:
+    """Say whether the process that wrote the journal may still run; one on another host always may."""
+    if journal.host != socket.gethostname():
+        return True
+    if journal.pid == os.getpid():
+        return False
+    try:
+        os.kill(journal.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def end(path: Path) -> None:
+    """Remove the journal: the checkout is complete."""
+    path.unlink(missing_ok=True)

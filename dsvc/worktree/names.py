@@ -1,0 +1,71 @@
+"""Names that a disk does not tell apart: by case, or by Unicode normalisation."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+
+from dsvc.atomic import temporary_name
+from dsvc.errors import RequestError
+from dsvc.objects import trees
+from dsvc.objects.sortedmap import NodeStore
+from dsvc.worktree.index import join
+
+
+class CollidingNamesError(RequestError):
+    """Two names would fall together on this disk."""
+
+    def __init__(self, pairs: list[tuple[bytes, bytes]]) -> None:
+        shown = "".join(f"\n  {os.fsdecode(a)} and {os.fsdecode(b)}" for a, b in pairs[:10])
+        super().__init__(
+            f"this disk does not tell these names apart, so one file would overwrite the other:{shown}",
+            hint="run the same command with --map-names to check the second one out under another name",
+            details={"pairs": [[os.fsdecode(a), os.fsdecode(b)] for a, b in pairs]},
+        )
+        self.pairs = tuple(pairs)
+
+
+def fold(name: bytes) -> str:
+    """Return what names have in common that a case-insensitive, normalising disk takes for one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", os.fsdecode(name)).casefold())
+
+
+def find_collisions(store: NodeStore, tree_id: bytes, paths: Iterable[bytes]) -> None:
+    """Refuse a tree in which names beside one of `paths` fall together with it.
+
+    Raises:
+        CollidingNamesError: naming both of each pair.
+    """
+    pairs: list[tuple[bytes, bytes]] = []
+    directories = set()
+    for path in paths:
+        directory = path
+        while directory:
+            directory = directory.rpartition(b"/")[0]
+            if directory in directories:
+                break
+            directories.add(directory)
+    for directory in sorted(directories):
+        entry = trees.lookup(store, tree_id, directory)
+        if entry is None:
+            continue
+        seen: dict[str, bytes] = {}
+        for name, _ in trees.entries(store, entry.id):
+            other = seen.setdefault(fold(name), name)
+            if other != name:
+                pairs.append((join(directory, other), join(directory, name)))
+    if pairs:
+        raise CollidingNamesError(pairs)
+
+
+def tells_names_apart(folder: Path) -> bool:
+    """Say whether the disk that holds `folder` tells upper from lower case and NFC from NFD, by trying."""
+    stem = temporary_name("case")
+    probe = folder / (stem + "a\u00e9")
+    probe.touch()
+    try:
+        return not (folder / (stem + "A\u00e9")).exists() and not (folder / (stem + "ae\u0301")).exists()
+    finally:
+        probe.unlink()

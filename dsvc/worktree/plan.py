@@ -1,0 +1,217 @@
+"""Decide what a checkout will do, and find everything that stands in its way before anything is written."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from dsvc.errors import RequestError
+from dsvc.history.treediff import diff_trees
+from dsvc.objects import trees
+from dsvc.objects.ids import TreeId
+from dsvc.objects.store import ObjectStore, hash_content
+from dsvc.objects.tree import Entry, EntryKind
+from dsvc.worktree.index import ABSENT, DIRECTORY, GITLINK, Index, changed_at, join, parents, signature
+from dsvc.worktree.names import find_collisions
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """A path that a checkout would destroy, and why it may not."""
+
+    path: bytes
+    reason: str
+
+
+class InTheWayError(RequestError):
+    """Files whose content is not stored stand where a checkout would write."""
+
+    def __init__(self, obstacles: Sequence[Obstacle]) -> None:
+        lines = [f"\n  {os.fsdecode(o.path)}: {o.reason}" for o in obstacles[:_SHOWN]]
+        more = f"\n  and {len(obstacles) - _SHOWN} more" if len(obstacles) > _SHOWN else ""
+        super().__init__(
+            f"these files would be overwritten and their content is not stored:{''.join(lines)}{more}",
+            hint="commit them or put them aside with 'dsvc stash', then run the same command again",
+            details={"paths": [os.fsdecode(o.path) for o in obstacles]},
+        )
+        self.obstacles = tuple(obstacles)
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a checkout from one tree to another does to the working copy.
+
+    `writes` are (path, entry) of files, links and empty directories; `removals` are paths of files; `settled` are paths
+    that have the wanted content already, with their signatures; `folders` may be empty afterwards and go then.
+    """
+
+    base: TreeId
+    target: TreeId
+    writes: list[tuple[bytes, Entry]] = field(default_factory=list)
+    removals: list[bytes] = field(default_factory=list)
+    settled: dict[bytes, bytes] = field(default_factory=dict)
+    folders: set[bytes] = field(default_factory=set)
+    obstacles: list[Obstacle] = field(default_factory=list)
+
+    def is_empty(self) -> bool:
+        """Say whether nothing on disk changes."""
+        return not (self.writes or self.removals or self.folders)
+
+
+@dataclass(slots=True)
+class Planner:
+    """Makes plans for the working copy at `root`, whose index is `index`."""
+
+    store: ObjectStore
+    root: bytes
+    index: Index
+    overwrite: bool = False
+    fold_names: bool = False
+
+    def plan(self, base: TreeId, target: TreeId, *, paths: Sequence[bytes] = ()) -> Plan:
+        """Return what leads from `base`, which the working copy stands for, to `target`, limited to `paths`.
+
+        Nothing is written. `obstacles` names every file that stands in the way; with `overwrite` none does.
+
+        Raises:
+            CollidingNamesError: on a disk that does not tell some of the names apart.
+        """
+        plan = Plan(base, target)
+        same = base == self.index.tree
+        checked: dict[bytes, bool] = {b"": True}
+        for path, old, new in diff_trees(self.store, base, target, paths=paths):
+            present = old if same else trees.lookup(self.store, self.index.tree, path)
+            if new is not None and new.kind == EntryKind.TREE:
+                self._directory(plan, path, new, checked)
+            elif old is not None and old.kind == EntryKind.TREE and new is None:
+                plan.folders.add(path)
+            else:
+                self._file(plan, path, present, new, checked)
+        plan.folders |= parents(plan.removals) - {b""}
+        if self.fold_names:
+            find_collisions(self.store, target, [path for path, _ in plan.writes])
+        if plan.removals or any(o.reason == _FOLDER for o in plan.obstacles):
+            self._settle_folders(plan)
+        if self.overwrite:
+            plan.obstacles = [o for o in plan.obstacles if o.reason == _PARENT]
+        return plan
+
+    def _file(
+        self, plan: Plan, path: bytes, old: Entry | None, new: Entry | None, checked: dict[bytes, bool]
+    ) -> None:
+        if old is not None and self.index.get(path) == ABSENT:
+            plan.settled[path] = ABSENT
+            return
+        st = self._lstat(path) if self._parents_are_folders(path, checked) else None
+        if st is None:
+            if not self._parents_are_folders(path, checked):
+                blocking = self._blocking_parent(path)
+                if new is not None and not self._will_go(blocking, plan):
+                    plan.obstacles.append(Obstacle(blocking, _PARENT))
+            if new is not None:
+                plan.writes.append((path, new))
+            return
+        if stat.S_ISDIR(st.st_mode):
+            if new is None:
+                return  # what was a file is a folder now, which nobody asked to remove
+            if new.kind == EntryKind.GITLINK:
+                plan.settled[path] = GITLINK
+                return
+            plan.obstacles.append(Obstacle(path, _FOLDER))
+            plan.writes.append((path, new))
+            return
+        sig = signature(st)
+        if new is not None and self._is(path, st, new):
+            plan.settled[path] = sig
+            return
+        if not self._untouched(path, sig, old) and not (old is not None and self._is(path, st, old)):
+            reason = "changed since the last commit" if old is not None else "not part of any commit"
+            plan.obstacles.append(Obstacle(path, reason))
+        if new is None:
+            plan.removals.append(path)
+        else:
+            plan.writes.append((path, new))
+
+    def _directory(self, plan: Plan, path: bytes, new: Entry, checked: dict[bytes, bool]) -> None:
+        """Plan an empty directory."""
+        st = self._lstat(path) if self._parents_are_folders(path, checked) else None
+        if st is not None and stat.S_ISDIR(st.st_mode):
+            plan.settled[path] = DIRECTORY
+            return
+        if st is not None and self.index.get(path) is None:
+            plan.obstacles.append(Obstacle(path, "not part of any commit"))
+        plan.writes.append((path, new))
+
+    def _settle_folders(self, plan: Plan) -> None:
+        """Let a folder in the way pass when nothing but files that will be removed is in it."""
+        going = set(plan.removals)
+        kept: list[Obstacle] = []
+        for obstacle in plan.obstacles:
+            if obstacle.reason == _FOLDER:
+                others = (p for p in self._files_below(obstacle.path) if p not in going)
+                kept += [Obstacle(p, "not part of any commit") for p in others]
+                plan.folders.add(obstacle.path)
+            elif obstacle.reason == _PARENT and obstacle.path in going:
+                continue
+            else:
+                kept.append(obstacle)
+        plan.obstacles = kept
+
+    def _files_below(self, path: bytes) -> Iterator[bytes]:
+        for base, _, names in os.walk(join(self.root, path)):
+            relative = os.path.relpath(base, self.root)
+            for name in names:
+                yield join(relative, name)
+
+    def _lstat(self, path: bytes) -> os.stat_result | None:
+        try:
+            return os.lstat(join(self.root, path))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def _untouched(self, path: bytes, sig: bytes, old: Entry | None) -> bool:
+        return old is not None and self.index.get(path) == sig and changed_at(sig) < self.index.stamp
+
+    def _is(self, path: bytes, st: os.stat_result, entry: Entry) -> bool:
+        """Say whether the file on disk has the content and kind of an entry."""
+        full = join(self.root, path)
+        if stat.S_ISLNK(st.st_mode):
+            return entry.kind == EntryKind.SYMLINK and os.readlink(full) == self.store.read_file(entry.id)
+        if not stat.S_ISREG(st.st_mode) or st.st_size != entry.size:
+            return False
+        if entry.kind != (EntryKind.EXECUTABLE if st.st_mode & 0o100 else EntryKind.FILE):
+            return False
+        try:
+            with open(full, "rb", buffering=0) as file:
+                return hash_content(file.read) == entry.id
+        except OSError:
+            return False
+
+    def _parents_are_folders(self, path: bytes, checked: dict[bytes, bool]) -> bool:
+        directory = path.rpartition(b"/")[0]
+        known = checked.get(directory)
+        if known is None:
+            st = self._lstat(directory) if self._parents_are_folders(directory, checked) else None
+            known = checked[directory] = st is not None and stat.S_ISDIR(st.st_mode)
+        return known
+
+    def _blocking_parent(self, path: bytes) -> bytes:
+        """Return the topmost parent that is no folder and exists, or an empty path."""
+        at = b""
+        for name in path.split(b"/")[:-1]:
+            at = join(at, name)
+            st = self._lstat(at)
+            if st is not None and not stat.S_ISDIR(st.st_mode):
+                return at
+        return b""
+
+    def _will_go(self, path: bytes, plan: Plan) -> bool:
+        return not path or path in plan.removals
+
+
+_FOLDER = "a folder with files that are not part of any commit"
+_PARENT = "a file or link stands where a folder is needed"

@@ -1,0 +1,114 @@
+"""Move a working copy from one tree to another, so that a kill at any moment leaves it recoverable."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from dsvc.objects.ids import OperationId, TreeId
+from dsvc.objects.store import ObjectStore
+from dsvc.progress import Progress
+from dsvc.refs.log import OperationLog
+from dsvc.worktree import journal
+from dsvc.worktree.checkout import Writer
+from dsvc.worktree.index import UNKNOWN, Index
+from dsvc.worktree.journal import CheckoutRunningError, Journal
+from dsvc.worktree.plan import Plan, Planner
+
+JOURNAL = "journal"  # the key of an operation's metadata that names its journal
+_LOOK_BACK = 1000
+
+
+class Place(Protocol):
+    """What a checkout needs of a workspace."""
+
+    progress: Progress
+
+    @property
+    def journal_path(self) -> Path: ...
+    @property
+    def scratch(self) -> Path: ...
+    @property
+    def root_bytes(self) -> bytes: ...
+    def index(self) -> Index: ...
+    def write_index(self, index: Index) -> None: ...
+    def clock(self) -> int: ...
+
+
+def move_files(
+    place: Place,
+    store: ObjectStore,
+    index: Index,
+    plan: Plan,
+    *,
+    new_tree: TreeId,
+    publish: Callable[[bytes], OperationId | None],
+) -> None:
+    """Carry out `plan`, then `publish(token)`, then write the index, which stands for `new_tree` afterwards.
+
+    `publish` must record the token under `JOURNAL` in its operation's metadata. When it fails, the files go back.
+
+    Raises:
+        InTheWayError: before anything was written. CheckoutRunningError: when another process is at it.
+    """
+    if plan.obstacles:
+        Writer(store, place.root_bytes, place.scratch).apply(plan)  # raises, naming them
+    token = os.urandom(12)
+    record = Journal(index.tree, new_tree, token, os.getpid(), socket.gethostname())
+    place.journal_path.parent.mkdir(parents=True, exist_ok=True)
+    journal.begin(place.journal_path, record)
+    writer = Writer(store, place.root_bytes, place.scratch, progress=place.progress)
+    before = index.tree
+    try:
+        changed = writer.apply(plan)
+        stamp = place.clock()
+        publish(token)
+    except BaseException:
+        _go_to(place, store, place.index(), before, new_tree)
+        journal.end(place.journal_path)
+        raise
+    index.update(changed)
+    index.tree, index.stamp = new_tree, stamp
+    place.write_index(index)
+    journal.end(place.journal_path)
+
+
+def recover(place: Place, store: ObjectStore, log: OperationLog, head: OperationId) -> str | None:
+    """Finish or take back a checkout whose process died; return what was done in words, None where none was.
+
+    It is finished when its operation was published, taken back otherwise. Files that somebody changed since are left.
+
+    Raises:
+        CheckoutRunningError: when its process still runs.
+    """
+    record = journal.read(place.journal_path)
+    if record is None:
+        return None
+    if journal.is_alive(record):
+        raise CheckoutRunningError(record.pid, record.host)
+    shutil.rmtree(place.scratch, ignore_errors=True)
+    recent = (operation for (_, operation), _ in zip(log.walk(head), range(_LOOK_BACK), strict=False))
+    published = any(operation.metadata.get(JOURNAL) == record.token for operation in recent)
+    if published:
+        _go_to(place, store, place.index(), record.after, record.before)
+    else:
+        _go_to(place, store, place.index(), record.before, record.after)
+    journal.end(place.journal_path)
+    return "finished" if published else "taken back"
+
+
+def _go_to(place: Place, store: ObjectStore, index: Index, goal: TreeId, other: TreeId) -> None:
+    """Bring the files that differ between two trees to `goal`; those with any other content stay as they are."""
+    plan = Planner(store, place.root_bytes, index).plan(other, goal)
+    blocked = {o.path for o in plan.obstacles}
+    plan.writes = [(p, e) for p, e in plan.writes if p not in blocked]
+    plan.removals = [p for p in plan.removals if p not in blocked]
+    plan.obstacles = []
+    changed = Writer(store, place.root_bytes, place.scratch, progress=place.progress).apply(plan)
+    index.update({**changed, **dict.fromkeys(blocked & changed.keys(), UNKNOWN)})
+    index.tree, index.stamp = goal, place.clock()
+    place.write_index(index)
