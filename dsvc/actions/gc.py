@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from dsvc.errors import IntegrityError
-from dsvc.objects.ids import Kind, OperationId, PackId
-from dsvc.objects.packlist import PackClass, PackRef
-from dsvc.objects.repack import choose_packs, rewrite_packs
-from dsvc.objects.store import ObjectMissingError
+from dsvc.errors import BusyError
+from dsvc.objects.repack import choose_packs
 from dsvc.progress import Progress, Silent
-from dsvc.refs.log import Head
+from dsvc.refs.log import read_head
+from dsvc.repo.garbage import Garbage, find_garbage, remove_garbage
 from dsvc.repo.gcrecord import change_record
 from dsvc.repo.leftovers import (
     Leftovers,
@@ -20,27 +17,21 @@ from dsvc.repo.leftovers import (
     remove_unlisted_packs,
     temporary_folders,
 )
-from dsvc.repo.maintenance import delete_packs, exchange, merge_packs
-from dsvc.repo.reachable import Marks, Target, mark
+from dsvc.repo.maintenance import merge_packs
 from dsvc.repo.repository import Repository
 from dsvc.storage.backend import BlobMissingError
 
 GRACE = 30 * 24 * 3600  # seconds
-_WORTH = 0.2  # a pack is rewritten when more than this part of its plain bytes is garbage
-_ATTEMPTS = 6
+_ATTEMPTS = 8
 _MERGED_BYTES = 1 << 30  # of one merge: gc may take its time
-
-
-class UnsafeToCollectError(IntegrityError):
-    """Something in the middle of the history is damaged, and what lies behind it would pass for garbage."""
 
 
 @dataclass(frozen=True, slots=True)
 class GcResult:
-    """What gc removed, or with `dry_run` would: bytes of packs with garbage in plain form, objects, operations.
+    """What gc removed, or with `dry_run` would.
 
-    `freed` counts bytes in the backend (an estimate in a dry run). `undo_reaches` is the time in microseconds of the
-    oldest operation that is left. `packs_before` and `packs_after` are lengths of the pack list.
+    `freed` counts bytes in the backend, roughly; `undo_reaches` is the time (microseconds) of the oldest operation
+    that is left; `packs_before` and `packs_after` are lengths of the pack list.
     """
 
     freed: int
@@ -53,22 +44,6 @@ class GcResult:
     packs_after: int
     leftovers: Leftovers
     dry_run: bool
-
-
-@dataclass(slots=True)
-class _Plan:
-    """What one attempt found: marks, which packs to rewrite or drop, and what that frees."""
-
-    head: Head
-    marks: Marks
-    kept: list[OperationId]
-    cut: frozenset[OperationId]
-    reaches: int
-    removed_operations: int
-    rewritten: list[PackRef]
-    dropped: list[PackRef]
-    freed: int
-    removed: int
 
 
 def collect(
@@ -91,33 +66,47 @@ def collect(
         BusyError: when others change the repository again and again.
     """
     watch = progress or Silent()
-    for _ in range(_ATTEMPTS):
-        repo.refresh()
-        before = len(repo.head.packs.packs)
-        try:
-            plan = _plan(repo, cutoff=now - grace * 1_000_000, everything=prune_all, progress=watch)
-            done = dry_run or _carry_out(repo, plan, progress=watch)
-        except BlobMissingError:
-            if not _has_moved(repo):
-                raise
-            continue  # another process exchanged packs while this one read them
-        if done:
-            break
-    else:
-        plan = replace_nothing(plan)
-    left = _remove_leftovers(repo, now=now, at_once=prune_all, dry_run=dry_run)
+    garbage = _collect(repo, cutoff=now - grace * 1_000_000, everything=prune_all, dry_run=dry_run, progress=watch)
+    moved, packs = remove_unlisted_packs(repo.store, now=now, at_once=prune_all, dry_run=dry_run)
+    repo.head = moved or repo.head
+    lists = remove_dead_lists(repo.backend, dry_run=dry_run)
+    files = remove_stale_files(temporary_folders(repo.backend), now=now, at_once=prune_all, dry_run=dry_run)
     if not dry_run:
+        repo.refresh()
         for group in choose_packs(repo.head.packs.packs, slack=2, most=_MERGED_BYTES):
             repo.head = merge_packs(repo.store, repo.head, group)
     return GcResult(
-        freed=plan.freed + left.size,
-        objects_kept=plan.marks.count,
-        objects_removed=plan.removed,
-        operations_kept=len(plan.kept),
-        operations_removed=plan.removed_operations,
-        undo_reaches=plan.reaches,
-        packs_before=before,
+        freed=garbage.freed + packs.size + lists.size + files.size,
+        objects_kept=garbage.marks.count,
+        objects_removed=garbage.removed,
+        operations_kept=len(garbage.kept),
+        operations_removed=garbage.operations_removed,
+        undo_reaches=garbage.reaches,
+        packs_before=len(garbage.head.packs.packs),
         packs_after=len(repo.head.packs.packs),
-        leftovers=left,
+        leftovers=Leftovers(packs.packs, lists.lists, files.files, packs.size + lists.size + files.size),
         dry_run=dry_run,
     )
+
+
+def _collect(
+    repo: Repository, *, cutoff: int, everything: bool, dry_run: bool, progress: Progress
+) -> Garbage:
+    for _ in range(_ATTEMPTS):
+        repo.refresh()
+        started = repo.head.value
+        try:
+            garbage = find_garbage(repo, cutoff=cutoff, everything=everything, progress=progress)
+            if dry_run:
+                return garbage
+            if remove_garbage(repo, garbage, progress=progress):
+                break
+        except BlobMissingError:
+            head = read_head(repo.backend)
+            if head is None or head.value == started:
+                raise
+            # Another process exchanged packs while this one read them.
+    else:
+        raise BusyError("the repository changes too often to collect its garbage", hint="run dsvc gc again later")
+    change_record(repo.backend, lambda record: replace(record, cut=garbage.cut))
+    return garbage

@@ -68,7 +68,7 @@ def _decode(value: bytes | None) -> GcRecord:
     except BadEncodingError as error:
         raise DamagedGcRecordError("the cell 'gc' is damaged", hint="dsvc doctor") from error
     match fields:
-        case {"cut": tuple(cut), "seen": tuple(seen)} if len(fields) == 2:
+        case {"cut": tuple(cut), "seen": tuple(seen), **more} if not more:
             pairs = [(row[0], row[1]) for row in seen if isinstance(row, tuple) and len(row) == 2]
             ids = [*cut, *(pack_id for pack_id, _ in pairs)]
             times = [time for _, time in pairs if isinstance(time, int)]

@@ -1,0 +1,178 @@
+"""Find what no ref and no recent operation reaches, and write the packs without it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dsvc.errors import IntegrityError
+from dsvc.objects.ids import Kind, OperationId
+from dsvc.objects.packlist import PackClass, PackRef
+from dsvc.objects.repack import rewrite_packs
+from dsvc.objects.store import ObjectMissingError
+from dsvc.progress import Progress
+from dsvc.refs.log import Head
+from dsvc.repo.gcrecord import change_record
+from dsvc.repo.maintenance import delete_packs, exchange
+from dsvc.repo.reachable import Marks, Target, mark
+from dsvc.repo.repository import Repository
+
+_WORTH = 0.2  # a pack is rewritten when more than this part of its plain bytes is garbage
+_CONTENT = (Kind.CHUNK, Kind.FILE_MAP)
+
+
+class UnsafeToCollectError(IntegrityError):
+    """Something in the middle of the history is damaged, and what lies behind it would pass for garbage."""
+
+
+@dataclass(slots=True)
+class Garbage:
+    """What is garbage at one head, and what to do about it.
+
+    `reaches` is the time of the oldest operation that stays; `freed` estimates stored bytes, `removed` counts objects.
+    """
+
+    head: Head
+    marks: Marks
+    kept: list[OperationId]
+    cut: frozenset[OperationId]
+    reaches: int
+    operations_removed: int = 0
+    rewritten: list[PackRef] = field(default_factory=list)
+    dropped: list[PackRef] = field(default_factory=list)
+    freed: int = 0
+    removed: int = 0
+
+
+def find_garbage(repo: Repository, *, cutoff: int, everything: bool, progress: Progress) -> Garbage:
+    """Mark what the operations since `cutoff` (microseconds) reach, and choose the packs that should be rewritten.
+
+    Operations stay from the newest one back to the last that is not older than `cutoff`. With `everything` each
+    pack that holds garbage is chosen, else those with much of it.
+
+    Raises:
+        UnsafeToCollectError: when something that is needed cannot be read.
+    """
+    store, head = repo.store, repo.head
+    walked = [(i, op.time, op.parents) for i, op in repo.log.walk(head.operation)]
+    last = max((n for n, (_, time, _) in enumerate(walked) if time >= cutoff), default=0)
+    kept = [operation_id for operation_id, _, _ in walked[: last + 1]]
+    inside = set(kept)
+    cut = frozenset(p for _, _, parents in walked[: last + 1] for p in parents if p not in inside)
+    progress.start("Looking for what is needed")
+    marks = Marks(store.packs, head.packs.packs)
+    _mark(repo, marks, kept, progress)
+    progress.finish()
+    garbage = Garbage(head, marks, kept, cut, walked[last][1], len(walked) - last - 1)
+    for ref in head.packs.packs:
+        index = store.packs.index(ref)
+        live = dead = removed = 0
+        cut_here = False
+        for position, (_, place) in enumerate(index.objects()):
+            if marks.has(ref.id, position):
+                live += place.length + 1
+            else:
+                dead += place.length + 1
+                removed += 1
+                # A cut operation must not be left: its view may name what goes now.
+                cut_here = cut_here or place.kind == Kind.OPERATION
+        if not live:
+            garbage.dropped.append(ref)
+            garbage.freed += ref.size
+        elif removed and (everything or cut_here or dead > _WORTH * (live + dead)):
+            garbage.rewritten.append(ref)
+            garbage.freed += ref.size * dead // (live + dead)
+        else:
+            continue
+        garbage.removed += removed
+    return garbage
+
+
+def remove_garbage(repo: Repository, garbage: Garbage, *, progress: Progress) -> bool:
+    """Put packs without the garbage in the place of those that hold it; return False when somebody got in between.
+
+    Nothing is changed then, and the search must begin anew. A commit that was made meanwhile is marked before each
+    swap, so that nothing which it revived is lost.
+    """
+    old = tuple(ref.id for ref in (*garbage.rewritten, *garbage.dropped))
+    if not old:
+        return True
+    store, marks = repo.store, garbage.marks
+    change_record(store.backend, lambda record: record.cutting(garbage.cut))
+    made: list[PackRef] = []
+
+    def deliver(ref: PackRef, path: Path) -> None:
+        store.backend.put(ref.key, path)
+        made.append(ref)
+
+    used = {pack_id: marks.bits(pack_id) for pack_id in old}
+
+    def still(newer: Head) -> bool:
+        return _mark_newer(repo, garbage, newer, progress) and all(marks.bits(i) == used[i] for i in old)
+
+    try:
+        progress.start("Writing packs", total_bytes=sum(ref.size for ref in garbage.rewritten))
+        for pack_class in PackClass:
+            sources = [ref for ref in garbage.rewritten if ref.pack_class == pack_class]
+            rewrite_packs(
+                store.packs,
+                sources,
+                store.staging,
+                deliver=deliver,
+                keep=lambda ref, position: marks.has(ref.id, position),
+                advance=lambda size: progress.advance(size=size),
+            )
+        progress.finish()
+    except BaseException:
+        delete_packs(store, [ref.id for ref in made])
+        raise
+    moved = exchange(
+        store,
+        garbage.head,
+        lambda packs: packs.replacing(old, ()).adding(tuple(made)),  # no replacement: it does not hold everything
+        old=old,
+        new=made,
+        still=still,
+    )
+    if moved is None:
+        delete_packs(store, [ref.id for ref in made])
+        return False
+    repo.head = moved
+    return True
+
+
+def _mark_newer(repo: Repository, garbage: Garbage, newer: Head, progress: Progress) -> bool:
+    """Mark what operations reach that were made since; False when another process collected meanwhile."""
+    if not newer.packs.holds_all_of(garbage.head.packs):
+        return False
+    repo.store.show(newer.packs)
+    for ref in newer.packs.packs:
+        if ref.id not in garbage.marks.packs():
+            garbage.marks.add_pack(ref)
+    known = set(garbage.kept)
+    fresh: list[OperationId] = []
+    for operation_id, _ in repo.log.walk(newer.operation):
+        if operation_id in known:
+            break
+        fresh.append(operation_id)
+    _mark(repo, garbage.marks, fresh, progress)
+    garbage.kept += fresh
+    return True
+
+
+def _mark(repo: Repository, marks: Marks, operations: list[OperationId], progress: Progress) -> None:
+    def failed(target: Target, error: IntegrityError) -> None:
+        if target[0] in _CONTENT and isinstance(error, ObjectMissingError):
+            return  # nothing lies behind it; purged, or for fsck to find
+        raise UnsafeToCollectError(
+            f"gc stopped and removed nothing: {error}", hint="dsvc fsck", details=error.details
+        ) from error
+
+    def visit(kind: Kind, object_id: bytes, payload: bytes) -> None:
+        del kind, object_id
+        progress.advance(items=1, size=len(payload))
+
+    mark(repo.store, marks, [(Kind.OPERATION, i) for i in operations], failed=failed, visit=visit)
+
+
+
