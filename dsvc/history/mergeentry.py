@@ -156,10 +156,7 @@ class EntryMerger:
 
     def _request(self, path: bytes, versions: Versions, ours: Entry, theirs: Entry) -> ContentRequest:
         labels = self.labels
-        places = (versions.ours_path, versions.theirs_path)
-        if versions.base is not None:
-            places = (versions.base_path, *places)
-        named = len(set(places)) > 1
+        named = len({versions.ours_path, versions.theirs_path, versions.base_path if versions.base else path}) > 1
 
         def label(text: bytes, place: bytes) -> bytes:
             return text + b":" + place if named else text

@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from dsvc.contents import text_merge
+from dsvc.contents.kinds import is_binary
+from dsvc.contents.similarity import best_matches, fingerprint
+from dsvc.history.mergeentry import MergedContent
+from dsvc.history.renames import base_name
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, Kind, TreeId
 from dsvc.objects.store import ObjectStore
@@ -57,6 +62,25 @@ class Project:
             tree = self.tree(files or {})
         commit = Commit(tree, parents, person, person, message)
         return CommitId(self.store.put(Kind.COMMIT, encode_commit(commit)))
+
+    def similar(self, old, new, minimum):
+        """The comparison of texts that the commands use."""
+        return best_matches(
+            {path: fingerprint(self.store.read_file(entry.id)) for path, entry in old.items()},
+            {path: fingerprint(self.store.read_file(entry.id)) for path, entry in new.items()},
+            minimum=minimum,
+            prefer=lambda a, b: base_name(a) == base_name(b),
+        )
+
+    def merge_content(self, request):
+        """The merge of texts that the commands use."""
+        sides = [self.store.read_file(e.id) if e else b"" for e in (request.base, request.ours, request.theirs)]
+        if any(is_binary(side) for side in sides):
+            return None
+        merged = text_merge.merge(
+            *sides, base_label=request.base_label, ours_label=request.ours_label, theirs_label=request.theirs_label
+        )
+        return MergedContent(self.store.put_content(merged.content), len(merged.content), merged.conflicts)
 
     def get(self, commit_id: CommitId) -> Commit:
         return decode_commit(self.store.get(commit_id, Kind.COMMIT))
