@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dsvc.actions.ls import NoSuchPathError
-from dsvc.actions.revisions import revision_context
+from dsvc.actions.revision import revision_context
 from dsvc.errors import RequestError
 from dsvc.history.revisions import RevisionContext, UnknownRevisionError, resolve, resolve_tree
 from dsvc.objects import trees

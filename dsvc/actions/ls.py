@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dsvc.actions.revisions import revision_context
+from dsvc.actions.revision import revision_context
 from dsvc.errors import RequestError
 from dsvc.history.revisions import RevisionContext, resolve_tree
 from dsvc.objects import trees

@@ -40,7 +40,8 @@ def revisions_and_paths(
             return before[:number], repo_paths(context, workspace, before[number:])
         if ":" not in word and os.path.lexists(word):
             raise UsageError(
-                f"{word} is both a revision and a file", hint=f"write '{word} --' for the one, '-- {word}' for the other"
+                f"{word} is both a revision and a file",
+                hint=f"write '{word} --' for the one, '-- {word}' for the other",
             )
     return before, ()
 

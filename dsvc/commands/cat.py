@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dsvc.actions.cat import CatResult, cat
-from dsvc.actions.revisions import revision_context
+from dsvc.actions.revision import revision_context
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json
 from dsvc.commands.path_text import path_json

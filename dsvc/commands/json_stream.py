@@ -10,7 +10,13 @@ from dsvc.commands.output import Output
 
 
 def stream_json(
-    out: Output, schema: str, payload: Mapping[str, Any], *, key: str, items: Iterable[Mapping[str, Any]], version: int = 1
+    out: Output,
+    schema: str,
+    payload: Mapping[str, Any],
+    *,
+    key: str,
+    items: Iterable[Mapping[str, Any]],
+    version: int = 1,
 ) -> None:
     """Print one JSON document that begins with `schema` and `version` and ends with the list `key` of `items`.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dsvc.actions.ls import Listed, ls
-from dsvc.actions.revisions import revision_context
+from dsvc.actions.revision import revision_context
 from dsvc.commands.arguments import revisions_and_paths
 from dsvc.commands.context import Context
 from dsvc.commands.entry_text import entry_json, human_size, kind_word, seen_from

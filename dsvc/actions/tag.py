@@ -1,0 +1,85 @@
+"""List, make and delete tags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dsvc.actions.refs import RefExistsError, RefInfo, check_free, list_refs
+from dsvc.actions.revision import revision_context
+from dsvc.history.revisions import UnknownRevisionError, resolve
+from dsvc.objects.ids import Kind, ObjectId
+from dsvc.objects.values import Tag
+from dsvc.refs.names import TAGS, check_short_name, short_name
+from dsvc.refs.view import Direct
+from dsvc.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class TagResult:
+    """A tag that was made or deleted: its short name, what it points to, and what it was before."""
+
+    name: str
+    target: Direct | None
+    before: Direct | None = None
+
+
+def list_tags(workspace: Workspace) -> list[RefInfo]:
+    """Return all tags in order of names."""
+    return list(list_refs(workspace, TAGS))
+
+
+def create_tag(
+    workspace: Workspace, name: str, *, target: str = "HEAD", message: str | None = None, force: bool = False
+) -> TagResult:
+    """Tag an object; with a message as an object of its own that says who tagged when.
+
+    Raises:
+        BadRefNameError, UnknownRevisionError. RefExistsError: when there is such a tag and `force` is not set.
+        MissingIdentityError: for a message where nothing says who writes it.
+    """
+    full = check_short_name(name, TAGS)
+    view = workspace.view()
+    before = view.resolve(full)[1]
+    if before is not None and not force:
+        raise RefExistsError(f"there is already a tag {name}", hint=f"move it with 'dsvc tag -f {name} {target}'")
+    if before is None:
+        check_free(view, full)
+    found = resolve(revision_context(workspace), target)
+    direct = Direct(found.kind, ObjectId(found.id))
+    if message is not None:
+        tag = Tag(
+            target=found.id, target_kind=found.kind, name=name, tagger=workspace.person(), message=message, metadata={}
+        )
+        direct = Direct(Kind.TAG, ObjectId(workspace.repo.put_tag(tag)))
+    transaction = workspace.transaction()
+    transaction.set(full, direct)
+    workspace.publish(transaction, workspace.act("tag", f"tag: {name} at {target}"))
+    return TagResult(name, direct, before)
+
+
+def delete_tags(workspace: Workspace, names: Sequence[str]) -> list[TagResult]:
+    """Delete tags, all or none; `undo` brings them back.
+
+    Raises:
+        UnknownRevisionError: when there is no such tag.
+    """
+    view = workspace.view()
+    transaction = workspace.transaction()
+    deleted: list[TagResult] = []
+    for name in dict.fromkeys(names):
+        before = view.resolve(TAGS + name)[1]
+        if before is None:
+            raise UnknownRevisionError(f"there is no tag {name}", hint=_similar(workspace, name))
+        transaction.delete(TAGS + name)
+        deleted.append(TagResult(name, None, before))
+    listed = ", ".join(result.name for result in deleted)
+    workspace.publish(transaction, workspace.act("tag", f"tag: deleted {listed}"))
+    return deleted
+
+
+def _similar(workspace: Workspace, name: str) -> str:
+    from difflib import get_close_matches
+
+    similar = get_close_matches(name, [short_name(n) for n, _ in workspace.view().items(TAGS)], n=3)
+    return f"did you mean {' or '.join(similar)}?" if similar else "dsvc tag"
