@@ -91,6 +91,7 @@ class Recorder:
             entry = self._new_tree(b"", self._scanner.ignore.in_directory(b"")) or trees.write_tree(self._store, ())
             self._result.index.blocks.setdefault(b"", EMPTY)
         else:
+            self._scanner.prepare()
             entry = self._directory(b"", lambda: self._old.tree)
         self._result.tree = self._result.index.tree = TreeId(ObjectId(entry.id if entry else self._old.tree))
         return self._result

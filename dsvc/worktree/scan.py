@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from dsvc.errors import RequestError
@@ -22,6 +23,7 @@ from dsvc.worktree.index import (
     join,
     pack_signature_into,
 )
+from dsvc.worktree.survey import WORTH_FORKING, together
 
 CONTROL = frozenset({b".dsvc", b".git"})
 
@@ -80,6 +82,32 @@ class Scanner:
     ignore: IgnoreRules
     paths: Sequence[bytes] = ()
     check_racy: bool = True
+    prepared: dict[bytes, Delta] = field(default_factory=dict)
+
+    def prepare(self) -> None:
+        """Compare the directories that the index knows ahead of time, half of them in another process.
+
+        Does nothing where there are few files, or most of them in one directory.
+        """
+        sizes = {path: len(block.signatures) // SIGNATURE + 1 for path, block in self.index.blocks.items()}
+        total = sum(sizes.values())
+        if self.paths or total < WORTH_FORKING or max(sizes.values()) > total // 2:
+            return
+        half: list[bytes] = []
+        rest: list[bytes] = []
+        counted = 0
+        for path, size in sizes.items():
+            (half if counted * 2 < total else rest).append(path)
+            counted += size
+        first, second = together(lambda: self._compare_each(half), lambda: self._compare_each(rest))
+        self.prepared = {**first, **second}
+
+    def _compare_each(self, paths: list[bytes]) -> dict[bytes, Delta]:
+        found: dict[bytes, Delta] = {}
+        for path in paths:
+            with suppress(UnreadableError):  # it is gone, or the walk meets it and says so
+                found[path] = self.compare(path)
+        return found
 
     def compare(self, path: bytes, rules: DirectoryRules | None = None) -> Delta:
         """Compare one directory with its block.
@@ -87,6 +115,9 @@ class Scanner:
         Raises:
             UnreadableError: when the folder cannot be listed.
         """
+        ready = self.prepared.pop(path, None)
+        if ready is not None:
+            return ready
         block = self.index.blocks.get(path, EMPTY)
         prefix = join(self.root, path) + b"/" if path else self.root + b"/"
         try:
@@ -97,7 +128,10 @@ class Scanner:
         delta = Delta(path, bare=not names)
         if not CONTROL.isdisjoint(names):
             names = [n for n in names if n not in CONTROL]
-        names, signatures, racy = self._signatures(prefix, names, delta)
+        if len(names) < WORTH_FORKING:
+            names, signatures, racy = self._signatures(prefix, names, delta)
+        else:
+            names, signatures, racy = self._shared_signatures(prefix, names, delta)
         same_names = b"\0".join(names) == block.names
         if not racy and same_names and signatures == block.signatures:
             if self.paths:
@@ -105,6 +139,28 @@ class Scanner:
             return delta
         self._compare_names(delta, block, names, bytes(signatures), rules=rules)
         return delta
+
+    def _shared_signatures(
+        self, prefix: bytes, names: list[bytes], delta: Delta
+    ) -> tuple[list[bytes], bytearray, bool]:
+        """Do what `_signatures` does for a very large directory, half of it in another process."""
+        middle = len(names) // 2
+        other = Delta(delta.path)
+
+        def there() -> tuple[list[bytes] | None, bytearray, bool, Delta]:
+            kept, signatures, racy = self._signatures(prefix, names[middle:], other)
+            return (None if len(kept) == len(names) - middle else kept), signatures, racy, other
+
+        def here() -> tuple[list[bytes] | None, bytearray, bool, Delta]:
+            return *self._signatures(prefix, names[:middle], delta), delta
+
+        (kept, signatures, racy, _), (others, more, racy_too, found) = together(here, there)
+        delta.directories += found.directories
+        delta.skipped += found.skipped
+        signatures += more
+        if others is None and len(kept or ()) == middle:
+            return names, signatures, racy or racy_too
+        return (kept or []) + (names[middle:] if others is None else others), signatures, racy or racy_too
 
     def _signatures(self, prefix: bytes, names: list[bytes], delta: Delta) -> tuple[list[bytes], bytearray, bool]:
         """Return the names of what can be versioned, their signatures, and whether any of it may be racy."""
@@ -202,6 +258,8 @@ class Scanner:
 
     def walk(self, path: bytes = b"") -> Iterator[Delta]:
         """Yield the delta of every directory that the index knows, parents first; new ones are not entered."""
+        if not path:
+            self.prepare()
         delta = self.compare(path)
         yield delta
         for name in delta.directories:
