@@ -96,12 +96,12 @@ def find_renames(
 def _gone(store: ObjectStore, divided: Divided, side: int) -> set[bytes]:
     """Return the paths of files that `side` removed and the other side removed too or changed."""
     wanted = {triple.path for triple in divided.both if triple.base is not None and triple[2 + side] is None}
-    for path, entry in divided.deleted:
-        tree = directory_of(entry)
+    for path, old, new in divided.alike:
+        tree = directory_of(old)
         if tree is None:
             wanted.add(path)
         else:
-            wanted |= {p for p, e in trees.walk(store, tree, path + b"/") if directory_of(e) is None}
+            wanted |= {path + b"/" + c.path for c in diff_trees(store, tree, directory_of(new)) if c.new is None}
     return wanted
 
 

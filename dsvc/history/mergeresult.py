@@ -24,12 +24,14 @@ def assemble(
     """Store ours with what is taken from theirs and, above that, these results; return the tree.
 
     Directories that lose their last entry by this, and those in `removed`, stay only when the merge of whether they
-    exist says so: one that a side removed is gone when it is empty.
+    exist says so: one that a side removed is gone when it is empty. A result of None removes no directory.
     """
     base, ours, theirs = sides
     edits = dict(taken)
     inside: defaultdict[bytes, dict[bytes, Entry | None]] = defaultdict(dict)
     for path, entry in results.items():
+        if entry is None and directory_of(taken[path] if path in taken else trees.lookup(store, ours, path)):
+            continue
         above = _taken_above(path, taken)
         if above is None:
             edits[path] = entry

@@ -27,14 +27,14 @@ class Divided:
     """The differences of two sides from their base, by who has to decide.
 
     `both` were changed by both sides, in different ways. `taken` only theirs changed: path to entry, whole directories
-    by id, None for gone; a result is built on ours, so what only ours changed is in no list. `deleted` are files and
-    directories that both sides removed. `removed[side]` are directories that the side removed and the other changed.
+    by id, None for gone; a result is built on ours, so what only ours changed is in no list. `alike` are paths that
+    both sides changed in the same way, as (path, old, new), where something of the base is gone. `removed[side]` are directories that the side removed and the other changed.
     `mixed` are paths where one side has a directory and the other something else.
     """
 
     both: list[Triple] = field(default_factory=list)
     taken: dict[bytes, Entry | None] = field(default_factory=dict)
-    deleted: list[tuple[bytes, Entry]] = field(default_factory=list)
+    alike: list[tuple[bytes, Entry, Entry | None]] = field(default_factory=list)
     removed: tuple[list[bytes], list[bytes]] = field(default_factory=lambda: ([], []))
     mixed: set[bytes] = field(default_factory=set)
 
@@ -53,8 +53,8 @@ def divide(store: NodeStore, base: TreeId | None, ours: TreeId, theirs: TreeId) 
                 continue
             our = by_ours[name][1]
             if our == their:
-                if our is None and old is not None:
-                    found.deleted.append((path, old))
+                if old is not None and (our is None or directory_of(old) is not None):
+                    found.alike.append((path, old, our))
                 continue
             below = _decide(found, path, old, our, their)
             if below is not None:
@@ -72,7 +72,7 @@ def _decide(found: Divided, path: bytes, old: Entry | None, our: Entry | None, t
     if trees[1] is None and trees[2] is None:
         found.both.append(Triple(path, leaves[0], leaves[1], leaves[2]))
         if trees[0] is not None and old is not None:
-            found.deleted.append((path, old))
+            found.alike.append((path, old, None))
         return None
     if any(leaf is not None for leaf in leaves):
         found.mixed.add(path)

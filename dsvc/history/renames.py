@@ -150,6 +150,11 @@ def _content(entry: Entry) -> tuple[object, bytes]:
     return (EntryKind.FILE if entry.kind in FILE_KINDS else entry.kind), entry.id
 
 
+def is_alike(a: Entry, b: Entry) -> bool:
+    """Say whether two entries are of one sort, where executable files are files."""
+    return a.kind == b.kind or (a.kind in FILE_KINDS and b.kind in FILE_KINDS)
+
+
 def base_name(path: bytes) -> bytes:
     """Return the last part of a path."""
     return path[path.rfind(b"/") + 1 :]

@@ -23,7 +23,7 @@ from dsvc.history.mergeentry import (
 from dsvc.history.mergerenames import MergeRenames, find_renames, is_below
 from dsvc.history.mergeresult import assemble, beside_name
 from dsvc.history.mergewalk import OURS, THEIRS, Divided, divide
-from dsvc.history.renames import LIMIT, Rename, RenameLimit, Similar
+from dsvc.history.renames import LIMIT, Rename, RenameLimit, Similar, is_alike
 from dsvc.history.treediff import directory_of
 from dsvc.objects import trees
 from dsvc.objects.ids import TreeId
@@ -208,9 +208,8 @@ class _Merge:
         """Bring a renamed file together with what the other side made of it, and with what else came to its name."""
         sides = {side: self._renamed(side, rename, pending) for side, rename in incoming.items()}
         same = len(incoming) == 2 and incoming[OURS].old_path == incoming[THEIRS].old_path
-        for rename in incoming.values():
-            pending.pop(rename.old_path, None)
-            self.results.setdefault(rename.old_path, None)
+        for side, rename in incoming.items():
+            self._leave(side, rename, pending)
         if same:
             rename = incoming[OURS]
             there = incoming[THEIRS].new
@@ -270,13 +269,23 @@ class _Merge:
             self.merged.update(kept)
         self.conflicts.append(Conflict(our_place, "rename/rename", versions, tuple(kept)))
 
+    def _leave(self, side: int, rename: Rename, pending: dict[bytes, Versions]) -> None:
+        """Clear the old path of a renamed file, but for what the other side put there in its stead."""
+        path = rename.old_path
+        known = pending.pop(path, None)
+        there = known.side(1 - side) if known is not None else self._leaf(1 - side, path)
+        if there is not None and not is_alike(there, rename.old):
+            pending[path] = self._versions(path, 1 - side, there, path)
+        else:
+            self.results.setdefault(path, None)
+
     def _renamed(self, side: int, rename: Rename, pending: Mapping[bytes, Versions]) -> Versions:
         """Return the versions of a file that `side` renamed."""
         old_path, new = rename.old_path, rename.new_path
         known = pending.get(old_path)
         there = known.side(1 - side) if known is not None else self._leaf(1 - side, old_path)
-        if old_path in self.found.files[1 - side]:
-            there = None
+        if old_path in self.found.files[1 - side] or (there is not None and not is_alike(there, rename.old)):
+            there = None  # gone, or something else stands there, which stays
         if side == OURS:
             return Versions(rename.old, rename.new, there, old_path, new, old_path)
         return Versions(rename.old, there, rename.new, old_path, old_path, new)
