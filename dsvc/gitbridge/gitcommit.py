@@ -11,6 +11,7 @@ from dsvc.gitbridge.gittree import Oid
 from dsvc.objects.values import Person
 
 SECOND = 1_000_000  # microseconds
+_TREE_AT, _HEX = 5, 40  # where the tree's id stands in a commit, and how long an id is in text
 _PERSON = re.compile(rb"(.*?) ?<([^>\n]*)> ?(-?[0-9]{1,19}) ([+-][0-9]{4})", re.DOTALL)
 _MAX_SECONDS = 1 << 42  # in microseconds this fits into 64 bits
 _MAX_ZONE = 24 * 60
@@ -54,34 +55,44 @@ def parse_commit(raw: bytes) -> GitCommit:
     """
     head, _, message = raw.partition(b"\n\n")
     lines = head.split(b"\n")
-    tree: Oid | None = None
-    parents: list[Oid] = []
     author = committer = b""
     encoding = "utf-8"
-    try:
-        for line in lines:
-            key, _, value = line.partition(b" ")
-            if key == b"parent":
-                parents.append(_oid(value))
-            elif key == b"tree" and tree is None:
-                tree = _oid(value)
-            elif key == b"author" and not author:
-                author = value
-            elif key == b"committer" and not committer:
-                committer = value
-            elif key == b"encoding":
-                encoding = _encoding(value)
-    except ValueError as error:
-        raise BadGitCommitError("a git commit's headers are damaged") from error
-    if tree is None:
-        raise BadGitCommitError("a git commit names no tree")
+    parents = parents_of(raw)
+    for line in lines:
+        key, _, value = line.partition(b" ")
+        if key == b"author" and not author:
+            author = value
+        elif key == b"committer" and not committer:
+            committer = value
+        elif key == b"encoding":
+            encoding = _encoding(value)
     return GitCommit(
-        tree,
-        tuple(parents),
+        bytes.fromhex(raw[_TREE_AT : _TREE_AT + _HEX].decode("ascii")),
+        parents,
         _person(author, encoding),
         _person(committer, encoding),
         _text(message, encoding).removesuffix("\n"),
     )
+
+
+def parents_of(raw: bytes) -> tuple[Oid, ...]:
+    """Return the parents of a commit object, which follow its tree.
+
+    Raises:
+        BadGitCommitError: when it does not begin with a tree and parents.
+    """
+    if not raw.startswith(b"tree "):
+        raise BadGitCommitError("a git commit names no tree")
+    parents = []
+    try:
+        at = _TREE_AT + _HEX + 1
+        _oid(raw[_TREE_AT : at - 1])
+        while raw.startswith(b"parent ", at):
+            parents.append(_oid(raw[at + 7 : at + 7 + _HEX]))
+            at += 8 + _HEX
+    except ValueError as error:
+        raise BadGitCommitError("a git commit's headers are damaged") from error
+    return tuple(parents)
 
 
 def compose_commit(commit: GitCommit) -> bytes:
@@ -127,7 +138,7 @@ def _compose_message(message: str) -> bytes:
 
 
 def _oid(text: bytes) -> Oid:
-    if len(text) != 40:
+    if len(text) != _HEX:
         raise ValueError("not a git id")
     return bytes.fromhex(text.decode("ascii"))
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dsvc.errors import IntegrityError, NotARepositoryError, RequestError
+from dsvc.gitbridge.gitcommit import parents_of
 from dsvc.gitbridge.gittree import Oid
 from dsvc.gitbridge.lfs import MAX_POINTER, LfsObjects, Pointer, parse_pointer
 
@@ -19,6 +20,7 @@ COMMIT, TREE, BLOB, TAG = 1, 2, 3, 4  # git's numbers of object types
 TYPE_NAMES = {COMMIT: "commit", TREE: "tree", BLOB: "blob", TAG: "tag"}
 _LARGE = 1 << 20  # bytes; larger blobs are not copied
 _OBJECT_CACHE = 16 << 20  # bytes that libgit2 may keep of objects
+_HELD_COMMITS = 20_000  # whose bytes are kept while their parents come first
 _MAPPED = 128 << 20  # bytes of packs that libgit2 may map at once
 
 
@@ -123,23 +125,30 @@ class GitSource:
         target = self.git.lookup_reference("HEAD").target
         return target if isinstance(target, str) else None
 
-    def commits(self, tips: Collection[Oid], *, without: Collection[Oid] = ()) -> Iterator[tuple[Oid, bytes]]:
-        """Yield (id, bytes) of the commits that `tips` reach and `without` do not, parents before children."""
-        import pygit2
-        from pygit2.enums import SortMode
+    def commits(self, tips: Collection[Oid], *, known: Container[Oid]) -> Iterator[tuple[Oid, bytes]]:
+        """Yield (id, bytes) of the commits that `tips` reach, parents first, down to those that are `known`.
 
-        walker = self.git.walk(None, SortMode.TOPOLOGICAL | SortMode.REVERSE)
-        for oid in tips:
-            walker.push(pygit2.Oid(raw=oid))
-        for oid in without:
-            walker.hide(pygit2.Oid(raw=oid))
-        try:
-            for commit in walker:
-                yield commit.id.raw, commit.read_raw()
-        except (KeyError, pygit2.GitError) as error:
-            raise GitObjectMissingError(
-                f"the history of the git repository {self.path} has gaps: {error}", hint="git fsck"
-            ) from error
+        The caller adds to `known` what was yielded. (libgit2's own walk stops at commits whose author line is damaged,
+        of which old histories have some.)
+        """
+        stack = list(tips)
+        held: dict[Oid, bytes] = {}
+        while stack:
+            oid = stack[-1]
+            if oid in known:
+                stack.pop()
+                continue
+            raw = held.pop(oid, None)
+            if raw is None:
+                raw = self.read(oid)
+            waiting = [parent for parent in parents_of(raw) if parent not in known]
+            if waiting:
+                if len(held) < _HELD_COMMITS:
+                    held[oid] = raw
+                stack += reversed(waiting)
+                continue
+            stack.pop()
+            yield oid, raw
 
     def close(self) -> None:
         """Give back files and memory."""

@@ -20,8 +20,8 @@ _UNPACK = 100  # objects; fewer are written as loose ones, as git does
 class GitTarget:
     """An open git repository for writing. What is written becomes readable for others with `flush`."""
 
-    def __init__(self, path: Path, *, bare: bool = True, branch: str = "main") -> None:
-        """Open the repository at `path`; where nothing is there, make a bare one, or with `bare` False one with files.
+    def __init__(self, path: Path, *, branch: str = "main") -> None:
+        """Open the repository at `path`; where nothing is there, make a bare one whose HEAD is `branch`.
 
         Raises:
             NotGitError: where something else is. UnusableGitError: for forms that cannot be written.
@@ -31,10 +31,10 @@ class GitTarget:
         self.created = not path.exists() or (path.is_dir() and not any(path.iterdir()))
         if self.created:
             try:
-                pygit2.init_repository(str(path), bare=bare, initial_head=branch)
+                pygit2.init_repository(str(path), bare=True, initial_head=branch)
             except pygit2.GitError as error:
                 raise RequestError(f"no git repository can be made at {path}: {error}") from error
-        pygit2.settings.enable_fsync_gitdir(True)
+        pygit2.settings.enable_fsync_gitdir(True)  # noqa: FBT003 -- pygit2's signature
         self.source = GitSource(path)
         self.git = self.source.git
         self.folder = common_folder(Path(self.git.path))
@@ -50,6 +50,12 @@ class GitTarget:
         if self._pack is not None and oid in self._pack:
             return self._pack.read(oid)[1]
         return self.source.read(oid)
+
+    def size(self, oid: Oid) -> int:
+        """Return an object's length."""
+        if self._pack is not None and oid in self._pack:
+            return len(self._pack.read(oid)[1])
+        return self.source.size(oid)
 
     def write(self, kind: int, data: bytes) -> Oid:
         """Store an object and return its id."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dsvc.errors import IntegrityError
@@ -62,19 +62,24 @@ def parse_tree(raw: bytes) -> GitTree:
     return GitTree(entries, listing)
 
 
-def compose_tree(entries: Mapping[bytes, GitEntry], listing: bytes | None = None) -> bytes:
-    """Return a tree object's bytes: in git's order and with the modes given, or as `listing` says where it fits.
+def fits(listing: bytes, entries: Mapping[bytes, GitEntry]) -> bool:
+    """Say whether a listing names exactly these entries, each with a mode of the same kind."""
+    order = _order(listing)
+    return len(order) == len(entries) and all(
+        name in entries and kind_of(mode) == kind_of(entries[name][0]) for mode, name in order
+    )
 
-    A listing fits when it names exactly these entries, each with a mode of the same kind.
-    """
-    if listing is not None:
-        order = [(m, n) for m, _, n in (item.partition(b" ") for item in listing.split(b"\0")[:-1])]
-        if len(order) == len(entries) and all(
-            n in entries and kind_of(m) == kind_of(entries[n][0]) for m, n in order
-        ):
-            return b"".join(b"%s %s\0%s" % (m, n, entries[n][1]) for m, n in order)
-    items = sorted((name + b"/" if e[0] == b"40000" else name, name, e) for name, e in entries.items())
-    return b"".join(b"%s %s\0%s" % (mode, name, oid) for _, name, (mode, oid) in items)
+
+def compose_tree(tree: GitTree) -> bytes:
+    """Return a tree object's bytes: with its listing's modes and order, in git's order where it has none."""
+    if tree.listing is not None:
+        return b"".join(b"%s %s\0%s" % (mode, name, tree.entries[name][1]) for mode, name in _order(tree.listing))
+    items = [(name + b"/" if e[0] == b"40000" else name, name, e) for name, e in tree.entries.items()]
+    return b"".join(b"%s %s\0%s" % (mode, name, oid) for _, name, (mode, oid) in sorted(items))
+
+
+def _order(listing: bytes) -> list[tuple[bytes, bytes]]:
+    return [(mode, name) for mode, _, name in (item.partition(b" ") for item in listing.split(b"\0")[:-1])]
 
 
 def kind_of(mode: bytes) -> EntryKind:
@@ -88,8 +93,3 @@ def kind_of(mode: bytes) -> EntryKind:
     if kind == _S_IFLINK:
         return EntryKind.GITLINK
     return EntryKind.EXECUTABLE if number & 0o100 else EntryKind.FILE
-
-
-def listing_of(entries: Iterable[tuple[bytes, GitEntry]]) -> bytes:
-    """Return the listing of entries in the order given."""
-    return b"".join(b"%s %s\0" % (mode, name) for name, (mode, _) in entries)

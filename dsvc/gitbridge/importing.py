@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from dsvc.gitbridge.gitsource import BLOB, COMMIT, TAG, GitRef, GitSource
 from dsvc.gitbridge.gittree import BadGitTreeError, Oid
 from dsvc.gitbridge.lfs import missing_error
 from dsvc.gitbridge.oddities import OddityFinder
-from dsvc.gitbridge.origin import KEY, Origin, commit_origin, seal_commit
+from dsvc.gitbridge.origin import KEY, Origin, seal_commit
 from dsvc.gitbridge.recent import Recent
 from dsvc.gitbridge.refimport import RefMove, move_refs
 from dsvc.gitbridge.tagimport import import_tag
@@ -22,7 +22,7 @@ from dsvc.objects.store import is_small
 from dsvc.objects.values import Commit
 from dsvc.progress import Progress, Silent
 from dsvc.refs.names import BadRefNameError, check_name
-from dsvc.refs.transaction import Act
+from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Direct, Symbolic
 from dsvc.repo.repository import Repository
 
@@ -50,7 +50,7 @@ def import_git(
     repo: Repository,
     git_path: Path,
     *,
-    act: Act,
+    publish: Callable[[Transaction], object],
     map_path: Path | None = None,
     head: str | None = None,
     lfs: bool = False,
@@ -60,10 +60,10 @@ def import_git(
 ) -> ImportResult:
     """Bring branches, tags and the commits below them from the git repository at `git_path` into `repo`.
 
-    One operation publishes all of it; importing again brings what is new. `map_path` keeps the derived map of ids.
-    `head` names a worktree's HEAD: when that is unborn, it is pointed to the branch that git's HEAD names. `lfs`
-    replaces LFS pointers by their content, `remotes` brings git's remote branches as remotes/git/…, `force` moves
-    branches and tags that have diverged. The working copy is not touched.
+    `publish` is called once, when there is something to publish, with a transaction that sets all refs; importing
+    again brings what is new. `map_path` keeps the derived map of ids. `head` names a worktree's HEAD: when that is
+    unborn, it is pointed to the branch that git's HEAD names. `lfs` replaces LFS pointers by their content, `remotes`
+    brings git's remote branches as remotes/git/…, `force` moves branches and tags that have diverged.
 
     Raises:
         NotGitError, UnusableGitError, GitObjectMissingError: for the git repository. BadGitTreeError: for a name
@@ -92,7 +92,7 @@ def import_git(
             transaction.set(head, Symbolic(branch))
             pointed = branch
     if moved or pointed:
-        repo.publish(transaction, act)
+        publish(transaction)
     else:
         repo.store.abandon()
     ids = importer.map
@@ -164,15 +164,13 @@ class _Importer:
 
         known = self.map.commits
         peeled = {peel_tag(self._source, tip)[1] for tip in tips}
-        done = [oid for oid in self._imported_tips() if self._source.has(oid)]
-        for oid, raw in self._source.commits(peeled - known.keys(), without=done):
-            if oid not in known:
-                try:
-                    known[oid] = self._commit(oid, raw)
-                except (BadGitTreeError, BadGitCommitError) as error:
-                    raise type(error)(f"git commit {oid.hex()} cannot be imported: {error.message}") from error
-                self.count += 1
-                progress.advance(items=1)
+        for oid, raw in self._source.commits(sorted(peeled), known=known):
+            try:
+                known[oid] = self._commit(oid, raw)
+            except (BadGitTreeError, BadGitCommitError) as error:
+                raise type(error)(f"git commit {oid.hex()} cannot be imported: {error.message}") from error
+            self.count += 1
+            progress.advance(items=1)
 
     def target(self, kind: int, oid: Oid) -> Direct | None:
         """Import what a ref or tag points to; None for a blob that is too large to be pointed to."""
@@ -184,12 +182,6 @@ class _Importer:
             file_id, size = self.trees.blob(oid, b"")
             return Direct(Kind.CHUNK, file_id) if is_small(size) else None
         return Direct(Kind.TREE, ObjectId(self.trees.tree(oid).id))
-
-    def _imported_tips(self) -> Iterator[Oid]:
-        for commit_id in ref_commits(self._repo):
-            origin = commit_origin(self._repo.commit(commit_id))
-            if origin is not None:
-                yield origin.id
 
     def _commit(self, oid: Oid, raw: bytes) -> CommitId:
         git = parse_commit(raw)
