@@ -1,7 +1,6 @@
 """The index finds every object of its pack, and refuses to be anything but what its pack's id says."""
 
 import hashlib
-import inspect
 import random
 
 import pytest
@@ -19,11 +18,11 @@ from dsvc.objects.packindex import (
     record,
 )
 
-SALT = {"salt": bytes(16)} if "salt" in inspect.signature(encode_index).parameters else {}
+SALT = bytes(16)
 
 
 def encoded(places, frames=()):
-    return encode_index(1, list(frames), [record(i, p) for i, p in places], **SALT)
+    return encode_index(1, list(frames), [record(i, p) for i, p in places], salt=SALT)
 
 
 def index_of(places, frames=()):
