@@ -46,11 +46,12 @@ def create_tag(
     if before is None:
         check_free(view, full)
     found = resolve(revision_context(workspace), target)
-    direct = Direct(found.kind, ObjectId(found.id))
+    kind = found.kind
+    if kind == Kind.CHUNK and not workspace.repo.store.has(found.id, kind):
+        kind = Kind.FILE_MAP  # a large file: its content is kept in many chunks
+    direct = Direct(kind, ObjectId(found.id))
     if message is not None:
-        tag = Tag(
-            target=found.id, target_kind=found.kind, name=name, tagger=workspace.person(), message=message, metadata={}
-        )
+        tag = Tag(target=found.id, target_kind=kind, name=name, tagger=workspace.person(), message=message)
         direct = Direct(Kind.TAG, ObjectId(workspace.repo.put_tag(tag)))
     transaction = workspace.transaction()
     transaction.set(full, direct)
