@@ -14,7 +14,7 @@ from dsvc.objects.packlist import PackClass, PackRef
 
 MAGIC = b"dsvcpack"
 VERSION = 1
-_HEADER = struct.Struct(">8sHB5x")  # magic, version, pack class
+HEADER = struct.Struct(">8sHB5x")  # magic, version, pack class
 FOOTER = struct.Struct(">QQ8s")  # offset of the index, its length, magic
 MAX_BYTES = 512 << 20  # a pack ends behind the frame that passes this
 MAX_OBJECTS = 200_000
@@ -31,11 +31,11 @@ class PackWriter:
         self.path = staging / temporary_name(f"pack-{pack_class.name.lower()}")
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
         try:
-            self._write(_HEADER.pack(MAGIC, VERSION, pack_class))
+            self._write(HEADER.pack(MAGIC, VERSION, pack_class))
         except BaseException:
             self.abandon()
             raise
-        self.size = _HEADER.size
+        self.size = HEADER.size
         self.frames: list[Frame] = []
         self.places: dict[bytes, Place] = {}
         self._more: list[bytes] = []  # records of further objects under an id that the pack has

@@ -156,6 +156,15 @@ class Marks:
         self.count += 1
         return True
 
+    def is_marked(self, target: Target) -> bool:
+        """Say whether an object is marked in some pack."""
+        kind, wanted = target
+        for _, index, bits in self._rows[kind]:
+            position = index.position(wanted)
+            if position is not None and bits[position >> 3] & (1 << (position & 7)):
+                return True
+        return False
+
     def has(self, pack_id: PackId, position: int) -> bool:
         """Say whether the object at this position of a pack's index is marked."""
         return bool(self._bits[pack_id][position >> 3] & (1 << (position & 7)))

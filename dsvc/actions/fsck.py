@@ -1,0 +1,163 @@
+"""Check that a repository is whole, and name what is damaged and whom it hits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dsvc.errors import IntegrityError
+from dsvc.objects.ids import Kind, OperationId, PackId
+from dsvc.objects.store import ObjectStore
+from dsvc.progress import Progress, Silent
+from dsvc.refs.log import Head, OperationLog, read_head
+from dsvc.repo.gcrecord import read_record
+from dsvc.repo.integrity import Problem, Reached, check_files, check_packs, follow
+from dsvc.repo.removal import drop_objects
+from dsvc.repo.repository import Repository
+from dsvc.repo.whereabouts import Hit, find_hits
+
+_ATTEMPTS = 3
+_IN_TREES = frozenset({Kind.CHUNK, Kind.FILE_MAP, Kind.MAP_PAGE, Kind.TREE})
+
+_HINTS = {
+    "head": "remove the newest file of the cell named above to go back one step, then run: dsvc fsck",
+    "pack": "copy the pack from a backup if there is one, else: dsvc fsck --drop-damaged, then dsvc fetch",
+    "missing": "dsvc fetch from a clone that has it; a file that you still have: dsvc add PATH",
+    "damaged": "dsvc fsck --drop-damaged, then dsvc fetch from a clone that has it, or dsvc add PATH",
+    "shape": "the program that wrote this has an error: keep the repository and report it",
+    "file": "dsvc fsck --drop-damaged, then dsvc fetch from a clone that has the file, or dsvc add PATH",
+    "gc": "dsvc gc writes it anew",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One thing that is damaged or missing, what that hits, and how to repair it.
+
+    `what` is head, pack, damaged, missing, shape, file or gc; `id` names an object of `kind`, or a pack.
+    """
+
+    what: str
+    kind: Kind | None
+    id: bytes
+    pack: PackId | None
+    message: str
+    hint: str
+    hits: tuple[Hit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FsckResult:
+    """What was checked, and everything that is damaged; `purged` files are absent on purpose, so are cut operations."""
+
+    damage: tuple[Damage, ...]
+    packs: int
+    size: int
+    objects: int
+    operations: int
+    files: int
+    purged: tuple[bytes, ...]
+    cut: tuple[OperationId, ...]
+    deep: bool
+
+
+def check(repo: Repository, *, deep: bool = True, progress: Progress | None = None) -> FsckResult:
+    """Check the head, every pack and all that the view and the operations reach.
+
+    With `deep` every object is decoded and hashed again and large files are put together; without it only indexes
+    and what carries history are read. Changes nothing, and other processes may go on.
+    """
+    watch = progress or Silent()
+    result = None
+    for _ in range(_ATTEMPTS):
+        try:
+            head = read_head(repo.backend)
+        except IntegrityError as error:
+            return _headless(error, deep=deep)
+        if head is None:
+            return _headless(IntegrityError("the head cell is gone"), deep=deep)
+        result = _check_at(repo, head, deep=deep, progress=watch)
+        if not result.damage or not _was_exchanged(repo, head):
+            break
+        # Packs were exchanged while they were read: what is missing may only have moved.
+    assert result is not None
+    return result
+
+
+def drop_damaged(repo: Repository, damage: Iterable[Damage]) -> int:
+    """Take damaged objects and unusable packs out of the store, so that good copies can be stored again.
+
+    Until then they are missing. Returns the number of packs that were written anew or dropped.
+    """
+    found = list(damage)
+    packs = {d.pack for d in found if d.what == "pack" and d.pack is not None}
+    return drop_objects(repo, {d.id for d in found if d.what in ("damaged", "file")}, unusable=packs)
+
+
+def _was_exchanged(repo: Repository, head: Head) -> bool:
+    try:
+        now = read_head(repo.backend)
+    except IntegrityError:
+        return False
+    return now is not None and not {p.id for p in head.packs.packs} <= {p.id for p in now.packs.packs}
+
+
+def _headless(error: IntegrityError, *, deep: bool) -> FsckResult:
+    damage = Damage("head", None, b"", None, error.message, error.hint or _HINTS["head"])
+    return FsckResult((damage,), 0, 0, 0, 0, 0, (), (), deep)
+
+
+def _check_at(repo: Repository, head: Head, *, deep: bool, progress: Progress) -> FsckResult:
+    store = ObjectStore(repo.backend, repo.store.staging)  # one that looks at no newer list, and shares no cache
+    problems = []
+    cut: frozenset[OperationId] = frozenset()
+    try:
+        cut = read_record(repo.backend).cut
+    except IntegrityError as error:
+        problems.append(Problem("gc", None, b"", None, error.message))
+    problems += check_packs(store, head, deep=deep, progress=progress)
+    reached = follow(store, head, cut=cut, progress=progress)
+    problems += reached.problems
+    problems += _missing(reached)
+    if deep:
+        problems += check_files(store, reached.files, progress=progress)
+    return FsckResult(
+        damage=_with_hits(store, head, problems),
+        packs=len(head.packs.packs),
+        size=sum(ref.size for ref in head.packs.packs),
+        objects=reached.objects,
+        operations=reached.operations,
+        files=len(reached.files),
+        purged=tuple(sorted({i for _, i in reached.absent if i in reached.purged})),
+        cut=tuple(sorted(cut)),
+        deep=deep,
+    )
+
+
+def _missing(reached: Reached) -> list[Problem]:
+    problems = []
+    for kind, object_id in reached.absent:
+        if object_id not in reached.purged:
+            name = "file" if kind in (Kind.CHUNK, Kind.FILE_MAP) else kind.name.lower().replace("_", " ")
+            message = f"{name} {object_id.hex()} is needed and in no usable pack"
+            problems.append(Problem("missing", kind, object_id, None, message))
+    return problems
+
+
+def _with_hits(store: ObjectStore, head: Head, problems: list[Problem]) -> tuple[Damage, ...]:
+    """Return the problems, each object once, with the paths that they hit."""
+    first: dict[tuple[bytes, str], Problem] = {}
+    for problem in problems:
+        what = "damaged" if problem.what == "missing" else problem.what
+        first.setdefault((problem.id, what), problem)
+    wanted = {p.id for p in first.values() if p.kind in _IN_TREES}
+    hits: dict[bytes, list[Hit]] = {}
+    if wanted:
+        try:
+            hits = find_hits(store, OperationLog(store).view(head.operation), wanted)
+        except IntegrityError:
+            pass  # the view itself cannot be read; that is among the problems
+    return tuple(
+        Damage(p.what, p.kind, p.id, p.pack, p.message, _HINTS[p.what], tuple(hits.get(p.id, ())))
+        for p in first.values()
+    )

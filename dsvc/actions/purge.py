@@ -1,0 +1,113 @@
+"""Erase the content of files from the whole history."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from dsvc.errors import IntegrityError, RequestError
+from dsvc.objects import trees
+from dsvc.objects.filemap import decode_page
+from dsvc.objects.ids import FileId, Kind, ObjectId
+from dsvc.objects.tree import CONTENT_KINDS, EntryKind
+from dsvc.progress import Progress, Silent
+from dsvc.refs.transaction import Act
+from dsvc.repo.reachable import Marks, Target, mark
+from dsvc.repo.removal import drop_objects
+from dsvc.repo.repository import Repository
+from dsvc.repo.tombstones import Tombstone, put_tombstone
+from dsvc.repo.whereabouts import commits_of
+
+
+class NothingToPurgeError(RequestError):
+    """No stored file is meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeResult:
+    """Which files were erased, how many objects and packs that took, and chunks that stay for other files."""
+
+    files: tuple[FileId, ...]
+    objects: int
+    packs: int
+    shared: int
+
+
+def purge(
+    repo: Repository, files: Collection[FileId], *, reason: str, act: Act, progress: Progress | None = None
+) -> PurgeResult:
+    """Erase the content of these files and leave tombstones; ids and history stay valid.
+
+    Pieces that other files share stay, and are counted. First the tombstones are published as one operation, then
+    the packs are written anew: when that is interrupted, the same call goes on. Copies in other repositories, in the
+    working copy and in backups are not touched.
+
+    Raises:
+        NothingToPurgeError: when `files` is empty.
+    """
+    if not files:
+        raise NothingToPurgeError("no stored file is meant by this", hint="dsvc ls REV lists files with their ids")
+    transaction = repo.transaction()
+    for file_id in sorted(set(files)):
+        if transaction.view.get(f"purged/{file_id.hex()}") is None:
+            transaction.set(*put_tombstone(repo, Tombstone(file_id, act.user, act.time, act.zone, reason)))
+    repo.publish(transaction, act)
+    own = _parts(repo, files)
+    needed = _needed(repo, frozenset(files), own, progress or Silent())
+    doomed = own - needed
+    packs = drop_objects(repo, doomed)
+    return PurgeResult(tuple(sorted(set(files))), len(doomed), packs, len(own & needed))
+
+
+def _parts(repo: Repository, files: Iterable[FileId]) -> set[bytes]:
+    """Return the ids of everything that files consist of, as far as it is stored."""
+    found: set[bytes] = set()
+    for file_id in files:
+        found.add(file_id)
+        stack = [(Kind.FILE_MAP, bytes(file_id))] if repo.store.has(file_id, Kind.FILE_MAP) else []
+        while stack:
+            kind, wanted = stack.pop()
+            try:
+                page = decode_page(repo.store.get(wanted, kind))
+            except IntegrityError:
+                continue  # of a purge that was interrupted
+            found.update(part.id for part in page.parts)
+            if page.level:
+                stack += [(Kind.MAP_PAGE, part.id) for part in page.parts]
+    return found
+
+
+def _needed(repo: Repository, files: frozenset[bytes], own: set[bytes], progress: Progress) -> set[bytes]:
+    """Return those of the ids `own` that other files need."""
+    marks = Marks(repo.store.packs, repo.head.packs.packs)
+    shared: set[bytes] = set()
+
+    def visit(kind: Kind, object_id: bytes, payload: bytes) -> None:
+        del object_id
+        progress.advance(items=1, size=len(payload))
+        if kind in (Kind.FILE_MAP, Kind.MAP_PAGE):
+            shared.update(part.id for part in decode_page(payload).parts if part.id in files)
+
+    def failed(target: Target, error: IntegrityError) -> None:
+        del target, error  # what cannot be read needs nothing that could be read
+
+    progress.start("Looking for other uses")
+    roots = [(Kind.OPERATION, bytes(i)) for i, _ in repo.log.walk(repo.head.operation)]
+    mark(repo.store, marks, roots, failed=failed, visit=visit, skip=lambda target: target[1] in files)
+    progress.finish()
+    return shared | {i for i in own - files if any(marks.is_marked((kind, i)) for kind in (Kind.CHUNK, Kind.MAP_PAGE))}
+
+
+def files_at(repo: Repository, paths: Collection[bytes]) -> set[FileId]:
+    """Return the ids of all content that ever stood at or below these paths in a commit of the view."""
+    found: set[FileId] = set()
+    seen: set[bytes] = set()
+    for _, commit, _ in commits_of(repo.store, repo.view()):
+        for path in paths:
+            entry = trees.lookup(repo.store, commit.tree, path)
+            if entry is None or entry.id in seen:
+                continue
+            seen.add(entry.id)
+            below = trees.walk(repo.store, entry.id) if entry.kind == EntryKind.TREE else ((path, entry),)
+            found.update(FileId(ObjectId(e.id)) for _, e in below if e.kind in CONTENT_KINDS)
+    return found

@@ -1,0 +1,159 @@
+"""Compare everything in a pack with what it should be: header, footer, index, frames, every object's id."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from dsvc.errors import FormatTooNewError, IntegrityError
+from dsvc.objects.ids import Kind, PackId, object_id
+from dsvc.objects.packindex import Place
+from dsvc.objects.packlist import PackRef, classes_of
+from dsvc.objects.packs import PackSet
+from dsvc.objects.packwriter import FOOTER, HEADER, MAGIC, VERSION
+from dsvc.storage.backend import Backend
+
+_BATCH = 4 << 20  # stored bytes that one thread takes at once
+_KINDS = frozenset(map(int, Kind))
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong with a pack: `what` is "pack" (all of it cannot be used), "frame" or "object".
+
+    `objects` are the (kind, id) that cannot be read because of it, as far as that is known.
+    """
+
+    pack: PackId
+    what: str
+    message: str
+    objects: tuple[tuple[Kind, bytes], ...] = ()
+
+
+def verify_outline(backend: Backend, packs: PackSet, ref: PackRef) -> Fault | None:
+    """Check a pack's header, footer and index; return what is wrong, None when it can be used."""
+    name = ref.id.hex()
+    try:
+        magic, version, pack_class = HEADER.unpack(backend.get(ref.key, length=HEADER.size))
+        footer = FOOTER.unpack(backend.get(ref.key, offset=ref.size - FOOTER.size, length=FOOTER.size))
+        index = packs.index(ref)
+    except IntegrityError as error:
+        return Fault(ref.id, "pack", error.message)
+    if (magic, version, pack_class) != (MAGIC, VERSION, ref.pack_class):
+        return Fault(ref.id, "pack", f"pack {name} has a damaged header")
+    if footer != (ref.index_offset, ref.size - FOOTER.size - ref.index_offset, MAGIC):
+        return Fault(ref.id, "pack", f"pack {name} has a damaged footer")
+    if index.count != ref.objects or index.pack_class != ref.pack_class:
+        return Fault(ref.id, "pack", f"the index of pack {name} is not what the pack list says")
+    return None
+
+
+def verify_objects(
+    packs: PackSet,
+    refs: list[PackRef],
+    *,
+    check: Callable[[Kind, bytes], None],
+    advance: Callable[[int, int], None],
+) -> Iterator[Fault]:
+    """Decode every frame of these packs, hash every object, and yield what is wrong.
+
+    `check(kind, payload)` raises IntegrityError for a payload that is not of its kind; threads call it.
+    `advance(objects, stored bytes)` hears of what is done. Packs whose index cannot be used must not be among `refs`.
+    Memory is bounded by some batches of 4 MiB and the indexes.
+    """
+    workers = max(2, min(8, os.cpu_count() or 2))
+    waiting: deque[Future[tuple[int, int, list[Fault]]]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="dsvc-verify") as pool:
+        try:
+            for ref in refs:
+                for batch in _batches(packs, ref):
+                    waiting.append(pool.submit(_verify_batch, packs, ref, batch, check))
+                    if len(waiting) > 2 * workers:
+                        yield from _take(waiting, advance)
+            while waiting:
+                yield from _take(waiting, advance)
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+_Batch = list[tuple[int, list[tuple[bytes, Place]]]]  # (frame number, its objects)
+
+
+def _take(
+    waiting: deque[Future[tuple[int, int, list[Fault]]]], advance: Callable[[int, int], None]
+) -> list[Fault]:
+    objects, size, faults = waiting.popleft().result()
+    advance(objects, size)
+    return faults
+
+
+def _batches(packs: PackSet, ref: PackRef) -> Iterator[_Batch]:
+    index = packs.index(ref)
+    places = sorted((place.frame, place.offset, at) for at, (_, place) in enumerate(index.objects()))
+    batch: _Batch = []
+    size = at = 0
+    for number in range(index.frames):
+        members: list[tuple[bytes, Place]] = []
+        while at < len(places) and places[at][0] == number:
+            members.append((index.id_at(places[at][2]), index.place_at(places[at][2])))
+            at += 1
+        batch.append((number, members))
+        size += index.frame(number).stored
+        if size >= _BATCH:
+            yield batch
+            batch, size = [], 0
+    if at < len(places):  # objects that claim frames which are not there
+        batch.append((index.frames, [(index.id_at(p), index.place_at(p)) for _, _, p in places[at:]]))
+    if batch:
+        yield batch
+
+
+def _verify_batch(
+    packs: PackSet, ref: PackRef, batch: _Batch, check: Callable[[Kind, bytes], None]
+) -> tuple[int, int, list[Fault]]:
+    faults: list[Fault] = []
+    count = size = 0
+    for number, members in batch:
+        count += len(members)
+        try:
+            plain = packs.frame_bytes(ref, number)
+        except (IntegrityError, FormatTooNewError) as error:
+            faults.append(Fault(ref.id, "frame", error.message, tuple((_kind(p), i) for i, p in members)))
+            continue
+        size += packs.index(ref).frame(number).stored
+        for wanted, place in members:
+            problem = _problem(ref, wanted, place, plain, check)
+            if problem is not None:
+                faults.append(Fault(ref.id, "object", problem, ((_kind(place), wanted),)))
+    return count, size, faults
+
+
+def _problem(
+    ref: PackRef, wanted: bytes, place: Place, plain: bytes, check: Callable[[Kind, bytes], None]
+) -> str | None:
+    kind = _kind(place)
+    name = f"{kind.name.lower().replace('_', ' ')} {wanted.hex()} in pack {ref.id.hex()}"
+    if place.kind not in _KINDS or ref.pack_class not in classes_of(kind):
+        return f"an object {wanted.hex()} in pack {ref.id.hex()} has a kind that does not belong there, {place.kind}"
+    if place.offset + place.length > len(plain):
+        return f"{name} reaches beyond its frame"
+    whole = place.length == len(plain)
+    payload = plain if whole else plain[place.offset : place.offset + place.length]
+    if kind != Kind.FILE_MAP and object_id(kind, payload) != wanted:
+        return f"{name} has another content than its id says"
+    if kind != Kind.CHUNK:
+        try:
+            check(kind, payload)
+        except IntegrityError as error:
+            return f"{name} is not of its form: {error.message}"
+    return None
+
+
+def _kind(place: Place) -> Kind:
+    return Kind(place.kind) if place.kind in _KINDS else Kind.CHUNK
+
+

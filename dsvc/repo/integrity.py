@@ -1,0 +1,206 @@
+"""What fsck looks at: packs, everything that the view and the operations reach, and the content of large files."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from blake3 import blake3
+
+from dsvc.errors import IntegrityError
+from dsvc.objects.filemap import chunks, decode_page
+from dsvc.objects.ids import Kind, OperationId, PackId
+from dsvc.objects.packlist import PackList
+from dsvc.objects.sortedmap import decode_node
+from dsvc.objects.store import ObjectMissingError, ObjectStore
+from dsvc.objects.values import decode_operation
+from dsvc.objects.verify import Fault, verify_objects, verify_outline
+from dsvc.progress import Progress
+from dsvc.refs.log import Head
+from dsvc.refs.view import VIEWS
+from dsvc.repo.reachable import Marks, Target, mark, references
+from dsvc.repo.shapes import Shapes
+
+PURGED = "purged/"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: an object, or a whole pack (then `id` is the pack's and `kind` None)."""
+
+    what: str  # "pack", "damaged", "missing", "shape", "file"
+    kind: Kind | None
+    id: bytes
+    pack: PackId | None
+    message: str
+
+
+@dataclass(slots=True)
+class Reached:
+    """What following all references found."""
+
+    objects: int = 0
+    operations: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    files: list[bytes] = field(default_factory=list)  # that are cut into chunks
+    purged: set[bytes] = field(default_factory=set)  # ids of files that were erased on purpose
+    absent: list[Target] = field(default_factory=list)
+
+
+def check_packs(store: ObjectStore, head: Head, *, deep: bool, progress: Progress) -> list[Problem]:
+    """Check all listed packs, without `deep` only their ends and indexes; afterwards `store` shows the usable ones.
+
+    `store` is one for this check alone.
+    """
+    refs = head.packs.packs
+    faults: list[Fault] = []
+    usable = []
+    for ref in refs:
+        fault = verify_outline(store.backend, store.packs, ref)
+        if fault is None:
+            usable.append(ref)
+        else:
+            faults.append(fault)
+    store.show(PackList(tuple(usable)))
+    if deep:
+        progress.start("Checking packs", total_bytes=sum(ref.size for ref in usable))
+
+        def advance(objects: int, size: int) -> None:
+            progress.advance(items=objects, size=size)
+
+        faults += verify_objects(store.packs, usable, check=_decodes, advance=advance)
+        progress.finish()
+    return [problem for fault in faults for problem in _problems(fault)]
+
+
+def _problems(fault: Fault) -> Iterator[Problem]:
+    if fault.what == "pack" or not fault.objects:
+        yield Problem("pack", None, fault.pack, fault.pack, fault.message)
+    for kind, object_id in fault.objects:
+        yield Problem("damaged", kind, object_id, fault.pack, fault.message)
+
+
+def _decodes(kind: Kind, payload: bytes) -> None:
+    for _ in references(kind, payload):
+        pass
+
+
+def follow(store: ObjectStore, head: Head, *, cut: Iterable[OperationId], progress: Progress) -> Reached:
+    """Follow everything that the operations of the log and their views reach, and check that maps are in shape."""
+    reached = Reached()
+    marks = Marks(store.packs, store.packs.refs())
+    shapes = Shapes(store)
+    failed_at: set[bytes] = set()
+
+    def failed(target: Target, error: IntegrityError) -> None:
+        failed_at.add(target[1])
+        if isinstance(error, ObjectMissingError):
+            reached.absent.append(target)
+        else:
+            reached.problems.append(Problem("damaged", target[0], target[1], None, error.message))
+
+    def visit(kind: Kind, object_id: bytes, payload: bytes) -> None:
+        progress.advance(items=1, size=len(payload))
+        if kind == Kind.FILE_MAP:
+            reached.files.append(object_id)
+        elif kind == Kind.VIEW:
+            reached.purged.update(_tombstones(payload))
+        try:
+            shapes.check(kind, payload)
+        except ObjectMissingError:
+            pass  # found when it is followed
+        except IntegrityError as error:
+            if store.packs.find(object_id, kind) is not None:
+                name = kind.name.lower()
+                message = f"{name} {object_id.hex()}: {error.message}"
+                reached.problems.append(Problem("shape", kind, object_id, None, message))
+
+    progress.start("Following references")
+    on_purpose = set(cut)
+    for operation_id in _operations(store, head.operation, on_purpose, failed):
+        reached.operations += 1
+        mark(store, marks, [(Kind.OPERATION, operation_id)], failed=failed, visit=visit)
+    progress.finish()
+    reached.objects = marks.count
+    reached.files = list(dict.fromkeys(reached.files))
+    return reached
+
+
+def _operations(
+    store: ObjectStore,
+    start: OperationId,
+    cut: set[OperationId],
+    failed: Callable[[Target, IntegrityError], None],
+) -> Iterator[OperationId]:
+    """Yield the operations that can be read; a missing one ends the walk, with a word unless it was cut."""
+    stack, seen = [start], {start}
+    while stack:
+        operation_id = stack.pop()
+        try:
+            operation = decode_operation(store.get(operation_id, Kind.OPERATION))
+        except ObjectMissingError as error:
+            if operation_id not in cut:
+                failed((Kind.OPERATION, operation_id), error)
+            continue
+        except IntegrityError as error:
+            failed((Kind.OPERATION, operation_id), error)
+            continue
+        yield operation_id
+        stack += [p for p in operation.parents if p not in seen]
+        seen.update(operation.parents)
+
+
+def _tombstones(payload: bytes) -> Iterator[bytes]:
+    node = decode_node(VIEWS, payload)
+    for name, _ in () if node.level else node.items:
+        if name.startswith(PURGED.encode()):
+            yield bytes.fromhex(name.removeprefix(PURGED.encode()).decode())
+
+
+def check_files(store: ObjectStore, files: list[bytes], *, progress: Progress) -> list[Problem]:
+    """Read large files whole, several at once, and compare their content with their ids."""
+    problems: list[Problem] = []
+    progress.start("Checking large files", total_items=len(files))
+    workers = max(2, min(8, os.cpu_count() or 2))
+    waiting: deque[tuple[bytes, Future[None]]] = deque()
+
+    def take() -> None:
+        file_id, future = waiting.popleft()
+        try:
+            future.result()
+        except IntegrityError as error:
+            problems.append(Problem("file", Kind.FILE_MAP, file_id, None, error.message))
+        progress.advance(items=1)
+
+    with ThreadPoolExecutor(workers, thread_name_prefix="dsvc-verify") as pool:
+        for file_id in files:
+            waiting.append((file_id, pool.submit(_check_file, store, file_id)))
+            if len(waiting) > 4 * workers:
+                take()
+        while waiting:
+            take()
+    progress.finish()
+    return problems
+
+
+class WrongContentError(IntegrityError):
+    """A file's map yields other bytes than the file's."""
+
+
+def _check_file(store: ObjectStore, file_id: bytes) -> None:
+    """Check every map that the store has of a file."""
+    payloads = {store.packs.read(*found) for found in store.packs.find_every(file_id, Kind.FILE_MAP)}
+    for payload in payloads:
+        hasher = blake3()
+        for _, part in chunks(decode_page(payload), lambda i: decode_page(store.get(i, Kind.MAP_PAGE))):
+            data = store.get(part.id, Kind.CHUNK)
+            if len(data) != part.length:
+                raise WrongContentError(f"the map of file {file_id.hex()} gives a chunk a wrong length")
+            hasher.update(data)
+        if hasher.digest() != file_id:
+            raise WrongContentError(f"the map of file {file_id.hex()} yields another content than the file's")
+
+

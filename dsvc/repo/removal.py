@@ -1,0 +1,83 @@
+"""Take single objects out of all packs, whether something refers to them or not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from dsvc.errors import BusyError
+from dsvc.objects.ids import PackId
+from dsvc.objects.packlist import PackClass, PackRef
+from dsvc.objects.repack import rewrite_packs
+from dsvc.refs.log import Head, read_head
+from dsvc.repo.maintenance import delete_packs, exchange
+from dsvc.repo.repository import Repository
+from dsvc.storage.backend import BlobMissingError
+
+_ATTEMPTS = 8
+
+
+def drop_objects(repo: Repository, wanted: Collection[bytes], *, unusable: Collection[PackId] = ()) -> int:
+    """Write every pack that holds one of these objects without it; return the number of packs that went.
+
+    `unusable` packs leave the list as a whole and are deleted. Safe to call again, and beside other processes.
+
+    Raises:
+        BusyError: when others change the repository again and again.
+    """
+    doomed = frozenset(wanted)
+    for _ in range(_ATTEMPTS):
+        repo.refresh()
+        started = repo.head.value
+        try:
+            count = _drop(repo, doomed, frozenset(unusable))
+        except BlobMissingError:
+            head = read_head(repo.backend)
+            if head is None or head.value == started:
+                raise
+            continue
+        if count is not None:
+            return count
+    raise BusyError("the repository changes too often to rewrite its packs", hint="run the same command again")
+
+
+def _drop(repo: Repository, doomed: frozenset[bytes], unusable: frozenset[PackId]) -> int | None:
+    store, head = repo.store, repo.head
+
+    def holds(ref: PackRef) -> bool:
+        index = store.packs.index(ref)
+        return any(index.position(i) is not None for i in doomed)
+
+    whole = [ref for ref in head.packs.packs if ref.id in unusable]
+    sources = [ref for ref in head.packs.packs if ref.id not in unusable and holds(ref)]
+    if not whole and not sources:
+        return 0
+    made: list[PackRef] = []
+
+    def deliver(ref: PackRef, path: Path) -> None:
+        store.backend.put(ref.key, path)
+        made.append(ref)
+
+    def keep(ref: PackRef, position: int) -> bool:
+        return store.packs.index(ref).id_at(position) not in doomed
+
+    def still(newer: Head) -> bool:
+        known = {ref.id for ref in head.packs.packs}
+        return not any(holds(ref) for ref in newer.packs.packs if ref.id not in known)
+
+    try:
+        for pack_class in PackClass:
+            group = [ref for ref in sources if ref.pack_class == pack_class]
+            rewrite_packs(store.packs, group, store.staging, deliver=deliver, keep=keep)
+    except BaseException:
+        delete_packs(store, [ref.id for ref in made])
+        raise
+    old = tuple(ref.id for ref in (*whole, *sources))
+    moved = exchange(
+        store, head, lambda packs: packs.replacing(old, ()).adding(tuple(made)), old=old, new=made, still=still
+    )
+    if moved is None:
+        delete_packs(store, [ref.id for ref in made])
+        return None
+    repo.head = moved
+    return len(old)
