@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from dsvc.errors import IntegrityError, RequestError
+from dsvc.errors import BusyError, IntegrityError, RequestError
 from dsvc.objects import trees
 from dsvc.objects.filemap import decode_page
 from dsvc.objects.ids import FileId, Kind, ObjectId
@@ -13,10 +13,12 @@ from dsvc.objects.tree import CONTENT_KINDS, EntryKind
 from dsvc.progress import Progress, Silent
 from dsvc.refs.transaction import Act
 from dsvc.repo.reachable import Marks, Target, mark
-from dsvc.repo.removal import drop_objects
+from dsvc.repo.removal import OperationMovedError, drop_objects
 from dsvc.repo.repository import Repository
 from dsvc.repo.tombstones import Tombstone, put_tombstone
 from dsvc.repo.whereabouts import commits_of
+
+_ATTEMPTS = 8
 
 
 class NothingToPurgeError(RequestError):
@@ -43,7 +45,7 @@ def purge(
     working copy and in backups are not touched.
 
     Raises:
-        NothingToPurgeError: when `files` is empty.
+        NothingToPurgeError: when `files` is empty. BusyError: when others publish again and again.
     """
     if not files:
         raise NothingToPurgeError("no stored file is meant by this", hint="dsvc ls REV lists files with their ids")
@@ -53,10 +55,15 @@ def purge(
             transaction.set(*put_tombstone(repo, Tombstone(file_id, act.user, act.time, act.zone, reason)))
     repo.publish(transaction, act)
     own = _parts(repo, files)
-    needed = _needed(repo, frozenset(files), own, progress or Silent())
-    doomed = own - needed
-    packs = drop_objects(repo, doomed)
-    return PurgeResult(tuple(sorted(set(files))), len(doomed), packs, len(own & needed))
+    for _ in range(_ATTEMPTS):
+        repo.refresh()
+        needed = _needed(repo, frozenset(files), own, progress or Silent())
+        try:
+            packs = drop_objects(repo, own - needed, since=repo.head.operation)
+        except OperationMovedError:
+            continue  # a commit was made meanwhile, which may share something
+        return PurgeResult(tuple(sorted(set(files))), len(own - needed), packs, len(needed))
+    raise BusyError("the repository changes too often to purge something", hint="run the same command again")
 
 
 def _parts(repo: Repository, files: Iterable[FileId]) -> set[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,8 +15,9 @@ from dsvc.errors import IntegrityError
 from dsvc.objects.filemap import chunks, decode_page
 from dsvc.objects.ids import Kind, OperationId, PackId
 from dsvc.objects.packlist import PackList
+from dsvc.objects.packs import DamagedPackError
 from dsvc.objects.sortedmap import decode_node
-from dsvc.objects.store import ObjectMissingError, ObjectStore
+from dsvc.objects.store import ObjectDamagedError, ObjectMissingError, ObjectStore
 from dsvc.objects.values import decode_operation
 from dsvc.objects.verify import Fault, verify_objects, verify_outline
 from dsvc.progress import Progress
@@ -23,9 +25,9 @@ from dsvc.refs.log import Head
 from dsvc.refs.view import VIEWS
 from dsvc.repo.reachable import Marks, Target, mark, references
 from dsvc.repo.shapes import Shapes
+from dsvc.repo.tombstones import PURGED
 
-PURGED = "purged/"
-
+_PURGED = PURGED.encode()
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -156,8 +158,9 @@ def _operations(
 def _tombstones(payload: bytes) -> Iterator[bytes]:
     node = decode_node(VIEWS, payload)
     for name, _ in () if node.level else node.items:
-        if name.startswith(PURGED.encode()):
-            yield bytes.fromhex(name.removeprefix(PURGED.encode()).decode())
+        if name.startswith(_PURGED):
+            with contextlib.suppress(ValueError):
+                yield bytes.fromhex(name.removeprefix(_PURGED).decode())
 
 
 def check_files(store: ObjectStore, files: list[bytes], *, progress: Progress) -> list[Problem]:
@@ -171,8 +174,11 @@ def check_files(store: ObjectStore, files: list[bytes], *, progress: Progress) -
         file_id, future = waiting.popleft()
         try:
             future.result()
+        except (ObjectMissingError, ObjectDamagedError, DamagedPackError):
+            pass  # a chunk, which is named already
         except IntegrityError as error:
-            problems.append(Problem("file", Kind.FILE_MAP, file_id, None, error.message))
+            message = f"file {file_id.hex()}: {error.message}"
+            problems.append(Problem("file", Kind.FILE_MAP, file_id, None, message))
         progress.advance(items=1)
 
     with ThreadPoolExecutor(workers, thread_name_prefix="dsvc-verify") as pool:
@@ -198,9 +204,9 @@ def _check_file(store: ObjectStore, file_id: bytes) -> None:
         for _, part in chunks(decode_page(payload), lambda i: decode_page(store.get(i, Kind.MAP_PAGE))):
             data = store.get(part.id, Kind.CHUNK)
             if len(data) != part.length:
-                raise WrongContentError(f"the map of file {file_id.hex()} gives a chunk a wrong length")
+                raise WrongContentError("a map of it gives a chunk a wrong length")
             hasher.update(data)
         if hasher.digest() != file_id:
-            raise WrongContentError(f"the map of file {file_id.hex()} yields another content than the file's")
+            raise WrongContentError("a map of it yields another content")
 
 

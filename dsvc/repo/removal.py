@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from dsvc.errors import BusyError
-from dsvc.objects.ids import PackId
+from dsvc.objects.ids import OperationId, PackId
 from dsvc.objects.packlist import PackClass, PackRef
 from dsvc.objects.repack import rewrite_packs
 from dsvc.refs.log import Head, read_head
@@ -17,20 +17,37 @@ from dsvc.storage.backend import BlobMissingError
 _ATTEMPTS = 8
 
 
-def drop_objects(repo: Repository, wanted: Collection[bytes], *, unusable: Collection[PackId] = ()) -> int:
+class OperationMovedError(BusyError):
+    """Another operation was published, which may need what was about to be removed."""
+
+    def __init__(self) -> None:
+        super().__init__("another process published something at the same time", hint="run the same command again")
+
+
+def drop_objects(
+    repo: Repository,
+    wanted: Collection[bytes],
+    *,
+    unusable: Collection[PackId] = (),
+    since: OperationId | None = None,
+) -> int:
     """Write every pack that holds one of these objects without it; return the number of packs that went.
 
-    `unusable` packs leave the list as a whole and are deleted. Safe to call again, and beside other processes.
+    `unusable` packs leave the list as a whole and are deleted. With `since`, nothing happens unless that is the
+    newest operation. Safe to call again, and beside other processes.
 
     Raises:
+        OperationMovedError: when `since` is not the newest operation any more.
         BusyError: when others change the repository again and again.
     """
     doomed = frozenset(wanted)
     for _ in range(_ATTEMPTS):
         repo.refresh()
         started = repo.head.value
+        if since is not None and repo.head.operation != since:
+            raise OperationMovedError
         try:
-            count = _drop(repo, doomed, frozenset(unusable))
+            count = _drop(repo, doomed, frozenset(unusable), since)
         except BlobMissingError:
             head = read_head(repo.backend)
             if head is None or head.value == started:
@@ -41,7 +58,9 @@ def drop_objects(repo: Repository, wanted: Collection[bytes], *, unusable: Colle
     raise BusyError("the repository changes too often to rewrite its packs", hint="run the same command again")
 
 
-def _drop(repo: Repository, doomed: frozenset[bytes], unusable: frozenset[PackId]) -> int | None:
+def _drop(
+    repo: Repository, doomed: frozenset[bytes], unusable: frozenset[PackId], since: OperationId | None
+) -> int | None:
     store, head = repo.store, repo.head
 
     def holds(ref: PackRef) -> bool:
@@ -62,6 +81,8 @@ def _drop(repo: Repository, doomed: frozenset[bytes], unusable: frozenset[PackId
         return store.packs.index(ref).id_at(position) not in doomed
 
     def still(newer: Head) -> bool:
+        if since is not None and newer.operation != since:
+            return False
         known = {ref.id for ref in head.packs.packs}
         return not any(holds(ref) for ref in newer.packs.packs if ref.id not in known)
 

@@ -33,10 +33,11 @@ class PurgedError(RequestError):
     def __init__(self, tombstone: Tombstone) -> None:
         zone = timezone(timedelta(minutes=tombstone.zone))
         day = datetime.fromtimestamp(tombstone.time / 1_000_000, zone).strftime("%Y-%m-%d")
+        name = tombstone.file_id.hex()
         super().__init__(
-            f"the content of file {tombstone.file_id.hex()} was purged by {tombstone.user} on {day}: {tombstone.reason}",
+            f"the content of file {name} was purged by {tombstone.user} on {day}: {tombstone.reason}",
             hint="it cannot be read any more; put another file in its place if you need one",
-            details={"id": tombstone.file_id.hex(), "user": tombstone.user, "reason": tombstone.reason},
+            details={"id": name, "user": tombstone.user, "reason": tombstone.reason},
         )
         self.tombstone = tombstone
 
