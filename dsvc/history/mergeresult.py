@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from dsvc.history.dirrenames import parent_of
 from dsvc.history.treediff import directory_of, is_empty
@@ -20,11 +20,13 @@ def assemble(
     taken: Mapping[bytes, Entry | None],
     results: Mapping[bytes, Entry | None],
     removed: Iterable[bytes] = (),
+    moved: Iterable[bytes] = (),
 ) -> TreeId:
     """Store ours with what is taken from theirs and, above that, these results; return the tree.
 
     Directories that lose their last entry by this, and those in `removed`, stay only when the merge of whether they
     exist says so: one that a side removed is gone when it is empty. A result of None removes no directory.
+    Directories that are empty because the files in `moved` were moved out of them do not stay.
     """
     base, ours, theirs = sides
     edits = dict(taken)
@@ -47,43 +49,54 @@ def assemble(
             edits |= {path + b"/" + name: e for name, e in below.items()}
     tree = TreeId(trees.edit_tree(store, ours, edits).id)  # type: ignore[arg-type]
     doubtful = {*removed, *(parent_of(path) for path, entry in {**taken, **results}.items() if entry is None)}
-    return _prune(store, tree, doubtful, (base, ours, theirs))
+    return _prune(store, tree, doubtful, {above for path in moved for above in _all_above(path)}, (base, ours, theirs))
 
 
 def _taken_above(path: bytes, taken: Mapping[bytes, Entry | None]) -> bytes | None:
+    return next((above for above in _all_above(path) if above in taken), None)
+
+
+def _all_above(path: bytes) -> Iterator[bytes]:
     above = parent_of(path)
     while above:
-        if above in taken:
-            return above
+        yield above
         above = parent_of(above)
-    return None
 
 
 def _prune(
-    store: NodeStore, tree: TreeId, doubtful: set[bytes], sides: tuple[TreeId | None, TreeId, TreeId]
+    store: NodeStore,
+    tree: TreeId,
+    doubtful: set[bytes],
+    vacated: set[bytes],
+    sides: tuple[TreeId | None, TreeId, TreeId],
 ) -> TreeId:
     by_depth: defaultdict[int, set[bytes]] = defaultdict(set)
-    for path in doubtful:
-        above = path
-        while above:
+    for path in doubtful | vacated:
+        for above in (path, *_all_above(path)):
             by_depth[above.count(b"/")].add(above)
-            above = parent_of(above)
     for depth in sorted(by_depth, reverse=True):
-        going = [path for path in by_depth[depth] if _should_go(store, tree, path, sides)]
+        going = [
+            path
+            for path in by_depth[depth]
+            if path and _is_empty_at(store, tree, path) and (path in vacated or not _should_exist(store, path, sides))
+        ]
         if going:
             edited = trees.edit_tree(store, tree, dict.fromkeys(going))
             tree = TreeId(edited.id)  # type: ignore[arg-type]
     return tree
 
 
-def _should_go(store: NodeStore, tree: TreeId, path: bytes, sides: tuple[TreeId | None, TreeId, TreeId]) -> bool:
+def _is_empty_at(store: NodeStore, tree: TreeId, path: bytes) -> bool:
     now = directory_of(trees.lookup(store, tree, path))
-    if now is None or not is_empty(store, now):
-        return False
+    return now is not None and is_empty(store, now)
+
+
+def _should_exist(store: NodeStore, path: bytes, sides: tuple[TreeId | None, TreeId, TreeId]) -> bool:
+    """Merge whether a directory exists, as a value."""
     base, ours, theirs = (
         side is not None and directory_of(trees.lookup(store, side, path)) is not None for side in sides
     )
-    return not (ours if ours == theirs or base != ours else theirs)
+    return ours if ours == theirs or base != ours else theirs
 
 
 def beside_name(path: bytes, label: bytes, used: Callable[[bytes], bool]) -> bytes:

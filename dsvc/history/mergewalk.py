@@ -28,8 +28,9 @@ class Divided:
 
     `both` were changed by both sides, in different ways. `taken` only theirs changed: path to entry, whole directories
     by id, None for gone; a result is built on ours, so what only ours changed is in no list. `alike` are paths that
-    both sides changed in the same way, as (path, old, new), where something of the base is gone. `removed[side]` are directories that the side removed and the other changed.
-    `mixed` are paths where one side has a directory and the other something else.
+    both sides changed in the same way, as (path, old, new), where something of the base is gone. `removed[side]` are
+    directories that the side removed and the other changed. `mixed` are paths where one side has a directory and the
+    other something else.
     """
 
     both: list[Triple] = field(default_factory=list)

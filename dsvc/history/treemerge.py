@@ -99,6 +99,7 @@ def merge_trees(
         taken=divided.taken,
         results=work.results,
         removed=[path for side in divided.removed for path in side],
+        moved=work.moved,
     )
     conflicts = sorted(work.conflicts, key=lambda conflict: conflict.path)
     return TreeMerge(
