@@ -1,0 +1,370 @@
+"""Bytes written by the first version of the format: read to these values, written to exactly these bytes, for ever.
+
+The pages of docs/formats show the same bytes.
+"""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from dsvc.objects import codec, packwriter
+from dsvc.objects.encodings import Encoding
+from dsvc.objects.filemap import Page, Part, decode_page, encode_page
+from dsvc.objects.ids import CONTEXTS, Kind, content_id, object_id
+from dsvc.objects.packindex import NO_BASE, Frame, PackIndex, Place, encode_index, pack_id_of, record
+from dsvc.objects.packlist import PackClass, PackList, PackRef, decode_pack_list, encode_pack_list, pack_list_id
+from dsvc.objects.packwriter import PackWriter
+from dsvc.objects.sortedmap import Child, Node, decode_node, encode_node
+from dsvc.objects.store import ObjectStore
+from dsvc.objects.tree import EntryKind
+from dsvc.objects.trees import TREES
+from dsvc.objects.values import (
+    Commit,
+    Operation,
+    Person,
+    Tag,
+    decode_commit,
+    decode_operation,
+    decode_tag,
+    encode_commit,
+    encode_operation,
+    encode_tag,
+)
+from dsvc.refs.log import CELL, read_head
+from dsvc.refs.view import VIEWS
+from dsvc.repo.format import CURRENT, encode_format, read_format
+from dsvc.storage.local import LocalBackend
+from dsvc.storage.memory import MemoryBackend
+
+PAGES = Path(__file__).parents[2] / "docs" / "formats"
+
+GOLDEN: dict[str, str] = {
+    "value": (
+        "87a5617272617993c0c3c2a56279746573c40200ffa5666c6f6174cb3ff8000000000000a8696e74656765727397007f"
+        "cc80e0d0dfcfffffffffffffffffd38000000000000000a56c61726765c7140131383434363734343037333730393535"
+        "31363136a36e616ecb7ff8000000000000a474657874a2c3a9"
+    ),
+    "tree": (
+        "9900c406524541444d459301c4208e4c7c1b99dbfd50e7a95185fead5ee1448fa904a2fdd778eaf5f2dbfd629a9906c4"
+        "046c696e6b9303c42061feb06961b9b6b9f1ab6b3816a4707cd569b8a63b8ff8e7348ac1414ec3518e06c40672756e2e"
+        "73689302c420bc1f407a11c9377c8b9b13f956b279c8462775105eb958fc9ae3c40de87cc96e0ac4037375629305c414"
+        "111111111111111111111111111111111111111100"
+    ),
+    "empty tree": "9100",
+    "inner node": (
+        "9501c408303939392e6a706793c420aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaacd"
+        "01f4ce00011170c408313939392e6a706793c420bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+        "bbbbbbbb0ccd012c"
+    ),
+    "commit": (
+        "85a6617574686f7294a3416461af616461406578616d706c652e6f7267cf00060a24181e40003ca9636f6d6d69747465"
+        "7294a3416461af616461406578616d706c652e6f7267cf00060a24181e40003ca76d657373616765a666697273740aa7"
+        "706172656e747390a474726565c42071bc815d73dd5ebbd1402e32738057a0e8263dca55d39c73e77b5c4bfc0724e8"
+    ),
+    "full commit": (
+        "89a6617574686f7294a3416461af616461406578616d706c652e6f7267cf00060a24181e40003ca9636f6d6d69747465"
+        "7294a3426f74a0cf00060a24182d8240d1feb6ab656e7669726f6e6d656e74c420333333333333333333333333333333"
+        "3333333333333333333333333333333333a76d657373616765aa616c6c206669656c6473a86d6574616461746181a36b"
+        "6579a576616c7565a7706172656e747392c420bcd557602d67534b14676060c6e6e5bdb1430bd39dc8485ca4b35ddec0"
+        "a095c4c4202222222222222222222222222222222222222222222222222222222222222222a472756e7391c420444444"
+        "4444444444444444444444444444444444444444444444444444444444a97369676e6174757265c4097369676e617475"
+        "7265a474726565c42071bc815d73dd5ebbd1402e32738057a0e8263dca55d39c73e77b5c4bfc0724e8"
+    ),
+    "tag": (
+        "85a46b696e6405a76d657373616765ae66697273742072656c656173650aa46e616d65a27631a674616767657294a341"
+        "6461af616461406578616d706c652e6f7267cf00060a24181e40003ca6746172676574c420bcd557602d67534b146760"
+        "60c6e6e5bdb1430bd39dc8485ca4b35ddec0a095c4"
+    ),
+    "view": (
+        "9500c40a68656164732f6d61696e930105c420bcd557602d67534b14676060c6e6e5bdb1430bd39dc8485ca4b35ddec0"
+        "a095c4c412776f726b74726565732f6f6e652f484541449202aa68656164732f6d61696e"
+    ),
+    "operation": (
+        "8aa7636f6d6d616e6493a6636f6d6d6974a22d6da56669727374ab6465736372697074696f6ea56669727374a4686f73"
+        "74a3626f78a7706172656e747391c4205555555555555555555555555555555555555555555555555555555555555555"
+        "a474696d65cf00060a24183cc480a475736572a3616461a476657262a6636f6d6d6974a476696577c420e6924b4c1b51"
+        "a56f83944273436afbd45d8f5d7828662bd836b583e562df200aa8776f726b74726565a36f6e65a47a6f6e653c"
+    ),
+    "map page": (
+        "9300c4406666666666666666666666666666666666666666666666666666666666666666777777777777777777777777"
+        "777777777777777777777777777777777777777792ce00010000ce00030d41"
+    ),
+    "index": (
+        "647376636964783101000000000102030405060708090a0b0c0d0e0f0000000100000000000000020000000000000010"
+        "0000000a0000000affffffff000000008e4c7c1b99dbfd50e7a95185fead5ee1448fa904a2fdd778eaf5f2dbfd629a99"
+        "01000000000000000000000006be9a8ee3f047b38994215f103128175bd1333efd1ac0a3bbda9cb26749205ccb010000"
+        "00000000000600000004"
+    ),
+    "pack list": (
+        "84a9636f6e64656d6e656491c4209999999999999999999999999999999999999999999999999999999999999999a570"
+        "61636b739195c420888888888888888888888888888888888888888888888888888888888888888801ccf41a02a87072"
+        "6576696f7573c420aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa87265706c616365"
+        "649192c420999999999999999999999999999999999999999999999999999999999999999991c4208888888888888888"
+        "888888888888888888888888888888888888888888888888"
+    ),
+    "head": (
+        "9301c4200cef1eb24e74eff6e2a2b610508432af2181ec0838daf64dfb535e8d740fd442c420aa6f3612332f663edc69"
+        "767cdf99f0fb568fbe8a7ddfe0d7fb599ee689fff18a"
+    ),
+    "format": (
+        "7b2264737663223a20312c202272656164223a205b22626173652d31225d2c20227772697465223a205b22626173652d"
+        "31225d7d0a"
+    ),
+    "pack": (
+        "647376637061636b000101000000000068656c6c6f0a0a0a0a0a64737663696478310100000000010203040506070809"
+        "0a0b0c0d0e0f00000001000000000000000200000000000000100000000a0000000affffffff000000008e4c7c1b99db"
+        "fd50e7a95185fead5ee1448fa904a2fdd778eaf5f2dbfd629a9901000000000000000000000006be9a8ee3f047b38994"
+        "215f103128175bd1333efd1ac0a3bbda9cb26749205ccb01000000000000000600000004000000000000001a00000000"
+        "0000009a647376637061636b"
+    ),
+    "cell 1": (
+        "422f6e3f0e41a3b950b237972c4752b27ff7bb52b937c169517516ccd98bf03eaf1349b9f5f9a1a6a0404dea36dcc949"
+        "9bcb25c9adc112b7cc9a93cae41f32626f6e65"
+    ),
+    "cell 2": (
+        "f7df4ac34636976ae20ec3207c76308e57300e66efb72998869f7f8a197f02f3d33fb48ab5adff269ae172b29a6913ff"
+        "04f6f266207a7a8e976f2ecd571d449274776f"
+    ),
+}
+IDS: dict[str, str] = {
+    "tree": "71bc815d73dd5ebbd1402e32738057a0e8263dca55d39c73e77b5c4bfc0724e8",
+    "empty tree": "ac76122d7bc42c957a67e5fd51cdeecbaf7ec98443744f9f3e7c95fceaee43a2",
+    "inner node": "ac4eaff551d55549f2065a8a57fc745c630b2932739ff4b67c73327fac0951fa",
+    "commit": "bcd557602d67534b14676060c6e6e5bdb1430bd39dc8485ca4b35ddec0a095c4",
+    "full commit": "43b2f1c553e62ba1f9b45800e294a44dd4c58685942e292cdb27487c1ccbe560",
+    "tag": "ca57e6043cfa2973b73a3d230bd6e2ad01dfe021f49f0a534745ed72aa52f3f6",
+    "view": "e6924b4c1b51a56f83944273436afbd45d8f5d7828662bd836b583e562df200a",
+    "operation": "0cef1eb24e74eff6e2a2b610508432af2181ec0838daf64dfb535e8d740fd442",
+    "map page": "d9a6fc7a1c570327697b64cadfa17a776c4b9dcece5706f4859dfd90b25aa78f",
+    "hello": "8e4c7c1b99dbfd50e7a95185fead5ee1448fa904a2fdd778eaf5f2dbfd629a99",
+    "pack list": "aa6f3612332f663edc69767cdf99f0fb568fbe8a7ddfe0d7fb599ee689fff18a",
+    "index": "4a4f3073f17493744cd6059cd930b36bfa59876323d42c75f84286e1112d69c8",
+}
+
+ADA = Person("Ada", "ada@example.org", 1_700_000_000_000_000, 60)
+BOT = Person("Bot", "", 1_700_000_001_000_000, -330)
+HELLO = content_id(b"hello\n")
+SALT = bytes(range(16))
+
+VALUE = {
+    "array": (None, True, False),
+    "bytes": b"\x00\xff",
+    "float": 1.5,
+    "integers": (0, 127, 128, -32, -33, 2**64 - 1, -(2**63)),
+    "large": 2**64,
+    "nan": math.nan,
+    "text": "\u00e9",
+}
+TREE = Node(
+    0,
+    (
+        (b"README", (int(EntryKind.FILE), HELLO, 6)),
+        (b"link", (int(EntryKind.SYMLINK), content_id(b"README"), 6)),
+        (b"run.sh", (int(EntryKind.EXECUTABLE), content_id(b"#!/bin/sh\n"), 10)),
+        (b"sub", (int(EntryKind.GITLINK), b"\x11" * 20, 0)),
+    ),
+)
+TREE_ID = object_id(Kind.TREE, encode_node(TREE.level, TREE.items))
+INNER = Node(1, ((b"0999.jpg", Child(b"\xaa" * 32, 500, 70_000)), (b"1999.jpg", Child(b"\xbb" * 32, 12, 300))))
+COMMIT = Commit(tree=TREE_ID, parents=(), author=ADA, committer=ADA, message="first\n")
+COMMIT_ID = object_id(Kind.COMMIT, encode_commit(COMMIT))
+FULL_COMMIT = Commit(
+    tree=TREE_ID,
+    parents=(COMMIT_ID, b"\x22" * 32),
+    author=ADA,
+    committer=BOT,
+    message="all fields",
+    environment=b"\x33" * 32,
+    runs=(b"\x44" * 32,),
+    metadata={"key": "value"},
+    signature=b"signature",
+)
+TAG = Tag(target=COMMIT_ID, target_kind=Kind.COMMIT, name="v1", tagger=ADA, message="first release\n")
+VIEW = Node(0, ((b"heads/main", (1, int(Kind.COMMIT), COMMIT_ID)), (b"worktrees/one/HEAD", (2, "heads/main"))))
+VIEW_ID = object_id(Kind.VIEW, encode_node(VIEW.level, VIEW.items))
+OPERATION = Operation(
+    view=VIEW_ID,
+    parents=(b"\x55" * 32,),
+    time=1_700_000_002_000_000,
+    zone=60,
+    user="ada",
+    host="box",
+    worktree="one",
+    verb="commit",
+    description="first",
+    command=("commit", "-m", "first"),
+)
+OPERATION_ID = object_id(Kind.OPERATION, encode_operation(OPERATION))
+MAP_PAGE = Page(0, (Part(b"\x66" * 32, 65_536), Part(b"\x77" * 32, 200_001)))
+FRAMES = [Frame(16, 10, 10, NO_BASE, int(Encoding.RAW))]
+PLACES = [(HELLO, Place(Kind.CHUNK, 0, 0, 6)), (content_id(b"\n\n\n\n"), Place(Kind.CHUNK, 0, 6, 4))]
+PACKS = PackList(
+    packs=(PackRef(b"\x88" * 32, PackClass.SMALL, 244, 26, 2),),
+    condemned=(b"\x99" * 32,),
+    replaced={b"\x99" * 32: (b"\x88" * 32,)},
+    previous=b"\xaa" * 32,
+)
+
+
+def a_pack(folder):
+    """Write the pack of the example: one raw frame that holds two small files."""
+    writer = PackWriter(folder, PackClass.SMALL)
+    members = [(object_id, place.kind, place.offset, place.length) for object_id, place in PLACES]
+    writer.append(Encoding.RAW, b"hello\n\n\n\n\n", 10, members)
+    return writer, writer.finish()
+
+
+def an_index():
+    return encode_index(PackClass.SMALL, FRAMES, [record(i, p) for i, p in PLACES], salt=SALT)
+
+
+def a_head():
+    return codec.encode_plain([1, OPERATION_ID, pack_list_id(encode_pack_list(PACKS))])
+
+
+ENCODED = {
+    "value": lambda: codec.encode(VALUE),
+    "tree": lambda: encode_node(TREE.level, TREE.items),
+    "empty tree": lambda: encode_node(0, ()),
+    "inner node": lambda: encode_node(INNER.level, INNER.items),
+    "commit": lambda: encode_commit(COMMIT),
+    "full commit": lambda: encode_commit(FULL_COMMIT),
+    "tag": lambda: encode_tag(TAG),
+    "view": lambda: encode_node(VIEW.level, VIEW.items),
+    "operation": lambda: encode_operation(OPERATION),
+    "map page": lambda: encode_page(MAP_PAGE.level, list(MAP_PAGE.parts)),
+    "index": an_index,
+    "pack list": lambda: encode_pack_list(PACKS),
+    "head": a_head,
+    "format": lambda: encode_format(CURRENT),
+}
+DECODED = {
+    "tree": (lambda data: decode_node(TREES, data), TREE),
+    "empty tree": (lambda data: decode_node(TREES, data), Node(0, ())),
+    "inner node": (lambda data: decode_node(TREES, data), INNER),
+    "commit": (decode_commit, COMMIT),
+    "full commit": (decode_commit, FULL_COMMIT),
+    "tag": (decode_tag, TAG),
+    "view": (lambda data: decode_node(VIEWS, data), VIEW),
+    "operation": (decode_operation, OPERATION),
+    "map page": (decode_page, MAP_PAGE),
+    "pack list": (decode_pack_list, PACKS),
+}
+KINDS = {
+    "tree": Kind.TREE,
+    "empty tree": Kind.TREE,
+    "inner node": Kind.TREE,
+    "commit": Kind.COMMIT,
+    "full commit": Kind.COMMIT,
+    "tag": Kind.TAG,
+    "view": Kind.VIEW,
+    "operation": Kind.OPERATION,
+    "map page": Kind.MAP_PAGE,
+}
+
+
+def golden(name):
+    return bytes.fromhex(GOLDEN[name])
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_values_are_written_to_these_bytes(name):
+    assert ENCODED[name]().hex() == golden(name).hex()
+
+
+@pytest.mark.parametrize("name", DECODED)
+def test_these_bytes_are_read_to_the_values(name):
+    decode, value = DECODED[name]
+    assert decode(golden(name)) == value
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_ids(name):
+    assert object_id(KINDS[name], golden(name)).hex() == IDS[name]
+
+
+def test_ids_of_what_is_no_object():
+    assert content_id(b"hello\n").hex() == IDS["hello"]
+    assert pack_list_id(golden("pack list")).hex() == IDS["pack list"]
+    assert pack_id_of(golden("index")).hex() == IDS["index"]
+
+
+def test_the_value_of_every_type_is_read():
+    value = codec.decode(golden("value"))
+    assert math.isnan(value["nan"])
+    assert {k: v for k, v in value.items() if k != "nan"} == {k: v for k, v in VALUE.items() if k != "nan"}
+
+
+def test_the_numbers_of_kinds_and_classes_are_fixed():
+    names = "CHUNK FILE_MAP MAP_PAGE TREE COMMIT TAG VIEW OPERATION STATE RUN ENVIRONMENT"
+    assert [(k.name, k.value) for k in Kind] == [(name, n) for n, name in enumerate(names.split(), 1)]
+    names = "FILE EXECUTABLE SYMLINK TREE GITLINK REFERENCE SNAPSHOT"
+    assert [(k.name, k.value) for k in EntryKind] == [(name, n) for n, name in enumerate(names.split(), 1)]
+    assert [(c.name, c.value) for c in PackClass] == [("METADATA", 0), ("SMALL", 1), ("BULK", 2)]
+    assert list(CONTEXTS.values()) == [
+        f"dsvc {name} v1"
+        for name in ("map page", "tree", "commit", "tag", "view", "operation", "state", "run", "environment")
+    ]
+
+
+def test_the_pack(tmp_path, monkeypatch):
+    monkeypatch.setattr(packwriter.os, "urandom", lambda size: SALT[:size])
+    writer, ref = a_pack(tmp_path)
+    assert writer.path.read_bytes().hex() == golden("pack").hex()
+    assert ref.id.hex() == IDS["index"]
+    index = PackIndex(golden("index"), ref.id)
+    assert [index.frame(n) for n in range(index.frames)] == FRAMES
+    assert list(index.objects()) == sorted(PLACES)
+    backend = MemoryBackend()
+    backend.put(ref.key, golden("pack"))
+    store = ObjectStore(backend, lambda: tmp_path)
+    store.show(PackList((ref,)))
+    assert store.read_file(HELLO) == b"hello\n"
+    assert store.read_file(content_id(b"\n\n\n\n")) == b"\n\n\n\n"
+
+
+def test_the_head_and_the_format_record():
+    backend = MemoryBackend()
+    backend.swap_cell(CELL, None, golden("head"))
+    backend.swap_cell("format", None, golden("format"))
+    backend.put(f"lists/{IDS['pack list']}", golden("pack list"))
+    head = read_head(backend)
+    assert (head.operation, head.packs) == (OPERATION_ID, PACKS)
+    assert read_format(backend) == CURRENT
+
+
+def test_the_files_of_a_cell(tmp_path):
+    backend = LocalBackend(tmp_path)
+    assert backend.swap_cell("head", None, b"one")
+    assert backend.swap_cell("head", b"one", b"two")
+    folder = tmp_path / "cells" / "head"
+    assert sorted(path.name for path in folder.iterdir()) == ["1", "2"]
+    assert [(folder / name).read_bytes().hex() for name in ("1", "2")] == [GOLDEN["cell 1"], GOLDEN["cell 2"]]
+
+
+def shown():
+    """Yield (page, name, digits) of every example in the pages: a fenced block that begins `hex NAME`."""
+    for page in sorted(PAGES.glob("*.md")):
+        for name, digits in re.findall(r"^```hex ([a-z0-9 ]+)\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+            yield page.name, name, "".join(digits.split())
+
+
+def test_the_pages_show_these_bytes():
+    examples = list(shown())
+    assert {name for _, name, _ in examples} == GOLDEN.keys()
+    for page, name, digits in examples:
+        assert digits == GOLDEN[name], f"{page} shows other bytes for {name}"
+
+
+def test_the_pages_show_these_ids():
+    text = "".join(page.read_text() for page in PAGES.glob("*.md"))
+    for name, digits in IDS.items():
+        assert digits in text, f"no page shows the id of the example {name}"
+
+
+def test_the_index_of_the_pages_names_them_all():
+    contents = (PAGES / "index.md").read_text()
+    for page in PAGES.glob("*.md"):
+        assert page.name == "index.md" or f"({page.name})" in contents
