@@ -48,7 +48,7 @@ def find_renames(
     def changes_of(side: int) -> list[Change]:
         known = changes[side]
         if known is None:
-            known = changes[side] = list(diff_trees(store, base, sides[side]))
+            known = changes[side] = divided.changes_of(store, side)
         return known
 
     found: list[Renames] = []
