@@ -102,7 +102,7 @@ class LocalBackend:
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
         """See `Backend.list`."""
         folder, _, _ = prefix.rpartition("/")
-        top = os.path.join(self._base, folder)
+        top = os.path.join(self._base, folder) if folder else self._base
         found: list[tuple[str, int]] = []
         for base, folders, names in os.walk(top):
             if base == self._base:
