@@ -1,0 +1,103 @@
+"""What differs between commits, or between a commit and the working copy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dsvc.actions.changes import changes_against
+from dsvc.actions.filediff import FileDiff, Sides, StatusFilter, paired
+from dsvc.actions.revision import revision_context
+from dsvc.errors import UsageError
+from dsvc.history.mergebase import merge_bases
+from dsvc.history.ranges import split_range
+from dsvc.history.renames import MINIMUM, RenameLimit
+from dsvc.history.revisions import RevisionContext, UnknownRevisionError, resolve, resolve_commit, resolve_tree
+from dsvc.history.treediff import Change, diff_trees
+from dsvc.objects import trees
+from dsvc.objects.ids import Kind, TreeId
+from dsvc.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class DiffResult:
+    """The files that differ, in order of paths; where to read them; and whether some renames may be missing."""
+
+    files: tuple[FileDiff, ...]
+    sides: Sides
+    limit: RenameLimit | None = None
+
+
+def diff(
+    workspace: Workspace,
+    revisions: Sequence[str] = (),
+    *,
+    paths: Sequence[bytes] = (),
+    minimum: int | None = MINIMUM,
+    reverse: bool = False,
+    only: StatusFilter | None = None,
+    context: RevisionContext | None = None,
+) -> DiffResult:
+    """Compare two revisions, one (HEAD where none is given) with the working copy, or the sides of `A..B`.
+
+    `A...B` compares B with the best common ancestor. Files that a commit of the working copy would take count as
+    added. Nothing is stored, and contents are read only when they are asked for.
+
+    Raises:
+        UnknownRevisionError: for what does not exist. UnreadableError: for a file that may not be read.
+    """
+    context = context or revision_context(workspace)
+    store = workspace.repo.store
+    ends = _ends(context, revisions)
+    if ends is None:
+        tree_id = _tree(context, revisions[0] if revisions else None, workspace)
+        changes = changes_against(workspace, tree_id, paths=[path for path in paths if path])
+        sides = Sides(store, workspace.root_bytes)
+        if reverse:
+            raise UsageError("-R compares commits with each other", hint="dsvc diff -R A B")
+    else:
+        old, new = reversed(ends) if reverse else ends
+        sides = Sides(store)
+        single = _single_files(context, old, new)
+        changes = single or list(diff_trees(store, resolve_tree(context, old), resolve_tree(context, new), paths=paths))
+    files, limit = paired(changes, sides, minimum=minimum)
+    return DiffResult(tuple(file for file in files if only is None or only(file)), sides, limit)
+
+
+def _ends(context: RevisionContext, revisions: Sequence[str]) -> tuple[str, str] | None:
+    """Return the two revisions to compare, None where the working copy is one side."""
+    if len(revisions) > 2:
+        raise UsageError("a diff compares two revisions", hint="dsvc diff A B")
+    if len(revisions) == 2:
+        return revisions[0].removeprefix("^"), revisions[1]
+    sides = split_range(revisions[0]) if revisions else None
+    if sides is None:
+        return None
+    if not sides.symmetric:
+        return sides.left, sides.right
+    left, right = resolve_commit(context, sides.left), resolve_commit(context, sides.right)
+    bases = merge_bases(context.ancestry(), left, right)
+    if not bases:
+        raise UnknownRevisionError(
+            f"{sides.left} and {sides.right} have no common ancestor", hint=f"dsvc diff {sides.left} {sides.right}"
+        )
+    return bases[0].hex(), sides.right
+
+
+def _tree(context: RevisionContext, revision: str | None, workspace: Workspace) -> TreeId:
+    if revision is not None:
+        return resolve_tree(context, revision)
+    head = workspace.head().commit_id
+    return workspace.tree_of(head) if head is not None else trees.empty_tree(workspace.repo.store)
+
+
+def _single_files(context: RevisionContext, old: str, new: str) -> list[Change] | None:
+    """Return the change between two `REV:PATH` that are files, None where a side is a tree."""
+    if ":" not in old or ":" not in new:
+        return None
+    left, right = resolve(context, old), resolve(context, new)
+    if Kind.TREE in {left.kind, right.kind}:
+        return None
+    if left.entry == right.entry:
+        return []
+    return [Change(right.path or b"", left.entry, right.entry)]

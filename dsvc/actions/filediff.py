@@ -1,0 +1,231 @@
+"""Files that differ between two sides: what happened to each, and their contents."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from dsvc.contents.kinds import BINARY_HEAD, is_binary
+from dsvc.contents.likeness import similar_files
+from dsvc.contents.text_diff import TextDiff, line_counts, unified
+from dsvc.errors import RequestError
+from dsvc.history.renames import MINIMUM, RenameLimit, detect
+from dsvc.history.treediff import Change
+from dsvc.objects.ids import ObjectId
+from dsvc.objects.store import ObjectStore, is_small
+from dsvc.objects.tree import CONTENT_KINDS, FILE_KINDS, Entry, EntryKind
+
+TEXT_LIMIT = 8 << 20
+"""Bytes above which a text is compared line by line only when that is asked for: it takes much and tells little."""
+
+Status = Literal["A", "D", "M", "T", "R"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileDiff:
+    """A path at which two sides differ.
+
+    `status` is git's letter: added, deleted, modified, type changed, renamed. `old_path` and `path` are equal but for
+    renames, whose `score` says how alike the contents are, in percent.
+    """
+
+    status: Status
+    old_path: bytes
+    path: bytes
+    old: Entry | None
+    new: Entry | None
+    score: int | None = None
+
+    def same_content(self) -> bool:
+        """Say whether only the path or the mode differs."""
+        return self.old is not None and self.new is not None and self.old.id == self.new.id
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Where contents are read from: the store, and for a new side that lies in the working copy its root."""
+
+    store: ObjectStore
+    root: bytes | None = None
+
+    def read_old(self, path: bytes, entry: Entry) -> bytes:
+        """Return an old content whole."""
+        del path
+        return _stand_in(entry) or self.store.read_file(entry.id)
+
+    def read_new(self, path: bytes, entry: Entry) -> bytes:
+        """Return a new content whole."""
+        stand_in = _stand_in(entry)
+        if stand_in is not None:
+            return stand_in
+        if self.root is None or self.store.has_file(entry.id):
+            return self.store.read_file(entry.id)
+        return b"".join(_from_disk(os.path.join(self.root, path), 1 << 20))
+
+    def old_head(self, entry: Entry) -> bytes:
+        """Return the first bytes of an old content: what tells binary files."""
+        return _stand_in(entry) or next(self.store.file_chunks(entry.id), b"")[:BINARY_HEAD]
+
+    def new_head(self, path: bytes, entry: Entry) -> bytes:
+        """Return the first bytes of a new content."""
+        stand_in = _stand_in(entry)
+        if stand_in is not None:
+            return stand_in
+        if self.root is None or self.store.has_file(entry.id):
+            return self.old_head(entry)
+        return next(_from_disk(os.path.join(self.root, path), BINARY_HEAD), b"")
+
+
+def _stand_in(entry: Entry) -> bytes | None:
+    """Return the text that stands for what has no content here, None for what has one."""
+    if entry.kind in CONTENT_KINDS:
+        return None
+    if entry.kind == EntryKind.GITLINK:
+        return b"Subproject commit %s\n" % entry.id.hex().encode()
+    if entry.kind == EntryKind.TREE:
+        return b"empty folder\n"
+    return b"%s %s\n" % (EntryKind(entry.kind).name.lower().encode(), entry.id.hex().encode())
+
+
+def _from_disk(path: bytes, size: int) -> Iterator[bytes]:
+    try:
+        if stat.S_ISLNK(os.lstat(path).st_mode):
+            yield os.readlink(path)
+            return
+        with open(path, "rb") as file:
+            while data := file.read(size):
+                yield data
+    except OSError as error:
+        message = f"{os.fsdecode(path)} cannot be read any more: {error.strerror}"
+        raise RequestError(message, hint="run the same command again") from error
+
+
+def paired(
+    changes: Iterable[Change], sides: Sides, *, minimum: int | None = MINIMUM
+) -> tuple[list[FileDiff], RenameLimit | None]:
+    """Return changes as differences of files, renames found, in order of paths.
+
+    `minimum` is how alike, in percent, a renamed file must be; None finds no renames.
+    """
+    changes = list(changes)
+    limit: RenameLimit | None = None
+    found: list[FileDiff] = []
+    if minimum is not None and _may_hold_renames(changes):
+        parts = sides.store if sides.root is None else None
+        similar = similar_files(sides.read_old, sides.read_new)
+        renames = detect(changes, similar=similar, parts=parts, minimum=minimum, empty_files=False)
+        limit, changes = renames.limit, list(renames.others)
+        found += [FileDiff("R", r.old_path, r.new_path, r.old, r.new, r.score) for r in renames.renames]
+    found += [FileDiff(_status(c), c.path, c.path, c.old, c.new) for c in changes]
+    found.sort(key=lambda file: file.path)
+    return found, limit
+
+
+def _may_hold_renames(changes: Iterable[Change]) -> bool:
+    gone = fresh = False
+    for change in changes:
+        gone = gone or change.new is None
+        fresh = fresh or change.old is None
+    return gone and fresh
+
+
+def _status(change: Change) -> Status:
+    if change.old is None:
+        return "A"
+    if change.new is None:
+        return "D"
+    same = change.old.kind == change.new.kind or {change.old.kind, change.new.kind} <= FILE_KINDS
+    return "M" if same else "T"
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """How two contents differ: line by line where both are text of a size that allows it.
+
+    `binary` and `skipped` (a text larger than the limit) leave `text` empty.
+    """
+
+    text: TextDiff | None
+    binary: bool = False
+    skipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many lines a difference adds and removes; None where they are not counted."""
+
+    added: int | None
+    removed: int | None
+
+
+def compare(
+    file: FileDiff, sides: Sides, *, context: int = 3, ignore_whitespace: bool = False, limit: int | None = TEXT_LIMIT
+) -> Compared:
+    """Compare the contents of a file line by line; reads nothing whole that is binary or larger than `limit`."""
+    obstacle = _obstacle(file, sides, limit)
+    if obstacle is not None:
+        return obstacle
+    old = sides.read_old(file.old_path, file.old) if file.old is not None else None
+    new = sides.read_new(file.path, file.new) if file.new is not None else None
+    text = unified(
+        old, new, old_name=file.old_path, new_name=file.path, context=context, ignore_whitespace=ignore_whitespace
+    )
+    return Compared(text)
+
+
+def count_lines(
+    file: FileDiff, sides: Sides, *, ignore_whitespace: bool = False, limit: int | None = TEXT_LIMIT
+) -> Counts:
+    """Return how many lines a difference adds and removes."""
+    if file.same_content():
+        return Counts(0, 0)
+    if _obstacle(file, sides, limit) is not None:
+        return Counts(None, None)
+    old = sides.read_old(file.old_path, file.old) if file.old is not None else None
+    new = sides.read_new(file.path, file.new) if file.new is not None else None
+    return Counts(*line_counts(old, new, ignore_whitespace=ignore_whitespace))
+
+
+def _obstacle(file: FileDiff, sides: Sides, limit: int | None) -> Compared | None:
+    if file.same_content():
+        return Compared(None)
+    if (file.old is not None and is_binary(sides.old_head(file.old))) or (
+        file.new is not None and is_binary(sides.new_head(file.path, file.new))
+    ):
+        return Compared(None, binary=True)
+    if limit is not None and max(file.old.size if file.old else 0, file.new.size if file.new else 0) > limit:
+        return Compared(None, skipped=True)
+    return None
+
+
+def new_bytes(file: FileDiff, sides: Sides) -> int | None:
+    """Return how many bytes of the new content lie in chunks that the old one has not; None where that is not known."""
+    if file.new is None or file.new.kind not in FILE_KINDS:
+        return None
+    if file.old is not None and file.old.id == file.new.id:
+        return 0
+    if is_small(file.new.size) or file.old is None or file.old.kind not in FILE_KINDS or is_small(file.old.size):
+        return file.new.size if file.old is not None else None
+    if not sides.store.has_file(file.new.id):
+        return None
+    known: set[ObjectId] = {ObjectId(part.id) for _, part in sides.store.file_parts(file.old.id)}
+    return sum(part.length for _, part in sides.store.file_parts(file.new.id) if part.id not in known)
+
+
+StatusFilter = Callable[[FileDiff], bool]
+
+
+def status_filter(letters: str) -> StatusFilter:
+    """Return the test of `--diff-filter`: capital letters choose, small ones leave out.
+
+    Raises:
+        RequestError: for a letter that is none of git's.
+    """
+    wanted = {letter for letter in letters if letter.isupper()}
+    unwanted = {letter.upper() for letter in letters if letter.islower()}
+    if not letters or (wanted | unwanted) - set("ADMTRCUXB"):
+        raise RequestError(f"--diff-filter {letters!r} is not made of the letters A, D, M, T and R")
+    return lambda file: (not wanted or file.status in wanted) and file.status not in unwanted

@@ -1,0 +1,40 @@
+"""Tell rename detection how alike files of a repository are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from dsvc.contents.similarity import Fingerprint, best_matches, fingerprint
+from dsvc.history.renames import Similar, base_name
+from dsvc.objects.tree import Entry
+
+_BUDGET = 48 << 20  # bytes of content that one search reads: what it holds of them is a few times as large
+
+Read = Callable[[bytes, Entry], bytes]
+
+
+def similar_files(read_old: Read, read_new: Read) -> Similar:
+    """Return the callback of `dsvc.history.renames.detect` that reads files by path and entry and compares them.
+
+    Of very many bytes only the first are read, so that memory stays bounded; the files left over are like none.
+    """
+
+    def similar(
+        old: Mapping[bytes, Entry], new: Mapping[bytes, Entry], minimum: int
+    ) -> Iterable[tuple[bytes, bytes, int]]:
+        def prefer(source: bytes, target: bytes) -> int:
+            return int(base_name(source) == base_name(target))
+
+        return best_matches(_read(old, read_old), _read(new, read_new), minimum=minimum, prefer=prefer)
+
+    return similar
+
+
+def _read(files: Mapping[bytes, Entry], read: Read) -> dict[bytes, Fingerprint]:
+    left = _BUDGET // 2
+    found: dict[bytes, Fingerprint] = {}
+    for path, entry in files.items():
+        if entry.size <= left:
+            left -= entry.size
+            found[path] = fingerprint(read(path, entry))
+    return found
