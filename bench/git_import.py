@@ -84,7 +84,7 @@ def main() -> None:
         began = time.perf_counter()
         if profile:
             profile.enable()
-        result = import_git(repo, source, publish=lambda tx: repo.publish(tx, act), map_path=folder / "git-map")
+        result = import_git(repo, source, publish=lambda tx, *_: repo.publish(tx, act), map_path=folder / "git-map")
         if profile:
             profile.disable()
         own_time = time.perf_counter() - began
@@ -92,7 +92,7 @@ def main() -> None:
         assert result.commits == commits
         size = sum(p.stat().st_size for p in store.rglob("*") if p.is_file())
         again = time.perf_counter()
-        import_git(repo, source, publish=lambda tx: repo.publish(tx, act), map_path=folder / "git-map")
+        import_git(repo, source, publish=lambda tx, *_: repo.publish(tx, act), map_path=folder / "git-map")
         print(f"git fast-export | git fast-import  {git_time:6.2f} s")
         print(f"dsvc git import                    {own_time:6.2f} s  ratio {own_time / git_time:.2f}")
         print(f"import again, nothing new          {time.perf_counter() - again:6.2f} s")

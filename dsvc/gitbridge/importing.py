@@ -31,6 +31,9 @@ _PREFIXES = {"refs/heads/": "heads/", "refs/tags/": "tags/"}
 _REMOTES = ("refs/remotes/", "remotes/git/")
 
 
+Publish = Callable[[Transaction, list[RefMove], "str | None"], object]
+
+
 @dataclass(frozen=True, slots=True)
 class ImportResult:
     """What an import did.
@@ -50,7 +53,7 @@ def import_git(
     repo: Repository,
     git_path: Path,
     *,
-    publish: Callable[[Transaction], object],
+    publish: Publish,
     map_path: Path | None = None,
     head: str | None = None,
     lfs: bool = False,
@@ -60,10 +63,11 @@ def import_git(
 ) -> ImportResult:
     """Bring branches, tags and the commits below them from the git repository at `git_path` into `repo`.
 
-    `publish` is called once, when there is something to publish, with a transaction that sets all refs; importing
-    again brings what is new. `map_path` keeps the derived map of ids. `head` names a worktree's HEAD: when that is
-    unborn, it is pointed to the branch that git's HEAD names. `lfs` replaces LFS pointers by their content, `remotes`
-    brings git's remote branches as remotes/git/…, `force` moves branches and tags that have diverged.
+    `publish` is called once, when there is something to publish, with a transaction that sets all refs, with what
+    moves in it, and with the branch that HEAD is pointed to if so. Importing again brings what is new. `map_path`
+    keeps the derived map of ids. `head` names a worktree's HEAD: when that is unborn, it is pointed to the branch
+    that git's HEAD names. `lfs` replaces LFS pointers by their content, `remotes` brings git's remote branches as
+    remotes/git/…, `force` moves branches and tags that have diverged.
 
     Raises:
         NotGitError, UnusableGitError, GitObjectMissingError: for the git repository. BadGitTreeError: for a name
@@ -92,7 +96,7 @@ def import_git(
             transaction.set(head, Symbolic(branch))
             pointed = branch
     if moved or pointed:
-        publish(transaction)
+        publish(transaction, moved, pointed)
     else:
         repo.store.abandon()
     ids = importer.map

@@ -107,7 +107,7 @@ class Bridge:
         return import_git(
             self.repo,
             git.path,
-            publish=lambda transaction: self.repo.publish(transaction, ACT),
+            publish=lambda transaction, *_: self.repo.publish(transaction, ACT),
             map_path=self.map_path,
             head=HEAD,
             **options,  # type: ignore[arg-type]

@@ -96,7 +96,8 @@ def test_submodule_is_a_link(bridge: Bridge, git: Git) -> None:
 def test_encodings_and_odd_people(bridge: Bridge, git: Git) -> None:
     git.commit("first", a="1")
     tree = git("rev-parse", "HEAD^{tree}")
-    git("-c", "i18n.commitEncoding=ISO-8859-1", "commit", "-q", "--allow-empty", "-F", "-", stdin="dé".encode("latin-1"))
+    latin = ["-c", "i18n.commitEncoding=ISO-8859-1"]
+    git(*latin, "commit", "-q", "--allow-empty", "-F", "-", stdin="dé".encode("latin-1"))
     parent = git("rev-parse", "HEAD").decode()
     people = [
         b"A <a@b> 1 +0000",
@@ -110,8 +111,8 @@ def test_encodings_and_odd_people(bridge: Bridge, git: Git) -> None:
     ]
     for person in people:
         for message in (b"m\n", b"m", b"", b"\n", b"\n\nleading\n\n", b"nul\0byte\n", b"\xe9\n"):
-            raw = b"tree %s\nparent %s\nauthor %s\ncommitter %s\n\n%s" % (tree, parent.encode(), person, person, message)
-            parent = hash_object(git, "commit", raw)
+            raw = b"tree %s\nparent %s\nauthor %s\ncommitter %s\n\n%s"
+            parent = hash_object(git, "commit", raw % (tree, parent.encode(), person, person, message))
     for extra in (b"encoding utf-7", b"encoding no-such", b"encoding unicode_escape", b"HG:extra x", b"mergetag a\n b"):
         raw = b"tree %s\nparent %s\nauthor %s\ncommitter %s\n%s\n\n\\ud800 x\n"
         parent = hash_object(git, "commit", raw % (tree, parent.encode(), people[0], people[0], extra))
@@ -171,7 +172,8 @@ def test_odd_trees(bridge: Bridge, git: Git) -> None:
     parent = ""
     for number, root in enumerate(roots):
         head = f"tree {root}\n" + (f"parent {parent}\n" if parent else "")
-        parent = hash_object(git, "commit", f"{head}author A <a> {number} +0000\ncommitter A <a> 1 +0000\n\nm\n".encode())
+        raw = f"{head}author A <a> {number} +0000\ncommitter A <a> 1 +0000\n\nm\n".encode()
+        parent = hash_object(git, "commit", raw)
     git("update-ref", "refs/heads/main", parent)
     git("update-ref", "refs/heads/half", f"{parent}~5")
     assert_same(bridge, git)
