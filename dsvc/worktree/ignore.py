@@ -89,6 +89,13 @@ class IgnoreRules:
         self._directories: dict[bytes, DirectoryRules] = {}
         self._matchers: dict[Rule, Match] = {}
 
+    @classmethod
+    def nothing(cls, root: bytes) -> IgnoreRules:
+        """Return rules that ignore nothing."""
+        rules = cls(root)
+        rules._names = ()
+        return rules
+
     def in_directory(self, directory: bytes) -> DirectoryRules:
         """Return the rules for the entries of `directory`, which must not be ignored itself."""
         missing: list[bytes] = []

@@ -1,0 +1,114 @@
+"""Store the content of files ahead of a commit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dsvc.actions.checkout import keep_index_tree
+from dsvc.errors import RequestError
+from dsvc.history.treediff import Change, diff_trees
+from dsvc.objects import trees
+from dsvc.objects.ids import TreeId
+from dsvc.workspace import Workspace
+from dsvc.worktree.ignore import IgnoreRules
+from dsvc.worktree.record import Recorded, Recorder
+from dsvc.worktree.scan import Skipped
+
+
+class NoSuchPathError(RequestError):
+    """A path names nothing, neither on disk nor in the index."""
+
+    def __init__(self, path: bytes) -> None:
+        super().__init__(
+            f"{os.fsdecode(path)!r} names no file, neither on disk nor in the last commit",
+            hint="dsvc status shows what there is",
+        )
+
+
+class IgnoredPathError(RequestError):
+    """A path that was named is ignored."""
+
+    def __init__(self, paths: Sequence[bytes]) -> None:
+        shown = "".join(f"\n  {os.fsdecode(path)}" for path in paths[:10])
+        super().__init__(
+            f"these paths are ignored:{shown}",
+            hint=f"dsvc check-ignore -v {os.fsdecode(paths[0])} names the rule; dsvc add -f adds them all the same",
+            details={"paths": [os.fsdecode(path) for path in paths]},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AddResult:
+    """What was stored, as changes against what was known before, and what could not be taken."""
+
+    changes: tuple[Change, ...]
+    skipped: tuple[Skipped, ...]
+    files: int
+    size: int
+
+
+def add(workspace: Workspace, paths: Sequence[bytes], *, force: bool = False, dry_run: bool = False) -> AddResult:
+    """Store these files and folders as they are now; a later commit takes them without a question.
+
+    The files are known afterwards: ignore rules do not hide them any more, and gc keeps their content. `force` takes
+    ignored ones too. A file that is gone is noted as removed. Safe to call again.
+
+    Raises:
+        NoSuchPathError: for a path that is nowhere. IgnoredPathError: for one that is ignored, without `force`.
+        UnreadableError, UnstableFileError: naming a file that could not be taken; nothing is changed then.
+    """
+    rules = workspace.ignore_rules()
+    index = workspace.index()
+    store = workspace.repo.store
+    _check(workspace, index.tree, paths, None if force else rules)
+    workspace.progress.start("Storing files")
+    recorder = Recorder(
+        store,
+        workspace.root_bytes,
+        index,
+        IgnoreRules.nothing(workspace.root_bytes) if force else rules,
+        stamp=workspace.clock(),
+        paths=paths,
+        progress=workspace.progress,
+    )
+    try:
+        recorded = recorder.run()
+        changes = tuple(diff_trees(store, index.tree, recorded.tree, paths=paths))
+        if dry_run:
+            store.abandon()
+        elif changes:
+            _publish(workspace, paths, recorded)
+        else:
+            store.abandon()
+            workspace.write_index(recorded.index)
+    except BaseException:
+        store.abandon()
+        raise
+    finally:
+        workspace.progress.finish()
+    return AddResult(changes, tuple(recorded.skipped), recorded.files, recorded.size)
+
+
+def _check(workspace: Workspace, tree: TreeId, paths: Sequence[bytes], rules: IgnoreRules | None) -> None:
+    ignored: list[bytes] = []
+    for path in paths:
+        if not path or trees.lookup(workspace.repo.store, tree, path) is not None:
+            continue
+        full = os.path.join(workspace.root_bytes, path)
+        if not os.path.lexists(full):
+            raise NoSuchPathError(path)
+        is_directory = os.path.isdir(full) and not os.path.islink(full)
+        if rules is not None and rules.ignored(path, is_directory=is_directory):
+            ignored.append(path)
+    if ignored:
+        raise IgnoredPathError(ignored)
+
+
+def _publish(workspace: Workspace, paths: Sequence[bytes], recorded: Recorded) -> None:
+    transaction = workspace.transaction()
+    keep_index_tree(workspace, transaction, recorded.tree)
+    shown = ", ".join(os.fsdecode(path) or "." for path in paths[:3]) + (" …" if len(paths) > 3 else "")
+    workspace.publish(transaction, workspace.act("add", f"add: {shown.encode('utf-8', 'replace').decode()}"))
+    workspace.write_index(recorded.index)
