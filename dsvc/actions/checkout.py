@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from dsvc.objects.codec import Value
-from dsvc.objects.ids import OperationId, TreeId
+from dsvc.objects.ids import CommitId, Kind, ObjectId, OperationId, TreeId
 from dsvc.objects.tree import Entry
-from dsvc.objects.trees import edit_tree, lookup
+from dsvc.objects.trees import edit_tree, empty_tree, lookup
+from dsvc.refs.names import added_of, head_of
 from dsvc.refs.transaction import Transaction
+from dsvc.refs.view import Direct, Symbolic
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import Index
 from dsvc.worktree.names import tells_names_apart
 from dsvc.worktree.plan import Plan, Planner
 from dsvc.worktree.recovery import JOURNAL, move_files
+
+FILES = "files"  # the key of an operation's metadata with the trees from which and to which it moved files
 
 
 def plan_checkout(
@@ -55,7 +59,7 @@ def checkout(
     """Move the files that differ between `base` and `target`, then publish the transaction; both happen or neither.
 
     Files that `dsvc add` stored and that `base` does not have are carried along. `after` may change the index before
-    it is written.
+    it is written. The operation's metadata keep both trees, so that it can be taken back.
 
     Raises:
         InTheWayError: naming files whose content is not stored; nothing was changed then.
@@ -64,9 +68,13 @@ def checkout(
     plan, index = plan_checkout(workspace, base, target, index=index, overwrite=overwrite)
     new_tree = target if index.tree == base else carried(workspace, index.tree, base, target)
     published: list[OperationId] = []
+    keep_index_tree(workspace, transaction, new_tree)
+    facts = dict(metadata or {})
+    if base != target:
+        facts[FILES] = (base, target)
 
     def publish(token: bytes) -> OperationId:
-        act = workspace.act(verb, description, reverts=reverts, metadata={**(metadata or {}), JOURNAL: token})
+        act = workspace.act(verb, description, reverts=reverts, metadata={**facts, JOURNAL: token})
         published.append(workspace.publish(transaction, act))
         return published[0]
 
@@ -85,6 +93,22 @@ def checkout(
         after(index)
         workspace.write_index(index)
     return published[0]
+
+
+def keep_index_tree(workspace: Workspace, transaction: Transaction, tree: TreeId) -> None:
+    """Let the tree that the index will stand for be kept by a ref, where HEAD's commit does not keep it."""
+    ref = transaction.get(head_of(workspace.worktree_id))
+    if isinstance(ref, Symbolic):
+        ref = transaction.get(ref.target)
+    if isinstance(ref, Direct):
+        head_tree = workspace.tree_of(CommitId(ref.id))
+    else:
+        head_tree = empty_tree(workspace.repo.store)
+    name = added_of(workspace.worktree_id)
+    if tree == head_tree:
+        transaction.delete(name)
+    else:
+        transaction.set(name, Direct(Kind.TREE, ObjectId(tree)))
 
 
 def carried(workspace: Workspace, present: TreeId, base: TreeId, target: TreeId) -> TreeId:

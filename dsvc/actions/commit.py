@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dsvc.actions.changes import new_files
+from dsvc.actions.checkout import keep_index_tree
 from dsvc.actions.hooks import run_hook
-from dsvc.actions.state import UnresolvedError, WorktreeState, read_state, set_state
+from dsvc.actions.state import KEEPS_AUTHOR, UnresolvedError, WorktreeState, after_commit, read_state, set_state
 from dsvc.errors import RequestError
 from dsvc.history.treediff import Change, diff_trees
 from dsvc.objects.codec import Value
@@ -88,12 +89,12 @@ def commit(
     made = Commit(
         tree=tree,
         parents=parents,
-        author=author or (amended.author if amended is not None else committer),
+        author=author or _author(workspace, state, amended) or committer,
         committer=committer,
         message=run_message_hook(workspace, message or (amended.message if amended else ""), run_hooks=run_hooks),
         metadata={**_metadata(workspace), **(metadata or {})},
     )
-    commit_id = _publish(workspace, made, head, state, amend=amend)
+    commit_id = _publish(workspace, made, head, state, amend=amend, index_tree=recorded.index.tree)
     workspace.write_index(recorded.index)
     return CommitResult(
         commit_id, made, head.branch, head.commit_id, tuple(recorded.skipped), recorded.files, recorded.size
@@ -163,6 +164,14 @@ def _parents(
     return own + (state.heads if state is not None and state.verb == "merge" else ())
 
 
+def _author(workspace: Workspace, state: WorktreeState | None, amended: Commit | None) -> Person | None:
+    if amended is not None:
+        return amended.author
+    if state is not None and state.verb in KEEPS_AUTHOR and state.heads:
+        return workspace.repo.commit(state.heads[0]).author
+    return None
+
+
 def _metadata(workspace: Workspace) -> dict[str, Value]:
     from dsvc.gitbridge.state import git_state
 
@@ -173,14 +182,20 @@ def _metadata(workspace: Workspace) -> dict[str, Value]:
 
 
 def _publish(
-    workspace: Workspace, made: Commit, head: HeadState, state: WorktreeState | None, *, amend: bool
+    workspace: Workspace,
+    made: Commit,
+    head: HeadState,
+    state: WorktreeState | None,
+    *,
+    amend: bool,
+    index_tree: TreeId,
 ) -> CommitId:
     commit_id = workspace.repo.put_commit(made)
     transaction = workspace.transaction()
     workspace.move_head(transaction, commit_id)
-    if state is not None and state.verb != "bisect":
-        set_state(workspace, transaction, None)
-    transaction.delete(f"added/{workspace.worktree_id}")
+    if state is not None and not amend:
+        set_state(workspace, transaction, after_commit(state))
+    keep_index_tree(workspace, transaction, index_tree)
     subject = made.message.partition("\n")[0]
     what = "commit (amend)" if amend else "commit (merge)" if len(made.parents) > 1 else "commit"
     if head.commit_id is None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dsvc.actions.checkout import checkout
+from dsvc.objects.codec import Value
 from dsvc.objects.ids import Kind, ObjectId, OperationId, TreeId
 from dsvc.refs.names import WORKTREES
 from dsvc.refs.transaction import Transaction
@@ -42,6 +43,7 @@ def overwrite_working_copy(
     verb: str,
     description: str,
     recorded: Recorded | None = None,
+    metadata: Mapping[str, Value] | None = None,
 ) -> OperationId:
     """Make every known file as `goal` has it and publish the transaction; the old content is kept for `undo`.
 
@@ -69,4 +71,5 @@ def overwrite_working_copy(
         verb=verb,
         description=description,
         index=recorded.index,
+        metadata=metadata,
     )

@@ -1,4 +1,4 @@
-"""What a worktree is in the middle of: a merge, a cherry-pick, a rebase, a bisection. docs/formats/state.md."""
+"""What a worktree is in the middle of: a merge, a cherry-pick, a rebase. docs/formats/state.md."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import cast
 
 from dsvc.errors import ConflictError, IntegrityError, RequestError
 from dsvc.objects import codec
+from dsvc.objects.chunker import SMALL_LIMIT
 from dsvc.objects.codec import Value
 from dsvc.objects.ids import CommitId, Kind, ObjectId, TreeId
-from dsvc.objects.tree import Entry
+from dsvc.objects.tree import FILE_KINDS, Entry, EntryKind
 from dsvc.refs.names import state_of
 from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Direct
@@ -35,32 +36,51 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class WorktreeState:
-    """What is under way. `verb` says what: merge, cherry-pick, revert, rebase, bisect.
+    """What is under way. `verb` says what: merge, cherry-pick, revert, rebase, stash.
 
     `heads` are the commits being brought in, `message` the prepared text, `original` the commit to go back to on abort,
-    `saved` a tree of the working copy as it was before, `todo` what a rebase or a row of picks has still to do, `extra`
-    whatever else the verb needs to go on.
+    `merged` the tree to which the working copy was brought, `stash` the changes that were put aside before, `todo` what
+    a rebase or a row of picks has still to do, `extra` whatever else the verb needs to go on.
     """
 
     verb: str
     heads: tuple[CommitId, ...] = ()
     message: str = ""
     original: CommitId | None = None
-    saved: TreeId | None = None
+    merged: TreeId | None = None
+    stash: CommitId | None = None
     conflicts: tuple[Conflict, ...] = ()
     todo: tuple[CommitId, ...] = ()
     extra: Mapping[str, Value] = field(default_factory=dict)
+
+
+_STORED = (*FILE_KINDS, EntryKind.SYMLINK)
+KEEPS_AUTHOR = ("cherry-pick", "rebase")  # verbs whose commits keep the author of `heads[0]`
 
 
 class OperationUnderWayError(RequestError):
     """Something must be finished or taken back first."""
 
     def __init__(self, state: WorktreeState) -> None:
+        finish = "settle it with 'dsvc resolve'" if state.verb == "stash" else (
+            f"finish it with 'dsvc {state.verb} --continue'"
+        )
         super().__init__(
             f"a {state.verb} is under way",
-            hint=f"finish it with 'dsvc {state.verb} --continue' or take it back with 'dsvc {state.verb} --abort'",
+            hint=f"{finish} or take it back with 'dsvc {state.verb} --abort'",
         )
         self.state = state
+
+
+class NothingUnderWayError(RequestError):
+    """There is nothing to continue, skip or abort."""
+
+    def __init__(self, verb: str, found: WorktreeState | None) -> None:
+        other = f", but a {found.verb} is" if found is not None else ""
+        super().__init__(
+            f"no {verb} is under way{other}",
+            hint=f"dsvc {found.verb} --abort" if found is not None else "dsvc status",
+        )
 
 
 class UnresolvedError(ConflictError):
@@ -91,8 +111,27 @@ def require_no_state(workspace: Workspace) -> None:
         OperationUnderWayError: saying what.
     """
     state = read_state(workspace)
-    if state is not None and state.verb != "bisect":
+    if state is not None:
         raise OperationUnderWayError(state)
+
+
+def require_state(workspace: Workspace, *verbs: str) -> WorktreeState:
+    """Return what is under way when it is one of these verbs.
+
+    Raises:
+        NothingUnderWayError: otherwise.
+    """
+    state = read_state(workspace)
+    if state is None or state.verb not in verbs:
+        raise NothingUnderWayError(verbs[0], state)
+    return state
+
+
+def after_commit(state: WorktreeState) -> WorktreeState | None:
+    """Return what is under way once the working copy was committed."""
+    if state.verb == "rebase" or state.todo:
+        return replace(state, heads=(), conflicts=(), message="", merged=None)
+    return None
 
 
 def set_state(workspace: Workspace, transaction: Transaction, state: WorktreeState | None) -> None:
@@ -115,23 +154,31 @@ def encode_state(state: WorktreeState) -> bytes:
     refs: list[list[object]] = [[int(Kind.COMMIT), c] for c in (*state.heads, *state.todo)]
     if state.original is not None:
         refs.append([int(Kind.COMMIT), state.original])
-    if state.saved is not None:
-        refs.append([int(Kind.TREE), state.saved])
-    entries = [e for c in state.conflicts for e in (c.base, c.ours, c.theirs) if e is not None]
+    if state.merged is not None:
+        refs.append([int(Kind.TREE), state.merged])
+    if state.stash is not None:
+        refs.append([int(Kind.COMMIT), state.stash])
+    for conflict in state.conflicts:
+        sides = (conflict.base, conflict.ours, conflict.theirs)
+        refs += [[_content_kind(e), e.id] for e in sides if e is not None and e.kind in _STORED]
     return codec.encode(
         {
             "verb": state.verb,
             "heads": state.heads,
             "message": state.message,
             "original": state.original,
-            "saved": state.saved,
+            "merged": state.merged,
+            "stash": state.stash,
             "conflicts": [[c.path, c.kind, c.base, c.ours, c.theirs, c.files] for c in state.conflicts],
             "todo": state.todo,
             "extra": state.extra,
             "refs": refs,
-            "entries": entries,
         }
     )
+
+
+def _content_kind(entry: Entry) -> int:
+    return int(Kind.CHUNK if entry.size <= SMALL_LIMIT else Kind.FILE_MAP)
 
 
 def decode_state(payload: bytes) -> WorktreeState:
@@ -147,7 +194,8 @@ def decode_state(payload: bytes) -> WorktreeState:
             heads=cast("tuple[CommitId, ...]", fields["heads"]),
             message=cast("str", fields["message"]),
             original=cast("CommitId | None", fields["original"]),
-            saved=cast("TreeId | None", fields["saved"]),
+            merged=cast("TreeId | None", fields["merged"]),
+            stash=cast("CommitId | None", fields["stash"]),
             conflicts=tuple(
                 Conflict(path, kind, _entry(base), _entry(ours), _entry(theirs), files)
                 for path, kind, base, ours, theirs, files in cast("tuple[_Row, ...]", fields["conflicts"])

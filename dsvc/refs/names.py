@@ -62,3 +62,8 @@ def head_of(worktree: str) -> str:
 def state_of(worktree: str) -> str:
     """Return the name under which a worktree keeps what it is in the middle of."""
     return f"{WORKTREES}{worktree}/state"
+
+
+def added_of(worktree: str) -> str:
+    """Return the name under which a worktree's index keeps its tree while that is not HEAD's."""
+    return f"added/{worktree}"

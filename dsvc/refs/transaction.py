@@ -61,6 +61,10 @@ class Transaction:
         self._changes: dict[str, Ref | None] = {}
         self._fixed: set[str] = set()
 
+    def get(self, name: str) -> Ref | None:
+        """Return the value that a ref will have."""
+        return self._changes[name] if name in self._changes else self.view.get(name)
+
     def require(self, name: str) -> None:
         """Refuse to publish when somebody else changes this ref, although it is not changed here."""
         self._fixed.add(check_name(name))

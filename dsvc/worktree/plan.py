@@ -84,13 +84,13 @@ class Planner:
         same = base == self.index.tree
         checked: dict[bytes, bool] = {b"": True}
         for path, old, new in diff_trees(self.store, base, target, paths=paths):
-            present = old if same else trees.lookup(self.store, self.index.tree, path)
+            present = old if same else self._known(path)
             if new is not None and new.kind == EntryKind.TREE:
                 self._directory(plan, path, new, checked)
             elif old is not None and old.kind == EntryKind.TREE and new is None:
                 plan.folders.add(path)
             else:
-                self._file(plan, path, present, new, checked)
+                self._file(plan, path, old, present, new, checked=checked)
         plan.folders |= parents(plan.removals) - {b""}
         if self.fold_names:
             find_collisions(self.store, target, [path for path, _ in plan.writes])
@@ -100,10 +100,25 @@ class Planner:
             plan.obstacles = [o for o in plan.obstacles if o.reason == _PARENT]
         return plan
 
+    def _known(self, path: bytes) -> Entry | None:
+        entry = trees.lookup(self.store, self.index.tree, path)
+        return None if entry is not None and entry.kind == EntryKind.TREE else entry
+
     def _file(
-        self, plan: Plan, path: bytes, old: Entry | None, new: Entry | None, checked: dict[bytes, bool]
+        self,
+        plan: Plan,
+        path: bytes,
+        old: Entry | None,
+        present: Entry | None,
+        new: Entry | None,
+        *,
+        checked: dict[bytes, bool],
     ) -> None:
-        if old is not None and self.index.get(path) == ABSENT:
+        """Plan a path at which `old` is to become `new`, where the index knows `present`.
+
+        Only content that is `old` may go: what was added or committed elsewhere is stored too, and still a change.
+        """
+        if present is not None and self.index.get(path) == ABSENT:
             plan.settled[path] = ABSENT
             return
         st = self._lstat(path) if self._parents_are_folders(path, checked) else None
@@ -128,8 +143,9 @@ class Planner:
         if new is not None and self._is(path, st, new):
             plan.settled[path] = sig
             return
-        if not self._untouched(path, sig, old) and not (old is not None and self._is(path, st, old)):
-            reason = "changed since the last commit" if old is not None else "not part of any commit"
+        untouched = present == old and self._untouched(path, sig, old)
+        if not untouched and not (old is not None and self._is(path, st, old)):
+            reason = "not part of any commit" if old is None else "changed since the last commit"
             plan.obstacles.append(Obstacle(path, reason))
         if new is None:
             plan.removals.append(path)

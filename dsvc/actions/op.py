@@ -1,0 +1,83 @@
+"""The operation log: list it, look at one operation, go back to the state after one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dsvc.actions.checkout import checkout
+from dsvc.actions.operations import OperationRow, RefMove, describe, find_operation, ref_moves
+from dsvc.objects import trees
+from dsvc.objects.ids import CommitId, Kind, OperationId, TreeId
+from dsvc.objects.values import Operation
+from dsvc.refs.names import WORKTREES, head_of, state_of
+from dsvc.refs.view import View
+from dsvc.workspace import Workspace
+
+_STAYS = "purged/"
+
+
+def op_log(workspace: Workspace, *, all_worktrees: bool = False) -> Iterator[tuple[OperationId, Operation]]:
+    """Yield the operations of this worktree, or of all, newest first; read as they are asked for."""
+    repo = workspace.repo
+    for operation_id, operation in repo.log.walk(repo.head.operation):
+        if all_worktrees or operation.worktree == workspace.worktree_id:
+            yield operation_id, operation
+
+
+def op_show(workspace: Workspace, name: str = "@") -> OperationRow:
+    """Return one operation and the refs that it moved.
+
+    Raises:
+        UnknownOperationError: when there is no such operation.
+    """
+    return describe(workspace, find_operation(workspace, name))
+
+
+@dataclass(frozen=True, slots=True)
+class OpRestoreResult:
+    """The new operation, the one whose state was restored, and the refs that moved by that."""
+
+    operation_id: OperationId
+    restored: OperationId
+    moves: tuple[RefMove, ...]
+
+
+def op_restore(workspace: Workspace, name: str) -> OpRestoreResult:
+    """Give all refs, shared and local, the values they had after an operation, and move the files of this worktree.
+
+    What belongs to other worktrees alone stays, and what was purged stays purged. Nothing is under way afterwards.
+
+    Raises:
+        UnknownOperationError: when there is no such operation.
+        InTheWayError: when files that would change were changed and not committed; nothing is changed then.
+    """
+    repo = workspace.repo
+    wanted = find_operation(workspace, name)
+    then = repo.log.view(wanted)
+    transaction = workspace.transaction()
+    own = f"{WORKTREES}{workspace.worktree_id}/"
+    for ref_name, _, value in transaction.view.differences(then):
+        if ref_name.startswith(_STAYS) or (ref_name.startswith(WORKTREES) and not ref_name.startswith(own)):
+            continue
+        if value is None or ref_name == state_of(workspace.worktree_id):
+            transaction.delete(ref_name)
+        else:
+            transaction.set(ref_name, value)
+    transaction.delete(state_of(workspace.worktree_id))
+    made = checkout(
+        workspace,
+        _head_tree(workspace, transaction.view),
+        _head_tree(workspace, then),
+        transaction=transaction,
+        verb="op restore",
+        description=f"op restore: to {wanted.hex()[:12]} ({repo.log.get(wanted).description})",
+    )
+    return OpRestoreResult(made, wanted, ref_moves(repo.log, repo.log.get(made)))
+
+
+def _head_tree(workspace: Workspace, view: View) -> TreeId:
+    _, ref = view.resolve(head_of(workspace.worktree_id))
+    if ref is None or ref.kind != Kind.COMMIT:
+        return trees.empty_tree(workspace.repo.store)
+    return workspace.tree_of(CommitId(ref.id))

@@ -1,0 +1,128 @@
+"""Take the last operation of this worktree back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dsvc.actions.checkout import checkout, keep_index_tree
+from dsvc.actions.operations import RefMove, moved_files, next_to_undo, ref_moves
+from dsvc.actions.overwrite import saved_name
+from dsvc.errors import RequestError
+from dsvc.history.reflog import ref_changes
+from dsvc.objects.ids import OperationId
+from dsvc.objects.values import Operation
+from dsvc.refs.names import WORKTREES, added_of, short_name
+from dsvc.refs.transaction import Transaction
+from dsvc.refs.view import Symbolic
+from dsvc.workspace import Workspace
+
+_FINAL = {
+    "purge": "what it removed is gone for good",
+    "worktree": "the folder of a working copy cannot be brought back",
+}
+
+
+class NothingToUndoError(RequestError):
+    """No operation of this worktree is left to take back."""
+
+
+class LaterOperationError(RequestError):
+    """A later operation moved a ref that would have to go back."""
+
+    def __init__(self, name: str, operation_id: OperationId, operation: Operation) -> None:
+        where = "" if operation.worktree == "main" else f" in worktree {operation.worktree}"
+        super().__init__(
+            f"{short_name(name)} was moved again by a later operation, {operation_id.hex()[:12]}{where}: "
+            f"{operation.description}",
+            hint=f"dsvc op show {operation_id.hex()[:12]}; "
+            f"'dsvc op restore' goes back to a whole earlier state, that operation included",
+            details={"ref": name, "operation": operation_id.hex()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UndoResult:
+    """The operation that did it, the one that was taken back, and how the refs moved by that."""
+
+    operation_id: OperationId
+    undone_id: OperationId
+    undone: Operation
+    moves: tuple[RefMove, ...]
+    moved_files: bool
+
+
+def undo(workspace: Workspace) -> UndoResult:
+    """Take back the newest operation of this worktree that stands; called again, the one before it.
+
+    Refs get the values they had before. Files that the operation moved go back, and what it overwrote comes back;
+    where it left the files alone (a commit, a soft reset) they stay as they are.
+
+    Raises:
+        NothingToUndoError: when there is none. LaterOperationError: when another operation moved one of the refs since.
+        InTheWayError: when files that would go back were changed since; nothing is changed then.
+    """
+    found = next_to_undo(workspace)
+    if found is None or not found[1].parents:
+        raise NothingToUndoError("there is nothing to undo: the repository begins here", hint="dsvc op log")
+    operation_id, operation = found
+    return take_back(workspace, operation_id, operation, verb="undo", description=f"undo: {operation.description}")
+
+
+def take_back(
+    workspace: Workspace, operation_id: OperationId, operation: Operation, *, verb: str, description: str
+) -> UndoResult:
+    """Publish an operation that puts back what `operation` changed; raises what `undo` raises."""
+    if operation.verb in _FINAL:
+        raise RequestError(f"'{operation.description}' cannot be undone: {_FINAL[operation.verb]}", hint="dsvc op log")
+    moves = ref_moves(workspace.repo.log, operation)
+    transaction = workspace.transaction()
+    own = f"{WORKTREES}{workspace.worktree_id}/"
+    for move in moves:
+        if move.name == added_of(workspace.worktree_id):
+            continue  # follows from the index
+        if move.name.startswith(WORKTREES) and not move.name.startswith(own):
+            raise RequestError(
+                f"'{operation.description}' concerns another working copy", hint="dsvc worktree list shows them"
+            )
+        if move.name != saved_name(workspace.worktree_id):
+            _check(workspace, transaction, move)
+        if move.old is None:
+            transaction.delete(move.name)
+        else:
+            transaction.set(move.name, move.old)
+    files = moved_files(operation)
+    if files is not None:
+        before, after = files
+        made = checkout(
+            workspace,
+            after,
+            before,
+            transaction=transaction,
+            verb=verb,
+            description=description,
+            reverts=operation_id,
+        )
+    else:
+        index = workspace.index()
+        keep_index_tree(workspace, transaction, index.tree)
+        made = workspace.publish(transaction, workspace.act(verb, description, reverts=operation_id))
+        workspace.write_index(index)
+    back = tuple(RefMove(move.name, move.new, move.old) for move in moves)
+    return UndoResult(made, operation_id, operation, back, files is not None)
+
+
+def _check(workspace: Workspace, transaction: Transaction, move: RefMove) -> None:
+    """Refuse where a ref has moved on, or where another worktree stands on a branch that would go."""
+    view = transaction.view
+    if view.get(move.name) != move.new:
+        repo = workspace.repo
+        change = next(ref_changes(repo.log, repo.head.operation, move.name))
+        raise LaterOperationError(move.name, change.operation_id, change.operation)
+    if move.old is None:
+        own = f"{WORKTREES}{workspace.worktree_id}/"
+        for name, ref in view.items(WORKTREES):
+            if ref == Symbolic(move.name) and not name.startswith(own):
+                raise RequestError(
+                    f"branch {short_name(move.name)} is checked out in worktree {name.split('/')[1]}",
+                    hint="switch that worktree to another branch first",
+                )

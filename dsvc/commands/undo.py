@@ -1,0 +1,35 @@
+"""The `dsvc undo` command."""
+
+from __future__ import annotations
+
+from dsvc.actions.undo import UndoResult, undo
+from dsvc.commands.context import Context
+from dsvc.commands.operation_text import SHORT, move_json, operation_json, show_moves
+from dsvc.commands.options import Json, Quiet
+
+
+def command(context: Context, *, quiet: Quiet = False, json: Json = False) -> None:
+    """Take the last operation of this working copy back; again, the one before it.
+
+    Undoing a switch or a merge moves the files back, undoing restore or reset --hard brings back what they
+    overwrote, undoing a commit leaves the files alone. 'dsvc redo' takes an undo back.
+    """
+    show_undo(context, undo(context.workspace()), schema="dsvc.undo", word="Undid", as_json=json)
+
+
+def show_undo(context: Context, result: UndoResult, *, schema: str, word: str, as_json: bool) -> None:
+    """Print what was undone or redone."""
+    if as_json:
+        context.out.json(
+            schema,
+            {
+                "operation": result.operation_id.hex(),
+                "undone": operation_json(result.undone_id, result.undone),
+                "moves": [move_json(move) for move in result.moves],
+                "files_moved": result.moved_files,
+            },
+        )
+        return
+    context.out.note(f"{word} {result.undone_id.hex()[:SHORT]}: {result.undone.description}")
+    shown = [m for m in result.moves if not m.name.startswith("added/") and not m.name.endswith(("/saved", "/state"))]
+    show_moves(context, shown, notes=True)

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.commands.conftest import CommandLine
+
+
+@pytest.fixture
+def project(cli: CommandLine) -> Path:
+    cli.ok("init")
+    for number in ("1", "2", "3"):
+        (cli.directory / "a").write_text(number)
+        cli.ok("commit", "-m", number)
+    return cli.directory
+
+
+def subject(cli: CommandLine) -> str:
+    return cli.ok("op", "show", "--json").json["description"]
+
+
+def head(cli: CommandLine) -> str:
+    return cli.ok("rev-parse", "HEAD").out.strip()
+
+
+def test_undoing_a_commit_leaves_the_files_and_shows_their_changes(cli: CommandLine, project: Path) -> None:
+    cli.ok("undo")
+    assert (project / "a").read_text() == "3"
+    assert cli.ok("status", "-s").out == " M a\n"
+    assert cli.ok("cat", "HEAD:a").out == "2"
+    cli.ok("redo")
+    assert cli.ok("status", "-s").out == ""
+    assert cli.ok("cat", "HEAD:a").out == "3"
+
+
+def test_undo_and_redo_go_back_and_forth_like_an_editor(cli: CommandLine, project: Path) -> None:
+    def at() -> str:
+        return cli.ok("cat", "HEAD:a").out
+
+    cli.ok("undo")
+    cli.ok("undo")
+    assert at() == "1"
+    cli.ok("redo")
+    assert at() == "2"
+    cli.ok("undo")
+    assert at() == "1"
+    cli.ok("redo")
+    cli.ok("redo")
+    assert at() == "3"
+    assert cli("redo").code == 3
+    cli.ok("undo")
+    (project / "a").write_text("other")
+    cli.ok("commit", "-m", "other")
+    assert cli("redo").code == 3
+    cli.ok("undo")
+    assert at() == "2"
+    cli.ok("undo")
+    assert at() == "1"
+    cli.ok("undo")
+    answer = cli("undo")
+    assert answer.code == 3
+    assert "nothing to undo" in answer.err
+
+
+def test_undoing_a_switch_moves_the_files_back(cli: CommandLine, project: Path) -> None:
+    cli.ok("switch", "-c", "side", "HEAD~2")
+    assert (project / "a").read_text() == "1"
+    (project / "new").write_text("new")
+    result = cli.ok("undo", "--json").json
+    assert result["files_moved"]
+    assert (project / "a").read_text() == "3"
+    assert (project / "new").read_text() == "new"
+    assert cli("rev-parse", "side").code == 3
+    cli.ok("redo")
+    assert (project / "a").read_text() == "1"
+
+
+def test_undoing_a_switch_refuses_where_a_file_was_changed_since(cli: CommandLine, project: Path) -> None:
+    cli.ok("switch", "-c", "side", "HEAD~2")
+    (project / "a").write_text("mine")
+    answer = cli("undo")
+    assert answer.code == 3
+    assert "a: changed" in answer.err
+    assert (project / "a").read_text() == "mine"
+
+
+def test_undoing_a_hard_reset_brings_back_what_it_overwrote(cli: CommandLine, project: Path) -> None:
+    (project / "a").write_text("precious")
+    cli.ok("reset", "--hard", "HEAD~1")
+    assert (project / "a").read_text() == "2"
+    cli.ok("undo")
+    assert (project / "a").read_text() == "precious"
+    assert cli.ok("cat", "HEAD:a").out == "3"
+    assert cli.ok("status", "-s").out == " M a\n"
+
+
+def test_undoing_a_restore_after_a_commit_in_between(cli: CommandLine, project: Path) -> None:
+    (project / "a").write_text("precious")
+    cli.ok("restore", "a")
+    (project / "b").write_text("b")
+    cli.ok("commit", "-m", "b")
+    cli.ok("undo")
+    cli.ok("undo")
+    assert (project / "a").read_text() == "precious"
+    assert (project / "b").read_text() == "b"
+
+
+def test_undo_refuses_and_names_the_later_operation(cli: CommandLine, project: Path, tmp_path: Path) -> None:
+    from dsvc.objects.ids import Kind, ObjectId
+    from dsvc.refs.transaction import Act
+    from dsvc.refs.view import Direct
+    from dsvc.repo.repository import Repository
+    from dsvc.storage.local import LocalBackend
+
+    first = cli.ok("rev-parse", "HEAD~2").out.strip()
+    backend = LocalBackend(project / ".dsvc" / "store")
+    repo = Repository.open(backend, backend.staging)
+    transaction = repo.transaction()
+    transaction.set("heads/main", Direct(Kind.COMMIT, ObjectId(bytes.fromhex(first))))
+    repo.publish(transaction, Act("push", "push: from elsewhere", "b", "host", "other", 1, 0))
+    repo.close()
+    answer = cli("undo")
+    assert answer.code == 3
+    assert "push: from elsewhere" in answer.err
+    assert "dsvc op show" in answer.err
+
+
+def test_op_log_lists_and_op_restore_goes_to_a_state(cli: CommandLine, project: Path) -> None:
+    cli.ok("switch", "-c", "side", "HEAD~2")
+    (project / "a").write_text("side")
+    cli.ok("commit", "-m", "side")
+    rows = cli.ok("op", "log", "--json").json["operations"]
+    assert [row["verb"] for row in rows[:3]] == ["commit", "switch", "commit"]
+    assert rows[0]["command"] == ["dsvc", "commit", "-m", "side"]
+    text = cli.ok("op", "log", "-n", "1").out
+    assert "commit: side" in text
+    assert "Ada Example" in text
+    result = cli.ok("op", "restore", rows[2]["id"][:12], "--json").json
+    assert {m["ref"] for m in result["moves"]} >= {"heads/side", "worktrees/main/HEAD"}
+    assert (project / "a").read_text() == "3"
+    cli.ok("undo")
+    assert (project / "a").read_text() == "side"
+    assert cli("op", "restore", "@~900").code == 3
+    assert cli("op", "show", "zz").code == 3
+
+
+def test_op_show_names_the_refs(cli: CommandLine, project: Path) -> None:
+    assert "main:" in cli.ok("op", "show").out
+    (move,) = cli.ok("op", "show", "@~1", "--json").json["moves"]
+    assert move["ref"] == "heads/main"
