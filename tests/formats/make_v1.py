@@ -34,7 +34,8 @@ def text(lines, seed):
 def weights(count, seed):
     """Return float32 numbers with few digits, as of a model that was trained in bfloat16."""
     draw = random.Random(seed).random
-    return b"".join(struct.pack("<f", (draw() + draw() - draw() - draw()) / 50)[2:].rjust(4, b"\0") for _ in range(count))
+    numbers = ((draw() + draw() - draw() - draw()) / 50 for _ in range(count))
+    return b"".join(struct.pack("<f", number)[2:].rjust(4, b"\0") for number in numbers)
 
 
 def act(number, verb):
