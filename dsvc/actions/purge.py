@@ -12,6 +12,8 @@ from dsvc.objects.ids import FileId, Kind, ObjectId
 from dsvc.objects.tree import CONTENT_KINDS, EntryKind
 from dsvc.progress import Progress, Silent
 from dsvc.refs.transaction import Act
+from dsvc.repo.leftovers import remove_unlisted_packs
+from dsvc.repo.maintenance import delete_packs
 from dsvc.repo.reachable import Marks, Target, mark
 from dsvc.repo.removal import OperationMovedError, drop_objects
 from dsvc.repo.repository import Repository
@@ -42,7 +44,7 @@ def purge(
 
     Pieces that other files share stay, and are counted. First the tombstones are published as one operation, then
     the packs are written anew: when that is interrupted, the same call goes on. Copies in other repositories, in the
-    working copy and in backups are not touched.
+    working copy and in backups are not touched. A writer that runs at the same moment may be told to repeat its work.
 
     Raises:
         NothingToPurgeError: when `files` is empty. BusyError: when others publish again and again.
@@ -62,6 +64,10 @@ def purge(
             packs = drop_objects(repo, own - needed, since=repo.head.operation)
         except OperationMovedError:
             continue  # a commit was made meanwhile, which may share something
+        # What an interrupted run or a dead writer left behind may hold the content too.
+        delete_packs(repo.store, repo.head.packs.condemned)
+        repo.head = remove_unlisted_packs(repo.store, now=act.time, at_once=True, dry_run=False)[0] or repo.head
+        delete_packs(repo.store, repo.head.packs.condemned)
         return PurgeResult(tuple(sorted(set(files))), len(own - needed), packs, len(needed))
     raise BusyError("the repository changes too often to purge something", hint="run the same command again")
 
