@@ -1,0 +1,210 @@
+"""The commit graph on disk: a derived index that may be deleted at any moment. docs/formats/graph.md.
+
+Commits are numbered so that parents come before children; a number therefore serves as generation number too. The
+file is a header, then columns: ids, a hash table from ids to numbers, parents, further parents of merges of more than
+two, times, trees, where filters end, filters (see `dsvc.history.changedpaths`). It is mapped, not read: what is paid
+for at opening is one checksum over all but the filters. It is replaced as a whole by a rename, so readers keep the
+one they opened.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import sys
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+
+from blake3 import blake3
+
+from dsvc.history.changedpaths import UNKNOWN, PathKey, may_contain, path_key
+from dsvc.objects.ids import ID_LENGTH, ObjectId, TreeId
+
+MAGIC = b"dsvc graph 1 %.2s\n" % sys.byteorder.encode()  # columns are in the order of the machine that made them
+HEADER = struct.Struct("<16sQQQQ32s32s")  # magic, commits, slots, further parents, bytes of filters, two checksums
+NO_PARENT = 0xFFFFFFFF
+_LATEST = 1 << 62
+FURTHER = 0x80000000  # in place of a second parent: an index into the further parents; there: the last one
+
+
+class CommitGraph:
+    """An open commit graph: see `dsvc.history.ancestry.Graph`. Safe to keep while the file is replaced."""
+
+    def __init__(self, data: mmap.mmap | bytes) -> None:
+        """Map the columns; raises ValueError when this is no graph of this version or it is damaged."""
+        if len(data) < HEADER.size:
+            raise ValueError("too short")
+        magic, count, slots, further, size, checksum, filters_checksum = HEADER.unpack_from(data)
+        if magic != MAGIC:
+            raise ValueError("no commit graph")
+        self._data = data
+        self._view = memoryview(data)
+        self._at = HEADER.size
+        self._count = count
+        self._filters_checksum = filters_checksum
+        self._filters_checked: bool | None = None
+        self._keys: dict[Sequence[bytes], list[PathKey]] = {}
+        columns = (count * ID_LENGTH, slots * 4, count * 8, further * 4, count * 8, count * ID_LENGTH, count * 8)
+        if HEADER.size + sum(columns) + size != len(data) or slots & (slots - 1) or slots <= count:
+            raise ValueError("wrong length")
+        if blake3(self._view[HEADER.size : HEADER.size + sum(columns)]).digest() != checksum:
+            raise ValueError("wrong checksum")
+        self.ids = self._take(columns[0])
+        self.table = self._take(columns[1]).cast("I")
+        self.edges = self._take(columns[2]).cast("I")
+        self.further = self._take(columns[3]).cast("I")
+        self.times = self._take(columns[4]).cast("q")
+        self.trees = self._take(columns[5])
+        self.filter_ends = self._take(columns[6]).cast("Q")
+        self.filters = self._take(size)
+
+    def _take(self, size: int) -> memoryview:
+        part = self._view[self._at : self._at + size]
+        self._at += size
+        return part
+
+    def __len__(self) -> int:
+        return self._count
+
+    def find(self, commit_id: bytes) -> int | None:
+        """Return a commit's number, None where it is not covered."""
+        table, mask = self.table, len(self.table) - 1
+        slot = int.from_bytes(commit_id[:8], "little") & mask
+        while number := table[slot]:
+            at = (number - 1) * ID_LENGTH
+            if self.ids[at : at + ID_LENGTH] == commit_id:
+                return number - 1
+            slot = (slot + 1) & mask
+        return None
+
+    def commit_id(self, number: int) -> bytes:
+        """Return the id of a commit."""
+        return bytes(self.ids[number * ID_LENGTH : (number + 1) * ID_LENGTH])
+
+    def parents(self, number: int) -> Sequence[int]:
+        """Return the numbers of a commit's parents, in order."""
+        first, second = self.edges[2 * number], self.edges[2 * number + 1]
+        if second == NO_PARENT:
+            return () if first == NO_PARENT else (first,)
+        return (first, second) if not second & FURTHER else _many(first, second, self.further)
+
+    def time(self, number: int) -> int:
+        """Return when a commit was committed, in microseconds."""
+        found: int = self.times[number]
+        return found
+
+    def tree_id(self, number: int) -> bytes:
+        """Return a commit's tree."""
+        return bytes(self.trees[number * ID_LENGTH : (number + 1) * ID_LENGTH])
+
+    def filter(self, number: int) -> memoryview:
+        """Return the filter of the paths that a commit changed."""
+        return self.filters[self.filter_ends[number - 1] if number else 0 : self.filter_ends[number]]
+
+    def has_sound_filters(self) -> bool:
+        """Say whether the filters match their checksum; reads them all at the first call."""
+        if self._filters_checked is None:
+            self._filters_checked = blake3(self.filters).digest() == self._filters_checksum
+        return self._filters_checked
+
+    def may_touch(self, number: int, paths: Sequence[bytes]) -> bool:
+        """Say whether the commit may differ from its first parent in one of these paths; False is certain."""
+        if not self.has_sound_filters():
+            return True
+        key = tuple(paths)
+        keys = self._keys.get(key)
+        if keys is None:
+            keys = self._keys[key] = [path_key(path) for path in key]
+        return b"" in key or may_contain(self.filter(number), keys)
+
+
+def _many(first: int, second: int, further: Sequence[int]) -> list[int]:
+    found, at = [first], second & ~FURTHER
+    while not further[at] & FURTHER:
+        found.append(further[at])
+        at += 1
+    return [*found, further[at] & ~FURTHER]
+
+
+def open_graph(path: Path) -> CommitGraph | None:
+    """Return the commit graph at `path`, or None where there is none that can be used."""
+    try:
+        with path.open("rb") as file:
+            return CommitGraph(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except (OSError, ValueError):
+        return None
+
+
+class GraphColumns:
+    """The columns of a graph under construction, begun from an older one."""
+
+    def __init__(self, old: CommitGraph | None) -> None:
+        self.count = len(old) if old is not None else 0
+        self.ids = bytearray(old.ids) if old is not None else bytearray()
+        self.trees = bytearray(old.trees) if old is not None else bytearray()
+        self.edges, self.further, self.times = array("I"), array("I"), array("q")
+        self.filters: list[bytes] = []
+        if old is not None:
+            self.edges.frombytes(old.edges.cast("B"))
+            self.further.frombytes(old.further.cast("B"))
+            self.times.frombytes(old.times.cast("B"))
+            sound = old.has_sound_filters()
+            self.filters = [bytes(old.filter(number)) if sound else UNKNOWN for number in range(self.count)]
+
+    def append(self, commit_id: bytes, parents: Sequence[int], *, time: int, tree: bytes, bits: bytes) -> int:
+        """Add a commit whose parents are there; return its number."""
+        self.ids += commit_id
+        self.trees += tree
+        self.times.append(max(min(time, _LATEST), -_LATEST))
+        self.filters.append(bits)
+        first = parents[0] if parents else NO_PARENT
+        if len(parents) < 2:
+            second = NO_PARENT
+        elif len(parents) == 2:
+            second = parents[1]
+        else:
+            second = FURTHER | len(self.further)
+            self.further.extend(parents[1:-1])
+            self.further.append(FURTHER | parents[-1])
+        self.edges.extend((first, second))
+        self.count += 1
+        return self.count - 1
+
+    def trees_around(self, number: int) -> tuple[TreeId | None, TreeId]:
+        """Return the trees of a commit's first parent and of the commit."""
+        first = self.edges[2 * number]
+        return None if first == NO_PARENT else self._tree(first), self._tree(number)
+
+    def _tree(self, number: int) -> TreeId:
+        return TreeId(ObjectId(bytes(self.trees[number * ID_LENGTH : (number + 1) * ID_LENGTH])))
+
+    def encode(self) -> list[bytes]:
+        """Return the file's content in pieces."""
+        ends, at = array("Q"), 0
+        for bits in self.filters:
+            at += len(bits)
+            ends.append(at)
+        table = self._table()
+        columns = [bytes(self.ids), table.tobytes(), self.edges.tobytes(), self.further.tobytes()]
+        columns += [self.times.tobytes(), bytes(self.trees), ends.tobytes()]
+        hasher = blake3()
+        for column in columns:
+            hasher.update(column)
+        filters = b"".join(self.filters)
+        header = HEADER.pack(
+            MAGIC, self.count, len(table), len(self.further), len(filters), hasher.digest(), blake3(filters).digest()
+        )
+        return [header, *columns, filters]
+
+    def _table(self) -> array[int]:
+        slots = 16
+        while slots < 2 * self.count + 1:
+            slots *= 2
+        table, mask = array("I", bytes(4 * slots)), slots - 1
+        for number in range(self.count):
+            slot = int.from_bytes(self.ids[number * ID_LENGTH : number * ID_LENGTH + 8], "little") & mask
+            while table[slot]:
+                slot = (slot + 1) & mask
+            table[slot] = number + 1
+        return table
