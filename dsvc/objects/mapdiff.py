@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dsvc.objects.ids import ObjectId
-from dsvc.objects.sortedmap import Item, MapKind, NodeStore
+from dsvc.objects.sortedmap import Item, MapKind, NodeStore, child_node
 
 Difference = tuple[bytes, Any | None, Any | None]
 
@@ -49,7 +49,7 @@ def diff(store: NodeStore, map_kind: MapKind, old: ObjectId, new: ObjectId) -> I
 class _Walk:
     """A walk over a map whose head is an item (level 0) or a whole node below an inner one (its level)."""
 
-    __slots__ = ("_map_kind", "_stack", "_store", "head", "level")
+    __slots__ = ("_after", "_map_kind", "_stack", "_store", "head", "level")
 
     def __init__(self, store: NodeStore, map_kind: MapKind, root_id: ObjectId) -> None:
         self._store, self._map_kind = store, map_kind
@@ -57,10 +57,16 @@ class _Walk:
         self._stack = [(iter(node.items), node.level)]
         self.head: Item | None = None
         self.level = 0
-        self.skip()
+        self._after: bytes | None = None  # the last key that was passed
+        self._next()
 
     def skip(self) -> None:
         """Go on behind the head."""
+        if self.head is not None:
+            self._after = self.head[0]
+        self._next()
+
+    def _next(self) -> None:
         while self._stack:
             iterator, self.level = self._stack[-1]
             self.head = next(iterator, None)
@@ -72,9 +78,9 @@ class _Walk:
     def descend(self) -> None:
         """Go from a node to its first entry."""
         assert self.head is not None
-        node = self._store.node(self._map_kind, self.head[1].id)
+        node = child_node(self._store, self._map_kind, self.level, self.head, self._after)
         self._stack.append((iter(node.items), node.level))
-        self.skip()
+        self._next()
 
     def rest(self) -> Iterator[Item]:
         """Yield all items that remain."""

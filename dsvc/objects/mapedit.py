@@ -19,6 +19,7 @@ from dsvc.objects.sortedmap import (
     _ends,
     _first_at_least,
     _put,
+    child_node,
     root_of,
 )
 
@@ -150,4 +151,5 @@ class _Cursor:
 
     def _descend(self, node: Node, index: int) -> None:
         self._path.append((node, index))
-        self.node = self._store.node(self.map_kind, ObjectId(node.items[index][1].id))
+        before = next((n.items[i - 1][0] for n, i in reversed(self._path) if i), None)
+        self.node = child_node(self._store, self.map_kind, node.level, node.items[index], before)

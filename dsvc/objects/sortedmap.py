@@ -111,6 +111,22 @@ def _child(value: object) -> Child:
     raise BadEncodingError("an inner map node has a bad entry")
 
 
+def child_node(store: NodeStore, map_kind: MapKind, level: int, entry: Item, after: bytes | None) -> Node:
+    """Return the node that `entry` of a node of `level` names; the key before that entry in the map is `after`.
+
+    Raises:
+        BadEncodingError: when it does not lie one level below, end with the entry's key, and begin behind `after`.
+            So no key comes twice, and no walk goes deeper than `MAX_LEVEL`.
+    """
+    key, child = entry
+    node = store.node(map_kind, ObjectId(child.id))
+    if node.level != level - 1 or not node.items or node.items[-1][0] != key:
+        raise BadEncodingError(f"map node {child.id.hex()} does not fit the node above it")
+    if after is not None and node.items[0][0] <= after:
+        raise BadEncodingError(f"map node {child.id.hex()} overlaps the node before it")
+    return node
+
+
 @dataclass(frozen=True, slots=True)
 class MapRoot:
     """A stored map: the id of its root node, its number of entries and their summed weight."""
@@ -175,12 +191,13 @@ def root_of(store: NodeStore, map_kind: MapKind, root_id: ObjectId) -> MapRoot:
 
 def get(store: NodeStore, map_kind: MapKind, root_id: ObjectId, key: bytes) -> Any | None:
     """Return the value of `key`, or None where the map has no such key."""
-    node = store.node(map_kind, root_id)
+    node, after = store.node(map_kind, root_id), None
     while node.level:
         index = _first_at_least(node.items, key)
         if index == len(node.items):
             return None
-        node = store.node(map_kind, node.items[index][1].id)
+        after = node.items[index - 1][0] if index else after
+        node = child_node(store, map_kind, node.level, node.items[index], after)
     index = _first_at_least(node.items, key)
     if index < len(node.items) and node.items[index][0] == key:
         return node.items[index][1]
@@ -200,14 +217,18 @@ def _first_at_least(items: Sequence[Item], key: bytes) -> int:
 
 def items(store: NodeStore, map_kind: MapKind, root_id: ObjectId, *, start: bytes = b"") -> Iterator[Item]:
     """Yield the items in order of their keys, from the first key that is not below `start`."""
-    node = store.node(map_kind, root_id)
+    return _items(store, map_kind, store.node(map_kind, root_id), start, None)
+
+
+def _items(store: NodeStore, map_kind: MapKind, node: Node, start: bytes, after: bytes | None) -> Iterator[Item]:
     first = _first_at_least(node.items, start) if start else 0
     if not node.level:
         yield from node.items[first:] if first else node.items
         return
     for index in range(first, len(node.items)):
-        below = ObjectId(node.items[index][1].id)
-        yield from items(store, map_kind, below, start=start if index == first else b"")
+        after = node.items[index - 1][0] if index else after
+        below = child_node(store, map_kind, node.level, node.items[index], after)
+        yield from _items(store, map_kind, below, start if index == first else b"", after)
 
 
 def items_with_prefix(store: NodeStore, map_kind: MapKind, root_id: ObjectId, prefix: bytes) -> Iterator[Item]:
@@ -220,8 +241,15 @@ def items_with_prefix(store: NodeStore, map_kind: MapKind, root_id: ObjectId, pr
 
 def node_ids(store: NodeStore, map_kind: MapKind, root_id: ObjectId) -> Iterator[tuple[ObjectId, Node]]:
     """Yield the id and content of every node of the map, parents first."""
-    node = store.node(map_kind, root_id)
-    yield root_id, node
+    return _node_ids(store, map_kind, root_id, store.node(map_kind, root_id), None)
+
+
+def _node_ids(
+    store: NodeStore, map_kind: MapKind, node_id: ObjectId, node: Node, after: bytes | None
+) -> Iterator[tuple[ObjectId, Node]]:
+    yield node_id, node
     if node.level:
-        for _, child in node.items:
-            yield from node_ids(store, map_kind, child.id)
+        for entry in node.items:
+            below = child_node(store, map_kind, node.level, entry, after)
+            yield from _node_ids(store, map_kind, ObjectId(entry[1].id), below, after)
+            after = entry[0]
