@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dsvc.actions.git_import import MAP
+from dsvc.actions.git_import import MAP, threshold_of
 from dsvc.errors import RequestError
-from dsvc.gitbridge.exporting import LFS_THRESHOLD, ExportResult, export_git
+from dsvc.gitbridge.exporting import ExportResult, export_git
 from dsvc.refs.names import HEADS, TAGS
 from dsvc.workspace import Workspace
 
@@ -37,15 +37,12 @@ def git_export(
             if not found:
                 raise RequestError(f"{name!r} is no branch and no tag", hint="dsvc branch --list, dsvc tag --list")
             refs.append(found[0])
-    threshold = lfs_threshold
-    if threshold is None:
-        threshold = workspace.config.get_size("git.lfsThreshold")
     return export_git(
         workspace.repo,
         destination,
         refs=refs,
         map_path=workspace.cache / MAP,
-        lfs_threshold=LFS_THRESHOLD if threshold is None else threshold,
+        lfs_threshold=threshold_of(workspace) if lfs_threshold is None else lfs_threshold,
         force=force,
         head=workspace.head().branch or f"{HEADS}main",
         progress=workspace.progress,

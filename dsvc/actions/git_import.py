@@ -8,6 +8,7 @@ from pathlib import Path
 from dsvc.actions.state import require_no_state
 from dsvc.errors import RequestError
 from dsvc.gitbridge.importing import ImportResult, import_git
+from dsvc.gitbridge.lfs import LFS_THRESHOLD
 from dsvc.gitbridge.refimport import RefMove
 from dsvc.objects.ids import CommitId
 from dsvc.refs.names import WORKTREES, head_of, short_name
@@ -72,8 +73,15 @@ def git_import(
         lfs=lfs,
         remotes=remotes,
         force=force,
+        lfs_threshold=threshold_of(workspace),
         progress=workspace.progress,
     )
+
+
+def threshold_of(workspace: Workspace) -> int:
+    """Return above how many bytes an export keeps new files as LFS pointers."""
+    configured = workspace.config.get_size("git.lfsThreshold")
+    return LFS_THRESHOLD if configured is None else configured
 
 
 def _is_same_folder(one: Path, other: Path) -> bool:

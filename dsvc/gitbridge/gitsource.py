@@ -58,10 +58,9 @@ class GitSource:
         self.path = path
         self._odb = self.git.odb
 
-    @property
-    def lfs(self) -> LfsObjects:
-        """The LFS objects that the repository has."""
-        return LfsObjects(common_folder(Path(self.git.path)) / "lfs" / "objects")
+    def lfs(self, *, dry: bool = False) -> LfsObjects:
+        """Return the LFS objects that the repository has; `dry` ones are never stored."""
+        return LfsObjects(common_folder(Path(self.git.path)) / "lfs" / "objects", dry)
 
     def read(self, oid: Oid) -> bytes:
         """Return an object's bytes.

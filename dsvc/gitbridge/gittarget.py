@@ -1,24 +1,17 @@
-"""A git repository that is written: objects into packs of ours, refs through libgit2."""
+"""A git repository that is written: its refs through libgit2, its objects through packs of ours."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
 from pathlib import Path
 
 from dsvc.errors import RequestError
 from dsvc.gitbridge.gitsource import COMMIT, GitSource, common_folder
 from dsvc.gitbridge.gittree import Oid
-from dsvc.gitbridge.lfs import LfsObjects
-from dsvc.gitbridge.packfile import GitPack, object_header
-
-_PACK_OBJECTS = 200_000
-_PACK_BYTES = 1 << 30
-_UNPACK = 100  # objects; fewer are written as loose ones, as git does
+from dsvc.gitbridge.gitwriter import GitWriter
 
 
 class GitTarget:
-    """An open git repository for writing. What is written becomes readable for others with `flush`."""
+    """An open git repository for writing."""
 
     def __init__(self, path: Path, *, branch: str = "main") -> None:
         """Open the repository at `path`; where nothing is there, make a bare one whose HEAD is `branch`.
@@ -38,65 +31,12 @@ class GitTarget:
         self.source = GitSource(path)
         self.git = self.source.git
         self.folder = common_folder(Path(self.git.path))
-        self.lfs: LfsObjects = self.source.lfs
-        self._pack: GitPack | None = None
-
-    def has(self, oid: Oid) -> bool:
-        """Say whether an object is there or on its way."""
-        return (self._pack is not None and oid in self._pack) or self.source.has(oid)
-
-    def read(self, oid: Oid) -> bytes:
-        """Return an object's content."""
-        if self._pack is not None and oid in self._pack:
-            return self._pack.read(oid)[1]
-        return self.source.read(oid)
-
-    def size(self, oid: Oid) -> int:
-        """Return an object's length."""
-        if self._pack is not None and oid in self._pack:
-            return len(self._pack.read(oid)[1])
-        return self.source.size(oid)
-
-    def write(self, kind: int, data: bytes) -> Oid:
-        """Store an object and return its id."""
-        hasher = hashlib.sha1(object_header(kind, len(data)), usedforsecurity=False)
-        hasher.update(data)
-        oid = hasher.digest()
-        if not self.has(oid):
-            self._writer().add(kind, oid, data)
-        return oid
-
-    def write_stream(self, kind: int, size: int, pieces: Iterable[bytes]) -> Oid:
-        """Store an object of `size` bytes that is given in pieces, and return its id."""
-        return self._writer().add_stream(kind, size, pieces, known=self.source.has)
-
-    def flush(self) -> None:
-        """Make everything that was written durable and readable for git."""
-        held, self._pack = self._pack, None
-        if held is None:
-            return
-        if len(held) >= _UNPACK:
-            held.finish()
-            return
-        try:
-            for kind, data in held.objects():
-                self.git.odb.write(kind, data)
-        finally:
-            held.abandon()
+        self.objects = GitWriter(self.source, self.folder / "objects" / "pack", lfs=self.source.lfs())
 
     def close(self) -> None:
-        """Give back what is held open; what was not flushed is dropped."""
-        if self._pack is not None:
-            self._pack.abandon()
-            self._pack = None
+        """Give back what is held open; objects that were not flushed are dropped."""
+        self.objects.abandon()
         self.source.close()
-
-    def _writer(self) -> GitPack:
-        if self._pack is not None and (len(self._pack) >= _PACK_OBJECTS or self._pack.size >= _PACK_BYTES):
-            self.flush()
-        if self._pack is None:
-            self._pack = GitPack(self.folder / "objects" / "pack")
-        return self._pack
 
     # Refs.
 

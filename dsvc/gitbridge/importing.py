@@ -10,7 +10,7 @@ from dsvc.gitbridge.gitcommit import BadGitCommitError, GitCommit, compose_commi
 from dsvc.gitbridge.gitmap import GitMap, load_map, ref_commits
 from dsvc.gitbridge.gitsource import BLOB, COMMIT, TAG, GitRef, GitSource
 from dsvc.gitbridge.gittree import BadGitTreeError, Oid
-from dsvc.gitbridge.lfs import missing_error
+from dsvc.gitbridge.lfs import LFS_THRESHOLD, missing_error
 from dsvc.gitbridge.oddities import OddityFinder
 from dsvc.gitbridge.origin import KEY, Origin, seal_commit
 from dsvc.gitbridge.recent import Recent
@@ -59,6 +59,7 @@ def import_git(
     lfs: bool = False,
     remotes: bool = False,
     force: bool = False,
+    lfs_threshold: int = LFS_THRESHOLD,
     progress: Progress | None = None,
 ) -> ImportResult:
     """Bring branches, tags and the commits below them from the git repository at `git_path` into `repo`.
@@ -67,7 +68,8 @@ def import_git(
     moves in it, and with the branch that HEAD is pointed to if so. Importing again brings what is new. `map_path`
     keeps the derived map of ids. `head` names a worktree's HEAD: when that is unborn, it is pointed to the branch
     that git's HEAD names. `lfs` replaces LFS pointers by their content, `remotes` brings git's remote branches as
-    remotes/git/…, `force` moves branches and tags that have diverged.
+    remotes/git/…, `force` moves branches and tags that have diverged. `lfs_threshold` is the one of `export_git`, by
+    which commits that came from here are known again.
 
     Raises:
         NotGitError, UnusableGitError, GitObjectMissingError: for the git repository. BadGitTreeError: for a name
@@ -76,7 +78,7 @@ def import_git(
     progress = progress or Silent()
     source = GitSource(git_path)
     try:
-        importer = _Importer(repo, source, load_map(repo, map_path), lfs=lfs)
+        importer = _Importer(repo, source, load_map(repo, map_path), lfs=lfs, lfs_threshold=lfs_threshold)
         targets, warnings = _targets(importer, source, remotes=remotes, progress=progress)
         if importer.trees.missing_lfs:
             missing = importer.trees.missing_lfs.items()
@@ -152,12 +154,13 @@ def _leads_to_commit(source: GitSource, ref: GitRef) -> bool:
 class _Importer:
     """Commits on their way in."""
 
-    def __init__(self, repo: Repository, source: GitSource, ids: GitMap, *, lfs: bool) -> None:
+    def __init__(self, repo: Repository, source: GitSource, ids: GitMap, *, lfs: bool, lfs_threshold: int) -> None:
         self.map = ids
         self.count = 0
         self._repo = repo
         self._source = source
-        self.trees = TreeImporter(repo.store, source, lfs=source.lfs if lfs else None)
+        self._lfs_threshold = lfs_threshold
+        self.trees = TreeImporter(repo.store, source, lfs=source.lfs() if lfs else None)
         self.trees.met_odd |= ids.odd
         self._oddities = OddityFinder(source, self.trees.git_tree, lfs=lfs)
         self._bases: Recent[Oid, Base] = Recent(_REMEMBERED_COMMITS)
@@ -168,6 +171,10 @@ class _Importer:
 
         known = self.map.commits
         peeled = {peel_tag(self._source, tip)[1] for tip in tips}
+        if peeled - known.keys():
+            from dsvc.gitbridge.rehearsal import rehearse
+
+            rehearse(self._repo, self._source, self.map, threshold=self._lfs_threshold)
         for oid, raw in self._source.commits(sorted(peeled), known=known):
             try:
                 known[oid] = self._commit(oid, raw)

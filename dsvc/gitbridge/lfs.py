@@ -16,6 +16,7 @@ from pathlib import Path
 from dsvc.atomic import sync_directory, temporary_name
 from dsvc.errors import IntegrityError, RequestError
 
+LFS_THRESHOLD = 10 << 20  # bytes; the default above which new files become pointers
 MAX_POINTER = 1024  # bytes; anything longer is content
 _PIECE = 1 << 20
 _VERSION = b"version https://git-lfs.github.com/spec/v1\n"
@@ -55,9 +56,13 @@ def parse_pointer(data: bytes) -> Pointer | None:
 
 @dataclass(frozen=True, slots=True)
 class LfsObjects:
-    """The LFS objects of one git repository: `folder` is `lfs/objects` in its common git folder."""
+    """The LFS objects of one git repository: `folder` is `lfs/objects` in its common git folder.
+
+    With `dry` nothing is stored: writing tells the pointer only.
+    """
 
     folder: Path
+    dry: bool = False
 
     def path(self, sha256: str) -> Path:
         """Return where an object lies or would lie."""
@@ -98,6 +103,11 @@ class LfsObjects:
     def write(self, pieces: Iterable[bytes]) -> Pointer:
         """Store an object that is given in pieces, durably; return its pointer. One that is there is kept."""
         hasher, size = hashlib.sha256(), 0
+        if self.dry:
+            for piece in pieces:
+                hasher.update(piece)
+                size += len(piece)
+            return Pointer(hasher.hexdigest(), size)
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self.folder / temporary_name("object")
         try:

@@ -6,7 +6,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from dsvc.gitbridge.gitsource import BLOB, TREE
-from dsvc.gitbridge.gittarget import GitTarget
 from dsvc.gitbridge.gittree import (
     EMPTY_TREE,
     MODES,
@@ -18,6 +17,7 @@ from dsvc.gitbridge.gittree import (
     kind_of,
     parse_tree,
 )
+from dsvc.gitbridge.gitwriter import GitWriter
 from dsvc.gitbridge.lfs import MAX_POINTER, Pointer, parse_pointer
 from dsvc.gitbridge.origin import Oddities
 from dsvc.gitbridge.recent import Recent
@@ -63,10 +63,10 @@ class TreeExporter:
     `lost` gathers the paths that git cannot hold, by the reason; `pointers` the paths that became LFS pointers.
     """
 
-    def __init__(self, store: ObjectStore, target: GitTarget, *, threshold: int) -> None:
+    def __init__(self, store: ObjectStore, writer: GitWriter, *, threshold: int) -> None:
         """Files of more than `threshold` bytes become LFS pointers, in commits that were not imported."""
         self._store = store
-        self._target = target
+        self._writer = writer
         self._threshold = threshold
         self._blobs: Recent[bytes, Oid] = Recent(_REMEMBERED)
         self._pointers: Recent[bytes, bytes] = Recent(_REMEMBERED)
@@ -84,16 +84,16 @@ class TreeExporter:
         """
         self._native = native
         oid = self._tree(tree_id, base, _nested(odd), b"")
-        return self._target.write(TREE, b"") if oid == EMPTY_TREE else oid
+        return self._writer.write(TREE, b"") if oid == EMPTY_TREE else oid
 
     def blob(self, file_id: bytes, size: int) -> Oid:
         """Write a file's content and return the blob's id."""
         oid = self._blobs.get(file_id)
         if oid is None:
             if is_small(size):
-                oid = self._target.write(BLOB, self._store.read_file(file_id))
+                oid = self._writer.write(BLOB, self._store.read_file(file_id))
             else:
-                oid = self._target.write_stream(BLOB, size, self._store.file_chunks(file_id))
+                oid = self._writer.write_stream(BLOB, size, self._store.file_chunks(file_id))
             self._blobs.set(file_id, oid)
         return oid
 
@@ -112,7 +112,7 @@ class TreeExporter:
             made = self._entry(old, new, before.entries.get(name), inner, below) if new is not None else None
             if made is not None and made[1] == EMPTY_TREE:
                 if name in kept:
-                    self._target.write(TREE, b"")
+                    self._writer.write(TREE, b"")
                 else:
                     self._lose("empty folders", below)
                     made = None
@@ -124,7 +124,7 @@ class TreeExporter:
             return EMPTY_TREE
         listing = odd.value if odd is not None and odd.recorded else before.listing
         tree = GitTree(entries, listing if listing is not None and fits(listing, entries) else None)
-        oid = self._target.write(TREE, compose_tree(tree))
+        oid = self._writer.write(TREE, compose_tree(tree))
         self._parsed.set(oid, tree, weight=1 + len(entries))
         if base is None and odd is None:
             self._trees.set((tree_id, self._native), oid)
@@ -165,19 +165,19 @@ class TreeExporter:
         if kind in FILE_KINDS:
             if odd is not None and odd.recorded:
                 if odd.value is not None:
-                    return MODES[kind], self._target.write(BLOB, self._pointer(new, odd.value))
+                    return MODES[kind], self._writer.write(BLOB, self._pointer(new, odd.value))
             elif self._native:
                 if old is not None and before is not None and old.id == new.id and old.kind in FILE_KINDS:
                     return MODES[kind], before[1]
                 if new.size > self._threshold or self._was_pointer(old, before):
                     self.pointers.add(path)
-                    return MODES[kind], self._target.write(BLOB, self._pointer(new, b""))
+                    return MODES[kind], self._writer.write(BLOB, self._pointer(new, b""))
         return MODES[kind], self.blob(new.id, new.size)
 
     def _parse(self, oid: Oid) -> GitTree:
         found = self._parsed.get(oid)
         if found is None:
-            found = parse_tree(self._target.read(oid))
+            found = parse_tree(self._writer.read(oid))
             self._parsed.set(oid, found, weight=1 + len(found.entries))
         return found
 
@@ -185,9 +185,9 @@ class TreeExporter:
         """Say whether git has a pointer where dsvc had the content it names."""
         if old is None or before is None or kind_of(before[0]) not in FILE_KINDS or old.kind not in FILE_KINDS:
             return False
-        if self._target.size(before[1]) > MAX_POINTER:
+        if self._writer.size(before[1]) > MAX_POINTER:
             return False
-        data = self._target.read(before[1])
+        data = self._writer.read(before[1])
         return parse_pointer(data) is not None and content_id(data) != old.id
 
     def _pointer(self, entry: Entry, text: bytes) -> bytes:
@@ -195,8 +195,8 @@ class TreeExporter:
         known = self._pointers.get(entry.id)
         if known is None:
             given: Pointer | None = parse_pointer(text) if text else None
-            if given is None or not self._target.lfs.has(given):
-                given = self._target.lfs.write(self._store.file_chunks(entry.id))
+            if given is None or not self._writer.lfs.has(given):
+                given = self._writer.lfs.write(self._store.file_chunks(entry.id))
             known = given.encode()
             self._pointers.set(entry.id, known)
         return text or known

@@ -148,7 +148,8 @@ def test_there_and_back(bridge: Bridge, new_git: Callable[..., Git]) -> None:
     assert bridge.tip()[0] == last
 
 
-def test_commits_on_top_of_an_import_and_back(bridge: Bridge, git: Git) -> None:
+@pytest.mark.parametrize("lost", [False, True])
+def test_commits_on_top_of_an_import_and_back(bridge: Bridge, git: Git, lost: bool) -> None:
     git.commit("first", a="1", d__b="2")
     tip = git.commit("second", a="3")
     git("switch", "-q", "-c", "elsewhere")
@@ -158,10 +159,37 @@ def test_commits_on_top_of_an_import_and_back(bridge: Bridge, git: Git) -> None:
     assert [(m.name, m.old and m.old.hex()) for m in exported.moved] == [("refs/heads/main", tip)]
     git("switch", "-q", "main")
     git.commit("by git", d__b="5")
+    if lost:
+        bridge.map_path.unlink()
     result = bridge.take(git)
     assert result.commits == 1
     assert bridge.tip()[1].parents == (mine,)
     assert bridge.give("git")[1].commits == 0
+
+
+def test_commits_of_ours_are_known_again_with_what_git_cannot_hold(bridge: Bridge, new_git: Callable[..., Git]) -> None:
+    empty = Entry(EntryKind.TREE, trees.empty_tree(bridge.repo.store), 0)
+    commit_in_dsvc(bridge, hollow=empty, large=b"x" * 5000, a=b"1")
+    last = commit_in_dsvc(bridge, a=b"2")
+    bridge.give("git", lfs_threshold=1000)
+    git = Git(bridge.folder / "git", bridge.environment)
+    work = new_git("work")
+    work("pull", "-q", str(git.path), "main")
+    work.commit("by git", a="3")
+    work("push", "-q", str(git.path), "main")
+    objects = git.everything()
+    bridge.map_path.unlink()
+    result = bridge.take(git, lfs_threshold=1000)
+    assert (result.commits, result.diverged) == (1, ())
+    tip = bridge.tip()[1]
+    assert tip.parents == (last,)
+    assert [name for name, _ in trees.entries(bridge.repo.store, tip.tree)] == [b"a", b"hollow", b"large"]
+    large = trees.lookup(bridge.repo.store, tip.tree, b"large")
+    assert large is not None
+    assert large.size == 5000
+    out, exported = bridge.give("again", lfs_threshold=1000)
+    assert out.everything() == objects
+    assert not exported.warnings
 
 
 def test_amended_import_is_a_commit_of_its_own(bridge: Bridge, git: Git) -> None:
