@@ -126,16 +126,26 @@ class Index:
         for path, sig in changes.items():
             directory, _, name = path.rpartition(b"/")
             by_directory.setdefault(directory, {})[name] = sig
-        for directory in sorted(by_directory):
-            self._make_directory(directory)
+        # What goes goes first: a folder may stand where a file was, and the other way round.
         for directory, names in by_directory.items():
-            for name, sig in names.items():
+            gone = {name: None for name, sig in names.items() if sig is None}
+            for name in gone:
+                if join(directory, name) in self.blocks:
+                    self.forget(join(directory, name))
+            if gone and directory in self.blocks:
+                self.blocks[directory] = self.blocks[directory].changed(gone)
+        for directory, names in by_directory.items():
+            came = {name: sig for name, sig in names.items() if sig is not None}
+            if not came:
+                continue
+            self._make_directory(directory)
+            for name, sig in came.items():
                 path = join(directory, name)
                 if sig == DIRECTORY:
                     self.blocks.setdefault(path, EMPTY)
                 elif path in self.blocks:
                     self.forget(path)
-            self.blocks[directory] = self.blocks[directory].changed(names)
+            self.blocks[directory] = self.blocks[directory].changed(came)
 
     def forget(self, directory: bytes) -> None:
         """Drop the blocks of a directory and of everything below it."""
