@@ -40,10 +40,8 @@ htmlcov/
 .env.*
 !.env.example
 
-# Private keys and credentials, for the same reason. Public halves (*.pub) are kept. Where *.pem is a
-# public certificate or *.key a presentation, take it back in with a line such as !talk.key
-*.pem
-*.key
+# Private keys and credentials, for the same reason. Public halves (*.pub) are kept. Names that are often
+# harmless, such as *.pem and *.key, are judged by content: a commit with a new private key in it stops and says so.
 *.p12
 *.pfx
 *.ppk
