@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from dsvc.errors import IntegrityError
 from dsvc.objects import mapdiff, mapedit, sortedmap
 from dsvc.objects.codec import BadEncodingError
 from dsvc.objects.ids import ID_LENGTH, Kind, ObjectId, TreeId
 from dsvc.objects.sortedmap import MapKind, NodeStore
 from dsvc.objects.tree import Entry, EntryKind, check_names
 
+MAX_DEPTH = 2048  # a path of at most 4,096 bytes has no more names
 _GIT_IDS = (20, 32)
+
+
+class TooDeepError(IntegrityError):
+    """A directory holds directories in directories without reasonable end."""
 
 
 def _check(names: Sequence[bytes], values: Sequence[Any]) -> None:
@@ -69,12 +75,24 @@ def lookup(store: NodeStore, tree_id: bytes, path: bytes) -> Entry | None:
 
 
 def walk(store: NodeStore, tree_id: bytes, prefix: bytes = b"") -> Iterator[tuple[bytes, Entry]]:
-    """Yield (path, entry) of everything below a tree, a directory before its content, depth first."""
-    for name, entry in entries(store, tree_id):
-        path = prefix + name
-        yield path, entry
+    """Yield (path, entry) of everything below a tree, a directory before its content, depth first.
+
+    Raises:
+        TooDeepError: where directories lie in each other deeper than any path of a working copy.
+    """
+    stack = [(prefix, entries(store, tree_id))]
+    while stack:
+        folder, inside = stack[-1]
+        found = next(inside, None)
+        if found is None:
+            stack.pop()
+            continue
+        name, entry = found
+        yield folder + name, entry
         if entry.kind == EntryKind.TREE:
-            yield from walk(store, entry.id, path + b"/")
+            if len(stack) == MAX_DEPTH:
+                raise TooDeepError(f"directories lie in each other deeper than {MAX_DEPTH} levels")
+            stack.append((folder + name + b"/", entries(store, entry.id)))
 
 
 def differences(store: NodeStore, old: bytes, new: bytes) -> Iterator[tuple[bytes, Entry | None, Entry | None]]:

@@ -7,7 +7,7 @@ from dsvc.objects.codec import BadEncodingError
 from dsvc.objects.ids import Kind, content_id
 from dsvc.objects.store import ObjectMissingError
 from dsvc.objects.tree import Entry, EntryKind
-from dsvc.objects.trees import edit_tree, empty_tree, entries, lookup, tree_entry, walk, write_tree
+from dsvc.objects.trees import MAX_DEPTH, TooDeepError, edit_tree, empty_tree, entries, lookup, tree_entry, walk, write_tree
 
 
 def file(text="x", size=None):
@@ -90,3 +90,14 @@ def test_a_file_is_no_directory(memory_store):
     other = memory_store.put(Kind.TREE, b"\x90")
     with pytest.raises(BadEncodingError):
         list(entries(memory_store, other))
+
+
+def test_folders_in_folders(memory_store):
+    root = tree_entry(memory_store, empty_tree(memory_store))
+    for _ in range(MAX_DEPTH - 1):
+        root = write_tree(memory_store, [(b"d", root)])
+    assert sum(1 for _ in walk(memory_store, root.id)) == MAX_DEPTH - 1
+    for _ in range(2):
+        root = write_tree(memory_store, [(b"d", root)])
+    with pytest.raises(TooDeepError, match="2048"):
+        list(walk(memory_store, root.id))
