@@ -7,7 +7,17 @@ from dsvc.objects.codec import BadEncodingError
 from dsvc.objects.ids import Kind, content_id
 from dsvc.objects.store import ObjectMissingError
 from dsvc.objects.tree import Entry, EntryKind
-from dsvc.objects.trees import MAX_DEPTH, TooDeepError, edit_tree, empty_tree, entries, lookup, tree_entry, walk, write_tree
+from dsvc.objects.trees import (
+    MAX_DEPTH,
+    TooDeepError,
+    edit_tree,
+    empty_tree,
+    entries,
+    lookup,
+    tree_entry,
+    walk,
+    write_tree,
+)
 
 
 def file(text="x", size=None):
