@@ -54,7 +54,8 @@ class Sides:
     def read_old(self, path: bytes, entry: Entry) -> bytes:
         """Return an old content whole."""
         del path
-        return _stand_in(entry) or self.store.read_file(entry.id)
+        stand_in = _stand_in(entry)
+        return stand_in if stand_in is not None else self.store.read_file(entry.id)
 
     def read_new(self, path: bytes, entry: Entry) -> bytes:
         """Return a new content whole."""
@@ -67,7 +68,8 @@ class Sides:
 
     def old_head(self, entry: Entry) -> bytes:
         """Return the first bytes of an old content: what tells binary files."""
-        return _stand_in(entry) or next(self.store.file_chunks(entry.id), b"")[:BINARY_HEAD]
+        stand_in = _stand_in(entry)
+        return stand_in if stand_in is not None else next(self.store.file_chunks(entry.id), b"")[:BINARY_HEAD]
 
     def new_head(self, path: bytes, entry: Entry) -> bytes:
         """Return the first bytes of a new content."""
@@ -86,7 +88,7 @@ def _stand_in(entry: Entry) -> bytes | None:
     if entry.kind == EntryKind.GITLINK:
         return b"Subproject commit %s\n" % entry.id.hex().encode()
     if entry.kind == EntryKind.TREE:
-        return b"empty folder\n"
+        return b""
     return b"%s %s\n" % (EntryKind(entry.kind).name.lower().encode(), entry.id.hex().encode())
 
 
@@ -137,7 +139,7 @@ def _status(change: Change) -> Status:
         return "A"
     if change.new is None:
         return "D"
-    same = change.old.kind == change.new.kind or {change.old.kind, change.new.kind} <= FILE_KINDS
+    same = change.old.kind == change.new.kind or {change.old.kind, change.new.kind} <= FILE_KINDS  # the executable bit
     return "M" if same else "T"
 
 

@@ -62,22 +62,22 @@ def warn_of_limit(out: Output, limit: RenameLimit) -> None:
 
 def print_patch(out: Output, file: FileDiff, sides: Sides, form: DiffForm) -> None:
     """Print the difference of one file, from its `diff --git` line on."""
+    if file.status == "T":  # as git does: the old file goes, the new one comes
+        print_patch(out, FileDiff("D", file.old_path, file.path, file.old, None), sides, form)
+        print_patch(out, FileDiff("A", file.old_path, file.path, None, file.new), sides, form)
+        return
     bold = _Painter(out, "bold")
     for line in _header(file):
         out.raw(bold(line))
-    if file.status == "T":  # as git does: the old file goes, the new one comes
-        for part in (
-            FileDiff("D", file.old_path, file.path, file.old, None),
-            FileDiff("A", file.old_path, file.path, None, file.new),
-        ):
-            _print_content(out, part, sides, form)
-        return
     _print_content(out, file, sides, form)
 
 
 def _header(file: FileDiff) -> Iterator[bytes]:
     yield b"diff --git %s %s\n" % (quoted_name(b"a/" + file.old_path), quoted_name(b"b/" + file.path))
     old, new = file.old, file.new
+    if _is_folder(file):
+        yield b"new empty folder\n" if new is not None else b"deleted empty folder\n"
+        return
     if old is None and new is not None:
         yield b"new file mode %s\n" % _mode(new)
     elif new is None and old is not None:
@@ -96,7 +96,7 @@ def _header(file: FileDiff) -> Iterator[bytes]:
 
 
 def _print_content(out: Output, file: FileDiff, sides: Sides, form: DiffForm) -> None:
-    if file.same_content():
+    if file.same_content() or _is_folder(file):
         return
     compared = compare(
         file,
@@ -186,9 +186,13 @@ def _print_names(out: Output, result: DiffResult, form: DiffForm) -> None:
             out.line("\t".join([*fields, *map(quote_path, shown)]))
 
 
-def _with_slash(file: FileDiff, path: bytes) -> bytes:
+def _is_folder(file: FileDiff) -> bool:
     entry = file.new or file.old
-    return path + b"/" if entry is not None and entry.kind == EntryKind.TREE else path
+    return entry is not None and entry.kind == EntryKind.TREE
+
+
+def _with_slash(file: FileDiff, path: bytes) -> bytes:
+    return path + b"/" if _is_folder(file) else path
 
 
 def _print_numbers(out: Output, row: StatRow, *, null_ended: bool) -> None:
