@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 
 from dsvc.errors import BusyError
@@ -74,7 +75,8 @@ def collect(
     if not dry_run:
         repo.refresh()
         for group in choose_packs(repo.head.packs.packs, slack=2, most=_MERGED_BYTES):
-            repo.head = merge_packs(repo.store, repo.head, group)
+            with contextlib.suppress(BlobMissingError, BusyError):  # somebody else was faster
+                repo.head = merge_packs(repo.store, repo.head, group)
     return GcResult(
         freed=garbage.freed + packs.size + lists.size + files.size,
         objects_kept=garbage.marks.count,
