@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from dsvc.commands.entry import run
+from dsvc.repo.repository import Repository
+from dsvc.storage.local import LocalBackend
 from tests.gitbridge.conftest import Git
 
 
@@ -94,6 +96,25 @@ def test_beside_git_in_one_folder(dsvc: Callable[[str], Dsvc], git: Git) -> None
     assert "working copy" in err
     assert "hint" in err
     assert git("rev-parse", "main").decode() == tip
+    store = LocalBackend(here.directory / ".dsvc" / "store")
+    repo = Repository.open(store, store.staging)
+    made = repo.view().commit("heads/main")
+    assert made is not None
+    assert repo.commit(made).metadata["git_head"] == {"commit": bytes.fromhex(tip), "branch": "main", "clean": False}
+    repo.close()
+
+    git("switch", "-q", "--detach")
+    here("git", "export", ".")
+    git("symbolic-ref", "HEAD", "refs/heads/main")
+    git("reset", "-q")
+    assert git("status", "--porcelain") == b""
+    assert git("log", "--format=%s").splitlines() == [b"by dsvc", b"first"]
+    here("git", "import")
+    assert here("status", "--porcelain")[0] == ""
+    git.commit("by git", a="3")
+    here("git", "import")
+    assert here("status", "--porcelain")[0] == ""
+    assert here.files() == {"a": b"3", "b": b"1"}
 
 
 def test_export_and_divergence(dsvc: Callable[[str], Dsvc], git: Git) -> None:
