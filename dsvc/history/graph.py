@@ -31,7 +31,7 @@ FURTHER = 0x80000000  # in place of a second parent: an index into the further p
 class CommitGraph:
     """An open commit graph: see `dsvc.history.ancestry.Graph`. Safe to keep while the file is replaced."""
 
-    def __init__(self, data: mmap.mmap | bytes) -> None:
+    def __init__(self, data: mmap.mmap) -> None:
         """Map the columns; raises ValueError when this is no graph of this version or it is damaged."""
         if len(data) < HEADER.size:
             raise ValueError("too short")
@@ -41,7 +41,7 @@ class CommitGraph:
         self._data = data
         self._view = memoryview(data)
         self._at = HEADER.size
-        self._count = count
+        self._count: int = count
         self._filters_checksum = filters_checksum
         self._filters_checked: bool | None = None
         self._keys: dict[Sequence[bytes], list[PathKey]] = {}

@@ -75,6 +75,25 @@ def ahead_behind(ancestry: Ancestry, ours: CommitId, theirs: CommitId) -> tuple[
     )
 
 
+def only_in(ancestry: Ancestry, one: CommitId, others: Sequence[CommitId]) -> list[CommitId]:
+    """Return the commits that `one` contains and none of `others` does, parents before children."""
+    flags: dict[int, int] = {}
+    start = ancestry.node(one)
+    _paint(ancestry, start, [ancestry.node(other) for other in others], flags=flags, whole=True)
+    own = {node for node, flag in flags.items() if flag & _BOTH == _OURS}
+    order: dict[int, None] = {}
+    stack = [(start, False)] if start in own else []
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            order[node] = None
+        elif node in own:
+            own.discard(node)
+            stack.append((node, True))
+            stack += [(parent, False) for parent in reversed(ancestry.parents(node))]
+    return [ancestry.id(node) for node in order]
+
+
 def _reaches(ancestry: Ancestry, start: int, wanted: int) -> bool:
     if start < ancestry.covered <= wanted:
         return False  # what the graph covers it covers with all ancestors
