@@ -75,6 +75,7 @@ class ObjectStore:
         self._nodes: OrderedDict[bytes, Node] = OrderedDict()
         self._relied: dict[bytes, set[bytes]] = {}  # pack id -> ids that were not stored again because it has them
         self._own: dict[bytes, PackRef] = {}  # packs of this process that no list names yet
+        self._lost = 0  # objects in such packs that were collected
         self._shown: frozenset[bytes] = frozenset()
         self._lock = threading.RLock()
 
@@ -333,6 +334,13 @@ class ObjectStore:
         Raises:
             CollectedError: otherwise; the packs are forgotten, so that the same objects can be put again.
         """
+        lost = self._lose_own(packs)
+        lost, self._lost = lost + self._lost, 0
+        if lost:
+            raise CollectedError(lost)
+
+    def _lose_own(self, packs: PackList) -> int:
+        """Forget unpublished packs that were collected; return how many objects they held."""
         with self._lock:
             own = dict(self._own)
         condemned = set(packs.condemned)
@@ -341,9 +349,9 @@ class ObjectStore:
         if lost:
             with self._lock:
                 for ref in lost:
-                    del self._own[ref.id]
+                    self._own.pop(ref.id, None)
             self.show(packs)
-            raise CollectedError(sum(ref.objects for ref in lost))
+        return sum(ref.objects for ref in lost)
 
     def close(self) -> None:
         """Give back threads and files; what was not flushed is dropped."""
@@ -382,7 +390,12 @@ class ObjectStore:
 
     def _show_newest(self) -> None:
         if self._reread is not None:
-            self.show(self._reread())
+            packs = self._reread()
+            self.show(packs)
+            lost = self._lose_own(packs)
+            if lost:
+                self._lost += lost  # whoever goes on all the same is stopped when it publishes
+                raise CollectedError(lost)
 
 
 def is_small(size: int) -> bool:
