@@ -98,7 +98,11 @@ def import_git(
             transaction.set(head, Symbolic(branch))
             pointed = branch
     if moved or pointed:
-        publish(transaction, moved, pointed)
+        try:
+            publish(transaction, moved, pointed)
+        except BaseException:
+            repo.store.abandon()
+            raise
     else:
         repo.store.abandon()
     ids = importer.map
@@ -179,7 +183,8 @@ class _Importer:
             try:
                 known[oid] = self._commit(oid, raw)
             except (BadGitTreeError, BadGitCommitError) as error:
-                raise type(error)(f"git commit {oid.hex()} cannot be imported: {error.message}") from error
+                message = f"git commit {oid.hex()} cannot be imported: {error.message}"
+                raise type(error)(message, hint=error.hint) from error
             self.count += 1
             progress.advance(items=1)
 

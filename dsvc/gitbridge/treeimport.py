@@ -159,7 +159,10 @@ def _check(names: list[bytes], parent: bytes) -> None:
     try:
         check_names(names)
     except BadNameError as error:
-        raise BadGitTreeError(f"{error.message} (in {_shown(parent)})") from error
+        raise BadGitTreeError(
+            f"{error.message} (in {_shown(parent)})",
+            hint="take it out of a copy of git's history, as with git filter-repo --invert-paths --path PATH",
+        ) from error
 
 
 def _shown(path: bytes) -> str:

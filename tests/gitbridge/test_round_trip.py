@@ -225,6 +225,7 @@ def test_refused_names(bridge: Bridge, git: Git, name: str) -> None:
         bridge.take(git)
     assert commit in caught.value.message
     assert "folder" in caught.value.message
+    assert caught.value.hint is not None
     assert bridge.repo.view().get("heads/main") is None
 
 
