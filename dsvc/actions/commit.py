@@ -15,7 +15,7 @@ from dsvc.history.treediff import Change, diff_trees
 from dsvc.objects.codec import Value
 from dsvc.objects.ids import CommitId, TreeId
 from dsvc.objects.tree import Entry
-from dsvc.objects.trees import edit_tree
+from dsvc.objects.trees import edit_tree, lookup
 from dsvc.objects.values import Commit, Person
 from dsvc.workspace import HeadState, Workspace
 from dsvc.worktree.guard import Guard, NeedsConfirmationError
@@ -56,7 +56,8 @@ def commit(
     """Commit the working copy, or of it only `paths`, on the branch where HEAD is; return the new commit.
 
     New files that are not ignored are taken too. Everything is stored and durable before the branch moves. An empty
-    message with `amend` keeps the old one.
+    message with `amend` keeps the old one. In the middle of a merge the commit ends it, with its parents, and what was
+    changed before the merge began stays out of it.
 
     Raises:
         NothingToCommitError: when nothing changed. UnresolvedError: while paths are in conflict.
@@ -68,6 +69,10 @@ def commit(
     state = read_state(workspace)
     if state is not None and state.conflicts:
         raise UnresolvedError(state)
+    if state is not None and paths:
+        raise RequestError(
+            f"a {state.verb} is committed as a whole, not by paths", hint=f"dsvc commit, or dsvc {state.verb} --abort"
+        )
     if amend and head.commit_id is None:
         raise RequestError("there is no commit yet to amend", hint="dsvc commit -m MESSAGE")
     if run_hooks:
@@ -76,10 +81,12 @@ def commit(
     index = workspace.index()
     recorded = _record(workspace, index, paths, confirmed=confirmed)
     tree = _tree(workspace, index, recorded, paths)
+    if state is not None and state.aside:
+        tree = _without(workspace, tree, state.aside)
     parents = _parents(workspace, head, state, amend=amend)
     amended = workspace.repo.commit(head.commit_id) if amend and head.commit_id is not None else None
     unchanged = tree == workspace.head_tree()
-    if unchanged and not (allow_empty or amend or (state is not None and state.heads)):
+    if unchanged and not (allow_empty or amend or (state is not None and state.verb == "merge" and state.heads)):
         workspace.repo.store.abandon()
         workspace.write_index(recorded.index)
         raise NothingToCommitError(
@@ -92,7 +99,7 @@ def commit(
         author=author or _author(workspace, state, amended) or committer,
         committer=committer,
         message=run_message_hook(workspace, message or (amended.message if amended else ""), run_hooks=run_hooks),
-        metadata={**_metadata(workspace), **(metadata or {})},
+        metadata={**git_metadata(workspace), **(metadata or {})},
     )
     commit_id = _publish(workspace, made, head, state, amend=amend, index_tree=recorded.index.tree)
     workspace.write_index(recorded.index)
@@ -155,6 +162,13 @@ def _tree(workspace: Workspace, index: Index, recorded: Recorded, paths: Sequenc
     return TreeId(edit_tree(store, head_tree, changes).id)  # type: ignore[arg-type]
 
 
+def _without(workspace: Workspace, tree: TreeId, aside: Sequence[bytes]) -> TreeId:
+    """Return a tree in which these paths are as HEAD's commit has them."""
+    store, head_tree = workspace.repo.store, workspace.head_tree()
+    before = {path: lookup(store, head_tree, path) for path in aside}
+    return TreeId(edit_tree(store, tree, before).id)  # type: ignore[arg-type]
+
+
 def _parents(
     workspace: Workspace, head: HeadState, state: WorktreeState | None, *, amend: bool
 ) -> tuple[CommitId, ...]:
@@ -172,7 +186,8 @@ def _author(workspace: Workspace, state: WorktreeState | None, amended: Commit |
     return None
 
 
-def _metadata(workspace: Workspace) -> dict[str, Value]:
+def git_metadata(workspace: Workspace) -> dict[str, Value]:
+    """Return what a commit says of the git repository in the same folder."""
     from dsvc.gitbridge.state import git_state
 
     state = git_state(workspace.root)

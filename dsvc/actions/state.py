@@ -39,8 +39,9 @@ class WorktreeState:
     """What is under way. `verb` says what: merge, cherry-pick, revert, rebase, stash.
 
     `heads` are the commits being brought in, `message` the prepared text, `original` the commit to go back to on abort,
-    `merged` the tree to which the working copy was brought, `stash` the changes that were put aside before, `todo` what
-    a rebase or a row of picks has still to do, `extra` whatever else the verb needs to go on.
+    `merged` the tree to which the working copy was brought, `stash` the changes that were stashed before, `todo` what
+    a rebase or a row of picks has still to do, `aside` the paths that were changed before it began and go into none of
+    its commits, `extra` whatever else the verb needs to go on.
     """
 
     verb: str
@@ -51,6 +52,7 @@ class WorktreeState:
     stash: CommitId | None = None
     conflicts: tuple[Conflict, ...] = ()
     todo: tuple[CommitId, ...] = ()
+    aside: tuple[bytes, ...] = ()
     extra: Mapping[str, Value] = field(default_factory=dict)
 
 
@@ -171,6 +173,7 @@ def encode_state(state: WorktreeState) -> bytes:
             "stash": state.stash,
             "conflicts": [[c.path, c.kind, c.base, c.ours, c.theirs, c.files] for c in state.conflicts],
             "todo": state.todo,
+            "aside": state.aside,
             "extra": state.extra,
             "refs": refs,
         }
@@ -201,6 +204,7 @@ def decode_state(payload: bytes) -> WorktreeState:
                 for path, kind, base, ours, theirs, files in cast("tuple[_Row, ...]", fields["conflicts"])
             ),
             todo=cast("tuple[CommitId, ...]", fields["todo"]),
+            aside=cast("tuple[bytes, ...]", fields["aside"]),
             extra=cast("Mapping[str, Value]", fields["extra"]),
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -59,6 +59,7 @@ _TABLE: Final = (
     KnownKey(
         "merge.conflictStyle", "str", "Form of conflict markers.", default="merge", choices=("merge", "diff3", "zdiff3")
     ),
+    KnownKey("merge.tool", "str", "Shell command of 'resolve --tool', with $BASE, $LOCAL, $REMOTE and $MERGED."),
     KnownKey("rebase.autoStash", "bool", "Stash changes before a rebase and apply them after it.", default=False),
     KnownKey("store.compression", "int", "zstd level of new objects.", default=1),
     KnownKey(

@@ -1,0 +1,29 @@
+"""Take back a merge, pick or rebase that is under way."""
+
+from __future__ import annotations
+
+from dsvc.actions.checkout import carried
+from dsvc.actions.overwrite import overwrite_working_copy, record_working_copy
+from dsvc.actions.state import WorktreeState
+from dsvc.objects import trees
+from dsvc.objects.ids import OperationId, TreeId
+from dsvc.refs.transaction import Transaction
+from dsvc.workspace import Workspace
+
+
+def go_back(
+    workspace: Workspace, state: WorktreeState, *, transaction: Transaction, description: str
+) -> OperationId:
+    """Put every file that `state`'s verb touched back to what it was, and publish the transaction.
+
+    Files that it did not touch keep what they have, changes from before and new files included. What is overwritten
+    is stored for `undo`.
+    """
+    store = workspace.repo.store
+    original = workspace.tree_of(state.original) if state.original is not None else trees.empty_tree(store)
+    reached = state.merged if state.merged is not None else workspace.head_tree()
+    recorded = record_working_copy(workspace)
+    goal: TreeId = carried(workspace, recorded.tree, reached, original)
+    return overwrite_working_copy(
+        workspace, goal, transaction=transaction, verb=state.verb, description=description, recorded=recorded
+    )

@@ -1,0 +1,131 @@
+"""The `dsvc merge` command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import typer
+
+from dsvc.actions.merge import FastForward, MergeResult, merge, merge_abort, merge_continue
+from dsvc.commands.conflict_text import conflict_json, show_conflicts
+from dsvc.commands.context import Context
+from dsvc.commands.options import Json, Message, Quiet
+from dsvc.errors import ConflictError, UsageError
+from dsvc.workspace import Workspace
+
+SHORT = 10
+
+
+def command(
+    context: Context,
+    revisions: Annotated[Sequence[str], typer.Argument(metavar="[BRANCH]", help="What to merge.")] = (),
+    *,
+    message: Message = (),
+    ff_only: Annotated[bool, typer.Option("--ff-only", help="Refuse (12) unless nothing has to be merged.")] = False,
+    no_ff: Annotated[bool, typer.Option("--no-ff", help="Make a merge commit in any case.")] = False,
+    ff: Annotated[bool, typer.Option("--ff", help="Move the branch where that is enough (the default).")] = False,
+    squash: Annotated[bool, typer.Option("--squash", help="Take the changes, not the history; do not commit.")] = False,
+    no_commit: Annotated[bool, typer.Option("--no-commit", help="Stop before the commit.")] = False,
+    favor: Annotated[
+        Literal["ours", "theirs", "union"] | None,
+        typer.Option("-X", "--strategy-option", metavar="SIDE", help="Settle conflicts: ours, theirs or union."),
+    ] = None,
+    unrelated: Annotated[
+        bool, typer.Option("--allow-unrelated-histories", help="Also where no commit is common.")
+    ] = False,
+    go_on: Annotated[bool, typer.Option("--continue", help="Commit a merge whose conflicts are settled.")] = False,
+    abort: Annotated[bool, typer.Option("--abort", help="Take back a merge that is under way.")] = False,
+    no_verify: Annotated[bool, typer.Option("-n", "--no-verify", help="Run no hooks.")] = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int | None:
+    """Join another line of history into this one.
+
+    Changes that are not committed may stay where the merge does not touch their files. With conflicts (exit code 13)
+    the files hold both sides, and all three are kept until they are settled: see 'dsvc resolve'. Then 'dsvc commit' or
+    'dsvc merge --continue' makes the merge, and 'dsvc merge --abort' takes it back.
+    """
+    if sum((ff_only, no_ff, ff)) > 1 or (squash and no_ff):
+        raise UsageError("--ff, --ff-only, --no-ff and --squash exclude each other")
+    if (go_on or abort) and revisions:
+        raise UsageError("--continue and --abort take no branch")
+    workspace = context.workspace()
+    text = "\n\n".join(message) or None
+    if abort:
+        _aborted(context, workspace, json=json)
+        return None
+    if go_on:
+        _continued(context, workspace, text, run_hooks=not no_verify, json=json)
+        return None
+    if not revisions:
+        raise UsageError("merge what?", hint="dsvc branch lists the branches")
+    mode: FastForward = "only" if ff_only else "never" if no_ff else "allow"
+    result = merge(
+        workspace,
+        revisions,
+        message=text,
+        fast_forward=mode,
+        squash=squash,
+        make_commit=not no_commit,
+        favor=favor,
+        unrelated=unrelated,
+        run_hooks=not no_verify,
+    )
+    return _show(context, result, json=json)
+
+
+def _show(context: Context, result: MergeResult, *, json: bool) -> int | None:
+    code = ConflictError.exit_code if result.conflicts else None
+    if json:
+        context.out.json("dsvc.merge", _payload(result))
+        return code
+    for note in result.notes:
+        context.out.note(f"note: {note}")
+    commit = result.commit_id.hex()[:SHORT] if result.commit_id else ""
+    match result.kind:
+        case "up to date":
+            context.out.note("Already up to date")
+        case "fast-forward":
+            old = result.old_commit.hex()[:SHORT] if result.old_commit else "nothing"
+            context.out.note(f"Fast-forward {old}..{commit}")
+        case "merged":
+            context.out.note(f"Merge made: {commit} {result.message.partition(chr(10))[0]}")
+        case "conflicts":
+            show_conflicts(context, result.conflicts)
+            context.out.warn(
+                f"{len(result.conflicts)} path{'s are' if len(result.conflicts) > 1 else ' is'} in conflict",
+                hint="edit and 'dsvc resolve PATH' (or --ours, --theirs), then 'dsvc merge --continue'; "
+                "'dsvc merge --abort' takes it back",
+            )
+        case _:
+            context.out.note("The changes are in the working copy: 'dsvc commit' records them")
+    return code
+
+
+def _payload(result: MergeResult) -> dict[str, object]:
+    return {
+        "result": result.kind,
+        "old_commit": result.old_commit.hex() if result.old_commit else None,
+        "commit": result.commit_id.hex() if result.commit_id else None,
+        "theirs": result.theirs.hex(),
+        "conflicts": [conflict_json(conflict) for conflict in result.conflicts],
+        "notes": list(result.notes),
+    }
+
+
+def _aborted(context: Context, workspace: Workspace, *, json: bool) -> None:
+    commit_id = merge_abort(workspace)
+    if json:
+        payload = {"result": "aborted", "commit": commit_id.hex() if commit_id else None}
+        context.out.json("dsvc.merge", payload)
+        return
+    context.out.note("The merge was taken back")
+
+
+def _continued(context: Context, workspace: Workspace, text: str | None, *, run_hooks: bool, json: bool) -> None:
+    made = merge_continue(workspace, message=text, run_hooks=run_hooks)
+    if json:
+        context.out.json("dsvc.merge", {"result": "merged", "commit": made.commit_id.hex(), "conflicts": []})
+        return
+    context.out.note(f"Merge made: {made.commit_id.hex()[:SHORT]} {made.commit.message.partition(chr(10))[0]}")
