@@ -24,7 +24,7 @@ from dsvc.progress import Progress
 from dsvc.refs.log import Head
 from dsvc.refs.view import VIEWS
 from dsvc.repo.reachable import Marks, Target, mark, references
-from dsvc.repo.shapes import Shapes
+from dsvc.repo.shapes import ShapeError, Shapes
 from dsvc.repo.tombstones import PURGED
 
 _PURGED = PURGED.encode()
@@ -95,10 +95,8 @@ def follow(store: ObjectStore, head: Head, *, cut: Iterable[OperationId], progre
     reached = Reached()
     marks = Marks(store.packs, store.packs.refs())
     shapes = Shapes(store)
-    failed_at: set[bytes] = set()
 
     def failed(target: Target, error: IntegrityError) -> None:
-        failed_at.add(target[1])
         if isinstance(error, ObjectMissingError):
             reached.absent.append(target)
         else:
@@ -112,13 +110,11 @@ def follow(store: ObjectStore, head: Head, *, cut: Iterable[OperationId], progre
             reached.purged.update(_tombstones(payload))
         try:
             shapes.check(kind, payload)
-        except ObjectMissingError:
-            pass  # found when it is followed
-        except IntegrityError as error:
-            if store.packs.find(object_id, kind) is not None:
-                name = kind.name.lower()
-                message = f"{name} {object_id.hex()}: {error.message}"
-                reached.problems.append(Problem("shape", kind, object_id, None, message))
+        except ShapeError as error:
+            message = f"{kind.name.lower()} {object_id.hex()}: {error.message}"
+            reached.problems.append(Problem("shape", kind, object_id, None, message))
+        except IntegrityError:
+            pass  # something below cannot be read, which is found when it is followed
 
     progress.start("Following references")
     on_purpose = set(cut)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from dsvc.objects.codec import BadEncodingError
+from dsvc.errors import IntegrityError
 from dsvc.objects.ids import Kind, ObjectId
 from dsvc.objects.sortedmap import MAX_ENTRIES, MIN_ENTRIES, Child, MapKind, Node, decode_node, is_boundary
 from dsvc.objects.store import ObjectStore
@@ -15,6 +15,10 @@ from dsvc.objects.values import decode_commit, decode_operation
 from dsvc.refs.view import VIEWS
 
 _REMEMBERED = 100_000  # nodes
+
+
+class ShapeError(IntegrityError):
+    """Nodes that are sound each by itself do not make up a map as a writer would have written it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class Shapes:
         """Check the maps and nodes that an object refers to.
 
         Raises:
-            IntegrityError: when one of them does not fit, or cannot be read.
+            ShapeError: when one of them does not fit. IntegrityError: when one cannot be read.
         """
         if kind == Kind.COMMIT:
             self._root(TREES, decode_commit(payload).tree)
@@ -53,12 +57,12 @@ class Shapes:
             self._below(TREES, node)
             for name, (entry_kind, target, size) in () if node.level else node.items:
                 if entry_kind == EntryKind.TREE and self._root(TREES, target).weight != size:
-                    raise BadEncodingError(f"directory {name!r} has another size than the directory above says")
+                    raise ShapeError(f"directory {name!r} has another size than the directory above says")
 
     def _root(self, map_kind: MapKind, node_id: bytes) -> _Facts:
         facts = self._of(map_kind, node_id)
         if facts.level and facts.items < 2:
-            raise BadEncodingError("a map has a level above its only node")
+            raise ShapeError("a map has a level above its only node")
         return facts
 
     def _below(self, map_kind: MapKind, node: Node) -> None:
@@ -67,11 +71,11 @@ class Shapes:
         for number, (key, child) in enumerate(node.items):
             facts = self._of(map_kind, child.id)
             if facts.level != node.level - 1 or facts.last != key or not facts.items:
-                raise BadEncodingError("a map node does not fit the node above it")
+                raise ShapeError("a map node does not fit the node above it")
             if Child(child.id, facts.entries, facts.weight) != child:
-                raise BadEncodingError("a map node holds another number or size of entries than the node above says")
+                raise ShapeError("a map node holds another number or size of entries than the node above says")
             if number < len(node.items) - 1 and not facts.closed:
-                raise BadEncodingError("a map node ends where it should go on")
+                raise ShapeError("a map node ends where it should go on")
 
     def _of(self, map_kind: MapKind, node_id: bytes) -> _Facts:
         facts = self._facts.get(node_id)
