@@ -28,7 +28,7 @@ class FaultyBackend:
     """Passes everything on, but the n-th write fails; after that every one, as for a process that is gone.
 
     Ways to fail: "after" it is written and the answer lost; "torn" nothing is written, but a temporary or
-    unlisted blob is left half written (a backend never shows a half under the real key); "once" only that one fails;
+    unlisted blob is left half written (a backend never shows a half under the real key);
     "unsure" a swap takes place or not and says so.
     """
 
@@ -41,7 +41,7 @@ class FaultyBackend:
         if self.fail_at is None or self.writes < self.fail_at:
             return action()
         if self.writes > self.fail_at:
-            if self.way in ("once", "unsure", "unsure-done"):
+            if self.way in ("unsure", "unsure-done"):
                 return action()
             raise OSError("the process is gone")
         if self.way == "unsure-done" and cell:
@@ -80,7 +80,7 @@ class FaultyBackend:
         pass
 
 
-WAYS = ["after", "torn", "once", "unsure", "unsure-done"]
+WAYS = ["after", "torn", "unsure", "unsure-done"]
 CLOCK = iter(range(1_000_000, 10**12, 1_000_000))
 
 

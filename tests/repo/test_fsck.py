@@ -160,9 +160,9 @@ def test_maps_out_of_shape_are_found(filled):
     entry = Entry(EntryKind.FILE, store.put_content(b"x"), 1)
     names = [b"%04d" % n for n in range(200)]
     halves = []
-    for part in (names[:10], names[10:]):  # a node that ends too early
-        end = next((n for n, k in enumerate(part) if n >= 63 and sortedmap.is_boundary(k, 0)), len(part) - 1)
-        part = part[: end + 1]
+    for some in (names[:10], names[10:]):  # a node that ends too early
+        end = next((n for n, k in enumerate(some) if n >= 63 and sortedmap.is_boundary(k, 0)), len(some) - 1)
+        part = some[: end + 1]
         node = store.put(Kind.TREE, encode_node(0, [(name, entry) for name in part]))
         halves.append((part[-1], Child(node, len(part), len(part))))
     commit_tree(filled, store.put(Kind.TREE, encode_node(1, halves)))
