@@ -1,21 +1,44 @@
-"""Read a large file's chunks ahead in threads, in order, within a bound of bytes."""
+"""Read a large file's chunks ahead in threads, in order, within a bound of bytes.
+
+A chunk that another version of the file on disk has is read from there, which costs no decoding; it is compared with
+its id like any other, and comes from the store where it does not match.
+"""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import NamedTuple
 
+from dsvc.errors import IntegrityError
 from dsvc.objects.filemap import Part
-from dsvc.objects.ids import Kind
+from dsvc.objects.ids import Kind, content_id
 from dsvc.objects.store import ObjectStore
 
 _AHEAD_BYTES = 32 << 20
 _BATCH_BYTES = 1 << 20
+_MAX_PLACES = 400_000  # chunks of a file that are remembered by place: about 60 MB and 25 GB of file
 
 
-def read_in_order(store: ObjectStore, file_id: bytes) -> Iterator[bytes]:
+class Near(NamedTuple):
+    """Another version of the file, open on disk, and where its chunks lie in it."""
+
+    fd: int
+    places: Mapping[bytes, int]
+
+
+def chunk_places(store: ObjectStore, file_id: bytes) -> dict[bytes, int]:
+    """Return chunk id -> offset of a stored file, of a very large one its beginning; empty where it is not stored."""
+    try:
+        return {part.id: offset for offset, part in islice(store.file_parts(file_id), _MAX_PLACES)}
+    except IntegrityError:
+        return {}
+
+
+def read_in_order(store: ObjectStore, file_id: bytes, *, near: Near | None = None) -> Iterator[bytes]:
     """Yield a file's content in pieces of about 1 MiB, each chunk compared with its id.
 
     Raises:
@@ -29,7 +52,7 @@ def read_in_order(store: ObjectStore, file_id: bytes) -> Iterator[bytes]:
     with ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2)), thread_name_prefix="dsvc-decode") as pool:
         try:
             for batch, size in _batches(store, file_id):
-                waiting.append((size, pool.submit(_read, store, batch)))
+                waiting.append((size, pool.submit(_read, store, batch, near)))
                 ahead += size
                 while ahead > _AHEAD_BYTES or (waiting and waiting[0][1].done()):
                     done, future = waiting.popleft()
@@ -55,5 +78,18 @@ def _batches(store: ObjectStore, file_id: bytes) -> Iterator[tuple[list[Part], i
         yield batch, size
 
 
-def _read(store: ObjectStore, batch: list[Part]) -> bytes:
-    return b"".join([store.get(part.id, Kind.CHUNK) for part in batch])
+def _read(store: ObjectStore, batch: list[Part], near: Near | None) -> bytes:
+    if near is None:
+        return b"".join([store.get(part.id, Kind.CHUNK) for part in batch])
+    return b"".join([_near(near, part) or store.get(part.id, Kind.CHUNK) for part in batch])
+
+
+def _near(near: Near, part: Part) -> bytes | None:
+    offset = near.places.get(part.id)
+    if offset is None:
+        return None
+    try:
+        data = os.pread(near.fd, part.length, offset)
+    except OSError:
+        return None
+    return data if content_id(data) == part.id else None

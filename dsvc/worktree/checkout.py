@@ -19,11 +19,11 @@ from dsvc.atomic import temporary_name
 from dsvc.errors import RequestError
 from dsvc.objects import trees
 from dsvc.objects.chunker import SMALL_LIMIT
-from dsvc.objects.ids import Kind
+from dsvc.objects.ids import Kind, TreeId
 from dsvc.objects.store import ObjectStore
-from dsvc.objects.tree import Entry, EntryKind
+from dsvc.objects.tree import FILE_KINDS, Entry, EntryKind
 from dsvc.progress import Progress, Silent
-from dsvc.worktree.bulkread import read_in_order
+from dsvc.worktree.bulkread import Near, chunk_places, read_in_order
 from dsvc.worktree.index import DIRECTORY, GITLINK, join, signature
 from dsvc.worktree.plan import InTheWayError, Plan
 
@@ -67,7 +67,9 @@ class Writer:
                 os.unlink(join(self._root, path))
             changed[path] = None
         self._remove_folders(plan, changed)
-        self._write_all(plan.writes, Reader(self._store), changed)
+        # All files of a folder together, folders before what is in them.
+        writes = sorted(plan.writes, key=lambda write: write[0].rpartition(b"/")[0])
+        self._write_all(writes, Reader(self._store, self._root, plan.base), changed)
         return changed
 
     def _remove_folders(self, plan: Plan, changed: dict[bytes, bytes | None]) -> None:
@@ -126,7 +128,7 @@ class Writer:
         self._make_folder(directory, set())
         for path, entry in batch:
             with self._naming(path):
-                changed[path] = self._replace(path, entry, Reader(self._store))
+                changed[path] = self._replace(path, entry, read)
 
     def _replace(self, path: bytes, entry: Entry, read: Reader) -> bytes:
         """Put an entry at its place by a temporary file and a rename; return its signature."""
@@ -137,14 +139,14 @@ class Writer:
             return DIRECTORY if entry.kind == EntryKind.TREE else GITLINK
         temporary = join(self._scratch, os.fsencode(temporary_name("file")))
         try:
-            self._create(temporary, entry, read)
+            self._create(temporary, entry, read, path=path)
             try:
                 os.replace(temporary, full)
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
                 beside = join(os.path.dirname(full), b".dsvc-" + os.path.basename(temporary))
-                self._create(beside, entry, Reader(self._store))
+                self._create(beside, entry, read, path=path)
                 os.replace(beside, full)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -153,8 +155,11 @@ class Writer:
         # A rename changes the ctime, so the signature is taken behind it.
         return signature(os.lstat(full))
 
-    def _create(self, full: bytes, entry: Entry, read: Reader) -> bytes:
-        """Create a file, link or folder at a path where there is nothing; return its signature."""
+    def _create(self, full: bytes, entry: Entry, read: Reader, *, path: bytes | None = None) -> bytes:
+        """Create a file, link or folder at `full`, where there is nothing; return its signature.
+
+        `path` is the place in the repository whose present file the new one may share much with.
+        """
         kind = entry.kind
         if kind in (EntryKind.TREE, EntryKind.GITLINK):
             os.mkdir(full)
@@ -171,7 +176,7 @@ class Writer:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 self._progress.advance(items=1, size=len(data))
             else:
-                for piece in read.large(entry):
+                for piece in read.large(entry, path):
                     view = memoryview(piece)
                     while view:
                         view = view[os.write(fd, view) :]
@@ -202,18 +207,32 @@ class Writer:
 
 
 class Reader:
-    """Reads what is written: small files whole, large ones in pieces decoded ahead by threads."""
+    """Reads what is written: small files whole, large ones in pieces read ahead by threads."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, root: bytes, base: TreeId) -> None:
         self._store = store
+        self._root = root
+        self._base = base
 
     def small(self, entry: Entry) -> bytes:
         """Return the content of a small file."""
         return self._store.get(entry.id, Kind.CHUNK)
 
-    def large(self, entry: Entry) -> Iterator[bytes]:
-        """Yield the content of a large file in pieces."""
-        return read_in_order(self._store, entry.id)
+    def large(self, entry: Entry, path: bytes | None) -> Iterator[bytes]:
+        """Yield the content of a large file in pieces; what the file at `path` has of it is taken from there."""
+        old = trees.lookup(self._store, self._base, path) if path is not None else None
+        if old is None or path is None or old.kind not in FILE_KINDS or old.size <= SMALL_LIMIT:
+            yield from read_in_order(self._store, entry.id)
+            return
+        try:
+            fd = os.open(join(self._root, path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            yield from read_in_order(self._store, entry.id)
+            return
+        try:
+            yield from read_in_order(self._store, entry.id, near=Near(fd, chunk_places(self._store, old.id)))
+        finally:
+            os.close(fd)
 
 
 def _total(batch: list[tuple[bytes, Entry]]) -> int:

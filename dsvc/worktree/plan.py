@@ -140,11 +140,15 @@ class Planner:
             plan.writes.append((path, new))
             return
         sig = signature(st)
-        if new is not None and self._is(path, st, new):
+        if self._untouched(path, sig, present):
+            same_as_new, same_as_old = present == new, present == old
+        else:
+            same_as_new = new is not None and self._is(path, st, new)
+            same_as_old = not same_as_new and old is not None and self._is(path, st, old)
+        if same_as_new:
             plan.settled[path] = sig
             return
-        untouched = present == old and self._untouched(path, sig, old)
-        if not untouched and not (old is not None and self._is(path, st, old)):
+        if not same_as_old:
             reason = "not part of any commit" if old is None else "changed since the last commit"
             plan.obstacles.append(Obstacle(path, reason))
         if new is None:
