@@ -131,15 +131,23 @@ def resolve_tree(context: RevisionContext, text: str) -> TreeId:
 def find_ref(view: View, name: str, worktree: str) -> str | None:
     """Return the full name of the ref that people mean by `name`, in git's order of looking, or None.
 
-    The order is: HEAD, the full name (with or without `refs/`), a tag, a branch, a remote's branch, a remote's HEAD.
+    The order is: HEAD, the newest stash, the full name (with or without `refs/`), a tag, a branch, a remote's branch,
+    a remote's HEAD.
     """
     if name in ("HEAD", "@"):
         return head_of(worktree)
     name = name.removeprefix("refs/")
+    if name == "stash":
+        return next(iter(stashes(view)), None)
     for candidate in (name, TAGS + name, HEADS + name, REMOTES + name, f"{REMOTES}{name}/HEAD"):
         if "/" in candidate and name and view.get(candidate) is not None:
             return candidate
     return None
+
+
+def stashes(view: View) -> list[str]:
+    """Return the names of the refs that hold stashes, the newest first: `stash@{0}`, `stash@{1}` …"""
+    return [name for name, _ in view.items(STASH)][::-1]
 
 
 def peel(context: RevisionContext, resolved: Resolved, kind: Kind, text: str) -> Resolved:
@@ -230,10 +238,10 @@ def _earlier(context: RevisionContext, base: str, inside: str, text: str) -> Res
         return _switched_from(context, int(inside[1:]), text)
     if base:
         name = find_ref(context.view, base, context.worktree)
-        if name is None and base == "stash":
-            name = STASH + "stash"
         if name is None:
             raise _unknown(context, base, text)
+        if base == "stash" and inside.isdigit():
+            return _stashed(context, int(inside), text)
     else:
         head = context.view.get(head_of(context.worktree))
         name = head.target if isinstance(head, Symbolic) else head_of(context.worktree)
@@ -256,6 +264,14 @@ def _nth_value(context: RevisionContext, name: str, number: int, text: str) -> D
     raise UnknownRevisionError(
         f"{text!r}: only {count} values of {short_name(name)} are known", hint=f"dsvc reflog {short_name(name)}"
     )
+
+
+def _stashed(context: RevisionContext, number: int, text: str) -> Resolved:
+    names = stashes(context.view)
+    ref = context.view.get(names[number]) if number < len(names) else None
+    if not isinstance(ref, Direct):
+        raise UnknownRevisionError(f"{text!r}: there are {len(names)} stashes", hint="dsvc stash list")
+    return Resolved(ref.kind, ref.id)
 
 
 def _switched_from(context: RevisionContext, number: int, text: str) -> Resolved:

@@ -1,0 +1,214 @@
+"""Put changes aside and take them up again.
+
+A stash is a commit whose tree is the working copy, new files included, and whose parent is HEAD's commit. Its ref is
+`stash/NUMBER`, counting up, so that the newest comes last and a stash keeps its ref when others go.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dsvc.actions.abort import go_back
+from dsvc.actions.checkout import carried, checkout
+from dsvc.actions.merging import changed_paths, conflicts_of, merge_change, merge_notes
+from dsvc.actions.overwrite import record_working_copy
+from dsvc.actions.state import Conflict, WorktreeState, require_no_state, require_state, set_state
+from dsvc.errors import RequestError, UsageError
+from dsvc.history.mergeentry import Labels
+from dsvc.history.revisions import stashes
+from dsvc.history.treediff import Change, diff_trees
+from dsvc.objects.ids import CommitId, Kind, ObjectId, TreeId
+from dsvc.objects.trees import edit_tree
+from dsvc.objects.values import Commit
+from dsvc.refs.names import STASH, short_name
+from dsvc.refs.view import Direct
+from dsvc.workspace import Workspace
+
+_NAME = re.compile(r"(?:stash@\{)?(\d+)\}?")
+
+
+class NoStashError(RequestError):
+    """There is no such stash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stash:
+    """A stash: its number (0 is the newest), its ref, its commit."""
+
+    number: int
+    ref: str
+    commit_id: CommitId
+    commit: Commit
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return f"stash@{{{self.number}}}"
+
+
+@dataclass(frozen=True, slots=True)
+class StashApplyResult:
+    """The stash, whether it was dropped, and what is in conflict now."""
+
+    stash: Stash
+    dropped: bool
+    conflicts: tuple[Conflict, ...]
+    notes: tuple[str, ...]
+
+
+def stash_push(workspace: Workspace, *, message: str | None = None, paths: Sequence[bytes] = ()) -> Stash | None:
+    """Store all changes, new files included, or those of `paths`, as a stash and make the files as HEAD has them.
+
+    Returns None where nothing is changed.
+
+    Raises:
+        OperationUnderWayError: in the middle of a merge. RequestError: when there is no commit yet.
+        UnreadableError, UnstableFileError: naming a file that could not be taken; nothing is changed then.
+    """
+    require_no_state(workspace)
+    head = workspace.head()
+    if head.commit_id is None:
+        raise RequestError("there is no commit yet to go back to", hint="dsvc commit -m MESSAGE")
+    person = workspace.person()
+    store, head_tree = workspace.repo.store, workspace.tree_of(head.commit_id)
+    recorded = record_working_copy(workspace, paths=paths, known_only=False)
+    tree = recorded.tree
+    goal = head_tree
+    if paths:
+        changes = {c.path: c.new for c in diff_trees(store, head_tree, recorded.tree, paths=paths)}
+        tree = TreeId(edit_tree(store, head_tree, changes).id)  # type: ignore[arg-type]
+        goal = carried(workspace, recorded.tree, tree, head_tree)
+    if tree == head_tree:
+        store.abandon()
+        return None
+    subject = workspace.repo.commit(head.commit_id).message.partition("\n")[0]
+    branch = short_name(head.branch) if head.branch else "(no branch)"
+    text = f"On {branch}: {message}" if message else f"WIP on {branch}: {head.commit_id.hex()[:10]} {subject}"
+    made = Commit(tree, (head.commit_id,), person, person, text)
+    commit_id = workspace.repo.put_commit(made)
+    transaction = workspace.transaction()
+    names = stashes(transaction.view)
+    ref = f"{STASH}{int(names[0].removeprefix(STASH)) + 1 if names else 1:08}"
+    transaction.set(ref, Direct(Kind.COMMIT, ObjectId(commit_id)))
+    workspace.write_index(recorded.index)
+    checkout(
+        workspace,
+        recorded.tree,
+        goal,
+        transaction=transaction,
+        verb="stash",
+        description=f"stash: {text}",
+        index=recorded.index,
+    )
+    return Stash(0, ref, commit_id, made)
+
+
+def stash_list(workspace: Workspace) -> list[Stash]:
+    """Return all stashes, the newest first."""
+    view = workspace.view()
+    found = []
+    for number, name in enumerate(stashes(view)):
+        commit_id = view.commit(name)
+        if commit_id is not None:
+            found.append(Stash(number, name, commit_id, workspace.repo.commit(commit_id)))
+    return found
+
+
+def find_stash(workspace: Workspace, name: str | None = None) -> Stash:
+    """Return a stash by its name, `stash@{1}` or `1`; the newest where none is given.
+
+    Raises:
+        NoStashError: when there is none.
+    """
+    number = _NAME.fullmatch(name or "0")
+    if number is None:
+        raise UsageError(f"{name!r} is no name of a stash", hint="such as stash@{0}")
+    found = stash_list(workspace)
+    if int(number[1]) >= len(found):
+        what = f"there is no {name}" if name else "there is no stash"
+        raise NoStashError(what, hint="dsvc stash list" if found else "dsvc stash puts changes aside")
+    return found[int(number[1])]
+
+
+def stash_show(workspace: Workspace, name: str | None = None) -> tuple[Stash, list[Change]]:
+    """Return a stash and the changes in it."""
+    stash = find_stash(workspace, name)
+    before = workspace.tree_of(stash.commit.parents[0])
+    return stash, list(diff_trees(workspace.repo.store, before, stash.commit.tree))
+
+
+def stash_apply(workspace: Workspace, name: str | None = None, *, drop: bool = False) -> StashApplyResult:
+    """Bring the changes of a stash into the working copy; with `drop` it goes, unless there are conflicts.
+
+    Raises:
+        InTheWayError: naming changed files that the stash would overwrite; nothing is changed then.
+        NoStashError: when there is none. OperationUnderWayError: in the middle of a merge.
+    """
+    require_no_state(workspace)
+    return apply_stash(workspace, find_stash(workspace, name), drop=drop)
+
+
+def apply_stash(workspace: Workspace, stash: Stash, *, drop: bool) -> StashApplyResult:
+    """Do what `stash_apply` does, for a stash in hand."""
+    labels = Labels(b"Stash base", b"Updated upstream", b"Stashed changes")
+    ours = workspace.head_tree()
+    base = workspace.tree_of(stash.commit.parents[0])
+    merge = merge_change(workspace, base, ours, stash.commit.tree, labels=labels)
+    conflicts = conflicts_of(merge)
+    dropped = drop and not conflicts
+    transaction = workspace.transaction()
+    if dropped:
+        transaction.delete(stash.ref)
+    if conflicts:
+        state = WorktreeState(
+            "stash",
+            heads=(stash.commit_id,),
+            message=stash.commit.message,
+            original=workspace.head().commit_id,
+            merged=merge.tree,
+            conflicts=conflicts,
+            aside=changed_paths(workspace),
+        )
+        set_state(workspace, transaction, state)
+    verb = "pop" if drop else "apply"
+    description = f"stash {verb}: {stash.commit.message.partition(chr(10))[0]}"
+    checkout(workspace, ours, merge.tree, transaction=transaction, verb="stash", description=description)
+    return StashApplyResult(stash, dropped, conflicts, merge_notes(merge))
+
+
+def stash_abort(workspace: Workspace) -> None:
+    """Take back a stash that was applied with conflicts; the stash itself is still there.
+
+    Raises:
+        NothingUnderWayError: when there is none.
+    """
+    state = require_state(workspace, "stash")
+    transaction = workspace.transaction()
+    set_state(workspace, transaction, None)
+    go_back(workspace, state, transaction=transaction, description="stash: aborted")
+
+
+def stash_drop(workspace: Workspace, name: str | None = None) -> Stash:
+    """Remove a stash; `undo` brings it back.
+
+    Raises:
+        NoStashError: when there is none.
+    """
+    stash = find_stash(workspace, name)
+    transaction = workspace.repo.transaction()
+    transaction.delete(stash.ref)
+    workspace.publish(transaction, workspace.act("stash", f"stash drop: {stash.commit.message}"))
+    return stash
+
+
+def stash_clear(workspace: Workspace) -> int:
+    """Remove all stashes and return how many there were; `undo` brings them back."""
+    transaction = workspace.repo.transaction()
+    names = stashes(transaction.view)
+    for name in names:
+        transaction.delete(name)
+    if names:
+        workspace.publish(transaction, workspace.act("stash", f"stash clear: {len(names)} stashes"))
+    return len(names)
