@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dsvc.actions.commit_graph import commit_graph
 from dsvc.history.revisions import RevisionContext, resolve_commit, resolve_tree
 from dsvc.objects.ids import CommitId, TreeId
 from dsvc.workspace import Workspace
@@ -19,6 +20,7 @@ def revision_context(workspace: Workspace, *, directory: Path | None = None) -> 
         operation=repo.head.operation,
         worktree=workspace.worktree_id,
         get_commit=repo.commit,
+        graph=commit_graph(workspace),
         directory=workspace.repo_path(".", directory) if directory is not None else b"",
         now=workspace.surroundings.now(),
     )

@@ -1,0 +1,62 @@
+"""The commit graph of a workspace: opened where it is there, brought up to date where a walk would be slow without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from dsvc.errors import DsvcError
+from dsvc.history.graph import CommitGraph, open_graph
+from dsvc.objects.ids import CommitId, Kind
+from dsvc.refs.names import HEADS, REMOTES, TAGS
+from dsvc.workspace import Workspace
+
+_WORTH_IT = 1000  # commits that the graph does not cover
+
+
+def graph_path(workspace: Workspace) -> Path:
+    """Return where the commit graph lies."""
+    return workspace.cache / "commit-graph"
+
+
+def commit_graph(workspace: Workspace) -> CommitGraph | None:
+    """Return the commit graph, or None where there is none that can be used."""
+    return open_graph(graph_path(workspace))
+
+
+def refresh_graph(
+    workspace: Workspace, tips: Iterable[CommitId], *, least: int = _WORTH_IT, filters: int | None = 0
+) -> bool:
+    """Let the graph cover `tips` when at least `least` commits are missing in it; say whether it was written anew.
+
+    `filters` is how many filters of changed paths to make at most, for the newest commits without one (None: all).
+    A folder that cannot be written is no error.
+    """
+    from dsvc.history.graphupdate import paths_changed_in, uncovered, update_graph
+
+    tips = list(tips)
+    get_commit, path = workspace.repo.commit, graph_path(workspace)
+    if uncovered(open_graph(path), get_commit, tips, limit=least) < least and not filters and filters is not None:
+        return False
+    with suppress(OSError, DsvcError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        changed = paths_changed_in(workspace.repo.store) if filters is None or filters else None
+        done = update_graph(path, get_commit, tips, changed_paths=changed, max_filters=filters)
+        return bool(done.added or done.filters)
+    return False
+
+
+def all_tips(workspace: Workspace, *, prefixes: Iterable[str] = (HEADS, TAGS, REMOTES)) -> list[CommitId]:
+    """Return the commits of all branches, tags and remote branches, and of HEAD, each once."""
+    view = workspace.view()
+    found: dict[CommitId, None] = {}
+    prefixes = tuple(prefixes)
+    for prefix in prefixes:
+        for name, _ in view.items(prefix):
+            target = view.resolve(name)[1]
+            if target is not None:
+                kind, object_id = workspace.repo.peel(target.kind, target.id)
+                if kind == Kind.COMMIT:
+                    found[CommitId(object_id)] = None
+    return list(found)
