@@ -16,6 +16,7 @@ from dsvc.objects.ingest import Ingest
 from dsvc.objects.packindex import Place
 from dsvc.objects.packlist import PackList, PackRef
 from dsvc.objects.packs import PackSet
+from dsvc.objects.reliance import Reliance
 from dsvc.objects.sortedmap import MapKind, Node, decode_node
 from dsvc.storage.backend import Backend
 
@@ -73,7 +74,7 @@ class ObjectStore:
         self._reread = reread
         self._ingest: Ingest | None = None
         self._nodes: OrderedDict[bytes, Node] = OrderedDict()
-        self._relied: dict[bytes, set[bytes]] = {}  # pack id -> ids that were not stored again because it has them
+        self._relied = Reliance()
         self._own: dict[bytes, PackRef] = {}  # packs of this process that no list names yet
         self._lost = 0  # objects in such packs that were collected
         self._shown: frozenset[bytes] = frozenset()
@@ -306,24 +307,12 @@ class ObjectStore:
         Raises:
             CollectedError: otherwise.
         """
-        listed = {p.id for p in packs.packs}
-        gone = [pack_id for pack_id in self._relied if pack_id not in listed and pack_id not in self._own]
-        if not gone:
-            return
-        self.show(packs)
-        lost = 0
-        for pack_id in gone:
-            for wanted in list(self._relied[pack_id]):
-                found = next(filter(None, (self.packs.find(wanted, kind) for kind in Kind)), None)
-                if found is None:
-                    lost += 1
-                else:
-                    self._relied.setdefault(found[0].id, set()).add(wanted)
-                    self._relied[pack_id].discard(wanted)
-            if not self._relied[pack_id]:
-                del self._relied[pack_id]
-        if lost:
-            raise CollectedError(lost)
+        gone = self._relied.gone({p.id for p in packs.packs} | self._own.keys())
+        if gone:
+            self.show(packs)
+            lost = self._relied.move(gone, self._pack_of)
+            if lost:
+                raise CollectedError(lost)
 
     def check_own(self, packs: PackList) -> None:
         """Make sure that no unpublished pack of this process was collected, when `packs` is the newest list.
@@ -367,8 +356,12 @@ class ObjectStore:
         found = self._find(wanted, kind)
         if found is None:
             return False
-        self._relied.setdefault(found[0].id, set()).add(wanted)
+        self._relied.note(found[0].id, wanted)
         return True
+
+    def _pack_of(self, wanted: bytes) -> bytes | None:
+        found = next(filter(None, (self.packs.find(wanted, kind) for kind in Kind)), None)
+        return None if found is None else found[0].id
 
     def _deliver(self, ref: PackRef, path: Path) -> None:
         self.backend.put(ref.key, path)
