@@ -25,14 +25,12 @@ from dsvc.repo.repository import Repository
 from dsvc.storage.local import LocalBackend
 from dsvc.worktree.index import Index, file_clock, read_index, write_index
 from dsvc.worktree.known import index_of_tree
+from dsvc.worktree.places import MAIN, PRIVATE, common_folder, find_private, store_folder, worktree_id
 
 if TYPE_CHECKING:
     from dsvc.config.identity import Identity
     from dsvc.config.settings import Config
     from dsvc.worktree.ignore import IgnoreRules
-
-PRIVATE = ".dsvc"
-MAIN = "main"  # the id of the worktree in which a repository was made
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,8 @@ class Workspace:
         """Open the workspace that contains `path`; finish or take back a checkout that was killed in it.
 
         Raises:
-            NotARepositoryError: where neither the folder nor one above it has a `.dsvc`.
+            NotARepositoryError: where neither the folder nor one above it has a `.dsvc`, and in the folder of a
+                worktree that was removed.
         """
         private = find_private(path)
         if private is None:
@@ -99,17 +98,21 @@ class Workspace:
         common = common_folder(private)
         backend = LocalBackend(store_folder(common))
         repo = Repository.open(backend, backend.staging, level=config.get_int("store.compression"))
-        worktree_id = _worktree_id(private)
         workspace = cls(
             private.parent,
             private,
             common,
             repo,
-            worktree_id=worktree_id,
+            worktree_id=worktree_id(private),
             config=config,
             surroundings=surroundings,
             progress=progress,
         )
+        if common != private and workspace.view().get(head_of(workspace.worktree_id)) is None:
+            raise NotARepositoryError(
+                f"the worktree {workspace.root} was removed from the repository at {common.parent}",
+                hint="copy out what you need of it and remove the folder; 'dsvc worktree add' makes a new one",
+            )
         if recover and workspace.journal_path.exists():
             from dsvc.worktree.recovery import recover as recover_files
 
@@ -289,47 +292,6 @@ class Workspace:
     def close(self) -> None:
         """Give back files and threads."""
         self.repo.close()
-
-
-def find_private(path: Path) -> Path | None:
-    """Return the `.dsvc` of the nearest folder at or above `path` that has one."""
-    at = Path(os.path.realpath(path))
-    for folder in (at, *at.parents):
-        candidate = folder / PRIVATE
-        if candidate.is_dir():
-            return candidate
-    return None
-
-
-def common_folder(private: Path) -> Path:
-    """Return the `.dsvc` that holds the store: another one for a linked worktree."""
-    try:
-        text = (private / "common").read_text(encoding="utf-8", errors="surrogateescape").strip()
-    except FileNotFoundError:
-        return private
-    common = Path(os.path.normpath(private / text))
-    if not common.is_dir():
-        raise NotARepositoryError(
-            f"{private} belongs to the repository at {common}, which is not there",
-            hint="put that repository back, or correct the path in the file 'common' of this .dsvc",
-        )
-    return common
-
-
-def store_folder(common: Path) -> Path:
-    """Return where a repository keeps its packs and cells."""
-    try:
-        text = (common / "store-path").read_text(encoding="utf-8", errors="surrogateescape").strip()
-    except FileNotFoundError:
-        return common / "store"
-    return Path(os.path.normpath(common / text))
-
-
-def _worktree_id(private: Path) -> str:
-    try:
-        return (private / "worktree" / "id").read_text(encoding="utf-8").strip() or MAIN
-    except FileNotFoundError:
-        return MAIN
 
 
 __all__ = ["MAIN", "PRIVATE", "HeadState", "Surroundings", "Workspace", "common_folder", "find_private", "store_folder"]

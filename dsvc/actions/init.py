@@ -12,7 +12,7 @@ from dsvc.refs.transaction import Act
 from dsvc.refs.view import Symbolic
 from dsvc.repo.repository import Repository
 from dsvc.storage.local import LocalBackend
-from dsvc.workspace import MAIN, PRIVATE, Surroundings, store_folder
+from dsvc.workspace import MAIN, PRIVATE, Surroundings, common_folder, store_folder
 from dsvc.worktree.default_ignore import DEFAULT_IGNORE
 
 
@@ -41,7 +41,7 @@ def init_repository(
     private = folder / PRIVATE
     if private.exists() and not private.is_dir():
         raise RequestError(f"{private} is in the way: it is not a folder")
-    store = store_folder(private)
+    store = store_folder(common_folder(private))
     existed = (store / "cells" / "head").is_dir()
     for part in (store, private / "worktree", private / "cache"):
         part.mkdir(parents=True, exist_ok=True)

@@ -97,11 +97,12 @@ class Context:
     def config_files(self) -> ConfigFiles:
         """Where the settings of this folder are read from."""
         from dsvc.config.settings import ConfigFiles, user_file
+        from dsvc.worktree.places import common_folder
 
         private = private_folder(self.directory)
         return ConfigFiles(
             user=user_file(self.environment),
-            repo=None if private is None else private / "config.toml",
+            repo=None if private is None else common_folder(private) / "config.toml",
             worktree=None if private is None else private / "worktree.toml",
         )
 
