@@ -48,16 +48,24 @@ def parse_tree(raw: bytes) -> GitTree:
         BadGitTreeError: when they are not a tree's, or a name stands in it twice.
     """
     found = _ENTRY.findall(raw)
-    entries = {name: (mode, oid) for mode, name, oid in found}
-    if sum(len(mode) + len(name) + 22 for mode, name, _ in found) != len(raw):
+    if not found:
+        if raw:
+            raise BadGitTreeError("it is not of a git tree's form")
+        return GitTree({}, None)
+    modes, names, oids = zip(*found, strict=True)  # columns, for a directory may have a hundred thousand entries
+    entries = dict(zip(names, zip(modes, oids, strict=True), strict=True))
+    if sum(map(len, modes)) + sum(map(len, names)) + 22 * len(found) != len(raw):
         raise BadGitTreeError("it is not of a git tree's form")
     if len(entries) != len(found):
         raise BadGitTreeError("a name stands in it twice")
-    modes = {mode for mode, _, _ in found}
-    plain = modes <= _CANONICAL
+    kinds = set(modes)
+    plain = kinds <= _CANONICAL
     if plain:
-        keys = [name + b"/" if mode == b"40000" else name for mode, name, _ in found]
-        plain = keys == sorted(keys) and (b"40000" not in modes or all(o != EMPTY_TREE for _, _, o in found))
+        keys = list(names)
+        if b"40000" in kinds:
+            keys = [name + b"/" if mode == b"40000" else name for mode, name in zip(modes, names, strict=True)]
+            plain = EMPTY_TREE not in oids
+        plain = plain and keys == sorted(keys)
     listing = None if plain else b"".join(b"%s %s\0" % (mode, name) for mode, name, _ in found)
     return GitTree(entries, listing)
 

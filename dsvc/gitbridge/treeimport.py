@@ -15,7 +15,7 @@ from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import BadNameError, Entry, EntryKind, check_names
 
 _SMALL_DIRECTORY = 256  # entries; up to here a directory is written anew instead of edited
-_REMEMBERED_ENTRIES = 20_000  # of parsed directories
+_REMEMBERED_ENTRIES = 60_000  # of parsed directories
 _REMEMBERED_TREES = 50_000
 _REMEMBERED_BLOBS = 50_000
 
@@ -112,7 +112,7 @@ class TreeImporter:
         if base is not None:
             before = self._directory(base.oid, path)
             old = before.git.entries
-            changed = [name for name, _ in git.entries.items() - old.items()]
+            changed = [name for name, entry in git.entries.items() if old.get(name) != entry]
         else:
             changed = list(git.entries)
         _check(changed, path)
@@ -120,7 +120,7 @@ class TreeImporter:
         if base is None:
             entries = new
         elif len(old) > _SMALL_DIRECTORY:
-            changes: dict[bytes, Entry | None] = dict.fromkeys(old.keys() - git.entries.keys())
+            changes: dict[bytes, Entry | None] = dict.fromkeys(name for name in old if name not in git.entries)
             changes.update(new)
             root = mapedit.update(self._store, trees.TREES, base.tree_id, changes.items())
             return Entry(EntryKind.TREE, root.id, root.weight)
