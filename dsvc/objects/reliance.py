@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from dsvc.errors import BusyError
+
+
+class CollectedError(BusyError):
+    """Objects that a writer relied on were collected before it published."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            f"{count} stored objects were collected by another process while this one ran",
+            hint="run the same command again",
+        )
+
 
 class Reliance:
     """Ids by the pack that was relied on. Threads may note at the same time."""

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from dsvc.errors import BusyError, IntegrityError
+from dsvc.errors import IntegrityError
 from dsvc.objects.chunker import SMALL_LIMIT
 from dsvc.objects.encodings import LEVEL
 from dsvc.objects.filemap import Page, Part, chunks, decode_page, length_of
@@ -16,7 +16,7 @@ from dsvc.objects.ingest import Ingest
 from dsvc.objects.packindex import Place
 from dsvc.objects.packlist import PackList, PackRef
 from dsvc.objects.packs import PackSet
-from dsvc.objects.reliance import Reliance
+from dsvc.objects.reliance import CollectedError, Reliance
 from dsvc.objects.sortedmap import MapKind, Node, decode_node
 from dsvc.storage.backend import Backend
 
@@ -39,16 +39,6 @@ class ObjectMissingError(IntegrityError):
 
 class ObjectDamagedError(IntegrityError):
     """The stored bytes of an object do not match its id."""
-
-
-class CollectedError(BusyError):
-    """Objects that a writer relied on were collected before it published."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__(
-            f"{count} stored objects were collected by another process while this one ran",
-            hint="run the same command again",
-        )
 
 
 class ObjectStore:

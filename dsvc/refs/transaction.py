@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from dsvc.errors import BusyError, IntegrityError
 from dsvc.objects.codec import Value
 from dsvc.objects.ids import Kind, ObjectId, OperationId, ViewId
-from dsvc.objects.store import CollectedError, ObjectMissingError, ObjectStore
+from dsvc.objects.reliance import CollectedError
+from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.objects.values import Operation, encode_operation
 from dsvc.refs.log import Head, OperationLog, contains_operation, read_head, swap_head
 from dsvc.refs.names import check_name, short_name

@@ -10,7 +10,7 @@ from dsvc.actions.gc import collect
 from dsvc.errors import BusyError
 from dsvc.objects import trees
 from dsvc.objects.ids import Kind
-from dsvc.objects.store import CollectedError
+from dsvc.objects.reliance import CollectedError
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.objects.values import Commit, Person
 from dsvc.refs.transaction import Act

@@ -8,7 +8,8 @@ from dsvc.actions.fsck import check
 from dsvc.actions.gc import collect
 from dsvc.objects import trees
 from dsvc.objects.ids import Kind
-from dsvc.objects.store import CollectedError, ObjectMissingError
+from dsvc.objects.reliance import CollectedError
+from dsvc.objects.store import ObjectMissingError
 from dsvc.refs.view import Direct
 from dsvc.repo.garbage import UnsafeToCollectError
 from dsvc.repo.repository import Repository
