@@ -74,7 +74,7 @@ def switch(
                 f"dsvc switch -c NAME {target} makes a branch there",
             )
     if branch is not None:
-        _refuse_branch_of_other(workspace, branch)
+        refuse_branch_of_other(workspace, branch)
         transaction.set(head_of(workspace.worktree_id), Symbolic(branch))
     elif commit_id is not None:
         transaction.set(head_of(workspace.worktree_id), Direct(Kind.COMMIT, ObjectId(commit_id)))
@@ -94,9 +94,12 @@ def switch(
     return SwitchResult(head.branch, head.commit_id, branch, commit_id, created)
 
 
-def _refuse_branch_of_other(workspace: Workspace, branch: str) -> None:
-    """Refuse a branch that another worktree stands on: a commit there would move it under this one's feet."""
-    own = head_of(workspace.worktree_id)
+def refuse_branch_of_other(workspace: Workspace, branch: str, *, everywhere: bool = False) -> None:
+    """Refuse a branch that another worktree stands on: a commit there would move it under this one's feet.
+
+    `everywhere` refuses one that this worktree stands on too.
+    """
+    own = head_of(workspace.worktree_id) if not everywhere else None
     for name, ref in workspace.view().items("worktrees/"):
         if name != own and name.endswith("/HEAD") and ref == Symbolic(branch):
             other = name.split("/")[1]
