@@ -1,0 +1,206 @@
+"""The `dsvc show` command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from dsvc.actions.decorations import Decorations, decorations
+from dsvc.actions.diff import DiffResult
+from dsvc.actions.revision import revision_context
+from dsvc.actions.show import ShowResult, show, shown_changes
+from dsvc.commands.arguments import revisions_and_paths
+from dsvc.commands.commit_format import CommitStyle, ShownCommit
+from dsvc.commands.commit_text import commit_json, commit_lines, is_one_line, person_json
+from dsvc.commands.context import Context
+from dsvc.commands.diff_options import (
+    DiffForm,
+    FindRenames,
+    Full,
+    IgnoreSpace,
+    NameOnly,
+    NameStatus,
+    NoPatch,
+    NoRenames,
+    NumStat,
+    Patch,
+    ShortStat,
+    Stat,
+    Summary,
+    Unified,
+    rename_minimum,
+)
+from dsvc.commands.diff_text import file_json, print_diff
+from dsvc.commands.entry_text import entry_json, human_size
+from dsvc.commands.log_options import Date, Decorate, Form, NoDecorate, OneLine, ShortIds, chosen_form, chosen_style
+from dsvc.commands.options import Json, NullEnded
+from dsvc.commands.path_text import path_json, quote_path
+from dsvc.contents.kinds import is_binary
+from dsvc.objects import trees
+from dsvc.objects.ids import Kind
+from dsvc.objects.tree import CONTENT_KINDS, EntryKind
+from dsvc.workspace import Workspace
+
+
+def command(
+    context: Context,
+    words: Annotated[
+        Sequence[str], typer.Argument(metavar="[REV]... [PATH]...", help="Commits, tags, folders or files (HEAD).")
+    ] = (),
+    *,
+    oneline: OneLine = False,
+    form: Form = None,
+    patch: Patch = False,
+    no_patch: NoPatch = False,
+    stat: Stat = False,
+    numstat: NumStat = False,
+    shortstat: ShortStat = False,
+    summary: Summary = False,
+    name_only: NameOnly = False,
+    name_status: NameStatus = False,
+    first_parent: Annotated[
+        bool, typer.Option("-m", "--first-parent", help="Show all that a merge changed against its first parent.")
+    ] = False,
+    unified: Unified = None,
+    ignore_whitespace: IgnoreSpace = False,
+    find_renames: FindRenames = None,
+    no_renames: NoRenames = False,
+    full: Full = False,
+    short_ids: ShortIds = False,
+    date: Date = None,
+    decorate: Decorate = False,
+    no_decorate: NoDecorate = False,
+    null_ended: NullEnded = False,
+    json: Json = False,
+) -> None:
+    """Show one object.
+
+    A commit with what it changed, a tag with what it marks, a folder (REV:DIR) as a list, a file (REV:PATH) as it is.
+    Of a merge only files are shown that it has otherwise than each of its parents. Binary files and texts above 8 MiB
+    are summed up in their sizes and how much of them is new; the content of a file goes unchanged to a pipe or file.
+    """
+    diff_form = DiffForm(
+        patch=not no_patch and (patch or not any((stat, numstat, shortstat, summary, name_only, name_status))),
+        stat=stat,
+        numstat=numstat,
+        shortstat=shortstat,
+        summary=summary,
+        name_only=name_only,
+        name_status=name_status,
+        null_ended=null_ended,
+        context=unified if unified is not None else context.config().get_int("diff.context"),
+        ignore_whitespace=ignore_whitespace,
+        full=full,
+    )
+    diff_form.check()
+    workspace = context.workspace()
+    revisions = revision_context(workspace, directory=context.directory)
+    names, paths = revisions_and_paths(context, workspace, words, revisions=revisions)
+    minimum = rename_minimum(find_renames, no_renames=no_renames)
+
+    def changes(found: ShowResult) -> DiffResult:
+        assert found.commit is not None
+        return shown_changes(workspace, found.commit, paths=paths, minimum=minimum, first_parent=first_parent)
+
+    chosen = chosen_form(form, oneline=oneline)
+    asked = decorate or context.out.terminal or "%d" in chosen.lower()
+    refs = decorations(workspace) if json or (asked and not no_decorate) else {}
+    objects = show(workspace, names or ("HEAD",), context=revisions)
+    if json:
+        documents = [_described(workspace, found, refs, diff_form, changes) for found in objects]
+        context.out.json("dsvc.show", {"objects": documents})
+        return
+    style = chosen_style(context, date, short=short_ids or oneline)
+    with context.paged():
+        apart = False
+        for found in objects:
+            if apart:
+                context.out.line()
+            if found.commit is not None:
+                _print_commit(context, found, chosen, style, refs)
+                _print_changes(context, changes(found), diff_form, chosen, merge=len(found.commit.parents) > 1)
+            elif found.tag is not None:
+                _print_tag(context, found, style)
+            elif found.kind == Kind.TREE:
+                _print_tree(context, workspace, found)
+            else:
+                _print_file(context, workspace, found)
+            apart = found.kind in {Kind.COMMIT, Kind.TAG, Kind.TREE} and not is_one_line(chosen)
+
+
+def _print_commit(context: Context, found: ShowResult, form: str, style: CommitStyle, refs: Decorations) -> None:
+    assert found.commit is not None
+    commit_id = found.id
+    shown = ShownCommit(commit_id, found.commit, refs.get(commit_id, ()))  # type: ignore[arg-type,call-overload]
+    for line in commit_lines(shown, form, style):
+        context.out.line(line)
+
+
+def _print_changes(context: Context, result: DiffResult, form: DiffForm, commit_form: str, *, merge: bool) -> None:
+    if not form.any() or not result.files:
+        return
+    if commit_form != "oneline":
+        context.out.line()
+    if merge:
+        context.out.note("a merge: against its first parent; -m shows all that it brought in")
+    print_diff(context, result, form)
+
+
+def _print_tag(context: Context, found: ShowResult, style: CommitStyle) -> None:
+    tag = found.tag
+    assert tag is not None
+    context.out.line(context.out.paint(f"tag {tag.name}", "yellow"))
+    if tag.tagger is not None:
+        context.out.line(f"Tagger: {tag.tagger.name} <{tag.tagger.email}>")
+        context.out.line(f"Date:   {style.date_text(tag.tagger)}")
+    context.out.line()
+    context.out.line(tag.message.rstrip("\n"))
+
+
+def _print_tree(context: Context, workspace: Workspace, found: ShowResult) -> None:
+    context.out.line(context.out.paint(f"tree {found.name}", "yellow"))
+    context.out.line()
+    for name, entry in trees.entries(workspace.repo.store, found.id):
+        context.out.line(quote_path(name + b"/" if entry.kind == EntryKind.TREE else name))
+
+
+def _print_file(context: Context, workspace: Workspace, found: ShowResult) -> None:
+    entry = found.resolved.entry if found.resolved is not None else None
+    if entry is not None and entry.kind not in CONTENT_KINDS:
+        context.out.line(f"{EntryKind(entry.kind).name.lower()} {entry.id.hex()}")
+        return
+    chunks = workspace.repo.store.file_chunks(found.id)
+    first = next(chunks, b"")
+    if context.out.terminal and is_binary(first):
+        size = human_size(workspace.repo.store.file_size(found.id))
+        context.out.line(f"Binary file {found.name}, {size}, {found.id.hex()}")
+        context.out.note(f"'dsvc cat {found.name} > FILE' writes its content")
+        return
+    context.out.raw(first)
+    for chunk in chunks:
+        context.out.raw(chunk)
+
+
+def _described(
+    workspace: Workspace, found: ShowResult, refs: Decorations, form: DiffForm, changes: Any
+) -> dict[str, Any]:
+    document: dict[str, Any] = {"name": found.name, "kind": "file", "id": found.id.hex()}
+    if found.commit is not None:
+        shown = ShownCommit(found.id, found.commit, refs.get(found.id, ()))  # type: ignore[arg-type,call-overload]
+        result = changes(found)
+        files = [file_json(file, result.sides, form) for file in result.files] if form.any() else []
+        return {**document, **commit_json(shown), "kind": "commit", "files": files}
+    if found.tag is not None:
+        tag = found.tag
+        tagger = person_json(tag.tagger) if tag.tagger is not None else None
+        target = {"kind": tag.target_kind.name.lower(), "id": tag.target.hex()}
+        return {**document, "kind": "tag", "tag": tag.name, "tagger": tagger, "message": tag.message, "target": target}
+    if found.kind == Kind.TREE:
+        entries = [entry_json(name, entry) for name, entry in trees.entries(workspace.repo.store, found.id)]
+        return {**document, "kind": "tree", "entries": entries}
+    resolved = found.resolved
+    if resolved is not None and resolved.entry is not None:
+        return {**document, **entry_json(resolved.path or b"", resolved.entry)}
+    return {**document, **path_json(b""), "size": workspace.repo.store.file_size(found.id)}
