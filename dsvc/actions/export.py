@@ -1,0 +1,240 @@
+"""Write the files of a commit somewhere: into a folder, or into an archive that is the same every time."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from dsvc.actions.archive import ArchiveWriter, open_archive
+from dsvc.actions.ls import NoSuchPathError
+from dsvc.actions.revision import revision_context
+from dsvc.errors import RequestError, UsageError
+from dsvc.history.revisions import RevisionContext, UnknownRevisionError, resolve_commit, resolve_tree
+from dsvc.history.treediff import diff_trees
+from dsvc.objects import trees
+from dsvc.objects.ids import TreeId
+from dsvc.objects.store import ObjectStore
+from dsvc.objects.tree import Entry, EntryKind
+from dsvc.progress import Progress
+from dsvc.workspace import Workspace
+from dsvc.worktree.index import join
+
+Format = Literal["dir", "tar", "tar.gz", "zip"]
+_ENDINGS: tuple[tuple[str, Format], ...] = (
+    (".tar.gz", "tar.gz"), (".tgz", "tar.gz"), (".tar", "tar"), (".zip", "zip"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """The tree that was written, in which format, how many files of how many bytes, and paths that have no content."""
+
+    tree_id: TreeId
+    format: Format
+    files: int
+    size: int
+    left_out: tuple[bytes, ...]
+
+
+class InTheWayError(RequestError):
+    """Something stands where an export would write."""
+
+
+def format_of(destination: str) -> Format:
+    """Return the format that the ending of a name tells: a folder for any that is no archive's."""
+    return next((form for ending, form in _ENDINGS if destination.lower().endswith(ending)), "dir")
+
+
+def export(
+    workspace: Workspace,
+    revision: str,
+    destination: Path | BinaryIO,
+    *,
+    form: Format,
+    paths: Sequence[bytes] = (),
+    prefix: bytes = b"",
+    force: bool = False,
+    context: RevisionContext | None = None,
+) -> ExportResult:
+    """Write the files of a revision to a folder or archive; contents are compared with their ids on the way.
+
+    An archive takes all times from the commit and no owners, so that it has the same bytes every time; it gets its
+    name when it is complete. A folder must be empty or new, unless `force` is set: then files of the same names are
+    replaced and others stay. `prefix` is put before all paths. Memory does not grow with sizes.
+
+    Raises:
+        UnknownRevisionError, NoSuchPathError, InTheWayError: before anything is written.
+        IntegrityError: when stored bytes are damaged; what was written so far of a folder stays.
+    """
+    context = context or revision_context(workspace)
+    tree_id = resolve_tree(context, revision)
+    store = workspace.repo.store
+    for path in paths:
+        if trees.lookup(store, tree_id, path) is None:
+            raise NoSuchPathError(path, revision)
+    leaves = _leaves(store, tree_id, paths)
+
+    def write(add: Callable[[bytes, Entry], None]) -> ExportResult:
+        return _write(leaves, add, tree_id=tree_id, form=form, progress=workspace.progress)
+
+    workspace.progress.start("Exporting files")
+    try:
+        if form == "dir":
+            if not isinstance(destination, Path):
+                raise UsageError("a folder cannot be written to stdout", hint="dsvc export --format tar REV -")
+            return write(_Folder(_prepared(destination, prefix, force=force), store).add)
+        time = _time(context, revision)
+        if not isinstance(destination, Path):
+            with open_archive(destination, form, time=time) as archive:
+                return write(_adder(archive, prefix, store))
+        return _archive_file(
+            destination, form, time=time, force=force, fill=lambda archive: write(_adder(archive, prefix, store))
+        )
+    finally:
+        workspace.progress.finish()
+
+
+def _leaves(store: ObjectStore, tree_id: TreeId, paths: Sequence[bytes]) -> Iterator[tuple[bytes, Entry]]:
+    for change in diff_trees(store, None, tree_id, paths=paths):
+        if change.new is not None:
+            yield change.path, change.new
+
+
+def _write(
+    leaves: Iterable[tuple[bytes, Entry]],
+    add: Callable[[bytes, Entry], None],
+    *,
+    tree_id: TreeId,
+    form: Format,
+    progress: Progress,
+) -> ExportResult:
+    files = size = 0
+    left_out: list[bytes] = []
+    for path, entry in leaves:
+        if entry.kind in {EntryKind.REFERENCE, EntryKind.SNAPSHOT, EntryKind.GITLINK}:
+            left_out.append(path)
+            continue
+        add(path, entry)
+        if entry.kind != EntryKind.TREE:
+            files += 1
+            size += entry.size
+            progress.advance(items=1, size=entry.size)
+    return ExportResult(tree_id, form, files, size, tuple(left_out))
+
+
+def _time(context: RevisionContext, revision: str) -> int:
+    """Return the time of the commit in seconds; a tree that no commit is named for has none: 1980, as zip begins."""
+    try:
+        return context.get_commit(resolve_commit(context, revision.partition(":")[0])).committer.time // 1_000_000
+    except UnknownRevisionError:
+        return 315_532_800
+
+
+def _adder(archive: ArchiveWriter, prefix: bytes, store: ObjectStore) -> Callable[[bytes, Entry], None]:
+    def add(path: bytes, entry: Entry) -> None:
+        archive.add(prefix + path, entry, store.file_chunks(entry.id) if entry.kind != EntryKind.TREE else iter(()))
+
+    return add
+
+
+def _archive_file(
+    destination: Path, form: Format, *, time: int, force: bool, fill: Callable[[ArchiveWriter], ExportResult]
+) -> ExportResult:
+    if destination.exists() and not force:
+        raise InTheWayError(f"{destination} exists", hint="--force replaces it")
+    part = destination.with_name(f".{destination.name}.part")
+    try:
+        with open(part, "wb") as file:
+            with open_archive(file, form, time=time) as archive:
+                result = fill(archive)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(destination)
+        return result
+    except OSError as error:
+        raise RequestError(f"{destination} cannot be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
+def _prepared(destination: Path, prefix: bytes, *, force: bool) -> bytes:
+    """Make the folder to write to; it must be empty unless `force` is set."""
+    try:
+        destination.mkdir(parents=True, exist_ok=True)
+        occupied = next(os.scandir(destination), None) is not None
+    except OSError as error:
+        raise InTheWayError(f"{destination} cannot be used as a folder: {error.strerror}") from error
+    if occupied and not force:
+        raise InTheWayError(
+            f"{destination} is not empty", hint="--force writes into it and replaces files of the same names"
+        )
+    root, below = os.fsencode(destination.resolve()), prefix.strip(b"/")
+    if b".." in below.split(b"/"):
+        raise UsageError("--prefix may not lead out of the folder")
+    return join(root, below) if below else root
+
+
+class _Folder:
+    """Writes files below a folder. A link or file that stands where a folder is needed is never followed."""
+
+    def __init__(self, root: bytes, store: ObjectStore) -> None:
+        self._root = root
+        self._store = store
+        self._made: set[bytes] = {b""}
+        os.makedirs(root, exist_ok=True)
+
+    def add(self, path: bytes, entry: Entry) -> None:
+        """Write one file, link or empty folder."""
+        full = join(self._root, path)
+        if entry.kind == EntryKind.TREE:
+            self._make(path)
+            return
+        self._make(path.rpartition(b"/")[0])
+        try:
+            _clear(full)
+            if entry.kind == EntryKind.SYMLINK:
+                os.symlink(b"".join(self._store.file_chunks(entry.id)), full)
+                return
+            mode = 0o777 if entry.kind == EntryKind.EXECUTABLE else 0o666
+            descriptor = os.open(full, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+            with open(descriptor, "wb") as file:
+                for chunk in self._store.file_chunks(entry.id):
+                    file.write(chunk)
+        except FileExistsError as error:
+            raise InTheWayError(
+                f"{os.fsdecode(full)} was written before: its disk does not tell the two names apart",
+                hint="export to another disk, or as --format tar",
+            ) from error
+        except OSError as error:
+            raise RequestError(f"{os.fsdecode(full)} cannot be written: {error.strerror}") from error
+
+    def _make(self, directory: bytes) -> None:
+        if directory in self._made:
+            return
+        self._make(directory.rpartition(b"/")[0])
+        full = join(self._root, directory)
+        try:
+            if not stat.S_ISDIR(os.lstat(full).st_mode):
+                os.unlink(full)
+                os.mkdir(full)
+        except FileNotFoundError:
+            os.mkdir(full)
+        self._made.add(directory)
+
+
+def _clear(path: bytes) -> None:
+    """Remove the file or link at a path; a folder with something in it stays and is an error."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        os.rmdir(path)
+    else:
+        os.unlink(path)
