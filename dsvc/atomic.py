@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -23,8 +24,8 @@ def temporary_name(stem: str) -> str:
     return f"{stem}.{os.getpid()}.{secrets.token_hex(6)}.tmp"
 
 
-def write_file(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o666) -> None:
-    """Replace the file at `path` by one with this content, through a temporary file beside it.
+def write_file(path: Path, data: bytes | Iterable[bytes], *, durable: bool = True, mode: int = 0o666) -> None:
+    """Replace the file at `path` by one with this content (bytes, or pieces), through a temporary file beside it.
 
     Raises:
         OSError: as the file system reports it; the old file is untouched then and the temporary one removed.
@@ -33,9 +34,10 @@ def write_file(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o6
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
+            for piece in (data,) if isinstance(data, bytes) else data:
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(fd, view) :]
             if durable:
                 os.fsync(fd)
         finally:

@@ -23,6 +23,7 @@ from dsvc.objects.packwriter import SYNC_EVERY, Member, PackWriter
 
 GROUP_BYTES = {PackClass.METADATA: 128 << 10, PackClass.SMALL: 256 << 10, PackClass.BULK: 64 << 10}
 QUEUE_BYTES = 40 << 20  # plain bytes that wait for or are in work
+OBJECT_COST = 128  # what a waiting object takes beside its bytes: a million tiny files must not fill memory
 BATCH_BYTES = 1 << 20  # chunks that go to a worker together
 Encoded = tuple[int, "bytes | memoryview", int, list[Member]]  # encoding, stored, plain length, members
 
@@ -166,7 +167,7 @@ class Ingest:
 
     def _add_to_group(self, pack_class: PackClass, new_id: ObjectId, kind: Kind, payload: bytes) -> None:
         self._groups[pack_class][new_id] = (kind, payload)
-        self._group_sizes[pack_class] += len(payload)
+        self._group_sizes[pack_class] += len(payload) + OBJECT_COST
         if self._group_sizes[pack_class] >= GROUP_BYTES[pack_class]:
             self._send_group(pack_class)
 

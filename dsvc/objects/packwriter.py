@@ -17,7 +17,7 @@ VERSION = 1
 HEADER = struct.Struct(">8sHB5x")  # magic, version, pack class
 FOOTER = struct.Struct(">QQ8s")  # offset of the index, its length, magic
 MAX_BYTES = 512 << 20  # a pack ends behind the frame that passes this
-MAX_OBJECTS = 200_000
+MAX_OBJECTS = 100_000  # about 30 MB of places while a pack is written
 SYNC_EVERY = 64 << 20
 
 Member = tuple[bytes, int, int, int]  # id, kind, offset in the frame's plain bytes, length

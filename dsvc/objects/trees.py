@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from dsvc.errors import IntegrityError
@@ -14,6 +15,7 @@ from dsvc.objects.tree import Entry, EntryKind, check_names
 
 MAX_DEPTH = 2048  # a path of at most 4,096 bytes has no more names
 _GIT_IDS = (20, 32)
+_CHECKED_TOGETHER = 1024
 
 
 class TooDeepError(IntegrityError):
@@ -43,10 +45,16 @@ def write_tree(store: NodeStore, entries: Iterable[tuple[bytes, Entry]]) -> Entr
     Raises:
         BadNameError: for a name that the decoder would refuse; nothing that refers to it is stored then.
     """
-    items = list(entries)
-    check_names([name for name, _ in items])
-    root = sortedmap.build(store, TREES, items)
+    root = sortedmap.build(store, TREES, _with_checked_names(entries))
     return Entry(EntryKind.TREE, root.id, root.weight)
+
+
+def _with_checked_names(entries: Iterable[tuple[bytes, Entry]]) -> Iterator[tuple[bytes, Entry]]:
+    """Yield the entries, checked some at a time: a directory of a million files is never held as a list."""
+    stream = iter(entries)
+    while batch := list(islice(stream, _CHECKED_TOGETHER)):
+        check_names([name for name, _ in batch])
+        yield from batch
 
 
 def tree_entry(store: NodeStore, tree_id: bytes) -> Entry:

@@ -11,8 +11,9 @@ import os
 import stat
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,6 +99,7 @@ class Block(NamedTuple):
 
 EMPTY = Block(b"", b"")
 _SPLICES = 500
+_PIECE = 1 << 20
 
 
 def make_block(entries: Mapping[bytes, bytes]) -> Block:
@@ -173,12 +175,27 @@ class Index:
 
 def write_index(path: Path, index: Index) -> None:
     """Write an index atomically; not synced, because it can be made again from the working copy."""
-    flat: list[object] = [1, index.tree, index.stamp, list(index.sparse)]
+    digest = blake3()
+    for piece in _pieces(index):
+        digest.update(piece)
+    write_file(path, chain((MAGIC, digest.digest()), _pieces(index)), durable=False)
+
+
+def _pieces(index: Index) -> Iterator[bytes]:
+    """Yield the body of an index file bit by bit: it may have tens of megabytes."""
+    packer = msgpack.Packer(use_bin_type=True)
+    yield packer.pack_array_header(4 + 3 * len(index.blocks))
+    yield packer.pack(1) + packer.pack(index.tree) + packer.pack(index.stamp) + packer.pack(list(index.sparse))
+    gathered: list[bytes] = []
+    size = 0
     for directory in sorted(index.blocks):
         block = index.blocks[directory]
-        flat += (directory, block.names, block.signatures)
-    body: bytes = msgpack.packb(flat, use_bin_type=True)
-    write_file(path, MAGIC + blake3(body).digest() + body, durable=False)
+        gathered += (packer.pack(directory), packer.pack(block.names), packer.pack(block.signatures))
+        size += len(block.signatures)
+        if size > _PIECE:
+            yield b"".join(gathered)
+            gathered, size = [], 0
+    yield b"".join(gathered)
 
 
 def read_index(path: Path) -> Index | None:
