@@ -42,8 +42,8 @@ def refresh_graph(
     with suppress(OSError, DsvcError):
         path.parent.mkdir(parents=True, exist_ok=True)
         changed = paths_changed_in(workspace.repo.store) if filters is None or filters else None
-        done = update_graph(path, get_commit, tips, changed_paths=changed, max_filters=filters)
-        return bool(done.added or done.filters)
+        done = update_graph(path, get_commit, tips, changed_paths=changed, max_listed=filters)
+        return bool(done.added or done.listed)
     return False
 
 

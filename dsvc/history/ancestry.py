@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
+from dsvc.history.changedpaths import NO
 from dsvc.objects.ids import CommitId, TreeId
 from dsvc.objects.values import Commit
 
@@ -34,8 +35,14 @@ class Graph(Protocol):
     def tree_id(self, number: int) -> bytes:
         """Return a commit's tree."""
 
-    def may_touch(self, number: int, paths: Sequence[bytes]) -> bool:
-        """Say whether the commit may differ from its first parent in one of these paths; False is certain."""
+    def skip(self, number: int, flags: bytearray) -> tuple[int, list[int]]:
+        """Go to first parents while the flag of the commit is 0.
+
+        Return the first one with another flag, or without parents, and a few of the commits that were passed.
+        """
+
+    def touching(self, paths: Sequence[bytes]) -> bytearray:
+        """Say of each commit whether it differs from its first parent in one of these paths (NO, YES, LOOK)."""
 
 
 class Ancestry:
@@ -111,4 +118,16 @@ class Ancestry:
 
     def may_touch(self, node: int, paths: Sequence[bytes]) -> bool:
         """Say whether the commit may differ from its first parent in one of these paths; False is certain."""
-        return node >= self.covered or self._graph is None or self._graph.may_touch(node, paths)
+        return node >= self.covered or self._graph is None or self._graph.touching(paths)[node] != NO
+
+    def touching(self, paths: Sequence[bytes]) -> bytearray:
+        """Say of each covered commit whether it differs from its first parent in one of these paths (NO, YES, LOOK).
+
+        The result is shared: callers copy what they change.
+        """
+        return self._graph.touching(paths) if self._graph is not None else bytearray()
+
+    def skip(self, node: int, flags: bytearray) -> tuple[int, list[int]]:
+        """Go from a covered node to first parents while its flag is 0: see `Graph.skip`."""
+        assert self._graph is not None
+        return self._graph.skip(node, flags)

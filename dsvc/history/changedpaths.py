@@ -1,62 +1,61 @@
-"""Bloom filters of the paths that a commit changed against its first parent: `log -- PATH` asks them first.
+"""Which commits changed a path against their first parent: an index from paths to commits, in segments.
 
-A filter of n bytes has 8 n bits; each path, and each directory above it, sets seven of them. One byte of zeros: the
-commit changed nothing. One byte of ones: it changed too much for a filter. No bytes: not known. A wrong "yes" costs a
-look at the trees, "no" is always right.
+A segment covers 65,536 commits. It is a sorted list of 64-bit entries: 48 bits of a hash of the path, 16 bits that
+say which of its commits changed something there. Files and all directories above them are listed. What is listed is
+taken as true: for a path that was not made up to collide the odds of a wrong entry are below one in a million.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 
 from blake3 import blake3
 
-_BITS_PER_PATH = 10  # with seven hashes: one wrong "yes" in about a hundred
-_HASHES = 7
+SEGMENT_BITS = 16
+_LOW = (1 << SEGMENT_BITS) - 1
 _MAX_PATHS = 512
-NOTHING, EVERYTHING, UNKNOWN = b"\0", b"\xff", b""
 
-PathKey: TypeAlias = tuple[int, int]
-
-
-def path_key(path: bytes) -> PathKey:
-    """Return the two hashes from which a path's bits follow."""
-    digest = blake3(path).digest(8)
-    return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little") | 1
+# What is known of a commit: one byte each, in the index and in the answer to a question.
+UNKNOWN, LISTED, TOO_MANY = 0, 1, 2
+NO, YES, LOOK = 0, 1, 2
+_STATE_TO_ANSWER = bytes(NO if state == LISTED else LOOK for state in range(256))
 
 
-def make_filter(paths: Iterable[bytes]) -> bytes:
-    """Return the filter of these changed files; stops reading `paths` when there are too many."""
+def path_hash(path: bytes) -> int:
+    """Return the 48 bits under which a path is listed."""
+    return int.from_bytes(blake3(path).digest(6), "little")
+
+
+def hashes_of(paths: Iterable[bytes]) -> set[int] | None:
+    """Return the hashes of changed files and the directories above them, None when there are too many to list."""
     seen: set[bytes] = set()
     for path in paths:
         while path and path not in seen:
             seen.add(path)
             path = path[: max(path.rfind(b"/"), 0)]  # noqa: PLW2901
         if len(seen) > _MAX_PATHS:
-            return EVERYTHING
-    if not seen:
-        return NOTHING
-    size = max((len(seen) * _BITS_PER_PATH + 7) // 8, 2)
-    bits = bytearray(size)
-    for path in seen:
-        first, step = path_key(path)
-        for number in range(_HASHES):
-            bit = (first + number * step) % (8 * size)
-            bits[bit >> 3] |= 1 << (bit & 7)
-    return bytes(bits)
+            return None
+    return {path_hash(path) for path in seen}
 
 
-def may_contain(bits: bytes | memoryview, keys: Sequence[PathKey]) -> bool:
-    """Say whether a filter may have been made of one of the paths with these keys; False is certain."""
-    count = 8 * len(bits)
-    if count <= 8:
-        return not count or bits[0] != 0
-    for first, step in keys:
-        for number in range(_HASHES):
-            bit = (first + number * step) % count
-            if not bits[bit >> 3] >> (bit & 7) & 1:
-                break
-        else:
-            return True
-    return False
+def extended(segment: Sequence[int], added: Mapping[int, Iterable[int]]) -> array[int]:
+    """Return a segment with the hashes that each commit (by its number) changed."""
+    entries = list(segment)
+    entries += [hashed << SEGMENT_BITS | (number & _LOW) for number, hashes in added.items() for hashed in hashes]
+    return array("Q", sorted(entries))
+
+
+def answer(states: bytes, segments: Sequence[Sequence[int]], paths: Iterable[bytes]) -> bytearray:
+    """Say of each commit whether it changed one of these paths: a byte each, NO, YES, or LOOK where it is not known."""
+    answers = bytearray(states.translate(_STATE_TO_ANSWER))
+    for path in paths:
+        if not path:
+            return bytearray([LOOK]) * len(answers)
+        first = path_hash(path) << SEGMENT_BITS
+        for at, segment in enumerate(segments):
+            low = bisect_left(segment, first)
+            for entry in segment[low : bisect_left(segment, first + _LOW + 1, low)]:
+                answers[at << SEGMENT_BITS | (entry & _LOW)] = YES
+    return answers

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from dsvc.atomic import write_file
 from dsvc.history.ancestry import GetCommit
-from dsvc.history.changedpaths import UNKNOWN, make_filter
+from dsvc.history.changedpaths import UNKNOWN
 from dsvc.history.graph import CommitGraph, GraphColumns, open_graph
 from dsvc.history.treediff import diff_trees
 from dsvc.objects.ids import CommitId, TreeId
@@ -23,10 +23,10 @@ ChangedPaths: TypeAlias = Callable[[TreeId | None, TreeId], Iterable[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class GraphUpdate:
-    """How many commits and how many filters were added, and how many commits the graph covers now."""
+    """How many commits were added, of how many the changed paths were listed, and how many the graph covers now."""
 
     added: int
-    filters: int
+    listed: int
     covered: int
 
 
@@ -36,12 +36,12 @@ def update_graph(
     tips: Iterable[CommitId],
     *,
     changed_paths: ChangedPaths | None = None,
-    max_filters: int | None = None,
+    max_listed: int | None = None,
 ) -> GraphUpdate:
     """Let the graph at `path` cover `tips` and all their ancestors; a damaged one is made anew.
 
-    Reads the commits that are not covered, and for filters the trees that differ. At most `max_filters` filters are
-    made, for the newest commits that have none; the others get theirs from a later call. The file is replaced only
+    Reads the commits that are not covered, and the trees that differ. The changed paths of at most `max_listed`
+    commits are listed, the newest that are not; the others are left to a later call. The file is replaced only
     when something was added. Safe to call twice and by several processes: the last one wins, and each is complete.
     """
     old = open_graph(path)
@@ -62,9 +62,8 @@ def update_graph(
             [number_of(parent) for parent in commit.parents],
             time=commit.committer.time,
             tree=commit.tree,
-            bits=UNKNOWN,
         )
-    made = _fill(columns, changed_paths, max_filters) if changed_paths is not None else 0
+    made = _fill(columns, changed_paths, max_listed) if changed_paths is not None else 0
     if waiting or made:
         write_file(path, b"".join(columns.encode()), durable=False)  # a torn one is seen by its checksum
     return GraphUpdate(len(waiting), made, columns.count)
@@ -118,11 +117,11 @@ def _parents_first(commits: dict[CommitId, Commit]) -> Iterable[tuple[CommitId, 
 
 
 def _fill(columns: GraphColumns, changed_paths: ChangedPaths, most: int | None) -> int:
-    made = 0
-    for number in range(columns.count - 1, -1, -1):
-        if most is not None and made >= most:
+    made, number = 0, columns.count
+    while most is None or made < most:
+        number = columns.states.rfind(UNKNOWN, 0, number)
+        if number < 0:
             break
-        if columns.filters[number] == UNKNOWN:
-            columns.filters[number] = make_filter(changed_paths(*columns.trees_around(number)))
-            made += 1
+        columns.list_paths(number, changed_paths(*columns.trees_around(number)))
+        made += 1
     return made

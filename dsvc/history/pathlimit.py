@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 
 from dsvc.history.ancestry import Ancestry
+from dsvc.history.changedpaths import LOOK, NO, YES
 from dsvc.history.treediff import diff_trees
 from dsvc.objects import trees
 from dsvc.objects.ids import TreeId
 from dsvc.objects.sortedmap import NodeStore
 from dsvc.objects.tree import Entry
 
+_PASSED = 255  # a flag beside those of `touching`: where the way on from here is known
 _FEW = 8  # paths that are looked up one by one rather than by a comparison of trees
 
 
@@ -37,13 +39,19 @@ class PathLimit:
         self._found: dict[int, tuple[bool, Sequence[int]]] = {}
         self._entries: dict[tuple[TreeId, bytes], Entry | None] = {}
         self._nearest: dict[int, int | None] = {}
+        self._touching = ancestry.touching(self._paths)
+        self._flags = bytearray(self._touching)
+        self._jumps: dict[int, int] = {}
 
     def shown(self, node: int) -> bool:
         """Say whether the commit differs in these paths from every parent."""
         return self._simplified(node)[0]
 
     def followed(self, node: int) -> Sequence[int]:
-        """Return the parents that matter: the first one that is equal in these paths, or else all."""
+        """Return the parents that matter: the first one that is equal in these paths, or else all.
+
+        Where the index of changed paths knows that nothing happened for a while, the walk goes on behind that.
+        """
         return self._simplified(node)[1]
 
     def rewritten(self, node: int) -> list[int]:
@@ -67,13 +75,31 @@ class PathLimit:
     def _simplified(self, node: int) -> tuple[bool, Sequence[int]]:
         found = self._found.get(node)
         if found is None:
-            found = self._simplify(node, self._parents(node))
+            shown, parents = self._simplify(node, self._parents(node))
+            found = shown, tuple(dict.fromkeys(self._skipped(parent) for parent in parents))
             self._found[node] = found
         return found
 
+    def _skipped(self, node: int) -> int:
+        """Return the first commit, from this one along first parents, that need not be equal to the next."""
+        touching = self._touching
+        if node >= len(touching):
+            return node
+        if self._inside is not None:
+            while touching[node] == NO and (parents := self._parents(node)) and parents[0] in self._inside:
+                node = parents[0]
+            return node
+        target, passed = self._ancestry.skip(node, self._flags)
+        if self._flags[target] == _PASSED:
+            target = self._jumps[target]
+        for number in passed:
+            if number != target:
+                self._flags[number], self._jumps[number] = _PASSED, target
+        return target
+
     def _simplify(self, node: int, parents: Sequence[int]) -> tuple[bool, Sequence[int]]:
         if not parents:
-            return self._differs(None, self._ancestry.tree(node)), ()
+            return self._differs_from_first(node, None), ()
         inner = parents if self._inside is None else [parent for parent in parents if parent in self._inside]
         ends = [parent for parent in parents if parent in self._edge]
         for parent in parents:
@@ -84,10 +110,15 @@ class PathLimit:
         return shown, inner
 
     def _equal(self, node: int, parent: int, *, first: bool) -> bool:
-        ancestry = self._ancestry
-        if first and not ancestry.may_touch(node, self._paths) and ancestry.parents(node)[0] == parent:
-            return True
-        return not self._differs(ancestry.tree(parent), ancestry.tree(node))
+        if first:
+            return not self._differs_from_first(node, parent)
+        return not self._differs(self._ancestry.tree(parent), self._ancestry.tree(node))
+
+    def _differs_from_first(self, node: int, parent: int | None) -> bool:
+        known = self._touching[node] if node < len(self._touching) else LOOK
+        if known != LOOK:
+            return known == YES
+        return self._differs(None if parent is None else self._ancestry.tree(parent), self._ancestry.tree(node))
 
     def _differs(self, old: TreeId | None, new: TreeId) -> bool:
         if old == new:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dsvc.history.ancestry import Ancestry
-from dsvc.history.changedpaths import EVERYTHING, NOTHING, make_filter, may_contain, path_key
+from dsvc.history.changedpaths import LISTED, LOOK, NO, TOO_MANY, UNKNOWN, YES, answer, extended, hashes_of
 from dsvc.history.graph import open_graph
 from dsvc.history.graphupdate import paths_changed_in, uncovered, update_graph
 from dsvc.history.mergebase import ahead_behind, is_ancestor, merge_bases
@@ -69,12 +69,12 @@ def test_commits_that_are_not_covered_are_counted(project, tmp_path: Path):
     assert uncovered(open_graph(path), project.get, commits, limit=3) == 3
 
 
-def test_filters_never_deny_a_change(project, tmp_path: Path):
+def test_what_is_listed_is_what_changed(project, tmp_path: Path):
     commits = random_history(project, random.Random(7), 40)
     path = tmp_path / "graph"
     update_graph(path, project.get, commits[:20])
-    done = update_graph(path, project.get, commits, changed_paths=paths_changed_in(project.store), max_filters=30)
-    assert (done.added, done.filters) == (20, 30)
+    done = update_graph(path, project.get, commits, changed_paths=paths_changed_in(project.store), max_listed=30)
+    assert (done.added, done.listed) == (20, 30)
     graph, denied = open_graph(path), 0
     for commit_id in commits:
         commit, number = project.get(commit_id), graph.find(commit_id)
@@ -82,10 +82,10 @@ def test_filters_never_deny_a_change(project, tmp_path: Path):
         for wanted in (b"d0", b"d1/f1", b"d2/f0", b"none"):
             changed = any(diff_trees(project.store, before, commit.tree, paths=[wanted]))
             denied += not graph.may_touch(number, [wanted])
-            assert graph.may_touch(number, [wanted]) or not changed
+            assert graph.touching([wanted])[number] in (LOOK, YES if changed else NO)
         assert graph.may_touch(number, [b""])
     assert denied > 30
-    assert update_graph(path, project.get, commits, changed_paths=paths_changed_in(project.store)).filters == 10
+    assert update_graph(path, project.get, commits, changed_paths=paths_changed_in(project.store)).listed == 10
 
 
 @pytest.mark.parametrize("where", [0, 3, 40, 100, 500, 2000, -1])
@@ -106,13 +106,22 @@ def test_a_damaged_file_is_made_anew(project, tmp_path: Path, where: int):
     same_as_commits(project, open_graph(path), commits)
 
 
-def test_filters_of_nothing_of_a_few_and_of_too_many():
-    assert make_filter([]) == NOTHING
-    assert make_filter(str(n).encode() for n in range(10**9)) == EVERYTHING
-    bits = make_filter([b"a/b/c", b"d"])
-    assert all(may_contain(bits, [path_key(p)]) for p in (b"a", b"a/b", b"a/b/c", b"d"))
-    assert not may_contain(NOTHING, [path_key(b"a")])
-    assert may_contain(EVERYTHING, [path_key(b"a")])
-    assert may_contain(b"", [path_key(b"a")])
-    wrong = sum(may_contain(bits, [path_key(b"x%d" % n)]) for n in range(1000))
-    assert wrong < 60
+def test_answers_of_the_index_of_changed_paths():
+    assert hashes_of(str(n).encode() for n in range(10**9)) is None
+    first = extended((), {3: hashes_of([b"a/b/c", b"d"]), 5: hashes_of([b"d"])})
+    second = extended((), {1 << 16: hashes_of([b"a"])})
+    states = bytes([LISTED] * 6 + [UNKNOWN, TOO_MANY]) + bytes([LISTED]) * (1 << 16)
+
+    def yes(*paths):
+        return [number for number, known in enumerate(answer(states, [first, second], paths)) if known == YES]
+
+    assert yes(b"a") == [3, 1 << 16]
+    assert yes(b"a/b") == yes(b"a/b/c") == [3]
+    assert yes(b"d") == [3, 5]
+    assert yes(b"a/b", b"d") == [3, 5]
+    assert yes(b"b") == []
+    assert list(answer(states, [first, second], [b"d"])[:8]) == [NO, NO, NO, YES, NO, YES, LOOK, LOOK]
+    assert set(answer(states, [first, second], [b""])) == {LOOK}
+    assert list(extended(extended((), {3: hashes_of([b"d"])}), {2: hashes_of([b"c"])})) == sorted(
+        extended((), {2: hashes_of([b"c"]), 3: hashes_of([b"d"])})
+    )
