@@ -1,0 +1,234 @@
+"""Apply commits one after another: what cherry-pick, revert and rebase share.
+
+All commits that apply cleanly are made in the store first; the working copy moves once, to the last of them or to the
+first that has a conflict, and that is one operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from dsvc.actions.abort import go_back
+from dsvc.actions.checkout import checkout
+from dsvc.actions.commit import NothingToCommitError, commit
+from dsvc.actions.merging import changed_paths, conflicts_of
+from dsvc.actions.picker import Picked, Picker, PickOptions, PickVerb
+from dsvc.actions.state import (
+    Conflict,
+    UnresolvedError,
+    WorktreeState,
+    after_commit,
+    read_state,
+    require_state,
+    set_state,
+)
+from dsvc.errors import RequestError
+from dsvc.objects.ids import CommitId
+from dsvc.refs.transaction import Transaction
+from dsvc.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class PickResult:
+    """How it ended: `tip` is HEAD's commit now; `stopped` the commit in conflict, `left` those that wait behind it."""
+
+    tip: CommitId
+    done: tuple[tuple[CommitId, CommitId], ...] = ()
+    empty: tuple[CommitId, ...] = ()
+    stopped: CommitId | None = None
+    conflicts: tuple[Conflict, ...] = ()
+    left: int = 0
+    notes: tuple[str, ...] = ()
+    kind: str = "done"
+
+
+def publish_picked(
+    workspace: Workspace,
+    picked: Picked,
+    *,
+    options: PickOptions,
+    transaction: Transaction,
+    state: WorktreeState,
+    description: str,
+) -> PickResult:
+    """Move the working copy to where applying commits came, with `state` completed where it stopped.
+
+    The caller has set the refs in `transaction`. Raises InTheWayError; nothing is changed then.
+    """
+    base = workspace.head_tree()
+    target = picked.merge.tree if picked.merge is not None else workspace.tree_of(picked.tip)
+    conflicts = conflicts_of(picked.merge) if picked.merge is not None else ()
+    if picked.stopped is not None:
+        state = replace(
+            state,
+            heads=(picked.stopped,),
+            message=picked.message,
+            merged=target,
+            conflicts=conflicts,
+            todo=picked.rest,
+            aside=state.aside or changed_paths(workspace),
+            extra={**state.extra, **_kept(options)},
+        )
+        set_state(workspace, transaction, state)
+        description = f"{description}: stopped at {picked.stopped.hex()[:10]}, {len(conflicts)} conflicts"
+    checkout(workspace, base, target, transaction=transaction, verb=options.verb, description=description)
+    return PickResult(
+        picked.tip,
+        tuple(picked.done),
+        tuple(picked.empty),
+        picked.stopped,
+        conflicts,
+        len(picked.rest),
+        tuple(dict.fromkeys(picked.notes)),
+        "conflicts" if picked.stopped is not None else "done",
+    )
+
+
+def pick(workspace: Workspace, commits: Sequence[CommitId], options: PickOptions, *, what: str) -> PickResult:
+    """Apply commits on HEAD's branch, as cherry-pick and revert do; `what` names them for the operation log."""
+    head = workspace.head().commit_id
+    if head is None:
+        raise RequestError("there is no commit yet to apply something to", hint="dsvc commit -m MESSAGE")
+    return _go_on(workspace, WorktreeState(options.verb, original=head), commits, options, what=what)
+
+
+def pick_into_files(workspace: Workspace, commits: Sequence[CommitId], options: PickOptions) -> PickResult:
+    """Apply the changes of commits to the working copy without a commit, until the first conflict."""
+    head = workspace.head().commit_id
+    if head is None:
+        raise RequestError("there is no commit yet to apply something to", hint="dsvc commit -m MESSAGE")
+    picker = Picker(workspace, options)
+    base = workspace.tree_of(head)
+    reached, conflicts, stopped, left = base, tuple[Conflict, ...](), None, 0
+    transaction = workspace.transaction()
+    for number, commit_id in enumerate(commits):
+        merge, _, _ = picker.apply(commit_id, reached)
+        reached = merge.tree
+        if merge.conflicts:
+            conflicts, stopped, left = conflicts_of(merge), commit_id, len(commits) - number - 1
+            message = picker.message(commit_id, workspace.repo.commit(commit_id))
+            state = WorktreeState(
+                options.verb, message=message, original=head, merged=reached, conflicts=conflicts,
+                aside=changed_paths(workspace),
+            )  # fmt: skip
+            set_state(workspace, transaction, state)
+            break
+    description = f"{options.verb} --no-commit: {', '.join(c.hex()[:10] for c in commits[:3])}"
+    checkout(workspace, base, reached, transaction=transaction, verb=options.verb, description=description)
+    kind = "conflicts" if stopped is not None else "prepared"
+    return PickResult(head, (), (), stopped, conflicts, left, (), kind)
+
+
+def pick_continue(workspace: Workspace, verb: PickVerb, *, message: str | None = None) -> PickResult:
+    """Commit what a conflict was settled to, and apply the commits that wait.
+
+    Raises:
+        NothingUnderWayError: when there is none. UnresolvedError: while paths are in conflict.
+    """
+    state, made, emptied = commit_step(workspace, verb, message=message)
+    if state is None:
+        return PickResult(_tip(workspace), made, emptied)
+    result = _go_on(workspace, state, state.todo, options_of(state), what="--continue")
+    return replace(result, done=(*made, *result.done), empty=(*emptied, *result.empty))
+
+
+def commit_step(
+    workspace: Workspace, verb: PickVerb, *, message: str | None = None
+) -> tuple[WorktreeState | None, tuple[tuple[CommitId, CommitId], ...], tuple[CommitId, ...]]:
+    """Commit the settled step of what is under way; return what is under way then, and what was made or left out."""
+    state = require_state(workspace, verb)
+    if state.conflicts:
+        raise UnresolvedError(state)
+    if state.merged is None:
+        return state, (), ()
+    source = state.heads[0] if state.heads else None
+    try:
+        made = commit(workspace, message or state.message, confirmed=True, run_hooks=False)
+    except NothingToCommitError:
+        workspace.repo.refresh()
+        after = _leave(workspace, state, f"{verb}: nothing left of {source.hex()[:10] if source else 'it'}")
+        return after, (), (source,) if source is not None else ()
+    return read_state(workspace), ((source, made.commit_id),) if source is not None else (), ()
+
+
+def skip_step(workspace: Workspace, verb: PickVerb) -> WorktreeState | None:
+    """Take back the step in conflict, and return what is under way without it."""
+    state = require_state(workspace, verb)
+    after = after_commit(state)
+    transaction = workspace.transaction()
+    set_state(workspace, transaction, after)
+    here = replace(state, original=workspace.head().commit_id)
+    skipped = state.heads[0].hex()[:10] if state.heads else "the step"
+    go_back(workspace, here, transaction=transaction, description=f"{verb}: skipped {skipped}")
+    return after
+
+
+def pick_skip(workspace: Workspace, verb: PickVerb) -> PickResult:
+    """Leave out the commit in conflict and apply those that wait; raises NothingUnderWayError."""
+    state = skip_step(workspace, verb)
+    if state is None:
+        return PickResult(_tip(workspace))
+    return _go_on(workspace, state, state.todo, options_of(state), what="--skip")
+
+
+def pick_abort(workspace: Workspace, verb: PickVerb) -> CommitId | None:
+    """Go back to where the branch and the files were before; raises NothingUnderWayError."""
+    state = require_state(workspace, verb)
+    transaction = workspace.transaction()
+    if state.original is not None:
+        workspace.move_head(transaction, state.original)
+    set_state(workspace, transaction, None)
+    go_back(workspace, state, transaction=transaction, description=f"{verb}: aborted")
+    return state.original
+
+
+def options_of(state: WorktreeState) -> PickOptions:
+    """Return the options that a state keeps."""
+    extra = state.extra
+    mainline, favor = extra.get("mainline"), extra.get("favor")
+    return PickOptions(
+        state.verb,  # type: ignore[arg-type]
+        mainline=mainline if isinstance(mainline, int) else None,
+        mark_origin=bool(extra.get("mark_origin")),
+        keep_empty=bool(extra.get("keep_empty")),
+        favor=favor if favor in ("ours", "theirs", "union") else None,  # type: ignore[arg-type]
+    )
+
+
+def _kept(options: PickOptions) -> dict[str, int | bool | str | None]:
+    return {
+        "mainline": options.mainline,
+        "mark_origin": options.mark_origin,
+        "keep_empty": options.keep_empty,
+        "favor": options.favor,
+    }
+
+
+def _go_on(
+    workspace: Workspace, state: WorktreeState, commits: Sequence[CommitId], options: PickOptions, *, what: str
+) -> PickResult:
+    workspace.person()
+    tip = _tip(workspace)
+    transaction = workspace.transaction()
+    picked = Picker(workspace, options).run(tip, commits)
+    workspace.move_head(transaction, picked.tip)
+    set_state(workspace, transaction, None)
+    description = f"{options.verb}: {what}"
+    return publish_picked(
+        workspace, picked, options=options, transaction=transaction, state=state, description=description
+    )
+
+
+def _leave(workspace: Workspace, state: WorktreeState, description: str) -> WorktreeState | None:
+    after = after_commit(state)
+    transaction = workspace.transaction()
+    set_state(workspace, transaction, after)
+    workspace.publish(transaction, workspace.act(state.verb, description))
+    return after
+
+
+def _tip(workspace: Workspace) -> CommitId:
+    commit_id = workspace.head().commit_id
+    assert commit_id is not None, "commits are only applied where there is one"
+    return commit_id

@@ -1,0 +1,54 @@
+"""The `dsvc cherry-pick` command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Literal
+
+import typer
+
+from dsvc.actions.cherry_pick import cherry_pick
+from dsvc.commands.context import Context
+from dsvc.commands.options import Json, Quiet
+from dsvc.commands.pick_text import run_pick
+
+
+def command(
+    context: Context,
+    revisions: Annotated[Sequence[str], typer.Argument(metavar="[REV]...", help="Commits, or ranges A..B.")] = (),
+    *,
+    no_commit: Annotated[bool, typer.Option("-n", "--no-commit", help="Change the files only.")] = False,
+    mainline: Annotated[
+        int | None, typer.Option("-m", "--mainline", metavar="N", min=1, help="For a merge: compare with parent N.")
+    ] = None,
+    mark_origin: Annotated[bool, typer.Option("-x", help="Name the original commit in the message.")] = False,
+    keep_empty: Annotated[bool, typer.Option("--keep-empty", help="Also commits that change nothing here.")] = False,
+    favor: Annotated[
+        Literal["ours", "theirs", "union"] | None,
+        typer.Option("-X", "--strategy-option", metavar="SIDE", help="Settle conflicts: ours, theirs or union."),
+    ] = None,
+    go_on: Annotated[bool, typer.Option("--continue", help="Go on after the conflicts are settled.")] = False,
+    skip: Annotated[bool, typer.Option("--skip", help="Leave out the commit in conflict and go on.")] = False,
+    abort: Annotated[bool, typer.Option("--abort", help="Go back to before it began.")] = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int | None:
+    """Apply the changes of commits here, as new commits with the same author and message.
+
+    With conflicts (exit code 13) it stops; settle them with 'dsvc resolve', then go on with --continue. As far as it
+    went without a stop it is one operation, which 'dsvc undo' takes back.
+    """
+    start = None
+    if revisions:
+        start = partial(
+            cherry_pick,
+            context.workspace(),
+            revisions,
+            make_commits=not no_commit,
+            mainline=mainline,
+            mark_origin=mark_origin,
+            keep_empty=keep_empty,
+            favor=favor,
+        )
+    return run_pick(context, "cherry-pick", start, go_on=go_on, skip=skip, abort=abort, json=json)

@@ -1,0 +1,87 @@
+"""The `dsvc rebase` command."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from dsvc.actions.rebase import RebaseResult, rebase, rebase_abort, rebase_continue, rebase_skip
+from dsvc.commands.context import Context
+from dsvc.commands.options import Json, Quiet
+from dsvc.commands.pick_text import pick_json, show_pick
+from dsvc.errors import ConflictError, UsageError
+from dsvc.refs.names import short_name
+
+SHORT = 10
+
+
+def command(
+    context: Context,
+    upstream: Annotated[str | None, typer.Argument(metavar="[UPSTREAM]", help="Commits it has stay out.")] = None,
+    branch: Annotated[str | None, typer.Argument(metavar="[BRANCH]", help="Switch to this branch first.")] = None,
+    *,
+    onto: Annotated[str | None, typer.Option("--onto", metavar="REV", help="Put them here, not on UPSTREAM.")] = None,
+    autostash: Annotated[bool, typer.Option("--autostash", help="Stash changes before, apply them after.")] = False,
+    no_autostash: Annotated[bool, typer.Option("--no-autostash", help="Whatever rebase.autoStash says.")] = False,
+    favor: Annotated[
+        Literal["ours", "theirs", "union"] | None,
+        typer.Option("-X", "--strategy-option", metavar="SIDE", help="Settle conflicts: ours, theirs or union."),
+    ] = None,
+    go_on: Annotated[bool, typer.Option("--continue", help="Go on after the conflicts are settled.")] = False,
+    skip: Annotated[bool, typer.Option("--skip", help="Leave out the commit in conflict and go on.")] = False,
+    abort: Annotated[bool, typer.Option("--abort", help="Go back to before it began.")] = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int | None:
+    """Put the commits of this branch on top of another commit.
+
+    They are made anew, without merges and without commits whose change the other side has already. With conflicts (exit
+    code 13) it stops; settle them with 'dsvc resolve', then go on with --continue. 'ours' is the side that the commits
+    are put on, 'theirs' the commit being made anew.
+    """
+    if sum((go_on, skip, abort, upstream is not None)) > 1:
+        raise UsageError("--continue, --skip and --abort stand alone")
+    workspace = context.workspace()
+    if abort:
+        result = rebase_abort(workspace)
+    elif go_on:
+        result = rebase_continue(workspace)
+    elif skip:
+        result = rebase_skip(workspace)
+    elif upstream is None:
+        raise UsageError("on top of what?", hint="dsvc rebase BRANCH")
+    else:
+        if branch is not None:
+            from dsvc.actions.switch import switch
+
+            switch(workspace, branch)
+        configured = context.config().get_bool("rebase.autoStash") and not no_autostash
+        result = rebase(workspace, upstream, onto=onto, autostash=autostash or configured, favor=favor)
+    return _show(context, result, json=json)
+
+
+def _show(context: Context, result: RebaseResult, *, json: bool) -> int | None:
+    branch = short_name(result.branch) if result.branch else None
+    picks = result.picks
+    if json:
+        payload = {"branch": branch, "old_commit": result.old_commit.hex(), "stash": result.stash}
+        upstream = [commit_id.hex() for commit_id in result.upstream_has]
+        context.out.json("dsvc.rebase", {**payload, "upstream_has": upstream, **pick_json(picks)})
+        return ConflictError.exit_code if picks.conflicts else None
+    for commit_id in result.upstream_has:
+        context.out.note(f"Left out {commit_id.hex()[:SHORT]}: the other side has the same change")
+    code = show_pick(context, picks, verb="rebase")
+    if picks.kind == "up to date":
+        context.out.note(f"{branch or 'HEAD'} is up to date")
+    elif picks.kind == "aborted":
+        context.out.note(f"The rebase was taken back: {branch or 'HEAD'} is at {picks.tip.hex()[:SHORT]}")
+    elif picks.stopped is None:
+        context.out.note(f"Rebased {branch or 'HEAD'}: now at {picks.tip.hex()[:SHORT]}")
+    if result.stash == "applied":
+        context.out.note("Applied the changes that were stashed")
+    elif result.stash == "conflicts":
+        context.out.warn("the stashed changes were applied with conflicts", hint="dsvc resolve; dsvc stash --abort")
+    elif result.stash == "kept":
+        context.out.warn("the stashed changes could not be applied and are kept", hint="dsvc stash pop")
+    return code

@@ -1,0 +1,51 @@
+"""The `dsvc revert` command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Literal
+
+import typer
+
+from dsvc.actions.revert import revert
+from dsvc.commands.context import Context
+from dsvc.commands.options import Json, Quiet
+from dsvc.commands.pick_text import run_pick
+
+
+def command(
+    context: Context,
+    revisions: Annotated[Sequence[str], typer.Argument(metavar="[REV]...", help="Commits, or ranges A..B.")] = (),
+    *,
+    no_commit: Annotated[bool, typer.Option("-n", "--no-commit", help="Change the files only.")] = False,
+    mainline: Annotated[
+        int | None, typer.Option("-m", "--mainline", metavar="N", min=1, help="For a merge: compare with parent N.")
+    ] = None,
+    no_edit: Annotated[bool, typer.Option("--no-edit", help="Accepted: the message is not edited.")] = False,
+    favor: Annotated[
+        Literal["ours", "theirs", "union"] | None,
+        typer.Option("-X", "--strategy-option", metavar="SIDE", help="Settle conflicts: ours, theirs or union."),
+    ] = None,
+    go_on: Annotated[bool, typer.Option("--continue", help="Go on after the conflicts are settled.")] = False,
+    skip: Annotated[bool, typer.Option("--skip", help="Leave out the commit in conflict and go on.")] = False,
+    abort: Annotated[bool, typer.Option("--abort", help="Go back to before it began.")] = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int | None:
+    """Make commits that take the changes of others back.
+
+    With conflicts (exit code 13) it stops; settle them with 'dsvc resolve', then go on with --continue. As far as it
+    went without a stop it is one operation, which 'dsvc undo' takes back.
+    """
+    start = None
+    if revisions:
+        start = partial(
+            revert,
+            context.workspace(),
+            revisions,
+            make_commits=not no_commit,
+            mainline=mainline,
+            favor=favor,
+        )
+    return run_pick(context, "revert", start, go_on=go_on, skip=skip, abort=abort, json=json)
