@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,3 +84,41 @@ def cli(tmp_path: Path) -> CommandLine:
         "GIT_CONFIG_NOSYSTEM": "1",
     }
     return CommandLine(directory, environment)
+
+
+@dataclass
+class History:
+    """Builds a repository through the command line; each commit is an hour after the one before."""
+
+    cli: CommandLine
+    hour: int = 0
+
+    def write(self, files: dict[str, str | bytes | None]) -> None:
+        for name, content in files.items():
+            path = self.cli.directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if content is None:
+                path.unlink()
+            else:
+                path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def commit(self, message: str, files: dict[str, str | bytes | None] | None = None) -> str:
+        """Write the files and commit everything; return the commit's id."""
+        self.write(files or {})
+        self.hour += 1
+        day, hour = divmod(self.hour, 24)
+        self.cli.environment["DSVC_DATE"] = f"2026-01-{day + 1:02}T{hour:02}:00:00+01:00"
+        self.cli.ok("commit", "-q", "--allow-empty", "-m", message)
+        return self.cli.ok("rev-parse", "HEAD").out.strip()
+
+    def shown(self, *words: str) -> str:
+        """What a command prints, with ids in words: they depend on formats and say nothing to a reader."""
+        text = re.sub(r"\b[0-9a-f]{64}\b", "<ID>", self.cli.ok(*words).out)
+        return re.sub(r"\b[0-9a-f]{10}\b", "<id>", text)
+
+
+@pytest.fixture
+def history(cli: CommandLine) -> History:
+    cli.ok("init", "-q")
+    (cli.directory / ".dsvcignore").unlink()
+    return History(cli)
