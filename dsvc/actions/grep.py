@@ -156,8 +156,9 @@ def _read_text(path: bytes) -> bytes | Literal["large"] | None:
 
 def find_matches(content: bytes, pattern: re.Pattern[bytes], *, invert: bool = False) -> tuple[Match, ...]:
     """Return the lines of a text in which a pattern is found, with `invert` the others."""
-    if not invert and pattern.search(content) is None:
-        return ()  # most files: one search over all of it is much faster than one a line
+    # Most files have no match, and one search over all of it is much faster than one a line.
+    if not invert and pattern.search(content.replace(b"\r\n", b"\n")) is None:
+        return ()
     found: list[Match] = []
     for number, line in enumerate(content.removesuffix(b"\n").split(b"\n"), start=1):
         text = line.removesuffix(b"\r")
