@@ -159,9 +159,11 @@ class Recorder:
         entry = trees.write_tree(self._store, entries())
         if not kept and names:
             return None
-        self._result.index.blocks[path] = Block(b"\0".join(kept), bytes(signatures))
         if self._list and not kept:
             self._result.changes[path] = entry
+        joined = b"\0".join(kept)
+        del names[:], kept[:]  # of a million names before their signatures are copied
+        self._result.index.blocks[path] = Block(joined, bytes(signatures))
         return entry
 
     def _new_entry(
