@@ -90,7 +90,8 @@ def build_command(verb: Verb, module: ModuleType) -> Any:
     """The typer command of `module`, or its group of commands, under the name of `verb`.
 
     A function `command` is the verb; a mapping `SUBCOMMANDS` of names to functions makes it a group, and
-    `command` is then what the group does without a subcommand.
+    `command` is then what the group does without a subcommand. `PASS_ON` names subcommands whose words, from the first
+    that is no option, are a command line of another program and none of dsvc's options.
     """
     function: VerbFunction | None = getattr(module, "command", None)
     subcommands: Mapping[str, VerbFunction] | None = getattr(module, "SUBCOMMANDS", None)
@@ -101,7 +102,9 @@ def build_command(verb: Verb, module: ModuleType) -> Any:
         app.command(verb.name, cls=VerbCommand)(_for_typer(function))
         return typer.main.get_command(app)
     for name, subcommand in subcommands.items():
-        app.command(name, cls=VerbCommand)(_for_typer(subcommand))
+        passes_on = name in getattr(module, "PASS_ON", ())
+        settings = {"allow_interspersed_args": not passes_on}
+        app.command(name, cls=VerbCommand, context_settings=settings)(_for_typer(subcommand))
     bare = _for_typer(function if function is not None else _no_subcommand)
     text = inspect.getdoc(function) if function is not None else verb.help + "."
     app.callback(cls=VerbGroup, invoke_without_command=True, help=text)(bare)
