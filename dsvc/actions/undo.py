@@ -19,6 +19,7 @@ from dsvc.workspace import Workspace
 _FINAL = {
     "purge": "what it removed is gone for good",
     "worktree": "the folder of a working copy cannot be brought back",
+    "fork": "the repository begins here; remove its folder instead",
 }
 
 

@@ -36,7 +36,7 @@ def add(
     result = add_worktree(workspace, context.directory / path, target, new_branch=branch, detach=detach)
     if json:
         payload = {**_json(result.worktree), "created_branch": result.created_branch}
-        context.out.json("dsvc.worktree-add", payload)
+        context.out.json("dsvc.worktree.add", payload)
         return
     made = result.worktree
     where = _where(made)
@@ -48,7 +48,7 @@ def list_(context: Context, *, quiet: Quiet = False, json: Json = False) -> None
     """List the working copies of this repository."""
     worktrees = list_worktrees(context.workspace())
     if json:
-        context.out.json("dsvc.worktree-list", {"worktrees": [_json(w) for w in worktrees]})
+        context.out.json("dsvc.worktree.list", {"worktrees": [_json(w) for w in worktrees]})
         return
     context.out.table(
         [
@@ -79,7 +79,7 @@ def remove(
     result = remove_worktree(context.workspace(), target, directory=context.directory, force=force)
     if json:
         context.out.json(
-            "dsvc.worktree-remove", {"removed": [_json(w) for w in result.removed], "stored": result.stored}
+            "dsvc.worktree.remove", {"removed": [_json(w) for w in result.removed], "stored": result.stored}
         )
         return
     for worktree in result.removed:
@@ -91,7 +91,7 @@ def prune(context: Context, *, dry_run: DryRun = False, quiet: Quiet = False, js
     result = prune_worktrees(context.workspace(), dry_run=dry_run)
     if json:
         removed = [_json(w) for w in result.removed]
-        context.out.json("dsvc.worktree-prune", {"dry_run": dry_run, "removed": removed})
+        context.out.json("dsvc.worktree.prune", {"dry_run": dry_run, "removed": removed})
         return
     for worktree in result.removed:
         context.out.line(f"{'Would forget' if dry_run else 'Forgot'} {worktree.path or worktree.id}")

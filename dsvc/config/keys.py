@@ -45,6 +45,8 @@ _TABLE: Final = (
     KnownKey("commit.confirm", "size", "A commit with more bytes in new files asks first.", default=1024 * _MIB),
     KnownKey("commit.sign", "bool", "Sign each commit.", default=False),
     KnownKey("diff.context", "int", "Lines of context around a change.", default=3),
+    KnownKey("fork.parent", "str", "Where this repository was forked from."),
+    KnownKey("fork.operation", "str", "The newest operation there at that moment."),
     KnownKey("gc.auto", "bool", "Tidy the store after commits.", default=True),
     KnownKey("gc.graceDays", "int", "Days for which gc keeps what only undo reaches.", default=30),
     KnownKey("git.lfsThreshold", "size", "Larger files are exported to git as LFS pointers.", default=10 * _MIB),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from dsvc.errors import BusyError, IntegrityError
 from dsvc.objects.codec import Value
 from dsvc.objects.ids import Kind, ObjectId, OperationId, ViewId
+from dsvc.objects.packlist import PackList, PackRef
 from dsvc.objects.reliance import CollectedError
 from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.objects.values import Operation, encode_operation
@@ -165,14 +166,16 @@ class Transaction:
         return True
 
 
-def first_operation(store: ObjectStore, act: Act, refs: dict[str, Ref]) -> Head:
-    """Publish the first operation of a new repository, with these refs.
+def first_operation(
+    store: ObjectStore, act: Act, refs: dict[str, Ref], *, packs: tuple[PackRef, ...] = ()
+) -> Head:
+    """Publish the first operation of a new repository, with these refs, over packs that lie there already.
 
     Raises:
         BusyError: when the repository has one already.
     """
-    from dsvc.objects.packlist import PackList
-
+    listed = PackList(packs)
+    store.show(listed)
     view = View.empty(store).changed(refs)
     operation = Operation(
         view=view.id,
@@ -188,7 +191,7 @@ def first_operation(store: ObjectStore, act: Act, refs: dict[str, Ref]) -> Head:
         metadata=act.metadata,
     )
     operation_id = OperationId(ObjectId(store.put(Kind.OPERATION, encode_operation(operation))))
-    head = swap_head(store.backend, None, operation_id, PackList().adding(tuple(store.flush())))
+    head = swap_head(store.backend, None, operation_id, listed.adding(tuple(store.flush())))
     if head is None:
         raise BusyError("another process created a repository here at the same moment")
     store.show(head.packs)

@@ -9,7 +9,7 @@ from pathlib import Path
 from dsvc.errors import NotARepositoryError
 from dsvc.objects.encodings import LEVEL
 from dsvc.objects.ids import CommitId, Kind, ObjectId, OperationId, TagId
-from dsvc.objects.packlist import PackList
+from dsvc.objects.packlist import PackList, PackRef
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.values import Commit, Operation, Tag, decode_commit, decode_tag, encode_commit, encode_tag
 from dsvc.refs.log import Head, OperationLog, read_head
@@ -34,8 +34,16 @@ class Repository:
         self._commits: OrderedDict[bytes, Commit] = OrderedDict()
 
     @classmethod
-    def create(cls, backend: Backend, staging: Callable[[], Path], *, act: Act, refs: dict[str, Ref]) -> Repository:
-        """Make a new, empty repository with one operation that sets `refs`.
+    def create(
+        cls,
+        backend: Backend,
+        staging: Callable[[], Path],
+        *,
+        act: Act,
+        refs: dict[str, Ref],
+        packs: tuple[PackRef, ...] = (),
+    ) -> Repository:
+        """Make a new repository with one operation that sets `refs`, over `packs` that lie in the backend already.
 
         Raises:
             BusyError: when there is one already.
@@ -43,7 +51,7 @@ class Repository:
         if read_format(backend) is None:
             write_format(backend, CURRENT)
         store = _store(backend, staging, LEVEL)
-        return cls(backend, store, first_operation(store, act, refs))
+        return cls(backend, store, first_operation(store, act, refs, packs=packs))
 
     @classmethod
     def open(cls, backend: Backend, staging: Callable[[], Path], *, level: int = LEVEL) -> Repository:

@@ -1,0 +1,152 @@
+"""Make a repository that goes on from another one and shares what that has stored."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from dsvc.actions.checkout import checkout
+from dsvc.config.editing import set_value
+from dsvc.config.settings import Config
+from dsvc.errors import NotARepositoryError, RequestError
+from dsvc.objects import trees
+from dsvc.objects.ids import CommitId
+from dsvc.progress import Progress, Silent
+from dsvc.refs.names import SHARED, head_of
+from dsvc.refs.transaction import Act
+from dsvc.refs.view import Ref
+from dsvc.repo.format import read_format, write_format
+from dsvc.repo.repository import Repository
+from dsvc.repo.sharing import Method, Shared, share_packs
+from dsvc.repo.tombstones import PURGED
+from dsvc.storage.local import LocalBackend
+from dsvc.workspace import MAIN, PRIVATE, Surroundings, Workspace
+from dsvc.worktree.index import Index
+from dsvc.worktree.places import common_folder, find_private, store_folder, worktree_id
+
+
+@dataclass(frozen=True, slots=True)
+class ForkResult:
+    """Where the fork and its parent lie, where it stands, and how the packs came to be in both.
+
+    `methods` counts packs by method; `shared` and `copied` are bytes.
+    """
+
+    path: Path
+    parent: Path
+    branch: str | None
+    commit_id: CommitId | None
+    methods: dict[Method, int]
+    shared: int
+    copied: int
+
+
+def fork(
+    source: Path,
+    target: Path,
+    *,
+    config: Config,
+    surroundings: Surroundings,
+    progress: Progress | None = None,
+) -> ForkResult:
+    """Make a repository in `target`, which must be empty or not there, with the branches and tags of `source`.
+
+    Stored objects are shared (see dsvc.repo.sharing), so either side may run gc and lose nothing. The source is only
+    read, while others may write to it. HEAD's branch is checked out. The first operation and the configuration's
+    section `fork` say where it came from. When it fails nothing is left.
+
+    Raises:
+        NotARepositoryError: when there is none at `source`. RequestError: when `target` is not empty.
+    """
+    private = find_private(source)
+    if private is None:
+        raise NotARepositoryError(f"{source} is in no dsvc repository", hint="dsvc fork SRC [DST]")
+    target = Path(os.path.abspath(target))
+    existed = target.exists()
+    if existed and (not target.is_dir() or any(target.iterdir())):
+        raise RequestError(
+            f"{target} exists and is not an empty folder", hint=f"dsvc fork {source} FOLDER takes another one"
+        )
+    if private == target or private in target.parents:
+        raise RequestError(f"{target} lies in the folder of a repository", hint="choose another folder")
+    try:
+        return _fork(private, target, config=config, surroundings=surroundings, progress=progress or Silent())
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        if existed:
+            target.mkdir(exist_ok=True)
+        raise
+
+
+def _fork(private: Path, target: Path, *, config: Config, surroundings: Surroundings, progress: Progress) -> ForkResult:
+    common = common_folder(private)
+    store = store_folder(common)
+    backend = LocalBackend(store)
+    source = Repository.open(backend, backend.staging)
+    own = target / PRIVATE
+    for part in (own / "store", own / "worktree", own / "cache"):
+        part.mkdir(parents=True)
+    made = LocalBackend(own / "store")
+    try:
+        record = read_format(backend)
+        shared = share_packs(
+            source, store, own / "store", how=config.get_str("store.link") or "auto", progress=progress
+        )
+        if record is not None:
+            write_format(made, record)
+        view = source.log.view(shared.head.operation)
+        refs: dict[str, Ref] = {name: ref for prefix in (*SHARED, PURGED) for name, ref in view.items(prefix)}
+        head = view.get(head_of(worktree_id(private)))
+        if head is not None:
+            refs[head_of(MAIN)] = head
+        act = _act(surroundings, private.parent, shared)
+        Repository.create(made, made.staging, act=act, refs=refs, packs=shared.head.packs.packs).close()
+    finally:
+        source.close()
+    set_value(own / "config.toml", "fork.parent", value=os.fspath(private.parent))
+    set_value(own / "config.toml", "fork.operation", value=shared.head.operation.hex())
+    return _check_out(target, private.parent, shared, config=config, surroundings=surroundings, progress=progress)
+
+
+def _act(surroundings: Surroundings, parent: Path, shared: Shared) -> Act:
+    now = surroundings.now()
+    offset = now.utcoffset()
+    path = os.fsencode(parent)
+    return Act(
+        verb="fork",
+        description=f"fork of {path.decode('utf-8', 'replace')}",
+        user=surroundings.user,
+        host=socket.gethostname(),
+        worktree=MAIN,
+        time=int(now.timestamp() * 1_000_000),
+        zone=int(offset.total_seconds()) // 60 if offset is not None else 0,
+        command=surroundings.command,
+        metadata={"parent": path, "operation": shared.head.operation},
+    )
+
+
+def _check_out(
+    target: Path, parent: Path, shared: Shared, *, config: Config, surroundings: Surroundings, progress: Progress
+) -> ForkResult:
+    workspace = Workspace.open(target, config=config, surroundings=surroundings, progress=progress)
+    try:
+        empty = trees.empty_tree(workspace.repo.store)
+        head = workspace.head()
+        if head.commit_id is not None:
+            checkout(
+                workspace,
+                empty,
+                workspace.tree_of(head.commit_id),
+                transaction=workspace.transaction(),
+                verb="fork",
+                description="fork: check out",
+                index=Index(empty, 0),
+            )
+    finally:
+        workspace.close()
+    return ForkResult(
+        target, parent, head.branch, head.commit_id, shared.methods, shared=shared.shared, copied=shared.copied
+    )
