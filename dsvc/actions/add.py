@@ -11,8 +11,10 @@ from dsvc.errors import RequestError
 from dsvc.history.treediff import Change, diff_trees
 from dsvc.objects import trees
 from dsvc.objects.ids import TreeId
+from dsvc.objects.tree import CONTENT_KINDS, EntryKind
 from dsvc.workspace import Workspace
 from dsvc.worktree.ignore import IgnoreRules
+from dsvc.worktree.index import ABSENT, UNKNOWN, Index
 from dsvc.worktree.record import Recorded, Recorder
 from dsvc.worktree.scan import Skipped
 
@@ -49,11 +51,19 @@ class AddResult:
     size: int
 
 
-def add(workspace: Workspace, paths: Sequence[bytes], *, force: bool = False, dry_run: bool = False) -> AddResult:
+def add(
+    workspace: Workspace,
+    paths: Sequence[bytes],
+    *,
+    force: bool = False,
+    repair: bool = False,
+    dry_run: bool = False,
+) -> AddResult:
     """Store these files and folders as they are now; a later commit takes them without a question.
 
     The files are known afterwards: ignore rules do not hide them any more, and gc keeps their content. `force` takes
-    ignored ones too. A file that is gone is noted as removed. Safe to call again.
+    ignored ones too. A file that is gone is noted as removed. `repair` reads files again whose content is known to be
+    unchanged, and stores what of it the store has lost. Safe to call again.
 
     Raises:
         NoSuchPathError: for a path that is nowhere. IgnoredPathError: for one that is ignored, without `force`.
@@ -63,6 +73,8 @@ def add(workspace: Workspace, paths: Sequence[bytes], *, force: bool = False, dr
     index = workspace.index()
     store = workspace.repo.store
     _check(workspace, index.tree, paths, None if force else rules)
+    if repair:
+        _distrust(workspace, index, paths)
     workspace.progress.start("Storing files")
     recorder = Recorder(
         store,
@@ -78,10 +90,9 @@ def add(workspace: Workspace, paths: Sequence[bytes], *, force: bool = False, dr
         changes = tuple(diff_trees(store, index.tree, recorded.tree, paths=paths))
         if dry_run:
             store.abandon()
-        elif changes:
+        elif changes or (recorded.files and store.flush()):
             _publish(workspace, paths, recorded)
         else:
-            store.abandon()
             workspace.write_index(recorded.index)
     except BaseException:
         store.abandon()
@@ -104,6 +115,19 @@ def _check(workspace: Workspace, tree: TreeId, paths: Sequence[bytes], rules: Ig
             ignored.append(path)
     if ignored:
         raise IgnoredPathError(ignored)
+
+
+def _distrust(workspace: Workspace, index: Index, paths: Sequence[bytes]) -> None:
+    """Let the index know nothing of these files, so that they are read again."""
+    store = workspace.repo.store
+    for path in paths:
+        entry = trees.lookup(store, index.tree, path)
+        if entry is None:
+            continue
+        prefix = path + b"/" if path else b""
+        below = trees.walk(store, entry.id, prefix) if entry.kind == EntryKind.TREE else [(path, entry)]
+        files = [p for p, e in below if e.kind in CONTENT_KINDS and index.get(p) not in (None, ABSENT)]
+        index.update(dict.fromkeys(files, UNKNOWN))
 
 
 def _publish(workspace: Workspace, paths: Sequence[bytes], recorded: Recorded) -> None:

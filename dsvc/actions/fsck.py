@@ -22,10 +22,10 @@ _IN_TREES = frozenset({Kind.CHUNK, Kind.FILE_MAP, Kind.MAP_PAGE, Kind.TREE})
 _HINTS = {
     "head": "remove the newest file of the cell named above to go back one step, then run: dsvc fsck",
     "pack": "copy the pack from a backup if there is one, else: dsvc fsck --drop-damaged, then dsvc fetch",
-    "missing": "dsvc fetch from a clone that has it; a file that you still have: dsvc add PATH",
-    "damaged": "dsvc fsck --drop-damaged, then dsvc fetch from a clone that has it, or dsvc add PATH",
+    "missing": "dsvc fetch from a clone that has it; a file that you still have: dsvc add --repair PATH",
+    "damaged": "dsvc fsck --drop-damaged, then dsvc fetch from a clone that has it, or dsvc add --repair PATH",
     "shape": "the program that wrote this has an error: keep the repository and report it",
-    "file": "dsvc fsck --drop-damaged, then dsvc fetch from a clone that has the file, or dsvc add PATH",
+    "file": "dsvc fsck --drop-damaged, then dsvc fetch from a clone that has the file, or dsvc add --repair PATH",
     "gc": "dsvc gc writes it anew",
 }
 

@@ -20,6 +20,9 @@ def command(
     *,
     everything: Annotated[bool, typer.Option("-A", "--all", help="The whole working copy.")] = False,
     force: Annotated[bool, typer.Option("-f", "--force", help="Ignored files too.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Read unchanged files too, and store what the store has lost of them.")
+    ] = False,
     dry_run: DryRun = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
@@ -34,7 +37,7 @@ def command(
         raise UsageError("which files?", hint="dsvc add PATH..., or 'dsvc add -A' for all; a commit takes all anyway")
     workspace = context.workspace()
     selected = [b""] if everything else [workspace.repo_path(p, context.directory) for p in paths]
-    result = add(workspace, selected, force=force, dry_run=dry_run)
+    result = add(workspace, selected, force=force, repair=repair, dry_run=dry_run)
     for skipped in result.skipped:
         context.out.warn(f"{quote_path(skipped.path)} cannot be versioned: {skipped.reason}")
     if json:

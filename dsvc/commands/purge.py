@@ -1,0 +1,93 @@
+"""The `dsvc purge` command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from dsvc.actions.purge import files_at, purge
+from dsvc.actions.revision import tree_of
+from dsvc.commands.context import Context
+from dsvc.commands.options import Json, Quiet, Yes
+from dsvc.commands.path_text import quote_path
+from dsvc.errors import RequestError, UsageError
+from dsvc.objects import trees
+from dsvc.objects.ids import HEX_LENGTH, FileId, Kind, parse_id
+from dsvc.objects.tree import CONTENT_KINDS, EntryKind
+from dsvc.workspace import Workspace
+
+
+def command(
+    context: Context,
+    targets: Annotated[
+        Sequence[str], typer.Argument(metavar="PATH|ID...", help="A path in all commits, REV:PATH, or a file's id.")
+    ],
+    *,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept with the ids.")] = "",
+    yes: Yes = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Erase the content of files from the whole history: keys, personal data.
+
+    Commits and ids stay as they are; where such a file stood there is a note of who erased it, when and why. This
+    cannot be undone. The working copy, forks, clones and backups are not touched: a key that was published must be
+    changed all the same.
+    """
+    if not reason.strip():
+        raise UsageError("say why, for those who look for the file later", hint="dsvc purge PATH --reason TEXT")
+    workspace = context.workspace()
+    files = {file_id for target in targets for file_id in _files(context, workspace, target)}
+    count = f"{len(files)} file{'s' if len(files) != 1 else ''}"
+    if files and not yes and not context.ask(f"Erase the content of {count} from all of history?"):
+        raise RequestError(
+            f"nothing was erased: it would be the content of {count}, for good",
+            hint="the same command with --yes does it",
+            details={"files": sorted(file_id.hex() for file_id in files)},
+        )
+    shown = ", ".join(targets[:3]) + (" …" if len(targets) > 3 else "")
+    act = workspace.act("purge", f"purge: {shown.encode('utf-8', 'replace').decode()}")
+    result = purge(workspace.repo, files, reason=reason.strip(), act=act, progress=context.progress)
+    present = [path for path, e in trees.walk(workspace.repo.store, workspace.head_tree()) if e.id in files]
+    if json:
+        context.out.json(
+            "dsvc.purge",
+            {
+                "files": [file_id.hex() for file_id in result.files],
+                "objects": result.objects,
+                "packs": result.packs,
+                "chunks_shared": result.shared,
+            },
+        )
+    else:
+        for file_id in result.files:
+            context.out.line(f"purged {file_id.hex()}")
+    if result.shared:
+        context.out.warn(f"{result.shared} pieces stay, because other files hold them too")
+    for path in present[:10]:
+        context.out.warn(
+            f"{quote_path(path)} still stands in HEAD and cannot be checked out any more",
+            hint="remove or replace it and commit",
+        )
+
+
+def _files(context: Context, workspace: Workspace, target: str) -> set[FileId]:
+    if len(target) == HEX_LENGTH:
+        file_id = parse_id(target)
+        if not workspace.repo.store.has(file_id, Kind.CHUNK) and not workspace.repo.store.has(file_id, Kind.FILE_MAP):
+            raise RequestError(f"there is no file {target} in the store", hint="dsvc ls -l REV lists files with ids")
+        return {FileId(file_id)}
+    if ":" in target and not (context.directory / target).exists():
+        revision, _, path = target.partition(":")
+        store = workspace.repo.store
+        entry = trees.lookup(store, tree_of(workspace, revision or "HEAD"), path.encode("utf-8", "surrogateescape"))
+        if entry is None:
+            raise RequestError(f"there is no file {target}", hint=f"dsvc ls {revision or 'HEAD'}")
+        below = [e for _, e in trees.walk(store, entry.id)] if entry.kind == EntryKind.TREE else [entry]
+        return {FileId(parse_id(e.id.hex())) for e in below if e.kind in CONTENT_KINDS}
+    found = files_at(workspace.repo, [workspace.repo_path(target, context.directory)])
+    if not found:
+        raise RequestError(f"no commit has a file at {target}", hint="dsvc log -- PATH shows which commits touch it")
+    return found
