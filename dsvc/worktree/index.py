@@ -121,6 +121,7 @@ class Index:
     stamp: int
     blocks: dict[bytes, Block] = field(default_factory=dict)
     sparse: tuple[bytes, ...] = ()
+    _read: tuple[Block, dict[bytes, bytes]] | None = field(default=None, repr=False, compare=False)
 
     def update(self, changes: Mapping[bytes, bytes | None]) -> None:
         """Set the signatures of paths (None: gone); directories on the way are made, emptied ones stay."""
@@ -159,9 +160,11 @@ class Index:
         """Return the signature of a path, or None where it is not in the index."""
         directory, _, name = path.rpartition(b"/")
         block = self.blocks.get(directory)
-        if block is None or (name not in block.names):
+        if block is None or name not in block.names:
             return None
-        return block.entries().get(name)
+        if self._read is None or self._read[0] is not block:
+            self._read = (block, block.entries())  # many paths of one directory are asked for in a row
+        return self._read[1].get(name)
 
     def _make_directory(self, directory: bytes) -> None:
         if directory in self.blocks:
