@@ -59,7 +59,10 @@ def diff(
         old, new = reversed(ends) if reverse else ends
         sides = Sides(store)
         single = _single_files(context, old, new)
-        changes = single or list(diff_trees(store, resolve_tree(context, old), resolve_tree(context, new), paths=paths))
+        if single is not None:
+            changes = single
+        else:
+            changes = list(diff_trees(store, resolve_tree(context, old), resolve_tree(context, new), paths=paths))
     files, limit = paired(changes, sides, minimum=minimum)
     return DiffResult(tuple(file for file in files if only is None or only(file)), sides, limit)
 

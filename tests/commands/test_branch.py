@@ -26,7 +26,8 @@ def test_list(branches) -> None:
     assert cli.ok("branch", "--no-merged").out == "  side\n"
     assert cli.ok("branch", "--contains", "side").out == "  side\n"
     assert cli.ok("branch", "--sort=-committerdate").out == "  side\n* main\n  old\n"
-    assert cli.ok("branch", "--format", "%(HEAD)%(refname:short)|%(subject)").out == "*main|two\n old|one\n side|three\n"
+    listed = cli.ok("branch", "--format", "%(HEAD)%(refname:short)|%(subject)").out
+    assert listed == "*main|two\n old|one\n side|three\n"
     assert cli.ok("branch", "--show-current").out == "main\n"
     document = cli.ok("branch", "--json").json
     assert [(b["name"], b["current"]) for b in document["branches"]] == [

@@ -28,6 +28,6 @@ def test_versioned_files_of_the_working_copy(history) -> None:
     history.commit("one", {"a": "x\n", "gone": "x\n"})
     history.write({"a": "y\n", "new": "y\n", "gone": None})
     assert history.cli.ok("grep", "y").out == "a:y\n"
-    document = history.cli.ok("grep", "--json", "y").json
-    assert document["files"] == [{"path": "a", "revision": None, "matches": [{"line": 1, "text": "y", "spans": [[0, 1]]}]}]
+    (found,) = history.cli.ok("grep", "--json", "y").json["files"]
+    assert found == {"path": "a", "revision": None, "matches": [{"line": 1, "text": "y", "spans": [[0, 1]]}]}
     assert history.cli("grep", "x").code == 1
