@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from dsvc.actions.checkout import checkout
 from dsvc.actions.hooks import run_hook
-from dsvc.actions.revision import commit_of
+from dsvc.actions.revision import commit_of, revision_context
 from dsvc.actions.state import require_no_state
 from dsvc.errors import RequestError
+from dsvc.history.revisions import resolve
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.refs.names import HEADS, check_short_name, head_of, short_name
@@ -53,6 +54,12 @@ def switch(
     transaction = workspace.transaction()
     branch: str | None = None
     created = create or force_create
+    if target.startswith("@{-") and not created and not detach:
+        left = resolve(revision_context(workspace), target).ref
+        if left is not None and left.startswith(HEADS):
+            target = short_name(left)
+        else:
+            detach = True  # that was no branch either
     if created:
         branch = check_short_name(target, HEADS)
         if view.get(branch) is not None and not force_create:
