@@ -69,6 +69,11 @@ def commit(
     state = read_state(workspace)
     if state is not None and state.conflicts:
         raise UnresolvedError(state)
+    if state is not None and state.heads and amend:
+        raise RequestError(
+            f"a {state.verb} is under way, and to amend would end it",
+            hint=f"dsvc commit finishes it, dsvc {state.verb} --abort takes it back",
+        )
     if state is not None and paths:
         raise RequestError(
             f"a {state.verb} is committed as a whole, not by paths", hint=f"dsvc commit, or dsvc {state.verb} --abort"

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dsvc.actions.checkout import FILES
+from dsvc.actions.overwrite import saved_name
 from dsvc.errors import RequestError
 from dsvc.objects.ids import ID_LENGTH, ObjectId, OperationId, TreeId
 from dsvc.objects.store import ObjectMissingError
 from dsvc.objects.values import Operation
 from dsvc.refs.log import OperationLog
+from dsvc.refs.names import added_of
 from dsvc.refs.view import Ref, View
 from dsvc.workspace import Workspace
 
@@ -82,12 +84,15 @@ def own_operations(workspace: Workspace) -> Iterator[tuple[OperationId, Operatio
 
 
 def _has_effect(log: OperationLog, operation: Operation) -> bool:
+    """Say whether taking an operation back would change anything: what only the index needs does not count."""
     if moved_files(operation) is not None or not operation.parents:
         return True
     try:
-        return log.get(operation.parents[0]).view != operation.view
+        before = log.view(operation.parents[0])
     except ObjectMissingError:
         return True
+    here = (added_of(operation.worktree), saved_name(operation.worktree))
+    return any(name not in here for name, _, _ in before.differences(View(log.store, operation.view)))
 
 
 def next_to_undo(workspace: Workspace) -> tuple[OperationId, Operation] | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dsvc.actions.checkout import checkout, keep_index_tree
 from dsvc.actions.operations import RefMove, moved_files, next_to_undo, ref_moves
 from dsvc.actions.overwrite import saved_name
+from dsvc.actions.state import read_state
 from dsvc.errors import RequestError
 from dsvc.history.reflog import ref_changes
 from dsvc.objects.ids import OperationId
@@ -15,6 +16,7 @@ from dsvc.refs.names import WORKTREES, added_of, short_name
 from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Symbolic
 from dsvc.workspace import Workspace
+from dsvc.worktree.plan import InTheWayError
 
 _FINAL = {
     "purge": "what it removed is gone for good",
@@ -66,7 +68,13 @@ def undo(workspace: Workspace) -> UndoResult:
     if found is None or not found[1].parents:
         raise NothingToUndoError("there is nothing to undo: the repository begins here", hint="dsvc op log")
     operation_id, operation = found
-    return take_back(workspace, operation_id, operation, verb="undo", description=f"undo: {operation.description}")
+    try:
+        return take_back(workspace, operation_id, operation, verb="undo", description=f"undo: {operation.description}")
+    except InTheWayError as error:
+        state = read_state(workspace)
+        if state is not None:
+            error.hint = f"dsvc {state.verb} --abort goes back and stores what these files hold"
+        raise
 
 
 def take_back(

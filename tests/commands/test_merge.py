@@ -362,3 +362,58 @@ def test_a_tool_settles_a_conflict(cli: CommandLine, project: Project) -> None:
     cli.ok("resolve", "--tool")
     assert project.text("a") == "base\nours\ntheirs\n"
     cli.ok("merge", "--continue")
+
+
+def test_what_was_added_and_not_committed_is_not_overwritten(cli: CommandLine, project: Project) -> None:
+    project.diverge({"a": "1\n", "z": "z"}, {"b": "b"}, {"a": "2\n", "new": "theirs"})
+    project.write({"a": "mine\n", "new": "mine"})
+    cli.ok("add", "a", "new")
+    answer = cli("merge", "side")
+    assert answer.code == 3
+    assert "\n  a: " in answer.err
+    assert "\n  new: " in answer.err
+    assert (project.text("a"), project.text("new")) == ("mine\n", "mine")
+
+
+def test_a_hard_reset_ends_a_merge(cli: CommandLine, project: Project) -> None:
+    project.diverge(
+        {"m": b"\0base", "a": "1\n"},
+        {"m": b"\0ours", "a": "2\n"},
+        {"m": b"\0theirs", "a": "3\n", "n": "n"},
+    )
+    before = project.files()
+    assert cli("merge", "side").code == 13
+    assert cli("commit", "--amend", "-m", "x").code == 13
+    assert cli("reset", "--soft", "HEAD").code == 3
+    cli.ok("reset", "--hard")
+    assert project.files() == before
+    assert cli.ok("status", "--json").json["clean"]
+
+
+def test_abort_after_the_files_were_thrown_about(cli: CommandLine, project: Project) -> None:
+    project.diverge(
+        {"d/a": "1\n", "e/b": "b", "f": "f"},
+        {"d/a": "2\n", "x": "x"},
+        {"d/a": "3\n", "e/b": None, "x": "y"},
+    )
+    before = project.files()
+    assert cli("merge", "side").code == 13
+    (project.path / "d" / "a").unlink()
+    (project.path / "d").rmdir()
+    project.write({"d": "a file now", "e": "and this", "f": None})
+    cli.ok("merge", "--abort")
+    assert project.files() == {name: content for name, content in before.items() if name != "f"}
+    cli.ok("undo")
+    assert (project.text("d"), project.text("e")) == ("a file now", "and this")
+
+
+def test_undoing_a_merge_in_conflict_points_to_abort(cli: CommandLine, project: Project) -> None:
+    project.diverge({"a": "1\n"}, {"a": "2\n"}, {"a": "3\n"})
+    assert cli("merge", "side").code == 13
+    cli.ok("undo")
+    assert project.text("a") == "2\n"
+    cli.ok("redo")
+    project.write({"a": "half done\n"})
+    answer = cli("undo")
+    assert answer.code == 3
+    assert "dsvc merge --abort" in answer.err
