@@ -87,6 +87,9 @@ def checkout(
                 after(index)
             workspace.write_index(index)
         return published[0]
+    # A checkout that is killed is taken back or finished by both trees: they must be there.
+    if not plan.obstacles:
+        workspace.repo.save()
     move_files(workspace, workspace.repo.store, index, plan, new_tree=new_tree, publish=publish)
     if after is not None:
         index = workspace.index()

@@ -61,6 +61,7 @@ def overwrite_working_copy(
         workspace.write_index(recorded.index)
         recorded = record_working_copy(workspace, paths=in_the_way, known_only=False)
     transaction.set(saved_name(workspace.worktree_id), Direct(Kind.TREE, ObjectId(recorded.tree)))
+    workspace.repo.save()
     # The index on disk goes first: after a kill it must fit the tree that the journal begins from.
     workspace.write_index(recorded.index)
     return checkout(
