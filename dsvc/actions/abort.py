@@ -7,6 +7,7 @@ from dsvc.actions.overwrite import overwrite_working_copy, record_working_copy
 from dsvc.actions.state import WorktreeState
 from dsvc.objects import trees
 from dsvc.objects.ids import OperationId, TreeId
+from dsvc.objects.tree import EntryKind
 from dsvc.refs.transaction import Transaction
 from dsvc.workspace import Workspace
 
@@ -23,7 +24,11 @@ def go_back(
     original = workspace.tree_of(state.original) if state.original is not None else trees.empty_tree(store)
     reached = state.merged if state.merged is not None else workspace.head_tree()
     recorded = record_working_copy(workspace)
-    goal: TreeId = carried(workspace, recorded.tree, reached, original)
+    goal = carried(workspace, recorded.tree, reached, original)
+    # A path in conflict may stand in the merged tree as it was before, and be settled to something else by now.
+    before = {path: trees.lookup(store, original, path) for path in state.touched}
+    files = {path: entry for path, entry in before.items() if entry is None or entry.kind != EntryKind.TREE}
+    goal = TreeId(trees.edit_tree(store, goal, files).id)  # type: ignore[arg-type]
     return overwrite_working_copy(
         workspace, goal, transaction=transaction, verb=state.verb, description=description, recorded=recorded
     )

@@ -11,7 +11,15 @@ from dsvc.actions.checkout import checkout
 from dsvc.actions.commit import CommitResult, commit, git_metadata, run_message_hook
 from dsvc.actions.merging import Favor, changed_paths, commit_merger, conflicts_of, merge_notes
 from dsvc.actions.revision import revision_context
-from dsvc.actions.state import Conflict, UnresolvedError, WorktreeState, require_no_state, require_state, set_state
+from dsvc.actions.state import (
+    Conflict,
+    UnresolvedError,
+    WorktreeState,
+    in_conflict,
+    require_no_state,
+    require_state,
+    set_state,
+)
 from dsvc.errors import DivergedError, RequestError, UsageError
 from dsvc.history.mergebase import is_ancestor, only_in
 from dsvc.history.revisions import resolve, resolve_commit
@@ -108,10 +116,9 @@ def merge(
             message=text,
             original=ours,
             merged=target,
-            conflicts=conflicts,
             aside=changed_paths(workspace),
         )
-        set_state(workspace, transaction, state)
+        set_state(workspace, transaction, in_conflict(state, conflicts))
         description = f"merge {revisions[0]}: {len(conflicts)} conflicts" if conflicts else f"merge {revisions[0]}"
         checkout(workspace, ours_tree, target, transaction=transaction, verb="merge", description=description)
         kind: MergeKind = "conflicts" if conflicts else "squashed" if squash else "prepared"

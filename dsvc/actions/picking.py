@@ -19,6 +19,7 @@ from dsvc.actions.state import (
     UnresolvedError,
     WorktreeState,
     after_commit,
+    in_conflict,
     read_state,
     require_state,
     set_state,
@@ -65,12 +66,11 @@ def publish_picked(
             heads=(picked.stopped,),
             message=picked.message,
             merged=target,
-            conflicts=conflicts,
             todo=picked.rest,
             aside=state.aside or changed_paths(workspace),
             extra={**state.extra, **_kept(options)},
         )
-        set_state(workspace, transaction, state)
+        set_state(workspace, transaction, in_conflict(state, conflicts))
         description = f"{description}: stopped at {picked.stopped.hex()[:10]}, {len(conflicts)} conflicts"
     checkout(workspace, base, target, transaction=transaction, verb=options.verb, description=description)
     return PickResult(
@@ -109,10 +109,9 @@ def pick_into_files(workspace: Workspace, commits: Sequence[CommitId], options: 
             conflicts, stopped, left = conflicts_of(merge), commit_id, len(commits) - number - 1
             message = picker.message(commit_id, workspace.repo.commit(commit_id))
             state = WorktreeState(
-                options.verb, message=message, original=head, merged=reached, conflicts=conflicts,
-                aside=changed_paths(workspace),
-            )  # fmt: skip
-            set_state(workspace, transaction, state)
+                options.verb, message=message, original=head, merged=reached, aside=changed_paths(workspace)
+            )
+            set_state(workspace, transaction, in_conflict(state, conflicts))
             break
     description = f"{options.verb} --no-commit: {', '.join(c.hex()[:10] for c in commits[:3])}"
     checkout(workspace, base, reached, transaction=transaction, verb=options.verb, description=description)

@@ -14,7 +14,7 @@ from dsvc.actions.abort import go_back
 from dsvc.actions.checkout import carried, checkout
 from dsvc.actions.merging import changed_paths, conflicts_of, merge_change, merge_notes
 from dsvc.actions.overwrite import record_working_copy
-from dsvc.actions.state import Conflict, WorktreeState, require_no_state, require_state, set_state
+from dsvc.actions.state import Conflict, WorktreeState, in_conflict, require_no_state, require_state, set_state
 from dsvc.errors import RequestError, UsageError
 from dsvc.history.mergeentry import Labels
 from dsvc.history.revisions import stashes
@@ -168,10 +168,9 @@ def apply_stash(workspace: Workspace, stash: Stash, *, drop: bool) -> StashApply
             message=stash.commit.message,
             original=workspace.head().commit_id,
             merged=merge.tree,
-            conflicts=conflicts,
             aside=changed_paths(workspace),
         )
-        set_state(workspace, transaction, state)
+        set_state(workspace, transaction, in_conflict(state, conflicts))
     verb = "pop" if drop else "apply"
     description = f"stash {verb}: {stash.commit.message.partition(chr(10))[0]}"
     checkout(workspace, ours, merge.tree, transaction=transaction, verb="stash", description=description)

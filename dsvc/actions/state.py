@@ -41,7 +41,7 @@ class WorktreeState:
     `heads` are the commits being brought in, `message` the prepared text, `original` the commit to go back to on abort,
     `merged` the tree to which the working copy was brought, `stash` the changes that were stashed before, `todo` what
     a rebase or a row of picks has still to do, `aside` the paths that were changed before it began and go into none of
-    its commits, `extra` whatever else the verb needs to go on.
+    its commits, `touched` all paths that are or were in conflict, `extra` whatever else the verb needs to go on.
     """
 
     verb: str
@@ -53,6 +53,7 @@ class WorktreeState:
     conflicts: tuple[Conflict, ...] = ()
     todo: tuple[CommitId, ...] = ()
     aside: tuple[bytes, ...] = ()
+    touched: tuple[bytes, ...] = ()
     extra: Mapping[str, Value] = field(default_factory=dict)
 
 
@@ -132,7 +133,7 @@ def require_state(workspace: Workspace, *verbs: str) -> WorktreeState:
 def after_commit(state: WorktreeState) -> WorktreeState | None:
     """Return what is under way once the working copy was committed."""
     if state.verb == "rebase" or state.todo:
-        return replace(state, heads=(), conflicts=(), message="", merged=None)
+        return replace(state, heads=(), conflicts=(), message="", merged=None, touched=())
     return None
 
 
@@ -144,6 +145,12 @@ def set_state(workspace: Workspace, transaction: Transaction, state: WorktreeSta
     else:
         state_id = workspace.repo.store.put(Kind.STATE, encode_state(state))
         transaction.set(name, Direct(Kind.STATE, ObjectId(state_id)))
+
+
+def in_conflict(state: WorktreeState, conflicts: tuple[Conflict, ...]) -> WorktreeState:
+    """Return the state with these conflicts."""
+    touched = {path for conflict in conflicts for path in (conflict.path, *conflict.files)}
+    return replace(state, conflicts=conflicts, touched=tuple(sorted(touched)))
 
 
 def settle(state: WorktreeState, paths: set[bytes]) -> WorktreeState:
@@ -174,6 +181,7 @@ def encode_state(state: WorktreeState) -> bytes:
             "conflicts": [[c.path, c.kind, c.base, c.ours, c.theirs, c.files] for c in state.conflicts],
             "todo": state.todo,
             "aside": state.aside,
+            "touched": state.touched,
             "extra": state.extra,
             "refs": refs,
         }
@@ -205,6 +213,7 @@ def decode_state(payload: bytes) -> WorktreeState:
             ),
             todo=cast("tuple[CommitId, ...]", fields["todo"]),
             aside=cast("tuple[bytes, ...]", fields["aside"]),
+            touched=cast("tuple[bytes, ...]", fields["touched"]),
             extra=cast("Mapping[str, Value]", fields["extra"]),
         )
     except (KeyError, TypeError, ValueError) as error:

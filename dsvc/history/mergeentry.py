@@ -34,8 +34,8 @@ class Labels:
     theirs: bytes = b"theirs"
 
     def of(self, side: int) -> bytes:
-        """Return the label of side 0 (ours) or 1 (theirs)."""
-        return (self.ours, self.theirs)[side]
+        """Return the label of side 0 (ours) or 1 (theirs) for a file's name: without what is in brackets behind it."""
+        return (self.ours, self.theirs)[side].partition(b" (")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -285,6 +285,16 @@ def test_binary_files_are_kept_beside_each_other(cli: CommandLine, project: Proj
     assert project.files() == {"m": b"\0theirs"}
 
 
+def test_aborting_puts_back_what_was_settled_too(cli: CommandLine, project: Project) -> None:
+    project.diverge({"m": b"\0base", "n": b"\0base"}, {"m": b"\0ours", "n": b"\0ours"}, {"m": b"\0new", "n": b"\0new"})
+    assert cli("merge", "side").code == 13
+    cli.ok("resolve", "--theirs", "m")
+    project.write({"n": b"by hand"})
+    cli.ok("resolve", "n")
+    cli.ok("merge", "--abort")
+    assert project.files() == {"m": b"\0ours", "n": b"\0ours"}
+
+
 def test_a_changed_copy_beside_a_file_stays(cli: CommandLine, project: Project) -> None:
     project.diverge({"m": b"\0base"}, {"m": b"\0ours"}, {"m": b"\0theirs"})
     assert cli("merge", "side").code == 13
