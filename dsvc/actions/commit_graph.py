@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dsvc.errors import DsvcError
+from dsvc.history.changedpaths import UNKNOWN
 from dsvc.history.graph import CommitGraph, open_graph
 from dsvc.objects.ids import CommitId, Kind
 from dsvc.refs.names import HEADS, REMOTES, TAGS
@@ -26,23 +27,25 @@ def commit_graph(workspace: Workspace) -> CommitGraph | None:
 
 
 def refresh_graph(
-    workspace: Workspace, tips: Iterable[CommitId], *, least: int = _WORTH_IT, filters: int | None = 0
+    workspace: Workspace, tips: Iterable[CommitId], *, least: int = _WORTH_IT, listed: int | None = 0
 ) -> bool:
     """Let the graph cover `tips` when at least `least` commits are missing in it; say whether it was written anew.
 
-    `filters` is how many filters of changed paths to make at most, for the newest commits without one (None: all).
+    `listed` is of how many commits at most to list the changed paths, the newest of which they are not (None: of all).
     A folder that cannot be written is no error.
     """
     from dsvc.history.graphupdate import paths_changed_in, uncovered, update_graph
 
     tips = list(tips)
     get_commit, path = workspace.repo.commit, graph_path(workspace)
-    if uncovered(open_graph(path), get_commit, tips, limit=least) < least and not filters and filters is not None:
+    graph = open_graph(path)
+    unlisted = listed != 0 and graph is not None and UNKNOWN in bytes(graph.states)
+    if uncovered(graph, get_commit, tips, limit=least) < least and not unlisted:
         return False
     with suppress(OSError, DsvcError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        changed = paths_changed_in(workspace.repo.store) if filters is None or filters else None
-        done = update_graph(path, get_commit, tips, changed_paths=changed, max_listed=filters)
+        changed = paths_changed_in(workspace.repo.store) if listed != 0 else None
+        done = update_graph(path, get_commit, tips, changed_paths=changed, max_listed=listed)
         return bool(done.added or done.listed)
     return False
 

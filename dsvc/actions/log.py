@@ -54,6 +54,7 @@ class LogQuery:
     pickaxe: Pickaxe | None = None
 
 
+_LISTED = 2000  # commits whose changed paths are listed in passing: a fraction of a second
 ALL_REFS = (HEADS, TAGS, REMOTES)
 
 
@@ -80,7 +81,7 @@ def log(workspace: Workspace, query: LogQuery, *, context: RevisionContext | Non
     if not wanted.tips:
         return iter(())
     if query.order == "topo" or query.paths:
-        refresh_graph(workspace, wanted.tips)
+        refresh_graph(workspace, wanted.tips, listed=_LISTED if query.paths else 0)
         context = replace(context, graph=commit_graph(workspace))
     found = _followed(workspace, context, query, wanted) if query.follow else _walked(workspace, context, query, wanted)
     if query.pickaxe is not None:
