@@ -1,0 +1,69 @@
+# make demo   build a small project in a temporary folder and show its history
+# make test   install what the tests need, then run every check
+# make clean  remove what the two have made here
+
+SHELL := bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Tests are mostly waiting for the disk, and a machine of continuous integration often has two cores.
+JOBS ?= 2
+
+.PHONY: demo test check lint types layers tests packages clean
+.DEFAULT_GOAL := test
+
+demo: $(VENV)/runs
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo/demo.sh
+
+test: packages
+	@$(MAKE) --no-print-directory check
+
+# Each step runs even if one before it failed, so that one run tells everything.
+check: $(VENV)/tests
+	@failed=''; \
+	for step in lint types layers tests; do \
+		$(MAKE) --no-print-directory $$step || failed="$$failed $$step"; \
+	done; \
+	if [ -n "$$failed" ]; then printf '\nFAILED:%s\n' "$$failed"; exit 1; fi; \
+	printf '\nAll checks passed.\n'
+
+lint: $(VENV)/tests
+	@printf '\n== ruff\n'
+	@$(BIN)/ruff check --quiet . && echo 'Nothing to say.'
+
+types: $(VENV)/tests
+	@printf '\n== mypy --strict\n'
+	@$(BIN)/mypy
+
+layers: $(VENV)/tests
+	@printf '\n== import-linter\n'
+	@$(BIN)/lint-imports | grep -E 'KEPT|BROKEN|->|Contracts:' ; exit $${PIPESTATUS[0]}
+
+tests: $(VENV)/tests
+	@printf '\n== pytest\n'
+	@$(BIN)/python -m pytest -q -n $(JOBS)
+
+# The programs that tests run beside dsvc. A test whose program is missing is skipped and says so.
+packages:
+	@bash .ci/packages
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "dsvc needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=python3.12"; exit 1; }
+	@echo 'Making a virtual environment in $(VENV)'
+	@$(PYTHON) -m venv --clear $(VENV) \
+		|| { echo 'A virtual environment needs the module venv; on Debian: apt-get install python3-venv'; exit 1; }
+
+# A stamp is newer than what decides what is installed; a second run does nothing here.
+$(VENV)/runs: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo 'Installing dsvc'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/tests: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo 'Installing dsvc and what its tests need'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@ $(VENV)/runs
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
