@@ -186,7 +186,7 @@ def _person(person: Person) -> str:
 def _picked(workspace: Workspace, entry: LogResult, query: LogQuery) -> bool:
     if len(entry.commit.parents) > 1:
         return False
-    files, sides, _ = commit_files(workspace, entry.commit, paths=_paths_of(entry, query), minimum=None)
+    files, sides, _ = commit_files(workspace, entry.commit, paths=_paths_of(entry, query))
     assert query.pickaxe is not None
     return any(query.pickaxe(file, sides) for file in files)
 

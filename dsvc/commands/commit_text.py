@@ -56,7 +56,7 @@ def commit_lines(shown: ShownCommit, form: str, style: CommitStyle) -> Iterator[
     yield ""
     message = subject(commit.message) if form == "short" else commit.message.rstrip("\n")
     for line in message.split("\n") if message else ():
-        yield f"    {line}".rstrip(" ")
+        yield f"    {line}"
 
 
 def _header(shown: ShownCommit, form: str, style: CommitStyle) -> Iterator[str]:

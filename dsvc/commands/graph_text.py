@@ -32,22 +32,21 @@ class GraphWriter:
         """
         graph, out = self._graph, self._out
         if apart:
-            out.line(self._drawn(graph.next_row()).rstrip())
+            out.line(self._drawn(graph.next_row()))
         graph.begin(commit_id, parents)
         text = iter(lines)
         for row, shown in graph.rows_to_commit():
             if shown:
                 self._line(row, next(text, b""))
             else:
-                out.line(self._drawn(row).rstrip())
+                out.line(self._drawn(row))
         for line in text:
             self._line(graph.next_row(), line)
         for row in graph.rest():
-            out.line(self._drawn(row).rstrip())
+            out.line(self._drawn(row))
 
     def _line(self, row: Row, text: bytes) -> None:
-        drawn = self._drawn(row).encode()
-        self._out.raw((drawn + text if text else drawn.rstrip()) + b"\n")
+        self._out.raw(self._drawn(row).encode() + text + b"\n")
 
     def _drawn(self, row: Row) -> str:
         pieces: list[str] = []

@@ -112,9 +112,10 @@ class History:
         return self.cli.ok("rev-parse", "HEAD").out.strip()
 
     def shown(self, *words: str) -> str:
-        """What a command prints, with ids in words: they depend on formats and say nothing to a reader."""
+        """What a command prints, with ids in words and without blanks at the ends of lines."""
         text = re.sub(r"\b[0-9a-f]{64}\b", "<ID>", self.cli.ok(*words).out)
-        return re.sub(r"\b[0-9a-f]{10}\b", "<id>", text)
+        text = re.sub(r"\b[0-9a-f]{10}\b", "<id>", text)
+        return re.sub(r" +$", "", text, flags=re.MULTILINE)
 
 
 @pytest.fixture
