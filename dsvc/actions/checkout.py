@@ -8,7 +8,7 @@ from dsvc.objects.codec import Value
 from dsvc.objects.ids import CommitId, Kind, ObjectId, OperationId, TreeId
 from dsvc.objects.tree import Entry
 from dsvc.objects.trees import edit_tree, empty_tree, lookup
-from dsvc.refs.names import added_of, head_of
+from dsvc.refs.names import added_of, head_of, saved_of
 from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Direct, Symbolic
 from dsvc.workspace import Workspace
@@ -69,6 +69,8 @@ def checkout(
     new_tree = target if index.tree == base else carried(workspace, index.tree, base, target)
     published: list[OperationId] = []
     keep_index_tree(workspace, transaction, new_tree)
+    if base != workspace.head_tree():
+        transaction.set(saved_of(workspace.worktree_id), Direct(Kind.TREE, ObjectId(base)))
     facts = dict(metadata or {})
     if base != target:
         facts[FILES] = (base, target)

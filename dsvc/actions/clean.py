@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dsvc.actions.checkout import FILES
-from dsvc.actions.overwrite import saved_name
 from dsvc.errors import RequestError
 from dsvc.objects import trees
 from dsvc.objects.ids import Kind, ObjectId, TreeId
 from dsvc.objects.tree import Entry, EntryKind, is_valid_name
+from dsvc.refs.names import saved_of
 from dsvc.refs.view import Direct
 from dsvc.workspace import Workspace
 from dsvc.worktree.ignore import DirectoryRules
@@ -100,7 +100,7 @@ def _store(workspace: Workspace, index: Index, found: Sequence[tuple[bytes, os.s
     finally:
         workspace.progress.finish()
     transaction = workspace.transaction()
-    transaction.set(saved_name(workspace.worktree_id), Direct(Kind.TREE, ObjectId(saved)))
+    transaction.set(saved_of(workspace.worktree_id), Direct(Kind.TREE, ObjectId(saved)))
     act = workspace.act("clean", f"clean: {len(seen)} files", metadata={FILES: (saved, index.tree)})
     workspace.publish(transaction, act)
     return seen

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dsvc.actions.checkout import FILES, keep_index_tree
-from dsvc.actions.overwrite import record_working_copy, saved_name
+from dsvc.actions.overwrite import record_working_copy
 from dsvc.errors import RequestError
 from dsvc.objects import trees
 from dsvc.objects.ids import Kind, ObjectId, TreeId
 from dsvc.objects.tree import Entry, EntryKind, is_valid_name
+from dsvc.refs.names import saved_of
 from dsvc.refs.view import Direct
 from dsvc.workspace import Workspace
 from dsvc.worktree.ignore import IgnoreRules
@@ -62,7 +63,7 @@ def mv(
         tree = TreeId(ObjectId(trees.edit_tree(store, tree, {goal: entry}).id))
     transaction = workspace.transaction()
     keep_index_tree(workspace, transaction, tree)
-    transaction.set(saved_name(workspace.worktree_id), Direct(Kind.TREE, ObjectId(recorded.tree)))
+    transaction.set(saved_of(workspace.worktree_id), Direct(Kind.TREE, ObjectId(recorded.tree)))
     # Published first: a kill between the moves leaves files that are stored, at one of their two names.
     shown = ", ".join(f"{_text(a)} -> {_text(b)}" for a, b in moves[:2]) + (" …" if len(moves) > 2 else "")
     act = workspace.act("mv", f"mv: {shown}", metadata={FILES: (recorded.tree, tree)})

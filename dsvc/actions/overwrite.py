@@ -7,16 +7,11 @@ from collections.abc import Mapping, Sequence
 from dsvc.actions.checkout import checkout
 from dsvc.objects.codec import Value
 from dsvc.objects.ids import Kind, ObjectId, OperationId, TreeId
-from dsvc.refs.names import WORKTREES
+from dsvc.refs.names import saved_of
 from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Direct
 from dsvc.workspace import Workspace
 from dsvc.worktree.record import Recorded, Recorder
-
-
-def saved_name(worktree_id: str) -> str:
-    """Return the ref under which the files are kept that the last operation of a worktree overwrote."""
-    return f"{WORKTREES}{worktree_id}/saved"
 
 
 def record_working_copy(
@@ -60,7 +55,7 @@ def overwrite_working_copy(
     if in_the_way:
         workspace.write_index(recorded.index)
         recorded = record_working_copy(workspace, paths=in_the_way, known_only=False)
-    transaction.set(saved_name(workspace.worktree_id), Direct(Kind.TREE, ObjectId(recorded.tree)))
+    transaction.set(saved_of(workspace.worktree_id), Direct(Kind.TREE, ObjectId(recorded.tree)))
     workspace.repo.save()
     # The index on disk goes first: after a kill it must fit the tree that the journal begins from.
     workspace.write_index(recorded.index)

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 from dsvc.actions.checkout import checkout, keep_index_tree
 from dsvc.actions.operations import RefMove, moved_files, next_to_undo, ref_moves
-from dsvc.actions.overwrite import saved_name
 from dsvc.actions.state import read_state
 from dsvc.errors import RequestError
 from dsvc.history.reflog import ref_changes
 from dsvc.objects.ids import OperationId
 from dsvc.objects.values import Operation
-from dsvc.refs.names import WORKTREES, added_of, short_name
+from dsvc.refs.names import WORKTREES, added_of, saved_of, short_name
 from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Symbolic
 from dsvc.workspace import Workspace
@@ -93,7 +92,7 @@ def take_back(
             raise RequestError(
                 f"'{operation.description}' concerns another working copy", hint="dsvc worktree list shows them"
             )
-        if move.name != saved_name(workspace.worktree_id):
+        if move.name != saved_of(workspace.worktree_id):
             _check(workspace, transaction, move)
         if move.old is None:
             transaction.delete(move.name)

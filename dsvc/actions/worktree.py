@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dsvc.actions.changes import working_changes
 from dsvc.actions.checkout import checkout
-from dsvc.actions.overwrite import record_working_copy, saved_name
+from dsvc.actions.overwrite import record_working_copy
 from dsvc.actions.revision import commit_of
 from dsvc.actions.state import read_state
 from dsvc.actions.switch import refuse_branch_of_other
@@ -20,7 +20,7 @@ from dsvc.atomic import write_file
 from dsvc.errors import NotARepositoryError, RequestError
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, Kind, ObjectId
-from dsvc.refs.names import HEADS, WORKTREES, added_of, check_short_name, head_of, short_name
+from dsvc.refs.names import HEADS, WORKTREES, added_of, check_short_name, head_of, saved_of, short_name
 from dsvc.refs.view import Direct, Symbolic
 from dsvc.workspace import MAIN, PRIVATE, Workspace
 from dsvc.worktree.index import Index
@@ -230,7 +230,7 @@ def remove_worktree(workspace: Workspace, target: str, *, directory: Path, force
         if dirty:
             recorded = record_working_copy(linked, known_only=False)
             transaction = linked.transaction()
-            transaction.set(saved_name(worktree.id), Direct(Kind.TREE, ObjectId(recorded.tree)))
+            transaction.set(saved_of(worktree.id), Direct(Kind.TREE, ObjectId(recorded.tree)))
             linked.publish(transaction, linked.act("worktree", f"worktree remove: files of {worktree.id}"))
     finally:
         linked.close()

@@ -67,3 +67,8 @@ def state_of(worktree: str) -> str:
 def added_of(worktree: str) -> str:
     """Return the name under which a worktree's index keeps its tree while that is not HEAD's."""
     return f"added/{worktree}"
+
+
+def saved_of(worktree: str) -> str:
+    """Return the name under which the tree is kept from which the last operation of a worktree moved its files."""
+    return f"{WORKTREES}{worktree}/saved"
