@@ -18,7 +18,7 @@ from dsvc.objects.codec import Value
 from dsvc.objects.ids import CommitId, Kind, ObjectId, OperationId, TreeId
 from dsvc.objects.values import Person
 from dsvc.progress import Progress, Silent
-from dsvc.refs.names import HEADS, head_of, state_of
+from dsvc.refs.names import HEADS, added_of, head_of, state_of
 from dsvc.refs.transaction import Act, Transaction
 from dsvc.refs.view import Direct, Symbolic, View
 from dsvc.repo.repository import Repository
@@ -26,6 +26,7 @@ from dsvc.storage.local import LocalBackend
 from dsvc.worktree.index import Index, file_clock, read_index, write_index
 from dsvc.worktree.known import index_of_tree
 from dsvc.worktree.places import MAIN, PRIVATE, common_folder, find_private, store_folder, worktree_id
+from dsvc.worktree.sparse import read_patterns
 
 if TYPE_CHECKING:
     from dsvc.config.identity import Identity
@@ -135,6 +136,11 @@ class Workspace:
     def journal_path(self) -> Path:
         """Where the journal of a checkout lies."""
         return self.local / "journal"
+
+    @property
+    def sparse_path(self) -> Path:
+        """Where the patterns of a partial working copy are kept beside the index."""
+        return self.local / "sparse"
 
     @property
     def scratch(self) -> Path:
@@ -256,13 +262,21 @@ class Workspace:
     # The working copy.
 
     def index(self) -> Index:
-        """Return the index, made anew from HEAD where there is none.
+        """Return the index, made anew where there is none, or one whose tree was never published.
 
         Raises:
             DamagedIndexError: when it is damaged.
         """
         index = read_index(self.index_path)
-        return index if index is not None else index_of_tree(self.repo.store, self.head_tree())
+        if index is None or not self.repo.store.has(index.tree, Kind.TREE):
+            sparse = read_patterns(self.sparse_path)
+            index = index_of_tree(self.repo.store, self._kept_tree(), sparse=sparse)
+        return index
+
+    def _kept_tree(self) -> TreeId:
+        """Return the tree that the index stood for when refs were last published: HEAD's, or with added files."""
+        ref = self.view().get(added_of(self.worktree_id))
+        return TreeId(ref.id) if isinstance(ref, Direct) and ref.kind == Kind.TREE else self.head_tree()
 
     def write_index(self, index: Index) -> None:
         """Keep an index."""

@@ -84,7 +84,7 @@ class IgnoreRules:
     ) -> None:
         self.root = root
         self.skipped: list[SkippedIgnoreFile] = []
-        self._names = (b".dsvcignore", b".gitignore") if read_gitignore else (b".dsvcignore",)
+        self._names: tuple[bytes, ...] = (b".dsvcignore", b".gitignore") if read_gitignore else (b".dsvcignore",)
         self._outer = tuple(path for path in (exclude_file, user_file) if path is not None)
         self._directories: dict[bytes, DirectoryRules] = {}
         self._matchers: dict[Rule, Match] = {}

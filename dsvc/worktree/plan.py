@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dsvc.errors import RequestError
-from dsvc.history.treediff import diff_trees
+from dsvc.history.treediff import diff_trees, is_empty
 from dsvc.objects import trees
-from dsvc.objects.ids import TreeId
+from dsvc.objects.ids import ObjectId, TreeId
 from dsvc.objects.store import ObjectStore, hash_content
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.worktree.index import ABSENT, DIRECTORY, GITLINK, Index, changed_at, join, parents, signature
 from dsvc.worktree.names import find_collisions
+from dsvc.worktree.sparse import Sparse
 
 _SHOWN = 10
 
@@ -46,14 +47,15 @@ class Plan:
     """What a checkout from one tree to another does to the working copy.
 
     `writes` are (path, entry) of files, links and empty directories; `removals` are paths of files; `settled` are paths
-    that have the wanted content already, with their signatures; `folders` may be empty afterwards and go then.
+    that have the wanted content already, with their signatures (None: gone); `folders` may be empty afterwards and go
+    then.
     """
 
     base: TreeId
     target: TreeId
     writes: list[tuple[bytes, Entry]] = field(default_factory=list)
     removals: list[bytes] = field(default_factory=list)
-    settled: dict[bytes, bytes] = field(default_factory=dict)
+    settled: dict[bytes, bytes | None] = field(default_factory=dict)
     folders: set[bytes] = field(default_factory=set)
     obstacles: list[Obstacle] = field(default_factory=list)
 
@@ -83,7 +85,12 @@ class Planner:
         plan = Plan(base, target)
         same = base == self.index.tree
         checked: dict[bytes, bool] = {b"": True}
+        sparse = Sparse(self.index.sparse) if self.index.sparse else None
+        absent: list[bytes] = []
         for path, old, new in diff_trees(self.store, base, target, paths=paths):
+            if sparse is not None and self._stays_absent(path, sparse):
+                absent.append(path)
+                continue
             present = old if same else self._known(path)
             if new is not None and new.kind == EntryKind.TREE:
                 self._directory(plan, path, new, checked)
@@ -92,6 +99,7 @@ class Planner:
             else:
                 self._file(plan, path, old, present, new, checked=checked)
         plan.folders |= parents(plan.removals) - {b""}
+        self._settle_absent(plan, absent)
         if self.fold_names:
             find_collisions(self.store, target, [path for path, _ in plan.writes])
         if plan.removals or any(o.reason == _FOLDER for o in plan.obstacles):
@@ -99,6 +107,44 @@ class Planner:
         if self.overwrite:
             plan.obstacles = [o for o in plan.obstacles if o.reason == _PARENT]
         return plan
+
+    def plan_sparse(self, sparse: Sparse | None) -> Plan:
+        """Return what makes the working copy hold just the files that `sparse` takes in (None: all).
+
+        Files that hold something else than the index's tree are left as they are: obstacles name them.
+        """
+        plan = Plan(self.index.tree, self.index.tree)
+        checked: dict[bytes, bool] = {b"": True}
+        for path, entry in trees.walk(self.store, self.index.tree):
+            present = self.index.get(path) not in (None, ABSENT)
+            wanted = sparse is None or sparse.includes(path)
+            if entry.kind == EntryKind.TREE:
+                if is_empty(self.store, TreeId(ObjectId(entry.id))):
+                    if wanted and not present:
+                        self._directory(plan, path, entry, checked)
+                    elif present and not wanted:
+                        plan.folders.add(path)
+            elif wanted and not present:
+                self._file(plan, path, None, None, entry, checked=checked)
+            elif present and not wanted:
+                self._file(plan, path, entry, entry, None, checked=checked)
+        plan.folders |= parents(plan.removals) - {b""}
+        return plan
+
+    def _stays_absent(self, path: bytes, sparse: Sparse) -> bool:
+        known = self.index.get(path)
+        return known == ABSENT or (known is None and not sparse.includes(path))
+
+    def _settle_absent(self, plan: Plan, absent: Sequence[bytes]) -> None:
+        """Let the topmost folder that is not on disk stand for what stays absent in it."""
+        folders = self.index.blocks.keys() | parents(path for path, _ in plan.writes) if absent else set()
+        for path in absent:
+            at = path.find(b"/")
+            while at >= 0 and path[:at] in folders:
+                at = path.find(b"/", at + 1)
+            top = path if at < 0 else path[:at]
+            if top not in plan.settled:
+                plan.settled[top] = ABSENT if trees.lookup(self.store, plan.target, top) is not None else None
 
     def _known(self, path: bytes) -> Entry | None:
         entry = trees.lookup(self.store, self.index.tree, path)
@@ -118,9 +164,6 @@ class Planner:
 
         Only content that is `old` may go: what was added or committed elsewhere is stored too, and still a change.
         """
-        if present is not None and self.index.get(path) == ABSENT:
-            plan.settled[path] = ABSENT
-            return
         st = self._lstat(path) if self._parents_are_folders(path, checked) else None
         if st is None:
             if not self._parents_are_folders(path, checked):

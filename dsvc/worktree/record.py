@@ -110,17 +110,20 @@ class Recorder:
             if not self._known_only or name in delta.gone:
                 self._file(path, name, sig, changes, touched, guard=self._guard)
         for name in delta.directories:
-            below = join(path, name)
-            entry = self._directory(below, _below(self._store, old_tree, name))
+            entry = self._directory(join(path, name), _below(self._store, old_tree, name))
             if entry is not None:
-                if self._holds_nothing(below):
+                if self._holds_nothing(join(path, name)):
                     self._gone(path, name, changes, touched)
                 else:
                     changes[name] = entry
         if delta.new_directories and not self._known_only:
             rules = self._scanner.ignore.in_directory(path)
             for name in delta.new_directories:
-                entry = self._new_tree(join(path, name), rules.enter(name))
+                below = _below(self._store, old_tree, name)
+                if self._old.sparse and below() is not None:  # it is there, and was not checked out
+                    entry = self._directory(join(path, name), below)
+                else:
+                    entry = self._new_tree(join(path, name), rules.enter(name))
                 if entry is not None:
                     changes[name], touched[name] = entry, DIRECTORY
         if touched:

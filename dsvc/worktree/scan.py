@@ -123,7 +123,9 @@ class Scanner:
         try:
             names = os.listdir(prefix)
         except OSError as error:
-            raise UnreadableError(prefix, error) from error
+            if not (isinstance(error, FileNotFoundError) and self.index.sparse and path):
+                raise UnreadableError(prefix, error) from error
+            names = []  # what is left of it is absent on purpose
         names.sort()
         delta = Delta(path, bare=not names)
         if not CONTROL.isdisjoint(names):
@@ -209,7 +211,9 @@ class Scanner:
             if before == sig and sig is not None and sig != DIRECTORY and changed_at(sig) < stamp:
                 continue
             if sig is None:
-                if before != ABSENT:
+                if before == DIRECTORY and self.index.sparse and self._holds_absent(join(delta.path, name)):
+                    delta.directories.append(name)  # only the files that were checked out are gone
+                elif before != ABSENT:
                     delta.gone.append(name)
             elif sig == DIRECTORY:
                 if before == DIRECTORY:
@@ -246,6 +250,15 @@ class Scanner:
             delta.skipped.append(Skipped(path, "a dsvc repository of its own"))
         else:
             delta.new_directories.append(name)
+
+    def _holds_absent(self, directory: bytes) -> bool:
+        """Say whether anything below a directory was left out of the working copy on purpose."""
+        return any(
+            sig == ABSENT
+            for path, block in self.index.blocks.items()
+            if path == directory or path.startswith(directory + b"/")
+            for sig in block.entries().values()
+        )
 
     def _rules(self, directory: bytes) -> DirectoryRules | None:
         return self.ignore.in_directory(directory)

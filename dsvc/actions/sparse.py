@@ -1,0 +1,108 @@
+"""Choose which part of the tree is checked out."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dsvc.errors import RequestError
+from dsvc.objects import trees
+from dsvc.objects.tree import Entry, EntryKind
+from dsvc.workspace import Workspace
+from dsvc.worktree import journal
+from dsvc.worktree.checkout import Writer
+from dsvc.worktree.index import ABSENT, DIRECTORY, UNKNOWN, Index
+from dsvc.worktree.journal import Journal
+from dsvc.worktree.known import blocks_of_tree
+from dsvc.worktree.plan import Plan, Planner
+from dsvc.worktree.sparse import Sparse, read_patterns, write_patterns
+
+
+@dataclass(frozen=True, slots=True)
+class SparseResult:
+    """The patterns now in force, how many files came and went, and those that were left because they hold changes."""
+
+    patterns: tuple[bytes, ...]
+    written: int = 0
+    removed: int = 0
+    kept: tuple[bytes, ...] = ()
+
+
+def sparse_patterns(workspace: Workspace) -> tuple[bytes, ...]:
+    """Return the patterns of this working copy; none for a full one."""
+    return workspace.index().sparse or read_patterns(workspace.sparse_path)
+
+
+def add_sparse(workspace: Workspace, patterns: Sequence[bytes]) -> SparseResult:
+    """Check out what these patterns take in too; see `set_sparse`."""
+    before = sparse_patterns(workspace)
+    if not before:
+        raise RequestError("the whole tree is checked out already", hint="dsvc sparse set FOLDER...")
+    return set_sparse(workspace, tuple(dict.fromkeys((*before, *patterns))))
+
+
+def set_sparse(workspace: Workspace, patterns: Sequence[bytes]) -> SparseResult:
+    """Check out what the patterns take in (see dsvc.worktree.sparse), or everything where there are none.
+
+    Other files leave the working copy, unless they hold changes; commits keep them as they are. A kill in the middle
+    leaves more files than wanted and loses none: calling it again goes on.
+
+    Raises:
+        BadPatternError: before anything is changed. CheckoutRunningError: when another process writes here.
+    """
+    wanted = Sparse(patterns) if patterns else None
+    store, root = workspace.repo.store, workspace.root_bytes
+    workspace.local.mkdir(parents=True, exist_ok=True)
+    token = workspace.new_token()
+    index = workspace.index()
+    journal.begin(
+        workspace.journal_path, Journal(index.tree, index.tree, token, os.getpid(), socket.gethostname())
+    )
+    try:
+        index = workspace.index()
+        plan = Planner(store, root, index).plan_sparse(wanted)
+        kept = {obstacle.path for obstacle in plan.obstacles}
+        comes = Plan(plan.base, plan.target, [w for w in plan.writes if w[0] not in kept], settled=plan.settled)
+        goes = Plan(
+            plan.base,
+            trees.empty_tree(store),
+            removals=[path for path in plan.removals if path not in kept],
+            folders=plan.folders,
+        )
+        # First what comes, then the index, then what goes: at no moment does a file that is wanted look deleted.
+        written = Writer(store, root, workspace.scratch, progress=workspace.progress).apply(comes)
+        write_patterns(workspace.sparse_path, patterns)
+        workspace.write_index(_index(workspace, index, tuple(patterns), wanted, written=written, kept=kept))
+        Writer(store, root, workspace.scratch).apply(goes)
+    finally:
+        journal.end(workspace.journal_path)
+    return SparseResult(tuple(patterns), len(comes.writes), len(goes.removals), tuple(sorted(kept)))
+
+
+def _index(
+    workspace: Workspace,
+    index: Index,
+    patterns: tuple[bytes, ...],
+    wanted: Sparse | None,
+    *,
+    written: dict[bytes, bytes | None],
+    kept: set[bytes],
+) -> Index:
+    """Return the index of the partial working copy."""
+
+    def sign(path: bytes, entry: Entry) -> bytes:
+        before = index.get(path)
+        if path in kept:
+            return before if before not in (None, ABSENT) else UNKNOWN
+        if wanted is not None and not wanted.includes(path):
+            return ABSENT
+        now = written.get(path)
+        if now is not None:
+            return now
+        return before if before is not None else DIRECTORY if entry.kind == EntryKind.TREE else UNKNOWN
+
+    blocks = blocks_of_tree(workspace.repo.store, index.tree, sign)
+    stamp = workspace.clock() if written else index.stamp
+    return Index(index.tree, stamp, blocks, patterns)
