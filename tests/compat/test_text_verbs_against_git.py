@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import subprocess
@@ -68,8 +69,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
         git("commit", "-q", "-m", f"commit {number}\n\nbody {number}")
         dsvc("commit", "-q", "-m", f"commit {number}\n\nbody {number}")
 
-    def outputs(*arguments: str) -> tuple[str, str]:
-        return _plain(git(*arguments)), _plain(dsvc(*arguments))
+    def outputs(*arguments: str, ours: tuple[str, ...] | None = None) -> tuple[str, str]:
+        return _plain(git(*arguments)), _plain(dsvc(*(ours or arguments)))
 
     return outputs
 
@@ -104,3 +105,11 @@ def _plain(text: str) -> str:
 def test_same_output(both: Both, arguments: tuple[str, ...]) -> None:
     from_git, ours = both(*arguments)
     assert ours == from_git
+
+
+def test_same_blame(both: Both) -> None:
+    listed, _ = both("ls-tree", "-r", "--name-only", "HEAD", ours=("ls", "-r"))
+    for path in listed.splitlines():
+        from_git, ours = both("blame", "--line-porcelain", path, ours=("blame", "--json", path))
+        subjects = [line.removeprefix("summary ") for line in from_git.splitlines() if line.startswith("summary ")]
+        assert [line["subject"] for line in json.loads(ours)["lines"]] == subjects
