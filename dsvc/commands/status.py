@@ -116,6 +116,8 @@ def _long(context: Context, result: StatusResult, *, untracked: bool) -> None:
     state = result.state
     if state is not None:
         out.line(f"\nA {state.verb} is under way: 'dsvc {state.verb} --abort' takes it back")
+        if not state.conflicts and state.verb != "bisect":
+            out.line(f"Nothing is in conflict any more: 'dsvc {state.verb} --continue' goes on")
         if state.conflicts:
             out.line("\nIn conflict (edit, then 'dsvc resolve PATH'):")
             for conflict in state.conflicts:

@@ -183,7 +183,7 @@ def test_huge_ignore_files(root: Path) -> None:
 
 LEFT_OUT = """
 .venv/bin/python src/__pycache__/m.cpython-311.pyc m.pyc nb/.ipynb_checkpoints/a.ipynb .env .env.local conf/.env.prod
-server.pem keys/id_rsa id_ed25519 tls/a.key .DS_Store data/._a.csv Thumbs.db notes.txt~ .main.py.swp #a# .#a
+keys/id_rsa id_ed25519 .DS_Store data/._a.csv Thumbs.db notes.txt~ .main.py.swp #a# .#a
 .~lock.table.ods# ~$table.xlsx .aws/credentials .coverage .coverage.host node_modules/x/index.js
 """
 KEPT = """
