@@ -57,12 +57,12 @@ $(VENV)/bin/python:
 # A stamp is newer than what decides what is installed; a second run does nothing here.
 $(VENV)/runs: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo 'Installing dsvc'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable .
 	@touch $@
 
 $(VENV)/tests: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo 'Installing dsvc and what its tests need'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@ $(VENV)/runs
 
 clean:
