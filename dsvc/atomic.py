@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,7 +20,7 @@ def sync_directory(path: Path | str | bytes) -> None:
 
 def temporary_name(stem: str) -> str:
     """Return a file name that no other process uses and that tells who made it."""
-    return f"{stem}.{os.getpid()}.{secrets.token_hex(6)}.tmp"
+    return f"{stem}.{os.getpid()}.{os.urandom(6).hex()}.tmp"
 
 
 def write_file(path: Path, data: bytes | Iterable[bytes], *, durable: bool = True, mode: int = 0o666) -> None:

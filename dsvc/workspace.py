@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +22,7 @@ from dsvc.refs.view import Direct, Symbolic, View
 from dsvc.repo.repository import Repository
 from dsvc.storage.local import LocalBackend
 from dsvc.worktree.index import Index, file_clock, read_index, write_index
-from dsvc.worktree.known import index_of_tree
+from dsvc.worktree.known import index_of_tree, refit_index
 from dsvc.worktree.places import MAIN, PRIVATE, common_folder, find_private, store_folder, worktree_id
 from dsvc.worktree.sparse import read_patterns
 
@@ -224,6 +222,8 @@ class Workspace:
     ) -> Act:
         """Return what an operation of this worktree records."""
         time, zone = self.time()
+        import socket
+
         user = self.surroundings.user
         with suppress(RequestError):
             identity = self.surroundings.identity()
@@ -262,16 +262,15 @@ class Workspace:
     # The working copy.
 
     def index(self) -> Index:
-        """Return the index, made anew where there is none, or one whose tree was never published.
+        """Return the index, made anew where there is none, and made to fit where it stands for another tree.
 
         Raises:
             DamagedIndexError: when it is damaged.
         """
-        index = read_index(self.index_path)
-        if index is None or not self.repo.store.has(index.tree, Kind.TREE):
-            sparse = read_patterns(self.sparse_path)
-            index = index_of_tree(self.repo.store, self._kept_tree(), sparse=sparse)
-        return index
+        index, tree = read_index(self.index_path), self._kept_tree()
+        if index is None:
+            return index_of_tree(self.repo.store, tree, sparse=read_patterns(self.sparse_path))
+        return index if index.tree == tree else refit_index(self.repo.store, index, tree)
 
     def _kept_tree(self) -> TreeId:
         """Return the tree that the index stood for when refs were last published: HEAD's, or with added files."""
@@ -301,7 +300,7 @@ class Workspace:
 
     def new_token(self) -> bytes:
         """Return a token that ties a journal to its operation."""
-        return secrets.token_bytes(12)
+        return os.urandom(12)
 
     def close(self) -> None:
         """Give back files and threads."""

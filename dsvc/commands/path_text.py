@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 from typing import Final
 
 _ESCAPES: Final = {7: "a", 8: "b", 9: "t", 10: "n", 11: "v", 12: "f", 13: "r", 34: '"', 92: "\\"}
@@ -44,4 +44,5 @@ def path_json(path: bytes) -> dict[str, str]:
     try:
         return {"path": path.decode("utf-8")}
     except UnicodeDecodeError:
-        return {"path": path.decode("utf-8", "replace"), "path_b64": base64.b64encode(path).decode("ascii")}
+        exact = binascii.b2a_base64(path, newline=False).decode("ascii")
+        return {"path": path.decode("utf-8", "replace"), "path_b64": exact}

@@ -10,8 +10,8 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
@@ -20,6 +20,9 @@ from dsvc.objects.filemap import MapBuilder, Part
 from dsvc.objects.ids import Kind, ObjectId, content_id, object_id
 from dsvc.objects.packlist import PackClass, PackRef
 from dsvc.objects.packwriter import SYNC_EVERY, Member, PackWriter
+
+if TYPE_CHECKING:  # a command that stores nothing starts without it
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 GROUP_BYTES = {PackClass.METADATA: 128 << 10, PackClass.SMALL: 256 << 10, PackClass.BULK: 64 << 10}
 QUEUE_BYTES = 40 << 20  # plain bytes that wait for or are in work
@@ -184,6 +187,8 @@ class Ingest:
             self._take_one()
 
     def _submit(self, group: dict[bytes, tuple[Kind, bytes]], size: int) -> Future[list[Encoded]]:
+        from concurrent.futures import Future
+
         if self._pool is None and size < GROUP_BYTES[PackClass.BULK]:
             done: Future[list[Encoded]] = Future()  # a small command needs no threads
             done.set_result(self._encode_group(group))
@@ -256,6 +261,8 @@ class Ingest:
         return encoder
 
     def _workers(self) -> ThreadPoolExecutor:
+        from concurrent.futures import ThreadPoolExecutor
+
         if self._pool is None:
             self._pool = ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2)), thread_name_prefix="dsvc-encode")
         return self._pool

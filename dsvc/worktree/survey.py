@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -28,6 +27,8 @@ def together(here: Callable[[], T], there: Callable[[], T]) -> tuple[T, T]:
     if child == 0:
         _answer(read, write, there)
     os.close(write)
+    import pickle
+
     failed = True
     try:
         first = here()
@@ -46,6 +47,8 @@ def _answer(read: int, write: int, there: Callable[[], T]) -> None:
     """Compute in the child, write the answer, and end without running anything of the parent's."""
     code = 1
     try:
+        import pickle
+
         os.close(read)
         payload = pickle.dumps(there(), protocol=5)
         with open(write, "wb", buffering=0) as pipe:
