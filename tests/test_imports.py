@@ -1,0 +1,93 @@
+"""What a command imports decides how long people wait for it: the lists of modules are guarded here, not the time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# Each of these costs between 2 and 200 ms.
+SLOW = {
+    "_hashlib", "asyncio", "boto3", "concurrent", "cryptography", "ctypes", "docker", "email", "hashlib", "http",
+    "importlib.metadata", "logging", "markdown_it", "multiprocessing", "numpy", "paramiko", "pathspec", "pickle",
+    "pydantic", "pydantic_core", "pyfastcdc", "pygit2", "pygments", "queue", "random", "rich", "secrets", "socket",
+    "sqlite3", "ssl", "tempfile", "tomlkit", "tomllib", "unittest", "xml", "zipfile",
+}  # fmt: skip
+STORE = {"blake3", "msgpack", "zstandard"}
+
+PROBE = """
+import sys
+before = set(sys.modules)
+from dsvc.commands.entry import main
+try:
+    main()
+finally:
+    print("\\n".join(sorted(set(sys.modules) - before)), file=open("modules", "w"))
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    for number in range(10):
+        (folder / f"file{number}.txt").write_text(f"{number}\n")
+    dsvc(folder, "init", "-q")
+    dsvc(folder, "commit", "-q", "-m", "ten files")
+    return folder
+
+
+def dsvc(folder: Path, *words: str) -> set[str]:
+    """Run a command line in a process of its own and return the modules it imported."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder.parent),
+        "DSVC_USER_NAME": "Ada Example",
+        "DSVC_USER_EMAIL": "ada@example.com",
+    }
+    list_of_modules = folder.parent / "modules"
+    probe = PROBE.replace('"modules"', repr(str(list_of_modules)))
+    subprocess.run([sys.executable, "-c", probe, *words], cwd=folder, env=environment, check=True, capture_output=True)
+    return set(list_of_modules.read_text().split())
+
+
+def named(modules: set[str], names: set[str]) -> set[str]:
+    """Which of `names` were imported, themselves or a module below them."""
+    return {name for name in names if any(module == name or module.startswith(name + ".") for module in modules)}
+
+
+def test_version_imports_nothing_but_the_command_line(project):
+    modules = dsvc(project, "--version")
+    assert named(modules, SLOW | STORE | {"json", "unicodedata"}) == set()
+    ours = {module for module in modules if module.startswith("dsvc.")}
+    assert {module for module in ours if not module.startswith("dsvc.commands")} == {"dsvc.errors"}
+    assert len(ours) < 20, ours
+
+
+def test_help_imports_no_verb(project):
+    modules = dsvc(project, "--help")
+    assert named(modules, SLOW | STORE) == set()
+    assert "dsvc.actions" not in modules
+
+
+def test_status_imports_what_it_reads_with(project):
+    modules = dsvc(project, "status")
+    assert named(modules, SLOW) <= {"tomllib"}
+    assert named(modules, STORE) == STORE
+    actions = {module for module in modules if module.startswith("dsvc.actions.")}
+    assert actions == {"dsvc.actions.changes", "dsvc.actions.state", "dsvc.actions.status"}
+    assert named(modules, {"dsvc.gitbridge", "dsvc.repo.garbage", "dsvc.worktree.checkout"}) == set()
+
+
+def test_log_imports_no_library_for_text(project):
+    modules = dsvc(project, "log", "--oneline")
+    assert named(modules, SLOW - {"hashlib", "_hashlib"}) <= {"tomllib"}
+
+
+def test_a_commit_of_small_files_needs_neither_libgit2_nor_the_chunker(project):
+    (project / "file0.txt").write_text("changed\n")
+    modules = dsvc(project, "commit", "-q", "-m", "one file")
+    assert named(modules, {"pygit2", "pyfastcdc", "rich", "pydantic", "tomlkit", "asyncio", "email", "http"}) == set()
