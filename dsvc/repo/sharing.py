@@ -123,14 +123,23 @@ def _share(source: Path, target: Path, methods: tuple[Method, ...]) -> Method:
     ) from failure
 
 
+def clone_file(source: int, target: int) -> None:
+    """Let the open file `target` share the bytes of `source`, on a disk that can (a reflink).
+
+    Raises:
+        OSError: where the disk cannot.
+    """
+    import fcntl
+
+    fcntl.ioctl(target, _FICLONE, source)
+
+
 def _clone_or_copy(source: Path, target: Path, *, clone: bool) -> None:
     temporary = target.with_name(temporary_name("pack"))
     try:
         with open(source, "rb") as read, open(temporary, "xb") as write:
             if clone:
-                import fcntl
-
-                fcntl.ioctl(write.fileno(), _FICLONE, read.fileno())
+                clone_file(read.fileno(), write.fileno())
             else:
                 shutil.copyfileobj(read, write, 1 << 20)
             os.fchmod(write.fileno(), 0o444)
