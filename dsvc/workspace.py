@@ -267,12 +267,12 @@ class Workspace:
         Raises:
             DamagedIndexError: when it is damaged.
         """
-        index, tree = read_index(self.index_path), self._kept_tree()
+        index, tree = read_index(self.index_path), self.kept_tree()
         if index is None:
             return index_of_tree(self.repo.store, tree, sparse=read_patterns(self.sparse_path))
         return index if index.tree == tree else refit_index(self.repo.store, index, tree)
 
-    def _kept_tree(self) -> TreeId:
+    def kept_tree(self) -> TreeId:
         """Return the tree that the index stood for when refs were last published: HEAD's, or with added files."""
         ref = self.view().get(added_of(self.worktree_id))
         return TreeId(ref.id) if isinstance(ref, Direct) and ref.kind == Kind.TREE else self.head_tree()

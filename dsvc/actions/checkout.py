@@ -8,7 +8,7 @@ from dsvc.objects.codec import Value
 from dsvc.objects.ids import CommitId, Kind, ObjectId, OperationId, TreeId
 from dsvc.objects.tree import Entry
 from dsvc.objects.trees import edit_tree, empty_tree, lookup
-from dsvc.refs.names import added_of, head_of, saved_of
+from dsvc.refs.names import added_of, head_of, moving_of, saved_of
 from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Direct, Symbolic
 from dsvc.workspace import Workspace
@@ -89,15 +89,35 @@ def checkout(
                 after(index)
             workspace.write_index(index)
         return published[0]
-    # A checkout that is killed is taken back or finished by both trees: they must be there.
     if not plan.obstacles:
-        workspace.repo.save()
+        _keep_both(workspace, transaction, index.tree, new_tree, description=description)
     move_files(workspace, workspace.repo.store, index, plan, new_tree=new_tree, publish=publish)
     if after is not None:
         index = workspace.index()
         after(index)
         workspace.write_index(index)
     return published[0]
+
+
+def _keep_both(
+    workspace: Workspace, transaction: Transaction, before: TreeId, after: TreeId, *, description: str
+) -> None:
+    """Let refs keep both trees before the first file is overwritten, in an operation of its own.
+
+    A checkout that is killed is finished or taken back by them, and `before` may hold what nobody committed; gc may
+    run from elsewhere in between.
+    """
+    kept = {workspace.kept_tree()}
+    head = transaction.get(head_of(workspace.worktree_id))
+    branch = transaction.view.get(head.target) if isinstance(head, Symbolic) else None
+    if isinstance(branch, Direct):
+        kept.add(workspace.tree_of(CommitId(branch.id)))
+    if {before, after} <= kept:
+        return
+    first = workspace.repo.transaction()
+    for name, tree in zip(moving_of(workspace.worktree_id), (before, after), strict=True):
+        first.set(name, Direct(Kind.TREE, ObjectId(tree)))
+    workspace.publish(first, workspace.act("begin", f"begin of {description}"))
 
 
 def keep_index_tree(workspace: Workspace, transaction: Transaction, tree: TreeId) -> None:

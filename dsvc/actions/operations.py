@@ -11,7 +11,7 @@ from dsvc.objects.ids import ID_LENGTH, ObjectId, OperationId, TreeId
 from dsvc.objects.store import ObjectMissingError
 from dsvc.objects.values import Operation
 from dsvc.refs.log import OperationLog
-from dsvc.refs.names import added_of, saved_of
+from dsvc.refs.names import added_of, moving_of, saved_of
 from dsvc.refs.view import Ref, View
 from dsvc.workspace import Workspace
 
@@ -90,7 +90,7 @@ def _has_effect(log: OperationLog, operation: Operation) -> bool:
         before = log.view(operation.parents[0])
     except ObjectMissingError:
         return True
-    here = (added_of(operation.worktree), saved_of(operation.worktree))
+    here = (added_of(operation.worktree), saved_of(operation.worktree), *moving_of(operation.worktree))
     return any(name not in here for name, _, _ in before.differences(View(log.store, operation.view)))
 
 

@@ -11,17 +11,18 @@ from dsvc.refs.names import saved_of
 from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Direct
 from dsvc.workspace import Workspace
+from dsvc.worktree.index import Index
 from dsvc.worktree.record import Recorded, Recorder
 
 
 def record_working_copy(
-    workspace: Workspace, *, paths: Sequence[bytes] = (), known_only: bool = True
+    workspace: Workspace, *, paths: Sequence[bytes] = (), known_only: bool = True, index: Index | None = None
 ) -> Recorded:
     """Store what is in the working copy now; with `known_only` without files that nobody committed or added."""
     recorder = Recorder(
         workspace.repo.store,
         workspace.root_bytes,
-        workspace.index(),
+        index if index is not None else workspace.index(),
         workspace.ignore_rules(),
         stamp=workspace.clock(),
         paths=paths,
@@ -53,12 +54,8 @@ def overwrite_working_copy(
     plan, _ = plan_checkout(workspace, recorded.tree, goal, index=recorded.index)
     in_the_way = [o.path for o in plan.obstacles]
     if in_the_way:
-        workspace.write_index(recorded.index)
-        recorded = record_working_copy(workspace, paths=in_the_way, known_only=False)
+        recorded = record_working_copy(workspace, paths=in_the_way, known_only=False, index=recorded.index)
     transaction.set(saved_of(workspace.worktree_id), Direct(Kind.TREE, ObjectId(recorded.tree)))
-    workspace.repo.save()
-    # The index on disk goes first: after a kill it must fit the tree that the journal begins from.
-    workspace.write_index(recorded.index)
     return checkout(
         workspace,
         recorded.tree,

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from dsvc.actions.abort import go_back
 from dsvc.actions.checkout import carried, checkout
-from dsvc.actions.merging import changed_paths, conflicts_of, merge_change, merge_notes
+from dsvc.actions.merging import conflicts_of, merge_change, merge_notes, under_way
 from dsvc.actions.overwrite import record_working_copy
-from dsvc.actions.state import Conflict, WorktreeState, in_conflict, require_no_state, require_state, set_state
+from dsvc.actions.state import Conflict, WorktreeState, require_no_state, require_state, set_state
 from dsvc.errors import RequestError, UsageError
 from dsvc.history.mergeentry import Labels
 from dsvc.history.revisions import stashes
@@ -92,7 +92,6 @@ def stash_push(workspace: Workspace, *, message: str | None = None, paths: Seque
     names = stashes(transaction.view)
     ref = f"{STASH}{int(names[0].removeprefix(STASH)) + 1 if names else 1:08}"
     transaction.set(ref, Direct(Kind.COMMIT, ObjectId(commit_id)))
-    workspace.write_index(recorded.index)
     checkout(
         workspace,
         recorded.tree,
@@ -167,10 +166,8 @@ def apply_stash(workspace: Workspace, stash: Stash, *, drop: bool) -> StashApply
             heads=(stash.commit_id,),
             message=stash.commit.message,
             original=workspace.head().commit_id,
-            merged=merge.tree,
-            aside=changed_paths(workspace),
         )
-        set_state(workspace, transaction, in_conflict(state, conflicts))
+        set_state(workspace, transaction, under_way(workspace, state, merge))
     verb = "pop" if drop else "apply"
     description = f"stash {verb}: {stash.commit.message.partition(chr(10))[0]}"
     checkout(workspace, ours, merge.tree, transaction=transaction, verb="stash", description=description)

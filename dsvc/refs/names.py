@@ -69,6 +69,11 @@ def added_of(worktree: str) -> str:
     return f"added/{worktree}"
 
 
+def moving_of(worktree: str) -> tuple[str, str]:
+    """Return the names that keep the trees from and to which a worktree's files are moved, or were the last time."""
+    return f"{WORKTREES}{worktree}/moving/from", f"{WORKTREES}{worktree}/moving/to"
+
+
 def saved_of(worktree: str) -> str:
     """Return the name under which the tree is kept from which the last operation of a worktree moved its files."""
     return f"{WORKTREES}{worktree}/saved"

@@ -79,11 +79,13 @@ class Transaction:
         """Let a ref be gone."""
         self._changes[check_name(name)] = None
 
-    def publish(self, act: Act, *, wait: Callable[[int], None] | None = None) -> tuple[OperationId, Head]:
+    def publish(
+        self, act: Act, *, known: Head | None = None, wait: Callable[[int], None] | None = None
+    ) -> tuple[OperationId, Head]:
         """Store everything that was put, then move the head once; return the operation and the new head.
 
-        When other refs were changed meanwhile, the changes are put on top of the newer view. `wait(n)` is called
-        before attempt n + 1. When gc removed objects since this began, what the new refs reach is looked for before
+        When other refs were changed meanwhile, the changes are put on top of the newer view. The first attempt is made
+        at `known`, a head that is newer than the one this began from. `wait(n)` is called before attempt n + 1. When gc removed objects since this began, what the new refs reach is looked for before
         the head moves: it may have been garbage that this brings back.
 
         Raises:
@@ -92,17 +94,17 @@ class Transaction:
             OSError: when the disk refuses; the head is where it was then.
         """
         try:
-            return self._publish(act, wait)
+            return self._publish(act, known or self.base, wait)
         except ObjectMissingError as error:
             now = read_head(self._store.backend)
             if now is None or now.packs.holds_all_of(self.base.packs):
                 raise
             raise CollectedError(1) from error
 
-    def _publish(self, act: Act, wait: Callable[[int], None] | None) -> tuple[OperationId, Head]:
+    def _publish(self, act: Act, head: Head, wait: Callable[[int], None] | None) -> tuple[OperationId, Head]:
         changes = {name: ref for name, ref in self._changes.items() if self.view.get(name) != ref}
         expected = {name: self.view.get(name) for name in changes.keys() | self._fixed}
-        head, tried = self.base, list[OperationId]()
+        tried: list[OperationId] = []
         for attempt in range(_RETRIES):
             for operation_id in tried:  # a swap whose answer was lost may take place late
                 if contains_operation(self._log, head.operation, operation_id):

@@ -16,7 +16,7 @@ from dsvc.refs.log import Head, OperationLog, read_head
 from dsvc.refs.transaction import Act, Transaction, first_operation
 from dsvc.refs.view import Direct, Ref, View
 from dsvc.repo.format import CURRENT, check_readable, check_writable, read_format, write_format
-from dsvc.repo.maintenance import exchange, tidy
+from dsvc.repo.maintenance import tidy
 from dsvc.repo.reachable import check_whole
 from dsvc.storage.backend import Backend
 
@@ -102,30 +102,9 @@ class Repository:
 
         Where that makes many small packs, they are merged afterwards.
         """
-        operation_id, self.head = transaction.publish(act)
+        operation_id, self.head = transaction.publish(act, known=self.head)
         self.head = tidy(self.store, self.head)
         return operation_id
-
-    def save(self) -> None:
-        """Make what was put durable and visible without an operation; nothing but its age keeps gc from removing it.
-
-        For what must outlive a kill before it is published: content of files that are about to be overwritten.
-
-        Raises:
-            CollectedError: when gc collected it already. OSError: when the disk refuses.
-        """
-        packs = tuple(self.store.flush())
-        if not packs:
-            return
-
-        def add(listed: PackList) -> PackList:
-            self.store.check_own(listed)
-            return listed.adding(packs)
-
-        moved = exchange(self.store, self.head, add, old=(), new=packs)
-        assert moved is not None, "nothing was to leave the list"
-        self.head = moved
-        self.store.published(moved.packs)
 
     def commit(self, commit_id: CommitId) -> Commit:
         """Return a commit.

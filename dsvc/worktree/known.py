@@ -1,12 +1,14 @@
-"""Make an index where there is none: from a tree, with nothing known of the files on disk."""
+"""Make an index for a tree: where there is none, with nothing known of the files, or from that of another tree."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from dsvc.history.treediff import diff_trees
 from dsvc.objects import trees
 from dsvc.objects.ids import TreeId
 from dsvc.objects.sortedmap import NodeStore
+from dsvc.objects.store import ObjectMissingError
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.worktree.index import ABSENT, DIRECTORY, EMPTY, GITLINK, UNKNOWN, Block, Index, join
 from dsvc.worktree.sparse import Sparse
@@ -17,6 +19,35 @@ def index_of_tree(store: NodeStore, tree_id: TreeId, *, sparse: Sequence[bytes] 
 
     `sparse` are the patterns of a partial working copy.
     """
+    return Index(tree_id, 0, blocks_of_tree(store, tree_id, _unknown(sparse)), tuple(sparse))
+
+
+def refit_index(store: NodeStore, index: Index, tree_id: TreeId) -> Index:
+    """Return the index with `tree_id` as its tree; files in which that differs from its own count as unknown.
+
+    An index that does not fit comes from a process that was killed between moving HEAD and writing the index.
+    """
+    if index.sparse:
+        return index_of_tree(store, tree_id, sparse=index.sparse)
+    sign = _unknown(())
+    changes: dict[bytes, bytes | None] = {}
+    try:
+        for path, _, new in diff_trees(store, index.tree, tree_id):
+            changes[path] = sign(path, new) if new is not None else None
+    except ObjectMissingError:  # its tree was never published, or is garbage by now
+        return index_of_tree(store, tree_id)
+    for path in [path for path, sig in changes.items() if sig is None]:
+        folder = path.rpartition(b"/")[0]
+        while folder and folder not in changes and trees.lookup(store, tree_id, folder) is None:
+            changes[folder] = None
+            folder = folder.rpartition(b"/")[0]
+    index.update(changes)
+    index.tree = tree_id
+    return index
+
+
+def _unknown(sparse: Sequence[bytes]) -> Callable[[bytes, Entry], bytes]:
+    """Return what gives the signature of a path of which nothing is known but its entry."""
     wanted = Sparse(sparse) if sparse else None
 
     def sign(path: bytes, entry: Entry) -> bytes:
@@ -24,7 +55,7 @@ def index_of_tree(store: NodeStore, tree_id: TreeId, *, sparse: Sequence[bytes] 
             return ABSENT
         return {EntryKind.TREE: DIRECTORY, EntryKind.GITLINK: GITLINK}.get(EntryKind(entry.kind), UNKNOWN)
 
-    return Index(tree_id, 0, blocks_of_tree(store, tree_id, sign), tuple(sparse))
+    return sign
 
 
 def blocks_of_tree(
