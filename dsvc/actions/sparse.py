@@ -16,6 +16,7 @@ from dsvc.worktree.checkout import Writer
 from dsvc.worktree.index import ABSENT, DIRECTORY, UNKNOWN, Index
 from dsvc.worktree.journal import Journal
 from dsvc.worktree.known import blocks_of_tree
+from dsvc.worktree.names import tells_names_apart
 from dsvc.worktree.plan import Plan, Planner
 from dsvc.worktree.sparse import Sparse, read_patterns, write_patterns
 
@@ -62,7 +63,8 @@ def set_sparse(workspace: Workspace, patterns: Sequence[bytes]) -> SparseResult:
     )
     try:
         index = workspace.index()
-        plan = Planner(store, root, index).plan_sparse(wanted)
+        folds = not tells_names_apart(workspace.local)
+        plan = Planner(store, root, index, fold_names=folds).plan_sparse(wanted)
         kept = {obstacle.path for obstacle in plan.obstacles}
         comes = Plan(plan.base, plan.target, [w for w in plan.writes if w[0] not in kept], settled=plan.settled)
         goes = Plan(

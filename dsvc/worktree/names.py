@@ -11,7 +11,9 @@ from dsvc.atomic import temporary_name
 from dsvc.errors import RequestError
 from dsvc.objects import trees
 from dsvc.objects.sortedmap import NodeStore
+from dsvc.objects.tree import Entry, EntryKind
 from dsvc.worktree.index import join
+from dsvc.worktree.sparse import Sparse
 
 
 class CollidingNamesError(RequestError):
@@ -21,7 +23,7 @@ class CollidingNamesError(RequestError):
         shown = "".join(f"\n  {os.fsdecode(a)} and {os.fsdecode(b)}" for a, b in pairs[:10])
         super().__init__(
             f"this disk does not tell these names apart, so one file would overwrite the other:{shown}",
-            hint="run the same command with --map-names to check the second one out under another name",
+            hint=f"leave one of them out here: dsvc sparse set '!/{os.fsdecode(pairs[0][1])}', then the same command",
             details={"pairs": [[os.fsdecode(a), os.fsdecode(b)] for a, b in pairs]},
         )
         self.pairs = tuple(pairs)
@@ -32,8 +34,12 @@ def fold(name: bytes) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", os.fsdecode(name)).casefold())
 
 
-def find_collisions(store: NodeStore, tree_id: bytes, paths: Iterable[bytes]) -> None:
+def find_collisions(
+    store: NodeStore, tree_id: bytes, paths: Iterable[bytes], *, sparse: Sparse | None = None
+) -> None:
     """Refuse a tree in which names beside one of `paths` fall together with it.
+
+    Names of which `sparse` checks nothing out do not count.
 
     Raises:
         CollidingNamesError: naming both of each pair.
@@ -52,12 +58,21 @@ def find_collisions(store: NodeStore, tree_id: bytes, paths: Iterable[bytes]) ->
         if entry is None:
             continue
         seen: dict[str, bytes] = {}
-        for name, _ in trees.entries(store, entry.id):
+        for name, below in trees.entries(store, entry.id):
+            if sparse is not None and not _checked_out(store, join(directory, name), below, sparse):
+                continue
             other = seen.setdefault(fold(name), name)
             if other != name:
                 pairs.append((join(directory, other), join(directory, name)))
     if pairs:
         raise CollidingNamesError(pairs)
+
+
+def _checked_out(store: NodeStore, path: bytes, entry: Entry, sparse: Sparse) -> bool:
+    if entry.kind != EntryKind.TREE:
+        return sparse.includes(path)
+    below = trees.walk(store, entry.id, path + b"/")
+    return any(sparse.includes(p) for p, e in below if e.kind != EntryKind.TREE) or sparse.includes(path)
 
 
 def tells_names_apart(folder: Path) -> bool:

@@ -101,7 +101,7 @@ class Planner:
         plan.folders |= parents(plan.removals) - {b""}
         self._settle_absent(plan, absent)
         if self.fold_names:
-            find_collisions(self.store, target, [path for path, _ in plan.writes])
+            find_collisions(self.store, target, [path for path, _ in plan.writes], sparse=sparse)
         if plan.removals or any(o.reason == _FOLDER for o in plan.obstacles):
             self._settle_folders(plan)
         if self.overwrite:
@@ -112,6 +112,9 @@ class Planner:
         """Return what makes the working copy hold just the files that `sparse` takes in (None: all).
 
         Files that hold something else than the index's tree are left as they are: obstacles name them.
+
+        Raises:
+            CollidingNamesError: on a disk that does not tell some of the names apart.
         """
         plan = Plan(self.index.tree, self.index.tree)
         checked: dict[bytes, bool] = {b"": True}
@@ -129,6 +132,8 @@ class Planner:
             elif present and not wanted:
                 self._file(plan, path, entry, entry, None, checked=checked)
         plan.folders |= parents(plan.removals) - {b""}
+        if self.fold_names:
+            find_collisions(self.store, self.index.tree, [path for path, _ in plan.writes], sparse=sparse)
         return plan
 
     def _stays_absent(self, path: bytes, sparse: Sparse) -> bool:

@@ -34,10 +34,13 @@ def tree_of(repo: Repository, *paths: bytes) -> bytes:
     return trees.edit_tree(repo.store, trees.empty_tree(repo.store), changes).id
 
 
-def plan(repo: Repository, root: Path, target: bytes, *, base: bytes | None = None) -> None:
+def plan(
+    repo: Repository, root: Path, target: bytes, *, base: bytes | None = None, sparse: tuple[bytes, ...] = ()
+) -> list[bytes]:
     start = base if base is not None else trees.empty_tree(repo.store)
-    index = Index(start, 0, {b"": EMPTY})
-    Planner(repo.store, bytes(root), index, fold_names=True).plan(start, target)
+    index = Index(start, 0, {b"": EMPTY}, sparse)
+    planned = Planner(repo.store, bytes(root), index, fold_names=True).plan(start, target)
+    return [path for path, _ in planned.writes]
 
 
 @pytest.mark.parametrize(
@@ -69,6 +72,15 @@ def test_a_name_that_goes_makes_room(repo, tmp_path):
 def test_names_elsewhere_do_not_matter(repo, tmp_path):
     base = tree_of(repo, b"here/a", b"there/README", b"there/readme")
     plan(repo, tmp_path, tree_of(repo, b"here/b", b"there/README", b"there/readme"), base=base)
+
+
+@pytest.mark.parametrize("pair", [(b"README", b"readme"), (b"Data/x", b"data/y")])
+def test_one_of_them_may_be_left_out(repo, tmp_path, pair):
+    with pytest.raises(CollidingNamesError) as caught:
+        plan(repo, tmp_path, tree_of(repo, *pair, b"other"))
+    second = pair[1].partition(b"/")[0]
+    assert f"!/{second.decode()}" in caught.value.hint
+    assert plan(repo, tmp_path, tree_of(repo, *pair, b"other"), sparse=(b"!/" + second,)) == [pair[0], b"other"]
 
 
 def test_what_is_folded():
