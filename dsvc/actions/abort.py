@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dsvc.actions.checkout import carried
 from dsvc.actions.overwrite import overwrite_working_copy, record_working_copy
 from dsvc.actions.state import WorktreeState
+from dsvc.history.treediff import diff_trees, directory_of, is_empty
 from dsvc.objects import trees
 from dsvc.objects.ids import OperationId, TreeId
 from dsvc.objects.tree import EntryKind
 from dsvc.refs.transaction import Transaction
 from dsvc.workspace import Workspace
+from dsvc.worktree.index import parents
 
 
 def go_back(
@@ -24,7 +28,8 @@ def go_back(
     original = workspace.tree_of(state.original) if state.original is not None else trees.empty_tree(store)
     reached = state.merged if state.merged is not None else workspace.head_tree()
     recorded = record_working_copy(workspace)
-    goal = carried(workspace, recorded.tree, reached, original)
+    # What was changed before, by chance to what the merge made of it too, stays changed.
+    goal = carried(workspace, recorded.tree, reached, _with_aside(workspace, original, reached, state.aside))
     # A path in conflict may stand in the merged tree as it was before, and be settled to something else by now.
     before = {path: trees.lookup(store, original, path) for path in state.touched}
     files = {path: entry for path, entry in before.items() if entry is None or entry.kind != EntryKind.TREE}
@@ -32,3 +37,17 @@ def go_back(
     return overwrite_working_copy(
         workspace, goal, transaction=transaction, verb=state.verb, description=description, recorded=recorded
     )
+
+
+def _with_aside(workspace: Workspace, original: TreeId, reached: TreeId, aside: Sequence[bytes]) -> TreeId:
+    """Return `original` in which these paths are as `reached` has them."""
+    if not aside:
+        return original
+    store = workspace.repo.store
+    changes = {change.path: change.new for change in diff_trees(store, original, reached, paths=aside)}
+    tree = trees.edit_tree(store, original, changes).id
+    for folder in sorted(parents([path for path, new in changes.items() if new is None]) - {b""}, reverse=True):
+        directory = directory_of(trees.lookup(store, tree, folder))
+        if directory is not None and is_empty(store, directory) and trees.lookup(store, reached, folder) is None:
+            tree = trees.edit_tree(store, tree, {folder: None}).id
+    return TreeId(tree)  # type: ignore[arg-type]

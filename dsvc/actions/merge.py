@@ -9,13 +9,12 @@ from typing import Literal
 from dsvc.actions.abort import go_back
 from dsvc.actions.checkout import checkout
 from dsvc.actions.commit import CommitResult, commit, git_metadata, run_message_hook
-from dsvc.actions.merging import Favor, changed_paths, commit_merger, conflicts_of, merge_notes
+from dsvc.actions.merging import Favor, commit_merger, conflicts_of, merge_notes, under_way
 from dsvc.actions.revision import revision_context
 from dsvc.actions.state import (
     Conflict,
     UnresolvedError,
     WorktreeState,
-    in_conflict,
     require_no_state,
     require_state,
     set_state,
@@ -110,15 +109,8 @@ def merge(
     transaction = workspace.transaction()
     ours_tree, target = workspace.tree_of(ours), found.merge.tree
     if conflicts or squash or not make_commit:
-        state = WorktreeState(
-            "merge",
-            heads=() if squash else (theirs,),
-            message=text,
-            original=ours,
-            merged=target,
-            aside=changed_paths(workspace),
-        )
-        set_state(workspace, transaction, in_conflict(state, conflicts))
+        state = WorktreeState("merge", heads=() if squash else (theirs,), message=text, original=ours)
+        set_state(workspace, transaction, under_way(workspace, state, found.merge))
         description = f"merge {revisions[0]}: {len(conflicts)} conflicts" if conflicts else f"merge {revisions[0]}"
         checkout(workspace, ours_tree, target, transaction=transaction, verb="merge", description=description)
         kind: MergeKind = "conflicts" if conflicts else "squashed" if squash else "prepared"

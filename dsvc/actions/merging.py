@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from dsvc.actions.changes import working_changes
 from dsvc.actions.revision import revision_context
-from dsvc.actions.state import Conflict
+from dsvc.actions.state import Conflict, WorktreeState, in_conflict
 from dsvc.contents.kinds import is_binary
 from dsvc.contents.likeness import similar_files
 from dsvc.contents.text_merge import Style, TextMergeFailedError, merge
@@ -20,6 +20,7 @@ from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import join
+from dsvc.worktree.plan import InTheWayError, Obstacle
 from dsvc.worktree.scan import Scanner
 
 TEXT_LIMIT = 64 << 20
@@ -141,6 +142,20 @@ def changed_paths(workspace: Workspace) -> tuple[bytes, ...]:
     for delta in Scanner(workspace.root_bytes, known.index, workspace.ignore_rules()).walk():
         found.update(join(delta.path, name) for name in (*delta.new, *delta.new_directories))
     return tuple(sorted(found))
+
+
+def under_way(workspace: Workspace, state: WorktreeState, merge: TreeMerge) -> WorktreeState:
+    """Return the state to be in once the working copy is brought to the merged tree, with its conflicts.
+
+    Raises:
+        InTheWayError: naming files in conflict that hold changes which are not committed: they would be mixed up.
+    """
+    aside = changed_paths(workspace)
+    state = in_conflict(replace(state, merged=merge.tree, aside=aside), conflicts_of(merge))
+    mixed = sorted(set(state.touched) & set(aside))
+    if mixed:
+        raise InTheWayError([Obstacle(path, "changed since the last commit, and in conflict") for path in mixed])
+    return state
 
 
 def merge_notes(merge: TreeMerge) -> tuple[str, ...]:

@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 from dsvc.actions.abort import go_back
 from dsvc.actions.checkout import checkout
 from dsvc.actions.commit import NothingToCommitError, commit
-from dsvc.actions.merging import changed_paths, conflicts_of
+from dsvc.actions.merging import conflicts_of, under_way
 from dsvc.actions.picker import Picked, Picker, PickOptions, PickVerb
 from dsvc.actions.state import (
     Conflict,
     UnresolvedError,
     WorktreeState,
     after_commit,
-    in_conflict,
     read_state,
     require_state,
     set_state,
@@ -60,17 +59,15 @@ def publish_picked(
     base = workspace.head_tree()
     target = picked.merge.tree if picked.merge is not None else workspace.tree_of(picked.tip)
     conflicts = conflicts_of(picked.merge) if picked.merge is not None else ()
-    if picked.stopped is not None:
+    if picked.stopped is not None and picked.merge is not None:
         state = replace(
             state,
             heads=(picked.stopped,),
             message=picked.message,
-            merged=target,
             todo=picked.rest,
-            aside=state.aside or changed_paths(workspace),
             extra={**state.extra, **_kept(options)},
         )
-        set_state(workspace, transaction, in_conflict(state, conflicts))
+        set_state(workspace, transaction, under_way(workspace, state, picked.merge))
         description = f"{description}: stopped at {picked.stopped.hex()[:10]}, {len(conflicts)} conflicts"
     checkout(workspace, base, target, transaction=transaction, verb=options.verb, description=description)
     return PickResult(
@@ -108,10 +105,8 @@ def pick_into_files(workspace: Workspace, commits: Sequence[CommitId], options: 
         if merge.conflicts:
             conflicts, stopped, left = conflicts_of(merge), commit_id, len(commits) - number - 1
             message = picker.message(commit_id, workspace.repo.commit(commit_id))
-            state = WorktreeState(
-                options.verb, message=message, original=head, merged=reached, aside=changed_paths(workspace)
-            )
-            set_state(workspace, transaction, in_conflict(state, conflicts))
+            state = WorktreeState(options.verb, message=message, original=head)
+            set_state(workspace, transaction, under_way(workspace, state, merge))
             break
     description = f"{options.verb} --no-commit: {', '.join(c.hex()[:10] for c in commits[:3])}"
     checkout(workspace, base, reached, transaction=transaction, verb=options.verb, description=description)

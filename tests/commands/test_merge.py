@@ -240,6 +240,16 @@ def test_changed_and_new_files_in_the_way_are_refused(cli: CommandLine, project:
     assert cli.ok("status", "--json").json["under_way"] is None
 
 
+def test_a_changed_file_in_conflict_is_refused_though_the_merge_keeps_ours(cli: CommandLine, project: Project) -> None:
+    project.diverge({"m": b"\0base"}, {"m": b"\0ours"}, {"m": b"\0theirs"})
+    project.write({"m": b"\0mine"})
+    answer = cli("merge", "side")
+    assert answer.code == 3
+    assert "m: changed since the last commit, and in conflict" in answer.err
+    assert project.files() == {"m": b"\0mine"}
+    assert cli.ok("status", "--json").json["under_way"] is None
+
+
 def test_renamed_and_edited_files_follow(cli: CommandLine, project: Project) -> None:
     project.diverge(
         {"a": LINES, "lib/one": "1" * 99, "lib/two": "2" * 99},
@@ -283,6 +293,19 @@ def test_binary_files_are_kept_beside_each_other(cli: CommandLine, project: Proj
     cli.ok("undo")
     cli.ok("resolve", "--theirs", "m")
     assert project.files() == {"m": b"\0theirs"}
+
+
+def test_aborting_leaves_what_was_changed_before_to_the_same(cli: CommandLine, project: Project) -> None:
+    project.diverge(
+        {"a": "1\n", "same": "1", "d/gone": "g"}, {"a": "2\n"}, {"a": "3\n", "same": "2", "d/gone": None}
+    )
+    project.write({"same": "2", "d/gone": None})
+    before = project.files()
+    assert cli("merge", "side").code == 13
+    cli.ok("merge", "--abort")
+    assert project.files() == before
+    assert not (project.path / "d").exists()
+    assert cli.ok("status", "-s").out == " D d/gone\n M same\n"
 
 
 def test_aborting_puts_back_what_was_settled_too(cli: CommandLine, project: Project) -> None:
