@@ -22,7 +22,7 @@ from dsvc.objects.packlist import PackClass, PackRef
 from dsvc.objects.packwriter import SYNC_EVERY, Member, PackWriter
 
 if TYPE_CHECKING:  # a command that stores nothing starts without it
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 GROUP_BYTES = {PackClass.METADATA: 128 << 10, PackClass.SMALL: 256 << 10, PackClass.BULK: 64 << 10}
 QUEUE_BYTES = 40 << 20  # plain bytes that wait for or are in work
@@ -206,7 +206,7 @@ class Ingest:
     def _append(self, pack_class: PackClass, encoded: Encoded) -> None:
         writer = self._writers.get(pack_class)
         if writer is None:
-            writer = self._writers[pack_class] = PackWriter(self._staging(), pack_class)
+            writer = self._writers[pack_class] = PackWriter(self._staging(), pack_class, pool=self._pool_of(pack_class))
             self._synced_at = 0
         encoding, stored, plain, members = encoded
         writer.append(encoding, stored, plain, members)
@@ -260,11 +260,17 @@ class Ingest:
             encoder = self._local.encoder = Encoder(level=self._level)
         return encoder
 
+    def _pool_of(self, pack_class: PackClass) -> Callable[[], Executor] | None:
+        """Return where a pack's bytes are written from; the little metadata of a small command needs no threads."""
+        return None if pack_class == PackClass.METADATA or self._pool is None else self._workers
+
     def _workers(self) -> ThreadPoolExecutor:
         from concurrent.futures import ThreadPoolExecutor
 
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2)), thread_name_prefix="dsvc-encode")
+            # One more than there are processors: now and then one of them waits for the disk.
+            threads = max(2, min(8, os.cpu_count() or 2)) + 1
+            self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dsvc-encode")
         return self._pool
 
 

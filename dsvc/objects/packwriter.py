@@ -5,12 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dsvc.atomic import temporary_name
 from dsvc.objects.ids import PackId
 from dsvc.objects.packindex import NO_BASE, SALT_LENGTH, Frame, Place, encode_index, pack_id_of, record
 from dsvc.objects.packlist import PackClass, PackRef
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
 
 MAGIC = b"dsvcpack"
 VERSION = 1
@@ -19,15 +24,24 @@ FOOTER = struct.Struct(">QQ8s")  # offset of the index, its length, magic
 MAX_BYTES = 512 << 20  # a pack ends behind the frame that passes this
 MAX_OBJECTS = 100_000  # about 30 MB of places while a pack is written
 SYNC_EVERY = 64 << 20
+WRITE_BYTES = 1 << 20  # gathered before they go to the file
 
 Member = tuple[bytes, int, int, int]  # id, kind, offset in the frame's plain bytes, length
 
 
 class PackWriter:
-    """A pack under construction. One thread appends; what was appended can be read back at once."""
+    """A pack under construction. One thread appends; what was appended can be read back at once.
 
-    def __init__(self, staging: Path, pack_class: PackClass) -> None:
+    Bytes go to the file some at a time; with `pool` in one of its threads, while the caller goes on. What goes wrong
+    there is raised by the next call.
+    """
+
+    def __init__(self, staging: Path, pack_class: PackClass, *, pool: Callable[[], Executor] | None = None) -> None:
         self.pack_class = pack_class
+        self._pool = pool
+        self._pending: list[bytes | memoryview] = []
+        self._pending_bytes = 0
+        self._writing: Future[None] | None = None
         self.path = staging / temporary_name(f"pack-{pack_class.name.lower()}")
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
         try:
@@ -64,6 +78,7 @@ class PackWriter:
 
     def read(self, frame: Frame) -> bytes:
         """Return the stored bytes of a frame."""
+        self._send(wait=True)
         return os.pread(self._fd, frame.stored, frame.offset)
 
     def sync_data(self) -> None:
@@ -77,6 +92,7 @@ class PackWriter:
         offset = self.size
         self._write(index)
         self._write(FOOTER.pack(offset, len(index), MAGIC))
+        self._send(wait=True)
         os.close(self._fd)
         self._fd = -1
         pack_id: PackId = pack_id_of(index)
@@ -86,12 +102,36 @@ class PackWriter:
     def abandon(self) -> None:
         """Remove the unfinished pack; safe to call twice and after `finish` (then the finished file goes)."""
         if self._fd >= 0:
+            with contextlib.suppress(OSError):
+                self._settle()
             os.close(self._fd)
             self._fd = -1
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
 
     def _write(self, data: bytes | memoryview) -> None:
-        view = memoryview(data)
+        self._pending.append(data)
+        self._pending_bytes += len(data)
+        if self._pending_bytes >= WRITE_BYTES:
+            self._send()
+
+    def _send(self, *, wait: bool = False) -> None:
+        """Write what is pending, behind what is being written."""
+        self._settle()
+        pieces, self._pending, self._pending_bytes = self._pending, [], 0
+        if pieces and self._pool is not None and not wait:
+            self._writing = self._pool().submit(_write_all, self._fd, pieces)
+        else:
+            _write_all(self._fd, pieces)
+
+    def _settle(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+
+def _write_all(fd: int, pieces: list[bytes | memoryview]) -> None:
+    for piece in pieces:
+        view = memoryview(piece)
         while view:
-            view = view[os.write(self._fd, view) :]
+            view = view[os.write(fd, view) :]
