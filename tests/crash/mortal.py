@@ -4,10 +4,13 @@ Every command runs in a forked process of its own, with the modules loaded alrea
 not the start of Python. Nothing of dsvc runs in the process that forks.
 """
 
+import importlib
 import io
 import json
 import os
 import pickle
+import pkgutil
+import re
 import shutil
 import signal
 import stat
@@ -21,12 +24,8 @@ from typing import Any
 
 from blake3 import blake3
 
-import dsvc.actions.gc
-import dsvc.actions.merge
-import dsvc.actions.rebase
-import dsvc.actions.stash
-import dsvc.actions.undo
-import dsvc.contents.text_merge  # noqa: F401 - loaded ahead of the fork, like the actions
+import dsvc
+from dsvc.actions.gc import collect
 from dsvc.commands.entry import run
 from dsvc.objects import trees
 from dsvc.objects.ids import Kind
@@ -36,6 +35,21 @@ from dsvc.repo.repository import Repository
 from dsvc.storage.local import LocalBackend
 
 CALLS = ("rename", "replace", "link", "unlink", "fsync", "mkdir", "rmdir", "symlink", "write")
+PASSING = re.compile(r"/saved$|/moving/")  # refs that keep files for the last command of a worktree alone
+
+
+
+
+def load_everything() -> None:
+    """Import every module of dsvc and what it uses, so that a forked process has it all."""
+    for module in pkgutil.walk_packages(dsvc.__path__, "dsvc."):
+        if module.name != "dsvc.__main__":
+            importlib.import_module(module.name)
+    importlib.import_module("pygit2")
+    run(["status", "--help"], {}, stdin=io.BytesIO(), stdout=io.BytesIO(), stderr=io.BytesIO())
+
+
+load_everything()
 
 
 @dataclass
@@ -57,12 +71,10 @@ class State:
         found = []
         for name in ("refs", "files"):
             mine, theirs = getattr(self, name), getattr(other, name)
-            for key in sorted(mine.keys() | theirs.keys()):
-                if mine.get(key) != theirs.get(key):
-                    found.append(f"{name} {key!r}: {mine.get(key)} / {theirs.get(key)}")
-        for key in self.status:
-            if self.status[key] != other.status.get(key):
-                found.append(f"status {key}: {self.status[key]} / {other.status.get(key)}")
+            keys = [key for key in sorted(mine.keys() | theirs.keys()) if mine.get(key) != theirs.get(key)]
+            found += [f"{name} {key!r}: {mine.get(key)} / {theirs.get(key)}" for key in keys]
+        keys = [key for key in self.status if self.status[key] != other.status.get(key)]
+        found += [f"status {key}: {self.status[key]} / {other.status.get(key)}" for key in keys]
         return "\n".join(found)
 
 
@@ -164,8 +176,9 @@ class Project:
         """Run a command that must work in this process, which is a forked one."""
         out, err = io.BytesIO(), io.BytesIO()
         code = run(words, self.environment(), stdin=io.BytesIO(), stdout=out, stderr=err, directory=self.folder)
-        assert code == 0, f"dsvc {' '.join(words)}: exit code {code}\n{err.getvalue().decode()}{out.getvalue().decode()}"
-        return out.getvalue().decode("utf-8", "replace")
+        said = out.getvalue().decode("utf-8", "replace")
+        assert code == 0, f"dsvc {' '.join(words)}: exit code {code}\n{err.getvalue().decode()}{said}"
+        return said
 
     def files(self) -> dict[bytes, tuple[int, bytes]]:
         root = os.fsencode(self.folder)
@@ -187,7 +200,7 @@ class Project:
 
         def work() -> bool:
             repo = self._open()
-            dsvc.actions.gc.collect(repo, now=(self.clock + 3600) * 1_000_000, grace=0, prune_all=True)
+            collect(repo, now=(self.clock + 3600) * 1_000_000, grace=0, prune_all=True)
             repo.close()
             return True
 
@@ -205,7 +218,7 @@ class Project:
     def _refs(self) -> dict[str, str]:
         found = {}
         for name, ref in self._open().view().items():
-            if not name.startswith("added/") and not name.endswith("/saved") and "/moving/" not in name:
+            if not name.startswith("added/") and not PASSING.search(name):
                 found[name] = ref.target if isinstance(ref, Symbolic) else ref.id.hex()
         return found
 
@@ -219,8 +232,8 @@ class Project:
             if operation.view in views:
                 continue
             views.add(operation.view)
-            for _, ref in repo.log.view(operation_id).items():
-                if isinstance(ref, Direct):
+            for name, ref in repo.log.view(operation_id).items():
+                if isinstance(ref, Direct) and not (newest_only and PASSING.search(name)):
                     self._add(repo, repo.peel(ref.kind, ref.id), found, commits)
             if newest_only:
                 break
@@ -256,7 +269,7 @@ def apart(work: Callable[[], Any], *, after: float | None = None) -> tuple[Any, 
                 pickle.dump(work(), answer)
                 answer.flush()
                 code = 0
-            except BaseException:  # noqa: BLE001
+            except BaseException:
                 import traceback
 
                 traceback.print_exc()
