@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dsvc.actions.checkout import carried
+from dsvc.actions.checkout import carried, without_empty
 from dsvc.actions.overwrite import overwrite_working_copy, record_working_copy
 from dsvc.actions.state import WorktreeState
-from dsvc.history.treediff import diff_trees, directory_of, is_empty
+from dsvc.history.treediff import diff_trees
 from dsvc.objects import trees
 from dsvc.objects.ids import OperationId, TreeId
 from dsvc.objects.tree import EntryKind
 from dsvc.refs.transaction import Transaction
 from dsvc.workspace import Workspace
-from dsvc.worktree.index import parents
 
 
 def go_back(
@@ -45,9 +44,5 @@ def _with_aside(workspace: Workspace, original: TreeId, reached: TreeId, aside: 
         return original
     store = workspace.repo.store
     changes = {change.path: change.new for change in diff_trees(store, original, reached, paths=aside)}
-    tree = trees.edit_tree(store, original, changes).id
-    for folder in sorted(parents([path for path, new in changes.items() if new is None]) - {b""}, reverse=True):
-        directory = directory_of(trees.lookup(store, tree, folder))
-        if directory is not None and is_empty(store, directory) and trees.lookup(store, reached, folder) is None:
-            tree = trees.edit_tree(store, tree, {folder: None}).id
-    return TreeId(tree)  # type: ignore[arg-type]
+    tree = TreeId(trees.edit_tree(store, original, changes).id)  # type: ignore[arg-type]
+    return without_empty(workspace, tree, [path for path, new in changes.items() if new is None], wanted=reached)

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from dsvc.objects.codec import Value
 from dsvc.objects.ids import CommitId, Kind, ObjectId, OperationId, TreeId
-from dsvc.objects.tree import Entry
 from dsvc.objects.trees import edit_tree, empty_tree, lookup
 from dsvc.refs.names import added_of, head_of, moving_of, saved_of
 from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Direct, Symbolic
 from dsvc.workspace import Workspace
-from dsvc.worktree.index import Index
+from dsvc.worktree.index import Index, parents
 from dsvc.worktree.names import tells_names_apart
 from dsvc.worktree.plan import Plan, Planner
 from dsvc.worktree.recovery import JOURNAL, move_files
@@ -143,14 +142,16 @@ def carried(workspace: Workspace, present: TreeId, base: TreeId, target: TreeId)
     store = workspace.repo.store
     changes = {change.path: change.new for change in diff_trees(store, base, target)}
     changed = TreeId(edit_tree(store, present, changes).id)  # type: ignore[arg-type]
-    empty = {
-        change.path.rpartition(b"/")[0]
-        for change in diff_trees(store, base, target)
-        if change.new is None and b"/" in change.path
-    }
-    gone: dict[bytes, Entry | None] = {}
-    for folder in sorted(empty, key=len, reverse=True):
-        entry, wanted = lookup(store, changed, folder), lookup(store, target, folder)
-        if entry is not None and entry.size == 0 and wanted is None:
-            gone[folder] = None
-    return TreeId(edit_tree(store, changed, gone).id) if gone else changed  # type: ignore[arg-type]
+    return without_empty(workspace, changed, [path for path, new in changes.items() if new is None], wanted=target)
+
+
+def without_empty(workspace: Workspace, tree: TreeId, removed: Sequence[bytes], *, wanted: TreeId) -> TreeId:
+    """Return a tree without the folders that are empty since these paths were removed, where `wanted` has none."""
+    from dsvc.history.treediff import directory_of, is_empty
+
+    store = workspace.repo.store
+    for folder in sorted(parents(removed) - {b""}, reverse=True):  # what is below a folder comes before it
+        directory = directory_of(lookup(store, tree, folder))
+        if directory is not None and is_empty(store, directory) and lookup(store, wanted, folder) is None:
+            tree = TreeId(edit_tree(store, tree, {folder: None}).id)  # type: ignore[arg-type]
+    return tree

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dsvc.actions.checkout import checkout
-from dsvc.actions.operations import OperationRow, RefMove, describe, find_operation, ref_moves
+from dsvc.actions.operations import BEGIN, OperationRow, RefMove, describe, find_operation, ref_moves
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, Kind, OperationId, TreeId
 from dsvc.objects.values import Operation
-from dsvc.refs.names import WORKTREES, head_of, state_of
+from dsvc.refs.names import WORKTREES, head_of, moving_of, state_of
 from dsvc.refs.view import View
 from dsvc.workspace import Workspace
 
@@ -21,7 +21,8 @@ def op_log(workspace: Workspace, *, all_worktrees: bool = False) -> Iterator[tup
     """Yield the operations of this worktree, or of all, newest first; read as they are asked for."""
     repo = workspace.repo
     for operation_id, operation in repo.log.walk(repo.head.operation):
-        if all_worktrees or operation.worktree == workspace.worktree_id:
+        own = all_worktrees or operation.worktree == workspace.worktree_id
+        if own and operation.verb != BEGIN:
             yield operation_id, operation
 
 
@@ -58,7 +59,8 @@ def op_restore(workspace: Workspace, name: str) -> OpRestoreResult:
     transaction = workspace.transaction()
     own = f"{WORKTREES}{workspace.worktree_id}/"
     for ref_name, _, value in transaction.view.differences(then):
-        if ref_name.startswith(_STAYS) or (ref_name.startswith(WORKTREES) and not ref_name.startswith(own)):
+        others = ref_name.startswith(WORKTREES) and not ref_name.startswith(own)
+        if others or ref_name.startswith(_STAYS) or ref_name in moving_of(workspace.worktree_id):
             continue
         if value is None or ref_name == state_of(workspace.worktree_id):
             transaction.delete(ref_name)

@@ -15,6 +15,8 @@ from dsvc.refs.names import added_of, moving_of, saved_of
 from dsvc.refs.view import Ref, View
 from dsvc.workspace import Workspace
 
+BEGIN = "begin"  # the verb of operations that only keep what a checkout is about to move; nobody needs to see them
+
 
 class UnknownOperationError(RequestError):
     """There is no such operation, or it was removed by gc."""
@@ -138,7 +140,8 @@ def find_operation(workspace: Workspace, text: str) -> OperationId:
     name, _, back = text.partition("~")
     if name == "@":
         steps = int(back) if back.isdigit() else 1 if text.endswith("~") else 0
-        for number, (operation_id, _) in enumerate(repo.log.walk(repo.head.operation)):
+        shown = (oid for oid, operation in repo.log.walk(repo.head.operation) if operation.verb != BEGIN)
+        for number, operation_id in enumerate(shown):
             if number == steps:
                 return operation_id
         raise UnknownOperationError(f"{text!r} goes past the oldest operation that is kept", hint="dsvc op log")
@@ -149,7 +152,7 @@ def find_operation(workspace: Workspace, text: str) -> OperationId:
     if not found:
         raise UnknownOperationError(f"there is no operation {text}", hint="dsvc op log lists them")
     if len(found) > 1:
-        shown = ", ".join(oid.hex()[:16] for oid in found[:5])
-        raise UnknownOperationError(f"{text!r} could be any of {shown}", hint="write more digits")
+        candidates = ", ".join(oid.hex()[:16] for oid in found[:5])
+        raise UnknownOperationError(f"{text!r} could be any of {candidates}", hint="write more digits")
     return found[0]
 

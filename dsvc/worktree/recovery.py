@@ -11,6 +11,8 @@ from typing import Protocol
 
 from dsvc.objects.ids import OperationId, TreeId
 from dsvc.objects.store import ObjectStore
+from dsvc.objects.tree import EntryKind
+from dsvc.objects.trees import lookup
 from dsvc.progress import Progress
 from dsvc.refs.log import OperationLog
 from dsvc.worktree import journal
@@ -71,10 +73,17 @@ def move_files(
         _go_to(place, store, place.index(), before, new_tree)
         journal.end(place.journal_path)
         raise
-    index.update(changed)
+    # A folder of which the target has nothing may hold what was carried along.
+    carried = {f for f in plan.folders if changed.get(f, b"") is None and _is_folder(store, new_tree, f)}
+    index.update({path: sig for path, sig in changed.items() if path not in carried})
     index.tree, index.stamp = new_tree, stamp
     place.write_index(index)
     journal.end(place.journal_path)
+
+
+def _is_folder(store: ObjectStore, tree: TreeId, path: bytes) -> bool:
+    entry = lookup(store, tree, path)
+    return entry is not None and entry.kind == EntryKind.TREE
 
 
 def recover(place: Place, store: ObjectStore, log: OperationLog, head: OperationId) -> str | None:
