@@ -16,7 +16,7 @@ from dsvc.refs.names import saved_of
 from dsvc.refs.view import Direct
 from dsvc.workspace import Workspace
 from dsvc.worktree.ignore import IgnoreRules
-from dsvc.worktree.index import ABSENT, DIRECTORY, Block, Index, join, signature
+from dsvc.worktree.index import DIRECTORY, Block, Index, join, signature
 from dsvc.worktree.record import Recorded, Recorder
 
 
@@ -138,7 +138,7 @@ def _obstacle(workspace: Workspace, index: Index, source: bytes, goal: bytes, *,
     if trees.lookup(workspace.repo.store, index.tree, source) is None:
         return "it is not versioned" if os.path.lexists(here) else "it is not there"
     if not os.path.lexists(here):
-        return "it is not there" if index.get(source) != ABSENT else "it is not checked out"
+        return "it is not checked out" if index.is_absent(source) else "it is not there"
     if goal == source or goal.startswith(source + b"/"):
         return "it would lie in itself"
     if not all(is_valid_name(name) for name in goal.split(b"/")):

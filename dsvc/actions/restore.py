@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,13 @@ def restore(workspace: Workspace, paths: Sequence[bytes], *, source: str | None 
     """
     store = workspace.repo.store
     source_tree = tree_of(workspace, source) if source is not None else workspace.head_tree()
+    index = workspace.index()
+    left_out = [path for path in paths if path and index.is_absent(path)]
+    if left_out:
+        raise RequestError(
+            f"{os.fsdecode(left_out[0])} is not checked out here: this is a partial working copy",
+            hint=f"dsvc sparse add {os.fsdecode(left_out[0])}",
+        )
     recorded = record_working_copy(workspace, paths=paths)
     changes: dict[bytes, Entry | None] = {}
     for path in paths:

@@ -166,6 +166,16 @@ class Index:
             self._read = (block, block.entries())  # many paths of one directory are asked for in a row
         return self._read[1].get(name)
 
+    def is_absent(self, path: bytes) -> bool:
+        """Say whether a path was left out of the working copy on purpose, or lies in a folder that was."""
+        end = path.find(b"/")
+        while end >= 0:
+            sig = self.get(path[:end])
+            if sig != DIRECTORY:
+                return sig == ABSENT
+            end = path.find(b"/", end + 1)
+        return self.get(path) == ABSENT
+
     def _make_directory(self, directory: bytes) -> None:
         if directory in self.blocks:
             return

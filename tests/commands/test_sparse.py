@@ -166,6 +166,17 @@ def test_a_lost_index_does_not_delete_what_is_absent(cli, project):
     assert committed(cli) == sorted(FILES)
 
 
+@pytest.mark.parametrize("path", ["data/raw/1.png", "data"])
+def test_restoring_or_moving_what_is_left_out_says_how_to_get_it(cli, project, path):
+    cli.ok("sparse", "set", "src")
+    answer = cli("restore", path)
+    assert answer.code == 3
+    assert f"dsvc sparse add {path}" in answer.err
+    assert "not checked out" in cli("mv", path, "elsewhere").err
+    cli.ok("restore", ".")
+    assert on_disk(project) == SMALL
+
+
 def test_what_makes_no_sense(cli, project):
     assert cli("sparse", "set", "../x").code == 2
     assert cli("sparse", "add", "src").code == 3
