@@ -17,7 +17,7 @@ from dsvc.progress import Progress
 from dsvc.refs.log import OperationLog
 from dsvc.worktree import journal
 from dsvc.worktree.checkout import Writer
-from dsvc.worktree.index import UNKNOWN, Index
+from dsvc.worktree.index import UNKNOWN, Index, parents
 from dsvc.worktree.journal import CheckoutRunningError, Journal
 from dsvc.worktree.plan import Plan, Planner
 
@@ -114,10 +114,34 @@ def _go_to(place: Place, store: ObjectStore, index: Index, goal: TreeId, other: 
     """Bring the files that differ between two trees to `goal`; those with any other content stay as they are."""
     plan = Planner(store, place.root_bytes, index).plan(other, goal)
     blocked = {o.path for o in plan.obstacles}
-    plan.writes = [(p, e) for p, e in plan.writes if p not in blocked]
-    plan.removals = [p for p in plan.removals if p not in blocked]
+    around = parents(blocked)
+    left: dict[bytes, bytes | None] = {}
+
+    def stays(path: bytes) -> bool:
+        """Say whether something else stands at a path, above it or below it."""
+        return path in blocked or path in around or not blocked.isdisjoint(parents([path]))
+
+    for path, _ in plan.writes:
+        if stays(path):
+            left[path] = None if path in around else UNKNOWN
+    left |= dict.fromkeys([path for path in plan.removals if stays(path)])
+    plan.writes = [(p, e) for p, e in plan.writes if p not in left]
+    plan.removals = [p for p in plan.removals if p not in left]
+    plan.folders -= around
     plan.obstacles = []
     changed = Writer(store, place.root_bytes, place.scratch, progress=place.progress).apply(plan)
-    index.update({**changed, **dict.fromkeys(blocked & changed.keys(), UNKNOWN)})
+    index.update({**left, **_without_kept_folders(store, plan, changed, goal)})
     index.tree, index.stamp = goal, place.clock()
     place.write_index(index)
+
+
+def _without_kept_folders(
+    store: ObjectStore, plan: Plan, changed: Mapping[bytes, bytes | None], tree: TreeId
+) -> dict[bytes, bytes | None]:
+    """Return the changes of an index without folders that go with the plan's target, but are in the index's tree."""
+    kept = {
+        path
+        for path in plan.folders
+        if changed.get(path, UNKNOWN) is None and trees.lookup(store, tree, path) not in (None, *_files(store, tree, path))
+    }
+    return {path: sig for path, sig in changed.items() if path not in kept}
