@@ -22,7 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from mortal import Project, State
+from mortal import Project, State, lost_contents
 
 NAMES = ("a", "b", "c", "d/a", "d/b", "d/e/c", "new/x", "new/y", "big", "links/l")
 COMMANDS = (
@@ -152,7 +152,7 @@ class Killer:
         duration = time.monotonic() - started
         if answer.code in (70, 15, 16):
             raise LostError(f"dsvc {command}: exit code {answer.code}\n{answer.err}")
-        after = copy.state()
+        after = copy.look(check=False)
         # The copy's files are all looked at anew, so it takes longer; most of the writing comes late.
         part = self.random.choice((self.random.uniform(0, 1), self.random.triangular(0.3, 1, 0.75)))
         _, killed = project.try_to_run(words, after=part * duration)
@@ -163,9 +163,8 @@ class Killer:
             project.collect_from_elsewhere()
         where = f"dsvc {command}" + (", killed" if killed else "") + (", gc from elsewhere" if collected else "")
         look = project.look()
-        self.compare(where, look.state, before.state, after)
-        owned = before.current if collected or "--prune" in command else before.stored
-        lost = (owned | before.present()) - look.present() - look.stored
+        self.compare(where, look.state, before.state, after.state)
+        lost = lost_contents(before, look, after, collected=collected or "--prune" in command)
         if lost:
             raise LostError(f"{where}: {len(lost)} contents are lost")
         if killed:

@@ -91,6 +91,17 @@ class Look:
         return {content for _, content in self.state.files.values()}
 
 
+def lost_contents(before: Look, now: Look, after: Look, *, collected: bool) -> set[bytes]:
+    """Return what was there before a command and is nowhere any more, though nothing and nobody let it go.
+
+    When all garbage was `collected`, what only older operations reach may be gone.
+    """
+    kept = before.stored
+    if collected:
+        kept = before.current if now.state == before.state else after.current
+    return (kept | before.present()) - now.present() - now.stored
+
+
 @dataclass
 class Project:
     """A working copy at `folder`; `trees` remembers which files the trees hold that were looked at."""
