@@ -80,7 +80,7 @@ run dsvc commit -m 'Say fit, as everybody does'
 
 tell 'The merge brings the change of train.py into fit.py, and data and model along.'
 run dsvc merge larger -m 'Take the larger model'
-run dsvc show --stat --format=oneline -m HEAD
+run dsvc diff --stat HEAD~1
 run cat metrics.json
 run dsvc tag -m 'The first that is good enough' v1.0
 
