@@ -9,8 +9,13 @@ from dsvc.workspace import Workspace
 
 
 def upkeep(workspace: Workspace) -> None:
-    """Keep the number of packs small. Whatever fails here is left for `gc`: the work before it is done."""
+    """Keep the number of packs small and the commit graph near the branches.
+
+    Whatever fails here is left for `gc`: the work before it is done.
+    """
+    from dsvc.actions.commit_graph import extend_graph
     from dsvc.repo.maintenance import tidy
 
     with suppress(DsvcError, OSError):
         workspace.repo.head = tidy(workspace.repo.store, workspace.repo.head)
+        extend_graph(workspace)

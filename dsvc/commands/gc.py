@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from dsvc.actions.commit_graph import complete_graph
 from dsvc.actions.gc import GcResult, collect
 from dsvc.commands.context import Context
 from dsvc.commands.entry_text import human_size
@@ -48,6 +49,8 @@ def command(
         prune_all=prune is not None,
         progress=context.progress,
     )
+    if not dry_run:
+        complete_graph(workspace)
     if json:
         _json(context, result)
     else:

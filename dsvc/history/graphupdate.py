@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from dsvc.atomic import write_file
 from dsvc.history.ancestry import GetCommit
@@ -15,10 +15,17 @@ from dsvc.history.graph import CommitGraph, GraphColumns, open_graph
 from dsvc.history.treediff import diff_trees
 from dsvc.objects.ids import CommitId, TreeId
 from dsvc.objects.sortedmap import NodeStore
-from dsvc.objects.values import Commit
 
 ChangedPaths: TypeAlias = Callable[[TreeId | None, TreeId], Iterable[bytes]]
 """The paths that differ between the trees of a first parent (None: there is none) and of a commit."""
+
+
+class _New(NamedTuple):
+    """What the graph keeps of a commit; a whole one takes many times the memory."""
+
+    parents: tuple[CommitId, ...]
+    time: int
+    tree: TreeId
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,7 @@ def update_graph(
         numbers[commit_id] = columns.append(
             commit_id,
             [number_of(parent) for parent in commit.parents],
-            time=commit.committer.time,
+            time=commit.time,
             tree=commit.tree,
         )
     made = _fill(columns, changed_paths, max_listed) if changed_paths is not None else 0
@@ -85,18 +92,19 @@ def paths_changed_in(store: NodeStore) -> ChangedPaths:
 
 def _uncovered(
     graph: CommitGraph | None, get_commit: GetCommit, tips: Iterable[CommitId], limit: int | None = None
-) -> dict[CommitId, Commit]:
-    found: dict[CommitId, Commit] = {}
+) -> dict[CommitId, _New]:
+    found: dict[CommitId, _New] = {}
     todo = list(tips)
     while todo and (limit is None or len(found) < limit):
         commit_id = todo.pop()
         if commit_id not in found and (graph is None or graph.find(commit_id) is None):
-            commit = found[commit_id] = get_commit(commit_id)
+            commit = get_commit(commit_id)
+            found[commit_id] = _New(commit.parents, commit.committer.time, commit.tree)
             todo += commit.parents
     return found
 
 
-def _parents_first(commits: dict[CommitId, Commit]) -> Iterable[tuple[CommitId, Commit]]:
+def _parents_first(commits: dict[CommitId, _New]) -> Iterable[tuple[CommitId, _New]]:
     """Yield commits in an order in which parents come first, and older ones where there is a choice."""
     children: dict[CommitId, list[CommitId]] = {}
     missing: dict[CommitId, int] = {}
@@ -105,7 +113,7 @@ def _parents_first(commits: dict[CommitId, Commit]) -> Iterable[tuple[CommitId, 
         missing[commit_id] = len(inner)
         for parent in inner:
             children.setdefault(parent, []).append(commit_id)
-    ready = [(commits[c].committer.time, c) for c, count in missing.items() if not count]
+    ready = [(commits[c].time, c) for c, count in missing.items() if not count]
     heapify(ready)
     while ready:
         _, commit_id = heappop(ready)
@@ -113,7 +121,7 @@ def _parents_first(commits: dict[CommitId, Commit]) -> Iterable[tuple[CommitId, 
         for child in children.get(commit_id, ()):
             missing[child] -= 1
             if not missing[child]:
-                heappush(ready, (commits[child].committer.time, child))
+                heappush(ready, (commits[child].time, child))
 
 
 def _fill(columns: GraphColumns, changed_paths: ChangedPaths, most: int | None) -> int:
