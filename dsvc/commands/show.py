@@ -120,7 +120,8 @@ def command(
                 context.out.line()
             if found.commit is not None:
                 _print_commit(context, found, chosen, style, refs)
-                _print_changes(context, changes(found), diff_form, chosen, merge=len(found.commit.parents) > 1)
+                partial = len(found.commit.parents) > 1 and not first_parent
+                _print_changes(context, changes(found), diff_form, chosen, merge=partial)
             elif found.tag is not None:
                 _print_tag(context, found, style)
             elif found.kind == Kind.TREE:
