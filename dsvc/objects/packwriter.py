@@ -102,6 +102,8 @@ class PackWriter:
     def abandon(self) -> None:
         """Remove the unfinished pack; safe to call twice and after `finish` (then the finished file goes)."""
         if self._fd >= 0:
+            if self._writing is not None and self._writing.cancelled():  # by the end of its pool
+                self._writing = None
             with contextlib.suppress(OSError):
                 self._settle()
             os.close(self._fd)
