@@ -13,7 +13,7 @@ from dsvc.objects.ids import TreeId, content_id
 from dsvc.objects.store import hash_content
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.workspace import Workspace
-from dsvc.worktree.index import DIRECTORY, Index, join, signature
+from dsvc.worktree.index import DIRECTORY, UNKNOWN, Index, changed_at, join, signature
 from dsvc.worktree.record import UnstableFileError
 from dsvc.worktree.scan import Scanner, Skipped, UnreadableError
 
@@ -24,7 +24,8 @@ class WorkingChanges:
 
     `entries` maps paths to what stands there now (None: gone); the ids are right, the content is not stored. `new` are
     those that the tree has not at all; `new_folders` are folders of which nothing is in the tree (with `collapse`, in
-    place of their files). `refreshed` are signatures of files that turned out to be unchanged.
+    place of their files). `refreshed` are signatures of files that turned out to be unchanged, `doubtful` those of changed
+    files whose stat may be as before: an index with a later stamp must not trust it.
     """
 
     index: Index
@@ -33,6 +34,7 @@ class WorkingChanges:
     new_folders: list[bytes]
     skipped: list[Skipped]
     refreshed: dict[bytes, bytes]
+    doubtful: dict[bytes, bytes]
 
 
 def working_changes(
@@ -45,7 +47,7 @@ def working_changes(
     """
     index = workspace.index()
     scanner = Scanner(workspace.root_bytes, index, workspace.ignore_rules(), paths)
-    found = WorkingChanges(index, {}, set(), [], [], {})
+    found = WorkingChanges(index, {}, set(), [], [], {}, {})
     store, root = workspace.repo.store, workspace.root_bytes
     for delta in scanner.walk():
         found.skipped += delta.skipped
@@ -56,16 +58,18 @@ def working_changes(
         for name, sig in delta.changed.items():
             path = join(delta.path, name)
             old = trees.lookup(store, index.tree, path)
-            entry = describe_file(root, path, sig, old)
+            entry = describe_file(root, path)
             if entry is None or entry != old:
                 found.entries[path] = entry
+                if changed_at(sig) >= index.stamp:
+                    found.doubtful[path] = UNKNOWN
             else:
                 found.refreshed[path] = sig
         if not include_new:
             continue
-        for name, sig in delta.new.items():
+        for name in delta.new:
             path = join(delta.path, name)
-            found.entries[path] = describe_file(root, path, sig, None)
+            found.entries[path] = describe_file(root, path)
             found.new.add(path)
         for name in delta.new_directories:
             _new_folder(workspace, scanner, join(delta.path, name), found, collapse=collapse)
@@ -84,7 +88,7 @@ def _new_folder(
         if st is None:
             found.entries[file_path] = Entry(EntryKind.TREE, trees.empty_tree(workspace.repo.store), 0)
         else:
-            found.entries[file_path] = describe_file(workspace.root_bytes, file_path, signature(st), None)
+            found.entries[file_path] = describe_file(workspace.root_bytes, file_path)
         found.new.add(file_path)
 
 
@@ -107,7 +111,7 @@ def new_files(
         yield from new_files(scanner, join(path, name), skipped)
 
 
-def describe_file(root: bytes, path: bytes, sig: bytes, old: Entry | None) -> Entry | None:
+def describe_file(root: bytes, path: bytes) -> Entry | None:
     """Return the entry that a commit would make of a file now, without storing it; None when it is gone.
 
     Raises:
@@ -132,7 +136,6 @@ def describe_file(root: bytes, path: bytes, sig: bytes, old: Entry | None) -> En
         return None
     except PermissionError as error:
         raise UnreadableError(path, error) from error
-    del old
     raise UnstableFileError(path)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from dsvc.actions.changes import changes_against, working_changes
+from dsvc.actions.changes import WorkingChanges, changes_against, working_changes
 from dsvc.actions.state import WorktreeState, read_state
 from dsvc.history.treediff import Change
 from dsvc.objects.ids import CommitId
@@ -43,6 +44,7 @@ def status(workspace: Workspace, *, paths: Sequence[bytes] = (), all_files: bool
         UnreadableError: naming a file or folder that may not be read.
     """
     head = workspace.head()
+    stamp = _clock(workspace)
     found = working_changes(workspace, paths=paths, collapse=not all_files)
     head_tree = workspace.head_tree()
     changes, added = [], []
@@ -52,8 +54,8 @@ def status(workspace: Workspace, *, paths: Sequence[bytes] = (), all_files: bool
         elif change.path not in found.new:
             added.append(change)
     new = sorted([*found.new, *(path + b"/" for path in found.new_folders)])
-    if found.refreshed and not paths:
-        _refresh(workspace, found.refreshed)
+    if found.refreshed and not paths and stamp is not None:
+        _refresh(workspace, found, stamp)
     return StatusResult(
         head.branch,
         head.commit_id,
@@ -65,16 +67,25 @@ def status(workspace: Workspace, *, paths: Sequence[bytes] = (), all_files: bool
     )
 
 
-def _refresh(workspace: Workspace, refreshed: dict[bytes, bytes]) -> None:
-    """Keep the signatures of files that were read and found unchanged, so that they are not read again."""
+def _clock(workspace: Workspace) -> int | None:
+    try:
+        return workspace.clock()
+    except OSError:
+        return None  # a full or read-only disk: status still tells the truth
+
+
+def _refresh(workspace: Workspace, found: WorkingChanges, stamp: int) -> None:
+    """Keep the signatures of files that were read and found unchanged, so that they are not read again.
+
+    `stamp` is a time before the first of them was looked at: whatever was written since then stays racy. Nothing is
+    kept when another process replaced the index meanwhile.
+    """
     if workspace.journal_path.exists():
         return
     index = workspace.index()
-    index.update(refreshed)
-    # Everything that was racy has been compared, so the present moment is the new limit. Files that were
-    # refreshed a moment ago stay racy by it, because their ctime is not older.
-    index.stamp = workspace.clock()
-    try:
+    if (index.tree, index.stamp) != (found.index.tree, found.index.stamp):
+        return
+    index.update({**found.refreshed, **found.doubtful})
+    index.stamp = stamp
+    with suppress(OSError):
         workspace.write_index(index)
-    except OSError:
-        return  # a status on a full or read-only disk still tells the truth
