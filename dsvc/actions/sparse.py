@@ -66,12 +66,14 @@ def set_sparse(workspace: Workspace, patterns: Sequence[bytes]) -> SparseResult:
         folds = not tells_names_apart(workspace.local)
         plan = Planner(store, root, index, fold_names=folds).plan_sparse(wanted)
         kept = {obstacle.path for obstacle in plan.obstacles}
-        comes = Plan(plan.base, plan.target, [w for w in plan.writes if w[0] not in kept], settled=plan.settled)
+        writes = [write for write in plan.writes if write[0] not in kept]
+        comes = Plan(plan.base, plan.target, writes, settled=plan.settled, seen=plan.seen)
         goes = Plan(
             plan.base,
             trees.empty_tree(store),
             removals=[path for path in plan.removals if path not in kept],
             folders=plan.folders,
+            seen=plan.seen,
         )
         # First what comes, then the index, then what goes: at no moment does a file that is wanted look deleted.
         written = Writer(store, root, workspace.scratch, progress=workspace.progress).apply(comes)

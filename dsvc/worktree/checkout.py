@@ -25,7 +25,7 @@ from dsvc.objects.tree import FILE_KINDS, Entry, EntryKind
 from dsvc.progress import Progress, Silent
 from dsvc.worktree.bulkread import Near, chunk_places, read_in_order
 from dsvc.worktree.index import DIRECTORY, GITLINK, join, signature
-from dsvc.worktree.plan import InTheWayError, Plan
+from dsvc.worktree.plan import InTheWayError, Obstacle, Plan
 
 _STAGED_BYTES = 64 << 20  # a new directory with more in it is filled in place, so that a killed checkout keeps it
 
@@ -56,7 +56,8 @@ class Writer:
         Safe to call again with a plan made afresh after it was broken off at any point.
 
         Raises:
-            InTheWayError: when the plan has obstacles; nothing was written then.
+            InTheWayError: when the plan has obstacles; nothing was written then. Also when a file was changed after
+                the plan was made; part of the files are written then.
             UnwritableError: when the disk refuses; part of the files are written then.
         """
         if plan.obstacles:
@@ -64,12 +65,13 @@ class Writer:
         changed: dict[bytes, bytes | None] = dict(plan.settled)
         for path in plan.removals:
             with self._naming(path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                self._refuse_changed(path, plan)
                 os.unlink(join(self._root, path))
             changed[path] = None
         self._remove_folders(plan, changed)
         # All files of a folder together, folders before what is in them.
         writes = sorted(plan.writes, key=lambda write: write[0].rpartition(b"/")[0])
-        self._write_all(writes, Reader(self._store, self._root, plan.base), changed)
+        self._write_all(plan, writes, Reader(self._store, self._root, plan.base), changed)
         return changed
 
     def _remove_folders(self, plan: Plan, changed: dict[bytes, bytes | None]) -> None:
@@ -87,7 +89,7 @@ class Writer:
             changed.setdefault(folder, None)
 
     def _write_all(
-        self, writes: list[tuple[bytes, Entry]], read: Reader, changed: dict[bytes, bytes | None]
+        self, plan: Plan, writes: list[tuple[bytes, Entry]], read: Reader, changed: dict[bytes, bytes | None]
     ) -> None:
         made: set[bytes] = set()
         at = 0
@@ -101,16 +103,21 @@ class Writer:
             full = join(self._root, directory) if directory else self._root
             if directory and directory not in made and not os.path.lexists(full) and _total(batch) <= _STAGED_BYTES:
                 self._make_folder(directory.rpartition(b"/")[0], made)
-                self._fill_new_folder(directory, batch, read, changed)
+                self._fill_new_folder(plan, directory, batch, read, changed)
                 made.add(directory)
                 continue
             self._make_folder(directory, made)
             for path, entry in batch:
                 with self._naming(path):
-                    changed[path] = self._replace(path, entry, read)
+                    changed[path] = self._replace(plan, path, entry, read)
 
     def _fill_new_folder(
-        self, directory: bytes, batch: list[tuple[bytes, Entry]], read: Reader, changed: dict[bytes, bytes | None]
+        self,
+        plan: Plan,
+        directory: bytes,
+        batch: list[tuple[bytes, Entry]],
+        read: Reader,
+        changed: dict[bytes, bytes | None],
     ) -> None:
         staged = join(self._scratch, b"folder." + secrets.token_hex(8).encode())
         with self._naming(directory):
@@ -128,9 +135,9 @@ class Writer:
         self._make_folder(directory, set())
         for path, entry in batch:
             with self._naming(path):
-                changed[path] = self._replace(path, entry, read)
+                changed[path] = self._replace(plan, path, entry, read)
 
-    def _replace(self, path: bytes, entry: Entry, read: Reader) -> bytes:
+    def _replace(self, plan: Plan, path: bytes, entry: Entry, read: Reader) -> bytes:
         """Put an entry at its place by a temporary file and a rename; return its signature."""
         full = join(self._root, path)
         if entry.kind in (EntryKind.TREE, EntryKind.GITLINK):
@@ -140,20 +147,36 @@ class Writer:
         temporary = join(self._scratch, os.fsencode(temporary_name("file")))
         try:
             self._create(temporary, entry, read, path=path)
+            self._refuse_changed(path, plan)
             try:
                 os.replace(temporary, full)
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
-                beside = join(os.path.dirname(full), b".dsvc-" + os.path.basename(temporary))
-                self._create(beside, entry, read, path=path)
-                os.replace(beside, full)
+                os.unlink(temporary)
+                temporary = join(os.path.dirname(full), b".dsvc-" + os.path.basename(temporary))
+                self._create(temporary, entry, read, path=path)
+                self._refuse_changed(path, plan)
+                os.replace(temporary, full)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
         # A rename changes the ctime, so the signature is taken behind it.
         return signature(os.lstat(full))
+
+    def _refuse_changed(self, path: bytes, plan: Plan) -> None:
+        """Refuse to go on when what stands at a path is not what the plan was made for.
+
+        Raises:
+            InTheWayError: naming it; it was not touched.
+        """
+        try:
+            found = signature(os.lstat(join(self._root, path)))
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        if found != plan.seen.get(path):
+            raise InTheWayError([Obstacle(path, "changed while other files were written")])
 
     def _create(self, full: bytes, entry: Entry, read: Reader, *, path: bytes | None = None) -> bytes:
         """Create a file, link or folder at `full`, where there is nothing; return its signature.
@@ -165,7 +188,10 @@ class Writer:
             os.mkdir(full)
             return DIRECTORY if kind == EntryKind.TREE else GITLINK
         if kind == EntryKind.SYMLINK:
-            os.symlink(read.small(entry), full)
+            target = read.small(entry)
+            if b"\0" in target:
+                raise OSError(errno.EINVAL, "the link's target has a zero byte")
+            os.symlink(target, full)
             return signature(os.lstat(full))
         mode = 0o777 if kind == EntryKind.EXECUTABLE else 0o666
         fd = os.open(full, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)

@@ -57,6 +57,7 @@ class Plan:
     removals: list[bytes] = field(default_factory=list)
     settled: dict[bytes, bytes | None] = field(default_factory=dict)
     folders: set[bytes] = field(default_factory=set)
+    seen: dict[bytes, bytes] = field(default_factory=dict)
     obstacles: list[Obstacle] = field(default_factory=list)
 
     def is_empty(self) -> bool:
@@ -93,7 +94,7 @@ class Planner:
                 continue
             present = old if same else self._known(path)
             if new is not None and new.kind == EntryKind.TREE:
-                self._directory(plan, path, new, checked)
+                self._directory(plan, path, old, present, new, checked=checked)
             elif old is not None and old.kind == EntryKind.TREE and new is None:
                 plan.folders.add(path)
             else:
@@ -124,7 +125,7 @@ class Planner:
             if entry.kind == EntryKind.TREE:
                 if is_empty(self.store, TreeId(ObjectId(entry.id))):
                     if wanted and not present:
-                        self._directory(plan, path, entry, checked)
+                        self._directory(plan, path, None, None, entry, checked=checked)
                     elif present and not wanted:
                         plan.folders.add(path)
             elif wanted and not present:
@@ -171,16 +172,18 @@ class Planner:
         """
         st = self._lstat(path) if self._parents_are_folders(path, checked) else None
         if st is None:
-            if not self._parents_are_folders(path, checked):
-                blocking = self._blocking_parent(path)
-                if new is not None and not self._will_go(blocking, plan):
-                    plan.obstacles.append(Obstacle(blocking, _PARENT))
-            if new is not None:
+            if new is None:
+                self._gone_already(plan, path)
+            else:
+                self._needs_folders(plan, path, checked)
                 plan.writes.append((path, new))
             return
         if stat.S_ISDIR(st.st_mode):
-            if new is None:
-                return  # what was a file is a folder now, which nobody asked to remove
+            if new is None:  # what was a file is a folder now, which nobody asked to remove
+                plan.settled[path] = None
+                if old is not None and old.kind == EntryKind.GITLINK:
+                    plan.folders.add(path)
+                return
             if new.kind == EntryKind.GITLINK:
                 plan.settled[path] = GITLINK
                 return
@@ -199,20 +202,46 @@ class Planner:
         if not same_as_old:
             reason = "not part of any commit" if old is None else "changed since the last commit"
             plan.obstacles.append(Obstacle(path, reason))
+        plan.seen[path] = sig
         if new is None:
             plan.removals.append(path)
         else:
             plan.writes.append((path, new))
 
-    def _directory(self, plan: Plan, path: bytes, new: Entry, checked: dict[bytes, bool]) -> None:
+    def _directory(
+        self,
+        plan: Plan,
+        path: bytes,
+        old: Entry | None,
+        present: Entry | None,
+        new: Entry,
+        *,
+        checked: dict[bytes, bool],
+    ) -> None:
         """Plan an empty directory."""
         st = self._lstat(path) if self._parents_are_folders(path, checked) else None
         if st is not None and stat.S_ISDIR(st.st_mode):
             plan.settled[path] = DIRECTORY
             return
-        if st is not None and self.index.get(path) is None:
-            plan.obstacles.append(Obstacle(path, "not part of any commit"))
+        if st is not None:
+            self._file(plan, path, old, present, None, checked=checked)
+        else:
+            self._needs_folders(plan, path, checked)
         plan.writes.append((path, new))
+
+    def _gone_already(self, plan: Plan, path: bytes) -> None:
+        """Let the index forget a file that somebody removed before, and the folders that went with it."""
+        plan.settled[path] = None
+        plan.folders |= {p for p in parents([path]) if p and self._lstat(p) is None}
+
+    def _needs_folders(self, plan: Plan, path: bytes, checked: dict[bytes, bool]) -> None:
+        """Note what stands where a path needs a folder and does not go."""
+        if not self._parents_are_folders(path, checked):
+            blocking = self._blocking_parent(path)
+            if blocking and blocking not in plan.seen:  # what is there and was seen goes
+                obstacle = Obstacle(blocking, _PARENT)
+                if not plan.obstacles or plan.obstacles[-1] != obstacle:
+                    plan.obstacles.append(obstacle)
 
     def _settle_folders(self, plan: Plan) -> None:
         """Let a folder in the way pass when nothing but files that will be removed is in it."""
@@ -220,20 +249,27 @@ class Planner:
         kept: list[Obstacle] = []
         for obstacle in plan.obstacles:
             if obstacle.reason == _FOLDER:
-                others = (p for p in self._files_below(obstacle.path) if p not in going)
-                kept += [Obstacle(p, "not part of any commit") for p in others]
                 plan.folders.add(obstacle.path)
+                for path, is_folder in self._below(obstacle.path):
+                    if is_folder:
+                        plan.folders.add(path)
+                    elif path not in going:
+                        kept.append(Obstacle(path, "not part of any commit"))
             elif obstacle.reason == _PARENT and obstacle.path in going:
                 continue
             else:
                 kept.append(obstacle)
         plan.obstacles = kept
 
-    def _files_below(self, path: bytes) -> Iterator[bytes]:
-        for base, _, names in os.walk(join(self.root, path)):
-            relative = os.path.relpath(base, self.root)
-            for name in names:
-                yield join(relative, name)
+    def _below(self, path: bytes) -> Iterator[tuple[bytes, bool]]:
+        """Yield (path, whether it is a folder) of everything on disk below a folder."""
+        with os.scandir(join(self.root, path)) as found:
+            for item in found:
+                inside = join(path, item.name)
+                is_folder = item.is_dir(follow_symlinks=False)
+                yield inside, is_folder
+                if is_folder:
+                    yield from self._below(inside)
 
     def _lstat(self, path: bytes) -> os.stat_result | None:
         try:
@@ -276,9 +312,6 @@ class Planner:
             if st is not None and not stat.S_ISDIR(st.st_mode):
                 return at
         return b""
-
-    def _will_go(self, path: bytes, plan: Plan) -> bool:
-        return not path or path in plan.removals
 
 
 _FOLDER = "a folder with files that are not part of any commit"
