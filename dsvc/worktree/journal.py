@@ -1,16 +1,17 @@
 """The journal of a checkout: written before the first file changes, removed when the index is written.
 
-It is also what keeps two processes from moving the same working copy at once: it is created by a name that must not
-exist yet, which every file system can do. docs/formats/journal.md.
+It is also what keeps two processes from moving the same working copy at once: its name must not exist yet when it is
+made. docs/formats/journal.md.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dsvc.atomic import sync_directory, temporary_name, write_file
 from dsvc.errors import BusyError, IntegrityError
 from dsvc.objects import codec
 from dsvc.objects.codec import BadEncodingError
@@ -23,7 +24,8 @@ class CheckoutRunningError(BusyError):
     def __init__(self, pid: int, host: str) -> None:
         super().__init__(
             f"another dsvc process ({pid} on {host}) is writing this working copy",
-            hint="wait until it is done, then run the same command again",
+            hint="wait until it is done, then run the same command again; when it cannot be running any more, because "
+            "that machine or container is gone, remove .dsvc/worktree/journal and look at 'dsvc status'",
         )
 
 
@@ -44,19 +46,53 @@ def begin(path: Path, journal: Journal) -> None:
     Raises:
         CheckoutRunningError: when there is one already.
     """
-    fields = [1, journal.before, journal.after, journal.token, journal.pid, journal.host]
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        _write(path, journal)
     except FileExistsError as error:
         other = read(path)
         if other is None:
             return begin(path, journal)
         raise CheckoutRunningError(other.pid, other.host) from error
+
+
+def take_over(path: Path, dead: Journal) -> Journal | None:
+    """Let this process be the one that recovers a dead one's checkout; None when another process was faster.
+
+    Raises:
+        CheckoutRunningError: when another process took it over.
+    """
+    own = replace(dead, pid=os.getpid(), host=socket.gethostname())
+    if read(path) != dead:
+        return None
+    write_file(path, _encode(own))
+    found = read(path)
+    if found is not None and found != own:
+        raise CheckoutRunningError(found.pid, found.host)
+    return found
+
+
+def _encode(journal: Journal) -> bytes:
+    return codec.encode_plain([1, journal.before, journal.after, journal.token, journal.pid, journal.host])
+
+
+def _write(path: Path, journal: Journal) -> None:
+    """Let the file appear with its whole content, or not at all where there is one."""
+    temporary = path.parent / temporary_name(path.name)
+    write_file(temporary, _encode(journal))
     try:
-        os.write(fd, codec.encode_plain(fields))
-        os.fsync(fd)
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: it is empty for a moment there
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(fd, _encode(journal))
+            os.fsync(fd)
+        finally:
+            os.close(fd)
     finally:
-        os.close(fd)
+        temporary.unlink(missing_ok=True)
+    sync_directory(path.parent)
 
 
 def read(path: Path) -> Journal | None:
@@ -97,5 +133,7 @@ def is_alive(journal: Journal) -> bool:
 
 
 def end(path: Path) -> None:
-    """Remove the journal: the checkout is complete."""
-    path.unlink(missing_ok=True)
+    """Remove the journal: the checkout is complete. That of another process stays."""
+    found = read(path)
+    if found is not None and (found.pid, found.host) == (os.getpid(), socket.gethostname()):
+        path.unlink(missing_ok=True)

@@ -5,24 +5,26 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from dsvc.objects import trees
 from dsvc.objects.ids import OperationId, TreeId
 from dsvc.objects.store import ObjectStore
+from dsvc.objects.tree import EntryKind
 from dsvc.objects.tree import EntryKind
 from dsvc.objects.trees import lookup
 from dsvc.progress import Progress
 from dsvc.refs.log import OperationLog
 from dsvc.worktree import journal
 from dsvc.worktree.checkout import Writer
-from dsvc.worktree.index import UNKNOWN, Index, parents
+from dsvc.worktree.index import DIRECTORY, GITLINK, UNKNOWN, Index, parents, parents
 from dsvc.worktree.journal import CheckoutRunningError, Journal
 from dsvc.worktree.plan import Plan, Planner
 
 JOURNAL = "journal"  # the key of an operation's metadata that names its journal
-_LOOK_BACK = 1000
+_LOOK_BACK = 100_000
 
 
 class Place(Protocol):
@@ -75,8 +77,9 @@ def move_files(
         raise
     # A folder of which the target has nothing may hold what was carried along.
     carried = {f for f in plan.folders if changed.get(f, b"") is None and _is_folder(store, new_tree, f)}
+    index.restamp(stamp)
     index.update({path: sig for path, sig in changed.items() if path not in carried})
-    index.tree, index.stamp = new_tree, stamp
+    index.tree = new_tree
     place.write_index(index)
     journal.end(place.journal_path)
 
@@ -99,6 +102,9 @@ def recover(place: Place, store: ObjectStore, log: OperationLog, head: Operation
         return None
     if journal.is_alive(record):
         raise CheckoutRunningError(record.pid, record.host)
+    record = journal.take_over(place.journal_path, record)
+    if record is None:
+        return None
     shutil.rmtree(place.scratch, ignore_errors=True)
     recent = (operation for (_, operation), _ in zip(log.walk(head), range(_LOOK_BACK), strict=False))
     published = any(operation.metadata.get(JOURNAL) == record.token for operation in recent)
@@ -121,9 +127,9 @@ def _go_to(place: Place, store: ObjectStore, index: Index, goal: TreeId, other: 
         """Say whether something else stands at a path, above it or below it."""
         return path in blocked or path in around or not blocked.isdisjoint(parents([path]))
 
-    for path, _ in plan.writes:
+    for path, entry in plan.writes:
         if stays(path):
-            left[path] = None if path in around else UNKNOWN
+            left[path] = {EntryKind.TREE: DIRECTORY, EntryKind.GITLINK: GITLINK}.get(EntryKind(entry.kind), UNKNOWN)
     left |= dict.fromkeys([path for path in plan.removals if stays(path)])
     plan.writes = [(p, e) for p, e in plan.writes if p not in left]
     plan.removals = [p for p in plan.removals if p not in left]
@@ -139,9 +145,9 @@ def _without_kept_folders(
     store: ObjectStore, plan: Plan, changed: Mapping[bytes, bytes | None], tree: TreeId
 ) -> dict[bytes, bytes | None]:
     """Return the changes of an index without folders that go with the plan's target, but are in the index's tree."""
-    kept = {
-        path
-        for path in plan.folders
-        if changed.get(path, UNKNOWN) is None and trees.lookup(store, tree, path) not in (None, *_files(store, tree, path))
-    }
-    return {path: sig for path, sig in changed.items() if path not in kept}
+    kept = set()
+    for path in plan.folders:
+        entry = trees.lookup(store, tree, path)
+        if entry is not None and entry.kind == EntryKind.TREE:
+            kept.add(path)
+    return {path: sig for path, sig in changed.items() if path not in kept or sig is not None}
