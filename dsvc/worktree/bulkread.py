@@ -13,10 +13,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple
 
+from blake3 import blake3
+
 from dsvc.errors import IntegrityError
 from dsvc.objects.filemap import Part
 from dsvc.objects.ids import Kind, content_id
-from dsvc.objects.store import ObjectStore
+from dsvc.objects.store import ObjectDamagedError, ObjectStore
 
 _AHEAD_BYTES = 32 << 20
 _BATCH_BYTES = 1 << 20
@@ -39,14 +41,32 @@ def chunk_places(store: ObjectStore, file_id: bytes) -> dict[bytes, int]:
 
 
 def read_in_order(store: ObjectStore, file_id: bytes, *, near: Near | None = None) -> Iterator[bytes]:
-    """Yield a file's content in pieces of about 1 MiB, each chunk compared with its id.
+    """Yield a file's content in pieces of about 1 MiB, each chunk compared with its id and the whole with the file's.
+
+    Where a chunk of the first map fails, the file's other maps are tried from there on.
 
     Raises:
-        ObjectMissingError, IntegrityError: for the first chunk that is not there or damaged.
+        ObjectMissingError, IntegrityError: where no map of the file yields its content; part of it was yielded then.
     """
     if store.has(file_id, Kind.CHUNK):
         yield store.get(file_id, Kind.CHUNK)
         return
+    hasher, at = blake3(), 0
+    try:
+        for piece in _read_ahead(store, file_id, near):
+            hasher.update(piece)
+            at += len(piece)
+            yield piece
+    except IntegrityError:
+        for piece in store.file_chunks(file_id, start=at):
+            hasher.update(piece)
+            yield piece
+    if hasher.digest() != file_id:
+        raise ObjectDamagedError(f"file {file_id.hex()} has a map that yields another content", hint="dsvc fsck")
+
+
+def _read_ahead(store: ObjectStore, file_id: bytes, near: Near | None) -> Iterator[bytes]:
+    """Yield the content by the file's first map, decoded by threads."""
     waiting: deque[tuple[int, Future[bytes]]] = deque()
     ahead = 0
     with ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2)), thread_name_prefix="dsvc-decode") as pool:
