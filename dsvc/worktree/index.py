@@ -2,7 +2,7 @@
 
 It names a tree and holds, for every directory of that tree, the names and a signature of each file's stat. A file
 whose signature is unchanged still has the content that the tree says; so a scan that finds a directory's names
-and signatures as one equal byte string has nothing more to do there. docs/formats/index.md.
+and signatures as one equal byte string has nothing more to do there. docs/formats/working-index.md.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from dsvc.errors import IntegrityError
 from dsvc.objects.ids import ID_LENGTH, TreeId
 
 MAGIC = b"dsvcwrk1"
+VERSION = 1
 _SIGNATURE = struct.Struct("<QqqQI")  # size, mtime_ns, ctime_ns, inode, mode
 SIGNATURE = _SIGNATURE.size
 _CTIME = struct.Struct("<16xq")
+_CTIMES = struct.Struct("<16xq12x")
 pack_signature = _SIGNATURE.pack
 pack_signature_into = _SIGNATURE.pack_into
 
@@ -150,11 +152,23 @@ class Index:
                     self.forget(path)
             self.blocks[directory] = self.blocks[directory].changed(came)
 
+    def restamp(self, stamp: int) -> None:
+        """Take a later time as the limit; a file that may have changed unseen by the old one counts as unknown."""
+        for directory, block in self.blocks.items():
+            times = _CTIMES.iter_unpack(block.signatures)
+            if any(ctime >= self.stamp for (ctime,) in times):
+                racy = {n: UNKNOWN for n, sig in block.entries().items() if changed_at(sig) >= self.stamp}
+                self.blocks[directory] = block.changed(racy)
+        self.stamp = stamp
+
     def forget(self, directory: bytes) -> None:
         """Drop the blocks of a directory and of everything below it."""
-        prefix = directory + b"/"
-        for path in [p for p in self.blocks if p == directory or p.startswith(prefix)]:
-            del self.blocks[path]
+        below = [directory]
+        while below:
+            path = below.pop()
+            block = self.blocks.pop(path, None)
+            if block is not None:
+                below += [join(path, name) for name, sig in block.entries().items() if sig == DIRECTORY]
 
     def get(self, path: bytes) -> bytes | None:
         """Return the signature of a path, or None where it is not in the index."""
@@ -198,7 +212,7 @@ def _pieces(index: Index) -> Iterator[bytes]:
     """Yield the body of an index file bit by bit: it may have tens of megabytes."""
     packer = msgpack.Packer(use_bin_type=True)
     yield packer.pack_array_header(4 + 3 * len(index.blocks))
-    yield packer.pack(1) + packer.pack(index.tree) + packer.pack(index.stamp) + packer.pack(list(index.sparse))
+    yield packer.pack(VERSION) + packer.pack(index.tree) + packer.pack(index.stamp) + packer.pack(list(index.sparse))
     gathered: list[bytes] = []
     size = 0
     for directory in sorted(index.blocks):
@@ -215,7 +229,7 @@ def read_index(path: Path) -> Index | None:
     """Return the index at `path`, or None where there is none.
 
     Raises:
-        DamagedIndexError: when it does not match its checksum or is not of its form.
+        DamagedIndexError: when it does not match its checksum, or has another version.
     """
     try:
         content = path.read_bytes()
@@ -228,6 +242,11 @@ def read_index(path: Path) -> Index | None:
             f"the index {path} is damaged", hint="remove that file: the next command compares every file again"
         )
     flat = msgpack.unpackb(body, use_list=False)
+    if flat[0] != VERSION:
+        raise DamagedIndexError(
+            f"the index {path} was written by another version of dsvc",
+            hint="remove that file: the next command compares every file again",
+        )
     _, tree, stamp, sparse = flat[:4]
     triples = zip(flat[4::3], flat[5::3], flat[6::3], strict=True)
     return Index(TreeId(tree), stamp, {d: Block(names, sigs) for d, names, sigs in triples}, tuple(sparse))

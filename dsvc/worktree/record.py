@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -175,7 +176,7 @@ class Recorder:
         if name in CONTROL:
             return None
         file_path = join(path, name)
-        if self._list and not self._scanner.wanted(file_path):
+        if self._scanner.paths and not self._scanner.wanted(file_path):
             return None
         try:
             st = os.lstat(prefix + name)
@@ -216,7 +217,8 @@ class Recorder:
     ) -> None:
         changes[name] = touched[name] = None
         below = join(path, name)
-        self._result.index.forget(below)
+        if below in self._result.index.blocks:
+            self._result.index.forget(below)
         if self._list:
             self._result.changes[below] = None
 
@@ -273,7 +275,7 @@ def store_file(
     A file that changes while it is read is read again, a few times.
 
     Raises:
-        FileNotFoundError: when it is gone. UnreadableError, UnstableFileError: naming it.
+        FileNotFoundError: when it is gone, or is neither a file nor a link any more. UnreadableError, UnstableFileError: naming it.
     """
     for _ in range(_ATTEMPTS):
         try:
@@ -299,6 +301,8 @@ def _store_once(
         if now != sig:
             return now
         return Entry(EntryKind.SYMLINK, store.put_content(target), len(target)), sig
+    if not stat.S_ISREG(mode):
+        raise FileNotFoundError(errno.ENOENT, "it is no file any more", path)
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:

@@ -36,7 +36,10 @@ def together(here: Callable[[], T], there: Callable[[], T]) -> tuple[T, T]:
     finally:
         with open(read, "rb", buffering=1 << 20) as pipe:
             payload = b"" if failed else pipe.read()
-        _, status = os.waitpid(child, 0)
+        try:
+            _, status = os.waitpid(child, 0)
+        except ChildProcessError:
+            status = 1  # whoever started us lets the system take children away: whether it went well is lost
     if status != 0 or not payload:
         return first, there()
     second: T = pickle.loads(payload)  # noqa: S301 - written by our own child
