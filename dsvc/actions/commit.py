@@ -18,8 +18,10 @@ from dsvc.objects.tree import Entry
 from dsvc.objects.trees import edit_tree, lookup
 from dsvc.objects.values import Commit, Person
 from dsvc.workspace import HeadState, Workspace
+from dsvc.worktree import journal
 from dsvc.worktree.guard import Guard, NeedsConfirmationError
 from dsvc.worktree.index import Index
+from dsvc.worktree.journal import CheckoutRunningError
 from dsvc.worktree.record import Recorded, Recorder
 from dsvc.worktree.scan import Scanner, Skipped
 
@@ -63,6 +65,7 @@ def commit(
         NothingToCommitError: when nothing changed. UnresolvedError: while paths are in conflict.
         NeedsConfirmationError: when new files are very large or look like private keys and `confirmed` is not set.
         RefMovedError: when another process moved the branch meanwhile; the files are as they were.
+        CheckoutRunningError: while another process moves the files.
         UnreadableError, UnstableFileError: naming a file that could not be taken.
     """
     head = workspace.head()
@@ -93,7 +96,8 @@ def commit(
     unchanged = tree == workspace.head_tree()
     if unchanged and not (allow_empty or amend or (state is not None and state.verb == "merge" and state.heads)):
         workspace.repo.store.abandon()
-        workspace.write_index(recorded.index)
+        if recorded.index.tree == index.tree:  # another one was not stored
+            workspace.write_index(recorded.index)
         raise NothingToCommitError(
             "nothing to commit: the working copy is as the last commit has it",
             hint="dsvc commit --allow-empty -m MESSAGE makes a commit all the same",
@@ -220,8 +224,17 @@ def _publish(
     what = "commit (amend)" if amend else "commit (merge)" if len(made.parents) > 1 else "commit"
     if head.commit_id is None:
         what = "commit (initial)"
+    _refuse_moving_files(workspace)
     workspace.publish(transaction, workspace.act("commit", f"{what}: {subject}"))
     return commit_id
+
+
+def _refuse_moving_files(workspace: Workspace) -> None:
+    """Refuse to commit what was read while another process moved the files; once it is done, HEAD has moved too."""
+    record = journal.read(workspace.journal_path)
+    if record is not None:
+        workspace.repo.store.abandon()
+        raise CheckoutRunningError(record.pid, record.host)
 
 
 def run_message_hook(workspace: Workspace, message: str, *, run_hooks: bool) -> str:
