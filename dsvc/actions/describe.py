@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from dsvc.actions.changes import working_changes
 from dsvc.actions.refs import RefInfo, list_refs
-from dsvc.actions.revision import revision_context
+from dsvc.actions.revision import ancestry_below, revision_context
 from dsvc.errors import RequestError
 from dsvc.history.describe import CANDIDATES, Description, describe
 from dsvc.history.revisions import resolve_commit
@@ -64,7 +64,8 @@ def describe_commit(
         if ref.commit_id not in ranks or rank > ranks[ref.commit_id]:
             ranks[ref.commit_id] = rank
             names[ref.commit_id] = ref.name if branches else ref.short
-    found = describe(context.ancestry(), commit_id, names, first_parent=first_parent, candidates=candidates)
+    ancestry = ancestry_below(workspace, [commit_id])
+    found = describe(ancestry, commit_id, names, first_parent=first_parent, candidates=candidates)
     dirty = check_dirty and bool(working_changes(workspace, include_new=False).entries)
     return DescribeResult(commit_id, found, dirty)
 

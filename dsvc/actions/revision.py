@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from dsvc.actions.commit_graph import commit_graph
+from dsvc.actions.commit_graph import commit_graph, refresh_graph
+from dsvc.history.ancestry import Ancestry
 from dsvc.history.revisions import RevisionContext, resolve_commit, resolve_tree
 from dsvc.objects.ids import CommitId, TreeId
 from dsvc.workspace import Workspace
@@ -24,6 +26,12 @@ def revision_context(workspace: Workspace, *, directory: Path | None = None) -> 
         directory=workspace.repo_path(".", directory) if directory is not None else b"",
         now=workspace.surroundings.now(),
     )
+
+
+def ancestry_below(workspace: Workspace, tips: Iterable[CommitId]) -> Ancestry:
+    """Return the commits as nodes for walks that lead far down from `tips`; a graph that lacks many is extended."""
+    refresh_graph(workspace, tips)
+    return Ancestry(workspace.repo.commit, commit_graph(workspace))
 
 
 def commit_of(workspace: Workspace, text: str) -> CommitId:
