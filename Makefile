@@ -29,7 +29,7 @@ check: $(VENV)/tests
 
 lint: $(VENV)/tests
 	@printf '\n== ruff\n'
-	@$(BIN)/ruff check --quiet . && echo 'Nothing to say.'
+	@$(BIN)/ruff check --quiet --output-format concise . && echo 'Nothing to say.'
 
 types: $(VENV)/tests
 	@printf '\n== mypy --strict\n'
