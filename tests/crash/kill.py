@@ -166,7 +166,8 @@ class Killer:
         self.compare(where, look.state, before.state, after.state)
         lost = lost_contents(before, look, after, collected=collected or "--prune" in command)
         if lost:
-            raise LostError(f"{where}: {len(lost)} contents are lost")
+            paths = [path for path, (_, content) in before.state.files.items() if content in lost]
+            raise LostError(f"{where}: {len(lost)} contents are lost, of the files {paths}, status {before.state.status}")
         if killed:
             self.kills += 1
             self.by_verb[words[0]] += 1

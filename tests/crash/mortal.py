@@ -259,7 +259,7 @@ class Project:
                 )
             found |= self.trees[object_id]
             return
-        waiting = [object_id]
+        waiting = [object_id] if kind == Kind.COMMIT else []
         while waiting:
             commit_id = waiting.pop()
             if commit_id not in commits:
