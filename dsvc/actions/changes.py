@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dsvc.history.treediff import Change, diff_trees
 from dsvc.objects import trees
 from dsvc.objects.ids import TreeId, content_id
+from dsvc.objects.sortedmap import NodeStore
 from dsvc.objects.store import hash_content
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.workspace import Workspace
@@ -24,8 +26,8 @@ class WorkingChanges:
 
     `entries` maps paths to what stands there now (None: gone); the ids are right, the content is not stored. `new` are
     those that the tree has not at all; `new_folders` are folders of which nothing is in the tree (with `collapse`, in
-    place of their files). `refreshed` are signatures of files that turned out to be unchanged, `doubtful` those of changed
-    files whose stat may be as before: an index with a later stamp must not trust it.
+    place of their files). `refreshed` are signatures of files that turned out to be unchanged, `doubtful` those of
+    changed files whose stat may be as before: an index with a later stamp must not trust it.
     """
 
     index: Index
@@ -149,26 +151,38 @@ def changes_against(
     found = found if found is not None else working_changes(workspace, paths=paths)
     store = workspace.repo.store
     result = {c.path: c for c in diff_trees(store, tree_id, found.index.tree, paths=paths)}
+    carried = sorted(result)
     for path, entry in found.entries.items():
+        for below in _below(carried, path):
+            result.pop(below, None)  # of a folder that is gone, or a file by now
         old = trees.lookup(store, tree_id, path)
-        gone_folder = entry is None and old is not None and old.kind == EntryKind.TREE
-        if gone_folder and old is not None:
-            _folder_gone(result, path, [(path + b"/" + p, e) for p, e in trees.walk(store, old.id)], old)
-        elif old == entry:
+        if old == entry:
             result.pop(path, None)
-        else:
-            result[path] = Change(path, old, entry)
+            continue
+        result[path] = Change(path, old, entry)
+        if old is not None and old.kind == EntryKind.TREE:
+            _folder_gone(result, path, old, entry, store=store)
     return [result[path] for path in sorted(result)]
 
 
+def _below(paths: Sequence[bytes], folder: bytes) -> Sequence[bytes]:
+    """Return those of the sorted paths that lie below a folder."""
+    first = bisect_left(paths, folder + b"/")
+    return paths[first : bisect_left(paths, folder + b"0", first)]  # "0" follows "/"
+
+
 def _folder_gone(
-    result: dict[bytes, Change], path: bytes, below: list[tuple[bytes, Entry]], folder: Entry
+    result: dict[bytes, Change], path: bytes, folder: Entry, now: Entry | None, *, store: NodeStore
 ) -> None:
-    files = [(p, e) for p, e in below if e.kind != EntryKind.TREE]
-    for file_path, entry in files:
-        result[file_path] = Change(file_path, entry, None)
+    """Name the files that went with a folder; an empty one is named itself, with what stands in its place."""
+    files = [(p, entry) for p, entry in trees.walk(store, folder.id, path + b"/") if entry.kind != EntryKind.TREE]
     if not files:
-        result[path] = Change(path, folder, None)
+        return
+    result |= {p: Change(p, entry, None) for p, entry in files}
+    if now is None:
+        del result[path]
+    else:
+        result[path] = Change(path, None, now)
 
 
 def is_folder_signature(sig: bytes) -> bool:

@@ -137,7 +137,7 @@ def keep_index_tree(workspace: Workspace, transaction: Transaction, tree: TreeId
 
 def carried(workspace: Workspace, present: TreeId, base: TreeId, target: TreeId) -> TreeId:
     """Return `present` with the changes that lead from `base` to `target`."""
-    from dsvc.history.treediff import diff_trees, is_empty
+    from dsvc.history.treediff import diff_trees
 
     store = workspace.repo.store
     changes = {change.path: change.new for change in diff_trees(store, base, target)}

@@ -85,8 +85,9 @@ class Transaction:
         """Store everything that was put, then move the head once; return the operation and the new head.
 
         When other refs were changed meanwhile, the changes are put on top of the newer view. The first attempt is made
-        at `known`, a head that is newer than the one this began from. `wait(n)` is called before attempt n + 1. When gc removed objects since this began, what the new refs reach is looked for before
-        the head moves: it may have been garbage that this brings back.
+        at `known`, a head that is newer than the one this began from. `wait(n)` is called before attempt n + 1. When
+        gc removed objects since this began, what the new refs reach is looked for before the head moves: it may have
+        been garbage that this brings back.
 
         Raises:
             RefMovedError: when one of the refs has another value than in the view this began from.

@@ -275,7 +275,8 @@ def store_file(
     A file that changes while it is read is read again, a few times.
 
     Raises:
-        FileNotFoundError: when it is gone, or is neither a file nor a link any more. UnreadableError, UnstableFileError: naming it.
+        FileNotFoundError: when it is gone, or is neither a file nor a link any more.
+        UnreadableError, UnstableFileError: naming it.
     """
     for _ in range(_ATTEMPTS):
         try:

@@ -13,13 +13,12 @@ from dsvc.objects import trees
 from dsvc.objects.ids import OperationId, TreeId
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import EntryKind
-from dsvc.objects.tree import EntryKind
 from dsvc.objects.trees import lookup
 from dsvc.progress import Progress
 from dsvc.refs.log import OperationLog
 from dsvc.worktree import journal
 from dsvc.worktree.checkout import Writer
-from dsvc.worktree.index import DIRECTORY, GITLINK, UNKNOWN, Index, parents, parents
+from dsvc.worktree.index import DIRECTORY, GITLINK, UNKNOWN, Index, parents
 from dsvc.worktree.journal import CheckoutRunningError, Journal
 from dsvc.worktree.plan import Plan, Planner
 
