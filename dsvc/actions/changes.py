@@ -15,7 +15,7 @@ from dsvc.objects.sortedmap import NodeStore
 from dsvc.objects.store import hash_content
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.workspace import Workspace
-from dsvc.worktree.index import DIRECTORY, UNKNOWN, Index, changed_at, join, signature
+from dsvc.worktree.index import UNKNOWN, Index, changed_at, join, signature
 from dsvc.worktree.record import UnstableFileError
 from dsvc.worktree.scan import Scanner, Skipped, UnreadableError
 
@@ -183,8 +183,3 @@ def _folder_gone(
         del result[path]
     else:
         result[path] = Change(path, None, now)
-
-
-def is_folder_signature(sig: bytes) -> bool:
-    """Say whether a signature is a directory's."""
-    return sig == DIRECTORY

@@ -62,6 +62,7 @@ def commit(
     changed before the merge began stays out of it.
 
     Raises:
+        RequestError: for a path that is nowhere.
         NothingToCommitError: when nothing changed. UnresolvedError: while paths are in conflict.
         NeedsConfirmationError: when new files are very large or look like private keys and `confirmed` is not set.
         RefMovedError: when another process moved the branch meanwhile; the files are as they were.
@@ -87,6 +88,7 @@ def commit(
         run_hook(workspace, "pre-commit")
     committer = workspace.person()
     index = workspace.index()
+    _check_paths(workspace, index, paths)
     recorded = _record(workspace, index, paths, confirmed=confirmed)
     tree = _tree(workspace, index, recorded, paths)
     if state is not None and state.aside:
@@ -115,6 +117,18 @@ def commit(
     return CommitResult(
         commit_id, made, head.branch, head.commit_id, tuple(recorded.skipped), recorded.files, recorded.size
     )
+
+
+def _check_paths(workspace: Workspace, index: Index, paths: Sequence[bytes]) -> None:
+    store = workspace.repo.store
+    for path in paths:
+        if os.path.lexists(os.path.join(workspace.root_bytes, path)):
+            continue
+        if all(lookup(store, tree, path) is None for tree in (index.tree, workspace.head_tree())):
+            raise RequestError(
+                f"there is no file or folder {os.fsdecode(path)}, and none was committed",
+                hint="dsvc status shows what a commit would take",
+            )
 
 
 def _record(workspace: Workspace, index: Index, paths: Sequence[bytes], *, confirmed: bool) -> Recorded:

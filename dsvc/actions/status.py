@@ -53,7 +53,8 @@ def status(workspace: Workspace, *, paths: Sequence[bytes] = (), all_files: bool
             changes.append(change)
         elif change.path not in found.new:
             added.append(change)
-    new = sorted([*found.new, *(path + b"/" for path in found.new_folders)])
+    listed = {change.path for change in changes}  # a file in place of an empty folder is new and no new path
+    new = sorted([*(found.new - listed), *(path + b"/" for path in found.new_folders)])
     if found.refreshed and not paths and stamp is not None:
         _refresh(workspace, found, stamp)
     return StatusResult(

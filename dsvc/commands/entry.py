@@ -19,11 +19,14 @@ from dsvc.commands.output import Output
 from dsvc.commands.registry import present_verbs
 from dsvc.errors import DsvcError, RequestError
 
+_FRAMES = 30_000  # a path has up to 2,000 folders in each other, and a folder takes some calls in each other
+
 
 def main() -> None:
     """Run the command line of this process and leave it with the command's exit code."""
     # Not sys.stdout.buffer: with PYTHONUNBUFFERED that has no buffer, and may write less than it is given.
     with _stream(0, "rb") as stdin, _stream(1, "wb") as stdout, _stream(2, "wb") as stderr:
+        sys.setrecursionlimit(_FRAMES)
         code = run(sys.argv[1:], os.environ, stdin=stdin, stdout=stdout, stderr=stderr)
     sys.exit(code)
 
