@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dsvc.objects.ids import ObjectId
@@ -25,6 +25,10 @@ def diff(store: NodeStore, map_kind: MapKind, old: ObjectId, new: ObjectId) -> I
             if left.level == right.level and left.head[1].id == right.head[1].id:
                 left.skip()
                 right.skip()
+            elif left.level == right.level == 1 and left.head[0] == right.head[0]:
+                yield from _between(left.leaf(), right.leaf())  # what lies before both was compared, both end alike
+                left.skip()
+                right.skip()
             elif left.level >= right.level:
                 left.descend()
             else:
@@ -44,6 +48,19 @@ def diff(store: NodeStore, map_kind: MapKind, old: ObjectId, new: ObjectId) -> I
             right.skip()
     yield from ((key, value, None) for key, value in left.rest())
     yield from ((key, None, value) for key, value in right.rest())
+
+
+def _between(old: Sequence[Item], new: Sequence[Item]) -> Iterator[Difference]:
+    """Yield what differs between two runs of items over the same part of the keys."""
+    if len(old) == len(new):
+        unequal = [(a, b) for a, b in zip(old, new, strict=True) if a != b]
+        if all(a[0] == b[0] for a, b in unequal):
+            yield from ((key, a, b) for (key, a), (_, b) in unequal)
+            return
+    left, right = dict(old), dict(new)
+    keys = [key for key, value in old if right.get(key) != value]
+    keys += [key for key in right if key not in left]
+    yield from ((key, left.get(key), right.get(key)) for key in sorted(keys))
 
 
 class _Walk:
@@ -81,6 +98,11 @@ class _Walk:
         node = child_node(self._store, self._map_kind, self.level, self.head, self._after)
         self._stack.append((iter(node.items), node.level))
         self._next()
+
+    def leaf(self) -> Sequence[Item]:
+        """Return the items of the node of level 0 that is the head."""
+        assert self.head is not None
+        return child_node(self._store, self._map_kind, 1, self.head, self._after).items
 
     def rest(self) -> Iterator[Item]:
         """Yield all items that remain."""
