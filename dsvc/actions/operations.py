@@ -110,8 +110,11 @@ def next_to_undo(workspace: Workspace) -> tuple[OperationId, Operation] | None:
         elif operation.verb == "undo" and operation.reverts is not None:
             skip = operation.reverts
         elif operation.verb == "redo" and operation.reverts is not None:
-            undone = log.get(operation.reverts).reverts
-            return (undone, log.get(undone)) if undone is not None else None
+            try:
+                undone = log.get(operation.reverts).reverts
+                return (undone, log.get(undone)) if undone is not None else None
+            except ObjectMissingError:
+                return None  # removed by gc
         else:
             return operation_id, operation
     return None

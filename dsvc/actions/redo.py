@@ -5,6 +5,7 @@ from __future__ import annotations
 from dsvc.actions.operations import next_to_redo
 from dsvc.actions.undo import UndoResult, take_back
 from dsvc.errors import RequestError
+from dsvc.objects.store import ObjectMissingError
 from dsvc.workspace import Workspace
 
 
@@ -28,6 +29,11 @@ def redo(workspace: Workspace) -> UndoResult:
         )
     operation_id, operation = found
     assert operation.reverts is not None
-    original = workspace.repo.log.get(operation.reverts)
+    try:
+        original = workspace.repo.log.get(operation.reverts)
+    except ObjectMissingError as error:
+        raise NothingToRedoError(
+            "what was undone is not kept any more: gc removes old operations", hint="dsvc op log"
+        ) from error
     result = take_back(workspace, operation_id, operation, verb="redo", description=f"redo: {original.description}")
     return UndoResult(result.operation_id, operation.reverts, original, result.moves, result.moved_files)
