@@ -99,7 +99,7 @@ class Planner:
                 plan.folders.add(path)
             else:
                 self._file(plan, path, old, present, new, checked=checked)
-        plan.folders |= parents(plan.removals) - {b""}
+        plan.folders |= parents([*plan.removals, *plan.folders]) - {b""}
         self._settle_absent(plan, absent)
         if self.fold_names:
             find_collisions(self.store, target, [path for path, _ in plan.writes], sparse=sparse)
@@ -132,7 +132,7 @@ class Planner:
                 self._file(plan, path, None, None, entry, checked=checked)
             elif present and not wanted:
                 self._file(plan, path, entry, entry, None, checked=checked)
-        plan.folders |= parents(plan.removals) - {b""}
+        plan.folders |= parents([*plan.removals, *plan.folders]) - {b""}
         if self.fold_names:
             find_collisions(self.store, self.index.tree, [path for path, _ in plan.writes], sparse=sparse)
         return plan
