@@ -167,7 +167,8 @@ class Killer:
         lost = lost_contents(before, look, after, collected=collected or "--prune" in command)
         if lost:
             paths = [path for path, (_, content) in before.state.files.items() if content in lost]
-            raise LostError(f"{where}: {len(lost)} contents are lost, of the files {paths}, status {before.state.status}")
+            status = before.state.status
+            raise LostError(f"{where}: {len(lost)} contents are lost, of the files {paths}, status {status}")
         if killed:
             self.kills += 1
             self.by_verb[words[0]] += 1
