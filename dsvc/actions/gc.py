@@ -63,10 +63,12 @@ def collect(
     are merged. Other processes may read and write meanwhile.
 
     Raises:
+        FormatTooNewError: when this version may read the repository and not write to it.
         UnsafeToCollectError: when something that is needed is damaged; nothing is removed then.
         BusyError: when others change the repository again and again.
     """
     watch = progress or Silent()
+    repo.require_writable()
     garbage = _collect(repo, cutoff=now - grace * 1_000_000, everything=prune_all, dry_run=dry_run, progress=watch)
     moved, packs = remove_unlisted_packs(repo.store, now=now, at_once=prune_all, dry_run=dry_run)
     repo.head = moved or repo.head

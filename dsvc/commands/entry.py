@@ -21,6 +21,8 @@ from dsvc.errors import DsvcError, RequestError
 
 _FRAMES = 30_000  # a path has up to 2,000 folders in each other, and a folder takes some calls in each other
 
+_FRAMES = 40_000  # a path has up to 4,096 bytes, so up to 2,048 folders; a walk takes several frames for each
+
 
 def main() -> None:
     """Run the command line of this process and leave it with the command's exit code."""
@@ -44,6 +46,7 @@ def run(
 
     Nothing is raised and the process stays where it was; `-C` and `directory` change its folder meanwhile.
     """
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
     out = Output(stdout, stderr, terminal=stdout.isatty(), err_terminal=stderr.isatty())
     out.as_json = "--json" in _before_dashes(arguments)
     context = Context(environment, out, stdin=stdin, err_terminal=stderr.isatty())

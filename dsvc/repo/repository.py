@@ -92,10 +92,18 @@ class Repository:
         Raises:
             FormatTooNewError: when this version may read the repository and not write to it.
         """
+        self.require_writable()
+        return Transaction(self.store, self.head, check_whole=self._check_whole)
+
+    def require_writable(self) -> None:
+        """Refuse where this version may only read.
+
+        Raises:
+            FormatTooNewError: naming what is unknown to it.
+        """
         record = read_format(self.backend)
         if record is not None:
             check_writable(record)
-        return Transaction(self.store, self.head, check_whole=self._check_whole)
 
     def publish(self, transaction: Transaction, act: Act) -> OperationId:
         """Publish a transaction and see its result; raises what `Transaction.publish` raises.

@@ -75,10 +75,14 @@ class Writer:
         return changed
 
     def _remove_folders(self, plan: Plan, changed: dict[bytes, bytes | None]) -> None:
+        real: dict[bytes, bool] = {b"": True}
         for folder in sorted(plan.folders, reverse=True):
             entry = trees.lookup(self._store, plan.target, folder)
             if entry is not None and entry.kind == EntryKind.TREE:
                 continue
+            changed.setdefault(folder, None)
+            if not self._is_real(folder.rpartition(b"/")[0], real):
+                continue  # a link may lead out of the working copy
             try:
                 os.rmdir(join(self._root, folder))
             except FileNotFoundError:
@@ -86,7 +90,15 @@ class Writer:
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY):
                     raise UnwritableError(folder, error) from error
-            changed.setdefault(folder, None)
+
+    def _is_real(self, directory: bytes, known: dict[bytes, bool]) -> bool:
+        """Say whether a directory and all that lead to it are folders, and no links to any."""
+        if directory not in known:
+            known[directory] = False
+            if self._is_real(directory.rpartition(b"/")[0], known):
+                with contextlib.suppress(FileNotFoundError):
+                    known[directory] = stat.S_ISDIR(os.lstat(join(self._root, directory)).st_mode)
+        return known[directory]
 
     def _write_all(
         self, plan: Plan, writes: list[tuple[bytes, Entry]], read: Reader, changed: dict[bytes, bytes | None]

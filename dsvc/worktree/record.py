@@ -285,6 +285,10 @@ def store_file(
             raise
         except PermissionError as error:
             raise UnreadableError(path, error) from error
+        except OSError as error:
+            if error.errno not in (errno.EISDIR, errno.EINVAL):
+                raise
+            found = signature(os.lstat(path))  # it has become a folder, or is no link any more
         if isinstance(found, tuple):
             return found
         sig = found
@@ -313,7 +317,7 @@ def _store_once(
     try:
         size = int.from_bytes(sig[:8], "little")
         if size <= SMALL_LIMIT:
-            data = os.read(fd, size + 1)
+            data = _read(fd, size + 1)
             now = signature(os.fstat(fd))
             if now != sig or len(data) != size:
                 return now
@@ -321,7 +325,7 @@ def _store_once(
                 look(data)
             file_id = store.put_content(data)
         else:
-            file_id, length = store.put_stream(lambda count: os.read(fd, count))
+            file_id, length = store.put_stream(lambda count: _read(fd, count))
             now = signature(os.fstat(fd))
             if now != sig or length != size:
                 return now
@@ -329,3 +333,9 @@ def _store_once(
         os.close(fd)
     return Entry(EntryKind.EXECUTABLE if mode & 0o100 else EntryKind.FILE, file_id, size), sig
 
+
+def _read(fd: int, count: int) -> bytes:
+    try:
+        return os.read(fd, count)
+    except IsADirectoryError as error:
+        raise FileNotFoundError(errno.ENOENT, "it is a folder by now") from error
