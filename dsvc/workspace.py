@@ -230,13 +230,13 @@ class Workspace:
             user = f"{identity.name} <{identity.email}>"
         return Act(
             verb=verb,
-            description=description,
+            description=_storable(description),
             user=user,
             host=socket.gethostname(),
             worktree=self.worktree_id,
             time=time,
             zone=zone,
-            command=self.surroundings.command,
+            command=tuple(_storable(word) for word in self.surroundings.command),
             reverts=reverts,
             metadata=dict(metadata or {}),
         )
@@ -305,6 +305,11 @@ class Workspace:
     def close(self) -> None:
         """Give back files and threads."""
         self.repo.close()
+
+
+def _storable(text: str) -> str:
+    """Return a text in which bytes of a name that are not UTF-8 are replaced: operations hold proper texts alone."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 __all__ = ["MAIN", "PRIVATE", "HeadState", "Surroundings", "Workspace", "common_folder", "find_private", "store_folder"]
