@@ -101,4 +101,4 @@ run dsvc status
 run dsvc diff explore.ipynb
 
 printf '\n%sThe project is in %s%s\n' "$bold" "$project" "$plain"
-printf 'Go there and look around: dsvc log, dsvc op log, dsvc show v1.0\n'
+printf 'Go there and look around: dsvc log, dsvc op log, dsvc show v1.0. dsvc itself is %s\n' "$(command -v dsvc)"
