@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dsvc.actions.overwrite import overwrite_working_copy, record_working_copy
 from dsvc.errors import RequestError
-from dsvc.history.treediff import diff_trees
+from dsvc.history.treediff import diff_trees, is_empty
 from dsvc.objects import trees
 from dsvc.objects.ids import ObjectId, TreeId
 from dsvc.objects.tree import Entry, EntryKind
@@ -111,7 +111,7 @@ def without(workspace: Workspace, tree: TreeId, paths: Sequence[bytes]) -> TreeI
         folder = path.rpartition(b"/")[0]
         while folder:
             entry = trees.lookup(store, tree, folder)
-            if entry is None or next(trees.entries(store, entry.id), None) is not None:
+            if entry is None or entry.kind != EntryKind.TREE or not is_empty(store, TreeId(ObjectId(entry.id))):
                 break
             tree = TreeId(ObjectId(trees.edit_tree(store, tree, {folder: None}).id))
             folder = folder.rpartition(b"/")[0]
