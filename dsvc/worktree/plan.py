@@ -96,7 +96,7 @@ class Planner:
             if new is not None and new.kind == EntryKind.TREE:
                 self._directory(plan, path, old, present, new, checked=checked)
             elif old is not None and old.kind == EntryKind.TREE and new is None:
-                plan.folders.add(path)
+                self._folder_gone(plan, path, checked)
             else:
                 self._file(plan, path, old, present, new, checked=checked)
         plan.folders |= parents([*plan.removals, *plan.folders]) - {b""}
@@ -127,7 +127,7 @@ class Planner:
                     if wanted and not present:
                         self._directory(plan, path, None, None, entry, checked=checked)
                     elif present and not wanted:
-                        plan.folders.add(path)
+                        self._folder_gone(plan, path, checked)
             elif wanted and not present:
                 self._file(plan, path, None, None, entry, checked=checked)
             elif present and not wanted:
@@ -173,7 +173,9 @@ class Planner:
         st = self._lstat(path) if self._parents_are_folders(path, checked) else None
         if st is None:
             if new is None:
-                self._gone_already(plan, path)
+                plan.settled[path] = None
+                for folder in parents([path]) - {b""}:
+                    self._folder_gone(plan, folder, checked)
             else:
                 self._needs_folders(plan, path, checked)
                 plan.writes.append((path, new))
@@ -229,10 +231,12 @@ class Planner:
             self._needs_folders(plan, path, checked)
         plan.writes.append((path, new))
 
-    def _gone_already(self, plan: Plan, path: bytes) -> None:
-        """Let the index forget a file that somebody removed before, and the folders that went with it."""
-        plan.settled[path] = None
-        plan.folders |= {p for p in parents([path]) if p and self._lstat(p) is None}
+    def _folder_gone(self, plan: Plan, path: bytes, checked: dict[bytes, bool]) -> None:
+        """Plan a folder that goes when it is empty; the index forgets one that is none, or lies behind a link."""
+        if self._is_folder(path, checked):
+            plan.folders.add(path)
+        elif (known := trees.lookup(self.store, plan.target, path)) is None or known.kind != EntryKind.TREE:
+            plan.settled.setdefault(path, None)
 
     def _needs_folders(self, plan: Plan, path: bytes, checked: dict[bytes, bool]) -> None:
         """Note what stands where a path needs a folder and does not go."""
@@ -272,6 +276,7 @@ class Planner:
                     yield from self._below(inside)
 
     def _lstat(self, path: bytes) -> os.stat_result | None:
+        """Return what stands at a path whose parents are folders."""
         try:
             return os.lstat(join(self.root, path))
         except (FileNotFoundError, NotADirectoryError):
@@ -296,11 +301,14 @@ class Planner:
             return False
 
     def _parents_are_folders(self, path: bytes, checked: dict[bytes, bool]) -> bool:
-        directory = path.rpartition(b"/")[0]
-        known = checked.get(directory)
+        return self._is_folder(path.rpartition(b"/")[0], checked)
+
+    def _is_folder(self, path: bytes, checked: dict[bytes, bool]) -> bool:
+        """Say whether a path and all above it are folders, not links to some."""
+        known = checked.get(path)
         if known is None:
-            st = self._lstat(directory) if self._parents_are_folders(directory, checked) else None
-            known = checked[directory] = st is not None and stat.S_ISDIR(st.st_mode)
+            st = self._lstat(path) if self._parents_are_folders(path, checked) else None
+            known = checked[path] = st is not None and stat.S_ISDIR(st.st_mode)
         return known
 
     def _blocking_parent(self, path: bytes) -> bytes:

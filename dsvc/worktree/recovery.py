@@ -143,10 +143,12 @@ def _go_to(place: Place, store: ObjectStore, index: Index, goal: TreeId, other: 
 def _without_kept_folders(
     store: ObjectStore, plan: Plan, changed: Mapping[bytes, bytes | None], tree: TreeId
 ) -> dict[bytes, bytes | None]:
-    """Return the changes of an index without folders that go with the plan's target, but are in the index's tree."""
-    kept = set()
-    for path in plan.folders:
+    """Return the changes of an index without folders that the plan's target has not, but the index's tree has."""
+    if tree == plan.target:
+        return dict(changed)
+
+    def kept(path: bytes) -> bool:
         entry = trees.lookup(store, tree, path)
-        if entry is not None and entry.kind == EntryKind.TREE:
-            kept.add(path)
-    return {path: sig for path, sig in changed.items() if path not in kept or sig is not None}
+        return entry is not None and entry.kind == EntryKind.TREE
+
+    return {path: sig for path, sig in changed.items() if sig is not None or not kept(path)}
