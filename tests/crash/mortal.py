@@ -145,22 +145,22 @@ class Project:
 
         Returns its answer, None when it was killed, and whether it was.
         """
-        environment = self.environment()
-
         def work() -> Answer:
-            with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, open(os.devnull, "rb") as nothing:
-                if at_call is not None:
-                    die_before(at_call)
-                code = run(words, environment, stdin=nothing, stdout=out, stderr=err, directory=self.folder)
-                out.seek(0)
-                err.seek(0)
-                return Answer(code, out.read().decode("utf-8", "replace"), err.read().decode("utf-8", "replace"))
+            if at_call is not None:
+                die_before(at_call)
+            return self.here(*words)
 
         result, status = apart(work, after=after)
         if result is None:
             assert os.WIFSIGNALED(status), f"dsvc {' '.join(words)} ended by itself without an answer: {status}"
             return None, True
         return result, False
+
+    def here(self, *words: str) -> Answer:
+        """Run a command in this process, which should be a forked one."""
+        out, err = io.BytesIO(), io.BytesIO()
+        code = run(words, self.environment(), stdin=io.BytesIO(), stdout=out, stderr=err, directory=self.folder)
+        return Answer(code, out.getvalue().decode("utf-8", "replace"), err.getvalue().decode("utf-8", "replace"))
 
     def state(self) -> State:
         """Return what a user sees; this runs `dsvc status`, which must work."""
@@ -184,12 +184,9 @@ class Project:
         return found
 
     def _say(self, *words: str) -> str:
-        """Run a command that must work in this process, which is a forked one."""
-        out, err = io.BytesIO(), io.BytesIO()
-        code = run(words, self.environment(), stdin=io.BytesIO(), stdout=out, stderr=err, directory=self.folder)
-        said = out.getvalue().decode("utf-8", "replace")
-        assert code == 0, f"dsvc {' '.join(words)}: exit code {code}\n{err.getvalue().decode()}{said}"
-        return said
+        answer = self.here(*words)
+        assert answer.code == 0, f"dsvc {' '.join(words)}: exit code {answer.code}\n{answer.err}{answer.out}"
+        return answer.out
 
     def files(self) -> dict[bytes, tuple[int, bytes]]:
         root = os.fsencode(self.folder)
