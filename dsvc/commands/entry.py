@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import sys
@@ -19,9 +20,8 @@ from dsvc.commands.output import Output
 from dsvc.commands.registry import present_verbs
 from dsvc.errors import DsvcError, RequestError
 
-_FRAMES = 30_000  # a path has up to 2,000 folders in each other, and a folder takes some calls in each other
-
 _FRAMES = 40_000  # a path has up to 4,096 bytes, so up to 2,048 folders; a walk takes several frames for each
+_ALLOCATIONS = 50_000  # between searches for cycles: there are few, and millions of tuples to look through
 
 
 def main() -> None:
@@ -29,6 +29,7 @@ def main() -> None:
     # Not sys.stdout.buffer: with PYTHONUNBUFFERED that has no buffer, and may write less than it is given.
     with _stream(0, "rb") as stdin, _stream(1, "wb") as stdout, _stream(2, "wb") as stderr:
         sys.setrecursionlimit(_FRAMES)
+        gc.set_threshold(_ALLOCATIONS, 50, 1000)
         code = run(sys.argv[1:], os.environ, stdin=stdin, stdout=stdout, stderr=stderr)
     sys.exit(code)
 
