@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dsvc.actions.state import Conflict, WorktreeState, decode_state, encode_state
 from dsvc.objects import codec, packwriter
 from dsvc.objects.encodings import Encoding
 from dsvc.objects.filemap import Page, Part, decode_page, encode_page
@@ -18,7 +19,7 @@ from dsvc.objects.packlist import PackClass, PackList, PackRef, decode_pack_list
 from dsvc.objects.packwriter import PackWriter
 from dsvc.objects.sortedmap import Child, Node, decode_node, encode_node
 from dsvc.objects.store import ObjectStore
-from dsvc.objects.tree import EntryKind
+from dsvc.objects.tree import Entry, EntryKind
 from dsvc.objects.trees import TREES
 from dsvc.objects.values import (
     Commit,
@@ -35,8 +36,11 @@ from dsvc.objects.values import (
 from dsvc.refs.log import CELL, read_head
 from dsvc.refs.view import VIEWS
 from dsvc.repo.format import CURRENT, encode_format, read_format
+from dsvc.repo.gcrecord import GcRecord, change_record, read_record
 from dsvc.storage.local import LocalBackend
 from dsvc.storage.memory import MemoryBackend
+from dsvc.worktree.index import DIRECTORY, UNKNOWN, Index, make_block, pack_signature, read_index, write_index
+from dsvc.worktree.journal import Journal, begin, read
 
 PAGES = Path(__file__).parents[2] / "docs" / "formats"
 
@@ -127,6 +131,34 @@ GOLDEN: dict[str, str] = {
         "f7df4ac34636976ae20ec3207c76308e57300e66efb72998869f7f8a197f02f3d33fb48ab5adff269ae172b29a6913ff"
         "04f6f266207a7a8e976f2ecd571d449274776f"
     ),
+    "working index": (
+        "6473766377726b31d3e4306debbb6d396b2c9729303236318d31cdf7afd7e5cea956f3343a1cd1be9a01c42071bc815d"
+        "73dd5ebbd1402e32738057a0e8263dca55d39c73e77b5c4bfc0724e8cf17979cfee8fa5e0091c4052f64617461c400c4"
+        "0b524541444d450064617461c448060000000000000000002a36fe9c971700cac471fe9c97176300000000000000a481"
+        "0000000000000000000000000000000000000000000000000000000000000000000000400000c40464617461c40178c4"
+        "240000000000000000ffffffffffffffffffffffffffffffff000000000000000000000000"
+    ),
+    "journal": (
+        "9601c42071bc815d73dd5ebbd1402e32738057a0e8263dca55d39c73e77b5c4bfc0724e8c42011111111111111111111"
+        "11111111111111111111111111111111111111111111c40c000102030405060708090a0bcd1267a3626f78"
+    ),
+    "gc": (
+        "82a363757491c4205555555555555555555555555555555555555555555555555555555555555555a47365656e9192c4"
+        "209999999999999999999999999999999999999999999999999999999999999999cf00060a24185b4900"
+    ),
+    "state": (
+        "8ca5617369646590a9636f6e666c696374739196c406524541444d45a7636f6e74656e74c09301c4208e4c7c1b99dbfd"
+        "50e7a95185fead5ee1448fa904a2fdd778eaf5f2dbfd629a99069301c42002b311e40a171fde5a76feef7afa29768d00"
+        "68867cb0672d17a24b70710709130791c406524541444d45a5657874726180a5686561647391c4202222222222222222"
+        "222222222222222222222222222222222222222222222222a66d6572676564c42071bc815d73dd5ebbd1402e32738057"
+        "a0e8263dca55d39c73e77b5c4bfc0724e8a76d657373616765ab4d6572676520736964650aa86f726967696e616cc420"
+        "bcd557602d67534b14676060c6e6e5bdb1430bd39dc8485ca4b35ddec0a095c4a472656673959205c420222222222222"
+        "22222222222222222222222222222222222222222222222222229205c420bcd557602d67534b14676060c6e6e5bdb143"
+        "0bd39dc8485ca4b35ddec0a095c49204c42071bc815d73dd5ebbd1402e32738057a0e8263dca55d39c73e77b5c4bfc07"
+        "24e89201c4208e4c7c1b99dbfd50e7a95185fead5ee1448fa904a2fdd778eaf5f2dbfd629a999201c42002b311e40a17"
+        "1fde5a76feef7afa29768d0068867cb0672d17a24b7071070913a57374617368c0a4746f646f90a7746f756368656491"
+        "c406524541444d45a476657262a56d65726765"
+    ),
 }
 IDS: dict[str, str] = {
     "tree": "71bc815d73dd5ebbd1402e32738057a0e8263dca55d39c73e77b5c4bfc0724e8",
@@ -207,6 +239,40 @@ PACKS = PackList(
     previous=b"\xaa" * 32,
 )
 
+WORKING_INDEX = Index(
+    TREE_ID,
+    1_700_000_003_000_000_000,
+    {
+        b"": make_block(
+            {
+                b"README": pack_signature(6, 1_700_000_000_000_000_000, 1_700_000_001_000_000_000, 99, 0o100644),
+                b"data": DIRECTORY,
+            }
+        ),
+        b"data": make_block({b"x": UNKNOWN}),
+    },
+    (b"/data",),
+)
+JOURNAL = Journal(TREE_ID, b"\x11" * 32, bytes(range(12)), 4711, "box")
+GC = GcRecord(frozenset([b"\x55" * 32]), {b"\x99" * 32: 1_700_000_004_000_000})
+CONFLICT = Conflict(
+    b"README",
+    "content",
+    None,
+    Entry(EntryKind.FILE, HELLO, 6),
+    Entry(EntryKind.FILE, content_id(b"hello!\n"), 7),
+    (b"README",),
+)
+STATE = WorktreeState(
+    "merge",
+    heads=(b"\x22" * 32,),
+    message="Merge side\n",
+    original=COMMIT_ID,
+    merged=TREE_ID,
+    conflicts=(CONFLICT,),
+    touched=(b"README",),
+)
+
 
 def a_pack(folder):
     """Write the pack of the example: one raw frame that holds two small files."""
@@ -239,6 +305,7 @@ ENCODED = {
     "pack list": lambda: encode_pack_list(PACKS),
     "head": a_head,
     "format": lambda: encode_format(CURRENT),
+    "state": lambda: encode_state(STATE),
 }
 DECODED = {
     "tree": (lambda data: decode_node(TREES, data), TREE),
@@ -251,6 +318,7 @@ DECODED = {
     "operation": (decode_operation, OPERATION),
     "map page": (decode_page, MAP_PAGE),
     "pack list": (decode_pack_list, PACKS),
+    "state": (decode_state, STATE),
 }
 KINDS = {
     "tree": Kind.TREE,
@@ -342,6 +410,26 @@ def test_the_files_of_a_cell(tmp_path):
     folder = tmp_path / "cells" / "head"
     assert sorted(path.name for path in folder.iterdir()) == ["1", "2"]
     assert [(folder / name).read_bytes().hex() for name in ("1", "2")] == [GOLDEN["cell 1"], GOLDEN["cell 2"]]
+
+
+def test_the_files_of_a_working_copy(tmp_path):
+    write_index(tmp_path / "index", WORKING_INDEX)
+    assert (tmp_path / "index").read_bytes().hex() == GOLDEN["working index"]
+    (tmp_path / "index").write_bytes(golden("working index"))
+    assert read_index(tmp_path / "index") == WORKING_INDEX
+    begin(tmp_path / "journal", JOURNAL)
+    assert (tmp_path / "journal").read_bytes().hex() == GOLDEN["journal"]
+    (tmp_path / "journal").write_bytes(golden("journal"))
+    assert read(tmp_path / "journal") == JOURNAL
+
+
+def test_the_notes_of_gc():
+    backend = MemoryBackend()
+    change_record(backend, lambda _: GC)
+    assert backend.read_cell("gc").hex() == GOLDEN["gc"]
+    backend = MemoryBackend()
+    backend.swap_cell("gc", None, golden("gc"))
+    assert read_record(backend) == GC
 
 
 def shown():
