@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-_spec = importlib.util.spec_from_file_location("commands_conftest", Path(__file__).parent.parent / "commands/conftest.py")
+_file = Path(__file__).parent.parent / "commands" / "conftest.py"
+_spec = importlib.util.spec_from_file_location("commands_conftest", _file)
 assert _spec is not None
 assert _spec.loader is not None
 _module = importlib.util.module_from_spec(_spec)

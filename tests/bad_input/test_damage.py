@@ -1,4 +1,4 @@
-"""Damaged files of the repository: a clear error with exit code 15 or 16, and nothing of the working copy is touched."""
+"""Damaged files of the repository: a clear error with exit code 15 or 16, and no file of the user is touched."""
 
 import json
 import random

@@ -108,10 +108,11 @@ class Project:
 
     folder: Path
     clock: int = 1_700_000_000
+    home: Path | None = None
     trees: dict[bytes, frozenset[bytes]] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
-        home = self.folder.parent / "home"
+        home = self.home or self.folder.parent / "home"
         home.mkdir(exist_ok=True)
         return {
             "PATH": os.environ["PATH"],
@@ -125,7 +126,7 @@ class Project:
     def copy(self, to: Path) -> "Project":
         shutil.rmtree(to, ignore_errors=True)
         shutil.copytree(self.folder, to, symlinks=True)
-        return Project(to, self.clock, self.trees)
+        return Project(to, self.clock, self.home, self.trees)
 
     def run(self, *words: str) -> Answer:
         answer, killed = self.try_to_run(words)

@@ -4,7 +4,6 @@ import contextlib
 import os
 import random
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -25,50 +24,32 @@ class Disk:
         self.home = mount.parent / "home"
         self.home.mkdir(exist_ok=True)
 
-    def __call__(self, *words):
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.home),
-            "TMPDIR": str(self.home),
-            "DSVC_USER_NAME": "Ada",
-            "DSVC_USER_EMAIL": "ada@example.com",
-            "PYTHONPATH": str(Path(__file__).parent.parent.parent),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
-        return subprocess.run(
-            [sys.executable, "-m", "dsvc", *words],
-            cwd=self.project,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    def __call__(self, *words, nobody=False):
+        """Run a command in a process of its own, with `nobody` in one that has given up all rights."""
+
+        def work():
+            if nobody:
+                os.setgroups([])
+                os.setgid(NOBODY)
+                os.setuid(NOBODY)
+            return Project(self.project, home=self.home).here(*words)
+
+        answer, _ = apart(work)
+        return answer
 
     def ok(self, *words):
         done = self(*words)
-        assert done.returncode == 0, f"dsvc {' '.join(words)}: {done.returncode}\n{done.stderr}"
-        return done.stdout
-
-    def as_nobody(self, *words):
-        """Run a command in a forked process that has given up all rights."""
-
-        def work():
-            os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
-            return Project(self.project).here(*words)
-
-        answer, _ = apart(work)
-        return subprocess.CompletedProcess(words, answer.code, answer.out, answer.err)
+        assert done.code == 0, f"dsvc {' '.join(words)}: {done.code}\n{done.err}"
+        return done.out
 
     def refused(self, *words, nobody=False):
-        done = self.as_nobody(*words) if nobody else self(*words)
-        assert done.returncode == 3, f"dsvc {' '.join(words)}: {done.returncode}\n{done.stderr}{done.stdout}"
-        lines = done.stderr.splitlines()
-        assert len([line for line in lines if line.startswith("dsvc: ")]) == 1, done.stderr
-        assert any(line.startswith("hint: ") for line in lines), done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stderr
+        done = self(*words, nobody=nobody)
+        assert done.code == 3, f"dsvc {' '.join(words)}: {done.code}\n{done.err}{done.out}"
+        lines = done.err.splitlines()
+        assert len([line for line in lines if line.startswith("dsvc: ")]) == 1, done.err
+        assert any(line.startswith("hint: ") for line in lines), done.err
+        assert "Traceback" not in done.err
+        return done.err
 
     def fill(self, *, leave=0):
         """Write a file that leaves so many bytes of the disk."""
@@ -97,7 +78,8 @@ class Disk:
 def disk(tmp_path):
     mount = tmp_path / "mount"
     mount.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", mount], capture_output=True, check=False)
+    words = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", mount]
+    done = subprocess.run(words, capture_output=True, check=False)
     if done.returncode != 0:
         pytest.skip(f"no small disk can be mounted here: {done.stderr.decode().strip()}")
     try:
@@ -163,9 +145,9 @@ def test_what_overwrites(project, leave, words):
     before = project.files()
     project.fill(leave=leave)
     done = project(*words)
-    if done.returncode:
-        assert done.returncode == 3, done.stderr
-        assert "space" in done.stderr
+    if done.code:
+        assert done.code == 3, done.err
+        assert "space" in done.err
         project.free()
         project.ok("status")
         assert project.files() == before
@@ -186,7 +168,7 @@ def test_gc(project, leave):
     before = project.files()
     project.fill(leave=leave)
     done = project("gc", "--prune=now")
-    assert done.returncode in (0, 3), done.stderr
+    assert done.code in (0, 3), done.err
     project.ok("status")
     project.free()
     project.ok("gc", "--prune=now")
@@ -203,8 +185,8 @@ def test_a_disk_that_is_read_only(project):
         assert "M f" in project.ok("status", "-s")
         for words in (("log",), ("diff",), ("ls",), ("cat", "HEAD:f"), ("fsck",), ("log", "--graph", "--all")):
             project.ok(*words)
-        for words in (("commit", "-m", "x"), ("switch", "other"), ("restore", "f"), ("gc",), ("undo",), ("init", "sub")):
-            assert "read-only" in project.refused(*words)
+        for line in ("commit -m x", "switch other", "restore f", "gc", "undo", "init sub"):
+            assert "read-only" in project.refused(*line.split())
     finally:
         subprocess.run(["mount", "-o", "remount,rw", project.mount], check=True)
     assert project.files() == before
