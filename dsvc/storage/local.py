@@ -176,7 +176,10 @@ class LocalBackend:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise BlobMissingError(key, self._base) from error
         except PermissionError as error:
-            raise RequestError(f"{self._path(key)} may not be read by this user") from error
+            raise RequestError(
+                f"{self._path(key)} may not be read by this user",
+                hint="check the owner and the mode of the file and of its folder",
+            ) from error
         self._open[key] = fd
         if len(self._open) > _OPEN_FILES:
             os.close(self._open.popitem(last=False)[1])
