@@ -99,3 +99,14 @@ def test_an_index_whose_lengths_contradict_is_refused_although_its_id_fits():
     for other in (data + b"\0", data[:-1], b"x" + data[1:]):
         with pytest.raises(DamagedIndexError):
             PackIndex(other, pack_id_of(other))
+
+
+def test_many_lookups_give_what_the_first_ones_gave():
+    ids = sorted({bytes([n % 7]) * 12 + n.to_bytes(2, "big") * 10 for n in range(900)})
+    index = index_of([(object_id, Place(1, 0, 0, 1)) for object_id in ids])
+    asked = [*ids, b"\xfe" * 32, b"\xff" * 32, ids[5][:31] + b"\xff"]
+    first = [index.position(ids[700])]
+    found = [index.position(i) for i in asked]
+    assert found == [*range(len(ids)), None, None, None]
+    assert [index.position(ids[700])] == first
+    assert [i for i, _ in index.find_prefix(ids[0][:3])] == [i for i in ids if i.startswith(ids[0][:3])]
