@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from dsvc.history.treediff import Change, diff_trees
 from dsvc.objects import trees
+from dsvc.objects.files import hash_content
 from dsvc.objects.ids import TreeId, content_id
 from dsvc.objects.sortedmap import NodeStore
-from dsvc.objects.store import hash_content
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import UNKNOWN, Index, changed_at, join, signature

@@ -14,8 +14,9 @@ from dsvc.contents.text_diff import TextDiff, line_counts, unified
 from dsvc.errors import RequestError
 from dsvc.history.renames import MINIMUM, RenameLimit, detect
 from dsvc.history.treediff import Change
+from dsvc.objects.files import is_small
 from dsvc.objects.ids import ObjectId
-from dsvc.objects.store import ObjectStore, is_small
+from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import CONTENT_KINDS, FILE_KINDS, Entry, EntryKind
 
 TEXT_LIMIT = 8 << 20

@@ -17,8 +17,8 @@ from dsvc.gitbridge.recent import Recent
 from dsvc.gitbridge.refimport import RefMove, move_refs
 from dsvc.gitbridge.tagimport import import_tag
 from dsvc.gitbridge.treeimport import Base, TreeImporter
+from dsvc.objects.files import is_small
 from dsvc.objects.ids import CommitId, Kind, ObjectId, TreeId
-from dsvc.objects.store import is_small
 from dsvc.objects.values import Commit
 from dsvc.progress import Progress, Silent
 from dsvc.refs.names import BadRefNameError, check_name

@@ -22,8 +22,9 @@ from dsvc.gitbridge.lfs import MAX_POINTER, Pointer, parse_pointer
 from dsvc.gitbridge.origin import Oddities
 from dsvc.gitbridge.recent import Recent
 from dsvc.objects import trees
+from dsvc.objects.files import is_small
 from dsvc.objects.ids import TreeId, content_id
-from dsvc.objects.store import ObjectStore, is_small
+from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import CONTENT_KINDS, FILE_KINDS, Entry, EntryKind
 
 _REMEMBERED = 50_000

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from dsvc.errors import IntegrityError
-from dsvc.objects.chunker import SMALL_LIMIT
+from dsvc.objects import files
 from dsvc.objects.encodings import LEVEL
-from dsvc.objects.filemap import Page, Part, chunks, decode_page, length_of
-from dsvc.objects.ids import FileId, Kind, ObjectId, content_id, object_id
+from dsvc.objects.filemap import Part
+from dsvc.objects.files import ObjectDamagedError
+from dsvc.objects.ids import FileId, Kind, ObjectId, object_id
 from dsvc.objects.ingest import Ingest
 from dsvc.objects.packindex import Place
 from dsvc.objects.packlist import PackList, PackRef
@@ -35,10 +36,6 @@ class ObjectMissingError(IntegrityError):
             details={"id": wanted.hex(), "kind": name},
         )
         self.id, self.kind = ObjectId(wanted), kind
-
-
-class ObjectDamagedError(IntegrityError):
-    """The stored bytes of an object do not match its id."""
 
 
 class ObjectStore:
@@ -174,43 +171,23 @@ class ObjectStore:
 
     def read_file(self, file_id: bytes) -> bytes:
         """Return a whole file's content, compared with its id; for files that fit into memory."""
-        if self.has(file_id, Kind.CHUNK):
-            return self.get(file_id, Kind.CHUNK)
-        content = b"".join(self.file_chunks(file_id))
-        if content_id(content) != file_id:
-            raise ObjectDamagedError(f"file {file_id.hex()} has a map that yields another content", hint="dsvc fsck")
-        return content
+        return files.read_file(self, file_id)
 
     def file_chunks(self, file_id: bytes, *, start: int = 0) -> Iterator[bytes]:
-        """Yield a file's content in pieces, from byte `start`; every chunk is compared with its id.
+        """Yield a file's content in pieces, from byte `start`; see `files.file_chunks`."""
+        return files.file_chunks(self, file_id, start=start)
 
-        Where one map of the file fails, the next one goes on at the byte that was reached.
+    def file_parts(self, file_id: bytes, *, start: int = 0) -> Iterator[tuple[int, Part]]:
+        """Yield (offset, part) of a large file's chunks in order, by its first map."""
+        return files.file_parts(self, file_id, start=start)
 
-        Raises:
-            ObjectMissingError: where the file or one of its chunks is not stored.
-            IntegrityError: where the file cannot be read by any of its maps.
-        """
-        if self.has(file_id, Kind.CHUNK):
-            yield self.get(file_id, Kind.CHUNK)[start:]
-            return
-        failure: IntegrityError | None = None
-        at = start
-        for payload in self._maps(file_id):
-            try:
-                for offset, part in chunks(decode_page(payload), self._page, start=at):
-                    data = self.get(part.id, Kind.CHUNK)
-                    if len(data) != part.length:
-                        raise ObjectDamagedError(f"a map of file {file_id.hex()} gives a chunk a wrong length")
-                    yield data[at - offset :] if offset < at else data
-                    at = offset + part.length
-                return
-            except IntegrityError as error:
-                failure = failure or error
-        if failure is not None:
-            raise failure
+    def file_size(self, file_id: bytes) -> int:
+        """Return a stored file's length in bytes."""
+        found = self._find(file_id, Kind.CHUNK)
+        return found[1].length if found is not None else files.file_size(self, file_id)
 
-    def _maps(self, file_id: bytes) -> Iterator[bytes]:
-        """Yield the different maps of a file, best known first."""
+    def file_maps(self, file_id: bytes) -> Iterator[bytes]:
+        """Yield the different maps of a large file, best known first."""
         seen = {self.get(file_id, Kind.FILE_MAP)}
         yield from seen
         for ref, place in list(self.packs.find_every(file_id, Kind.FILE_MAP)):
@@ -218,23 +195,6 @@ class ObjectStore:
             if payload not in seen:
                 seen.add(payload)
                 yield payload
-
-    def file_parts(self, file_id: bytes, *, start: int = 0) -> Iterator[tuple[int, Part]]:
-        """Yield (offset, part) of a large file's chunks in order, by its first map."""
-        page = decode_page(self.get(file_id, Kind.FILE_MAP))
-        return chunks(page, self._page, start=start)
-
-    def file_size(self, file_id: bytes) -> int:
-        """Return a stored file's length in bytes."""
-        found = self._find(file_id, Kind.CHUNK)
-        if found is not None:
-            return found[1].length
-        if self.has(file_id, Kind.CHUNK):
-            return len(self.get(file_id, Kind.CHUNK))
-        return length_of(decode_page(self.get(file_id, Kind.FILE_MAP)))
-
-    def _page(self, page_id: bytes) -> Page:
-        return decode_page(self.get(page_id, Kind.MAP_PAGE))
 
     # Writing.
 
@@ -244,37 +204,11 @@ class ObjectStore:
 
     def put_content(self, data: bytes) -> FileId:
         """Store a file's content given whole and return the file's id."""
-        if len(data) <= SMALL_LIMIT:
-            return FileId(self._writer().put(Kind.CHUNK, data))
-        view, at = memoryview(data), 0
-
-        def read(size: int) -> memoryview:
-            nonlocal at
-            at += size
-            return view[at - size : at]
-
-        return FileId(self._writer().put_large(read)[0])
+        return files.put_content(self._writer(), data)
 
     def put_stream(self, read: Callable[[int], bytes | memoryview]) -> tuple[FileId, int]:
         """Store what `read(n)` delivers until it returns nothing; return the file's id and length."""
-        head = read(SMALL_LIMIT + 1)
-        while 0 < len(head) <= SMALL_LIMIT:
-            more = read(SMALL_LIMIT + 1 - len(head))
-            if not more:
-                return FileId(self._writer().put(Kind.CHUNK, bytes(head))), len(head)
-            head = bytes(head) + bytes(more)
-        if not head:
-            return FileId(self._writer().put(Kind.CHUNK, b"")), 0
-        first: list[bytes | memoryview] = [head]
-
-        def read_on(size: int) -> bytes | memoryview:
-            if first:
-                start = first.pop()
-                return bytes(start) + bytes(read(size - len(start)))
-            return read(size)
-
-        file_id, size = self._writer().put_large(read_on)
-        return FileId(file_id), size
+        return files.put_stream(self._writer(), read)
 
     def flush(self) -> list[PackRef]:
         """Make everything that was put durable; return the packs, which the caller publishes.
@@ -379,21 +313,3 @@ class ObjectStore:
             if lost:
                 self._lost += lost  # whoever goes on all the same is stopped when it publishes
                 raise CollectedError(lost)
-
-
-def is_small(size: int) -> bool:
-    """Say whether a file of this length is stored as one chunk, whose id is the file's."""
-    return size <= SMALL_LIMIT
-
-
-def hash_content(read: Callable[[int], bytes]) -> FileId:
-    """Return the id of the file that `read(n)` delivers, without storing it."""
-    from blake3 import blake3
-
-    hasher = blake3()
-    while data := read(1 << 20):
-        hasher.update(data)
-    return FileId(ObjectId(hasher.digest()))
-
-
-EMPTY_FILE = FileId(content_id(b""))

@@ -13,11 +13,12 @@ from blake3 import blake3
 
 from dsvc.errors import IntegrityError
 from dsvc.objects.filemap import chunks, decode_page
+from dsvc.objects.files import ObjectDamagedError
 from dsvc.objects.ids import Kind, OperationId, PackId
 from dsvc.objects.packlist import PackList
 from dsvc.objects.packs import DamagedPackError
 from dsvc.objects.sortedmap import decode_node
-from dsvc.objects.store import ObjectDamagedError, ObjectMissingError, ObjectStore
+from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.objects.values import decode_operation
 from dsvc.objects.verify import Fault, verify_objects, verify_outline
 from dsvc.progress import Progress

@@ -17,8 +17,9 @@ from blake3 import blake3
 
 from dsvc.errors import IntegrityError
 from dsvc.objects.filemap import Part
+from dsvc.objects.files import ObjectDamagedError
 from dsvc.objects.ids import Kind, content_id
-from dsvc.objects.store import ObjectDamagedError, ObjectStore
+from dsvc.objects.store import ObjectStore
 
 _AHEAD_BYTES = 32 << 20
 _BATCH_BYTES = 1 << 20

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from dsvc.errors import RequestError
 from dsvc.history.treediff import diff_trees, is_empty
 from dsvc.objects import trees
+from dsvc.objects.files import hash_content
 from dsvc.objects.ids import ObjectId, TreeId
-from dsvc.objects.store import ObjectStore, hash_content
+from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.worktree.index import ABSENT, DIRECTORY, GITLINK, Index, changed_at, join, parents, signature
 from dsvc.worktree.names import find_collisions

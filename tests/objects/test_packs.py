@@ -5,10 +5,11 @@ import random
 import pytest
 
 from dsvc.errors import IntegrityError
+from dsvc.objects.files import ObjectDamagedError
 from dsvc.objects.ids import Kind, content_id
 from dsvc.objects.packindex import PackIndex
 from dsvc.objects.packlist import PackList
-from dsvc.objects.store import ObjectDamagedError, ObjectMissingError, ObjectStore
+from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.storage.local import LocalBackend
 
 TEXT = b"".join(b"line %d of a text that compresses\n" % n for n in range(400))

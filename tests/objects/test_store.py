@@ -8,9 +8,10 @@ import pytest
 from blake3 import blake3
 
 from dsvc.objects.chunker import SMALL_LIMIT
+from dsvc.objects.files import EMPTY_FILE, ObjectDamagedError, hash_content, is_small
 from dsvc.objects.ids import Kind, content_id, object_id
 from dsvc.objects.packlist import PackClass, PackList
-from dsvc.objects.store import EMPTY_FILE, ObjectDamagedError, ObjectMissingError, ObjectStore, hash_content, is_small
+from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.storage.memory import MemoryBackend
 
 
