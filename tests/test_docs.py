@@ -35,7 +35,7 @@ def console(page: Path) -> list[Shown]:
             if line.startswith("$ "):
                 announced = re.search(r"# exit code (\d+)$", line)
                 shown.append(Shown(line[2:], int(announced[1]) if announced else 0))
-            elif line.startswith("> "):
+            elif line == ">" or line.startswith("> "):
                 shown[-1].command += "\n" + line[2:]
             else:
                 shown[-1].lines.append(line)
