@@ -230,7 +230,7 @@ def _working_copy(private: Path) -> Iterator[Check]:
     if not (place / "journal").exists():
         return
     record = journal.read(place / "journal")
-    if record is not None and journal.is_alive(record):
+    if record is not None and journal.is_alive(place / "journal", record):
         yield Check("checkout", "ok", f"process {record.pid} on {record.host} writes the working copy now")
     elif record is not None:
         text = "a checkout was broken off: the next command that opens the working copy finishes or takes it back"

@@ -16,6 +16,9 @@ from dsvc.errors import BusyError, IntegrityError
 from dsvc.objects import codec
 from dsvc.objects.codec import BadEncodingError
 from dsvc.objects.ids import ID_LENGTH, TreeId
+from dsvc.worktree.index import file_clock
+
+_SLACK = 120  # seconds by which the clock of a disk elsewhere may be wrong
 
 
 class CheckoutRunningError(BusyError):
@@ -117,8 +120,8 @@ def read(path: Path) -> Journal | None:
     return None
 
 
-def is_alive(journal: Journal) -> bool:
-    """Say whether the process that wrote the journal may still run; one on another host always may."""
+def is_alive(path: Path, journal: Journal) -> bool:
+    """Say whether the process that wrote the journal at `path` may still run; one on another host always may."""
     if journal.host != socket.gethostname():
         return True
     if journal.pid == os.getpid():
@@ -129,7 +132,23 @@ def is_alive(journal: Journal) -> bool:
         return False
     except PermissionError:
         pass
-    return True
+    return not _is_another(path, journal.pid)
+
+
+def _is_another(path: Path, pid: int) -> bool:
+    """Say whether the process of this number has ended and waits for its parent, or began long after the journal.
+
+    Numbers are given again, after a restart of the machine the same ones at once. Where /proc tells nothing: no.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        running = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+        written = path.stat().st_mtime
+        now = file_clock(path.parent) / 1e9
+        age = running - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return False
+    return fields[0] in "ZX" or now - age > written + _SLACK
 
 
 def end(path: Path) -> None:

@@ -99,7 +99,7 @@ def recover(place: Place, store: ObjectStore, log: OperationLog, head: Operation
     record = journal.read(place.journal_path)
     if record is None:
         return None
-    if journal.is_alive(record):
+    if journal.is_alive(place.journal_path, record):
         raise CheckoutRunningError(record.pid, record.host)
     record = journal.take_over(place.journal_path, record)
     if record is None:
