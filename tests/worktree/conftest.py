@@ -154,6 +154,6 @@ def copy(tmp_path):
     return Copy(tmp_path)
 
 
-@pytest.fixture(name="Copy")
+@pytest.fixture(name="make_copy")
 def _copy():
     return Copy

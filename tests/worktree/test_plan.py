@@ -17,9 +17,9 @@ PROPERTY = settings(max_examples=120, deadline=None, suppress_health_check=[Heal
 
 @PROPERTY
 @given(FILES, FILES)
-def test_from_a_tree_to_a_tree(Copy, before, after):
+def test_from_a_tree_to_a_tree(make_copy, before, after):
     with tempfile.TemporaryDirectory() as folder:
-        copy = Copy(Path(folder))
+        copy = make_copy(Path(folder))
         copy.put(before)
         copy.record()
         target = copy.tree_of(after)
@@ -32,9 +32,9 @@ def test_from_a_tree_to_a_tree(Copy, before, after):
 
 @PROPERTY
 @given(FILES, FILES, FILES)
-def test_what_the_user_did_is_kept_or_nothing_happens(Copy, before, after, mine):
+def test_what_the_user_did_is_kept_or_nothing_happens(make_copy, before, after, mine):
     with tempfile.TemporaryDirectory() as folder:
-        copy = Copy(Path(folder))
+        copy = make_copy(Path(folder))
         copy.put(before)
         copy.record()
         for path in os.listdir(copy.root):

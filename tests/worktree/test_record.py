@@ -25,9 +25,9 @@ PROPERTY = settings(max_examples=80, deadline=None, suppress_health_check=[Healt
 
 @PROPERTY
 @given(st.lists(FILES, min_size=1, max_size=4), st.booleans())
-def test_a_row_of_recordings(Copy, states, trusting):
+def test_a_row_of_recordings(make_copy, states, trusting):
     with tempfile.TemporaryDirectory() as folder:
-        copy = Copy(Path(folder))
+        copy = make_copy(Path(folder))
         for files in states:
             for path in os.listdir(copy.root):
                 copy.remove(path)
@@ -43,9 +43,9 @@ def test_a_row_of_recordings(Copy, states, trusting):
 
 @PROPERTY
 @given(FILES, FILES, st.sets(st.sampled_from(["a", "b", "a/x", "c/x"]), min_size=1, max_size=2))
-def test_paths_limit_what_is_taken(Copy, before, after, paths):
+def test_paths_limit_what_is_taken(make_copy, before, after, paths):
     with tempfile.TemporaryDirectory() as folder:
-        copy = Copy(Path(folder))
+        copy = make_copy(Path(folder))
         copy.put(before)
         copy.record()
         for path in os.listdir(copy.root):
