@@ -78,6 +78,8 @@ CASES = [
     ("reset -q --hard HEAD~1", "edited"),
     ("reset -q --soft HEAD~1", "edited"),
     ("clean -f", "edited"),
+    ("rm -f f3 keep", "edited"),
+    ("mv f3 moved", "edited"),
     ("rebase other", "clean"),
     ("cherry-pick other", "edited"),
 ]
