@@ -74,9 +74,9 @@ def _message(
     if words and file:
         raise UsageError("-m and -F exclude each other", hint="dsvc commit -m MESSAGE")
     if words:
-        return "\n\n".join(words)
+        return _not_empty("\n\n".join(words))
     if file is not None:
-        return context.read_text(file).strip("\n")
+        return _not_empty(context.read_text(file).strip("\n"))
     state = read_state(workspace)
     head = workspace.head().commit_id
     before = state.message if state is not None else ""
@@ -85,8 +85,11 @@ def _message(
     if no_edit and before:
         return before
     lines = context.edit(before + "\n" + _MESSAGE_HELP, suffix=".txt").splitlines()
-    text = "\n".join(line for line in lines if not line.startswith("#")).strip()
-    if not text:
+    return _not_empty("\n".join(line for line in lines if not line.startswith("#")).strip())
+
+
+def _not_empty(text: str) -> str:
+    if not text.strip():
         raise UsageError("the message is empty, so nothing was committed", hint="dsvc commit -m MESSAGE")
     return text
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,8 +20,6 @@ from dsvc.worktree.known import index_of_tree
 from dsvc.worktree.plan import Planner
 from dsvc.worktree.record import Recorder
 from dsvc.worktree.scan import Scanner
-
-sys.path.insert(0, str(Path(__file__).parent))  # for working_states
 
 # What stands at a path: bytes of a file, (bytes, "x") of a program, ("link", target), or None for an empty folder.
 FOLDER = None

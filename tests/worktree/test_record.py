@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from working_states import FILES
 
 from dsvc.objects import trees
 from dsvc.objects.tree import Entry, EntryKind
@@ -19,6 +18,7 @@ from dsvc.worktree import record
 from dsvc.worktree.guard import Guard, NeedsConfirmationError
 from dsvc.worktree.record import UnstableFileError
 from dsvc.worktree.scan import UnreadableError
+from tests.worktree.working_states import FILES
 
 PROPERTY = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

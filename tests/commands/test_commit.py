@@ -1,0 +1,95 @@
+"""What `dsvc commit` takes, what it refuses, and what it says."""
+
+from __future__ import annotations
+
+import pytest
+from tests.commands.conftest import CommandLine
+
+
+@pytest.fixture
+def project(cli: CommandLine) -> CommandLine:
+    cli.ok("init", "-q")
+    for name in ("a", "b", "d/c"):
+        (cli.directory / name).parent.mkdir(exist_ok=True)
+        (cli.directory / name).write_text("one\n")
+    cli.ok("commit", "-q", "-m", "first")
+    return cli
+
+
+
+def test_new_changed_and_gone_files_are_taken(project: CommandLine) -> None:
+    (project.directory / "a").write_text("two\n")
+    (project.directory / "new").write_text("new\n")
+    (project.directory / "b").unlink()
+    project.ok("commit", "-am", "second")
+    assert project.ok("cat", "HEAD:a").out == "two\n"
+    assert project.ok("cat", "HEAD:new").out == "new\n"
+    assert project("cat", "HEAD:b").code == 3
+    assert project.ok("status", "-s").out == ""
+
+
+def test_only_paths(project: CommandLine) -> None:
+    for name in ("a", "b", "d/c"):
+        (project.directory / name).write_text("two\n")
+    project.ok("commit", "-q", "-m", "second", "a", "d")
+    assert project.ok("status", "-s").out == " M b\n"
+    assert project.ok("cat", "HEAD:b").out == "one\n"
+    (project.directory / "a").unlink()
+    project.ok("commit", "-q", "-m", "third", "a")
+    assert project.ok("status", "-s").out == " M b\n"
+
+
+def test_a_path_that_is_nowhere(project: CommandLine) -> None:
+    (project.directory / "a").write_text("two\n")
+    answer = project("commit", "-m", "second", "a", "nowhere")
+    assert answer.code == 3
+    assert "there is no file or folder nowhere, and none was committed" in answer.err
+    assert project.ok("status", "-s").out == " M a\n"
+
+
+def test_nothing_to_commit(project: CommandLine) -> None:
+    answer = project("commit", "-m", "again")
+    assert answer.code == 3
+    assert "nothing to commit" in answer.err
+    project.ok("commit", "-q", "--allow-empty", "-m", "again")
+
+
+@pytest.mark.parametrize("message", ["", " \n"])
+def test_an_empty_message_is_refused(project: CommandLine, message: str) -> None:
+    (project.directory / "a").write_text("two\n")
+    assert project("commit", "-m", message).code == 2
+    assert project.ok("status", "-s").out == " M a\n"
+
+
+def test_an_added_file_that_went_again(project: CommandLine) -> None:
+    for name in ("x", "y"):
+        (project.directory / name).write_text("new\n")
+    project.ok("add", "-q", "x", "y")
+    (project.directory / "x").unlink()
+    assert project("commit", "-m", "only x", "x").code == 3
+    assert project.ok("status", "-s").out == "A  y\n"
+    project.ok("commit", "-q", "-m", "second")
+    assert project("cat", "HEAD:x").code == 3
+    assert project.ok("cat", "HEAD:y").out == "new\n"
+
+
+def test_an_added_empty_file_survives_a_switch_that_empties_its_folder(project: CommandLine) -> None:
+    project.ok("switch", "-q", "-c", "side")
+    (project.directory / "d" / "c").unlink()
+    (project.directory / "d").rmdir()
+    project.ok("commit", "-q", "-m", "without d")
+    project.ok("switch", "-q", "main")
+    (project.directory / "d" / "__init__.py").write_text("")
+    project.ok("add", "-q", "d/__init__.py")
+    project.ok("switch", "-q", "side")
+    assert project.ok("status", "-s").out == "A  d/__init__.py\n"
+    project.ok("commit", "-q", "-m", "with it")
+    assert project.ok("cat", "HEAD:d/__init__.py").out == ""
+
+
+def test_json(project: CommandLine) -> None:
+    (project.directory / "a").write_text("two\n")
+    found = project.ok("commit", "-m", "second", "--json").json
+    assert found["schema"] == "dsvc.commit"
+    assert (found["branch"], found["message"], found["files_stored"], found["bytes_stored"]) == ("main", "second", 1, 4)
+    assert found["commit"] == project.ok("rev-parse", "HEAD").out.strip()
