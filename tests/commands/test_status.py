@@ -6,6 +6,7 @@ import os
 import re
 
 import pytest
+
 from tests.commands.conftest import CommandLine
 
 
