@@ -66,7 +66,7 @@ class Writer:
         for path in plan.removals:
             with self._naming(path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 self._refuse_changed(path, plan)
-                os.unlink(join(self._root, path))
+                os.unlink(self._place(path))
             changed[path] = None
         self._remove_folders(plan, changed)
         # All files of a folder together, folders before what is in them.
@@ -84,7 +84,7 @@ class Writer:
             if not self._is_real(folder.rpartition(b"/")[0], real):
                 continue  # a link may lead out of the working copy
             try:
-                os.rmdir(join(self._root, folder))
+                os.rmdir(self._place(folder))
             except FileNotFoundError:
                 pass
             except OSError as error:
@@ -97,7 +97,7 @@ class Writer:
             known[directory] = False
             if self._is_real(directory.rpartition(b"/")[0], known):
                 with contextlib.suppress(FileNotFoundError):
-                    known[directory] = stat.S_ISDIR(os.lstat(join(self._root, directory)).st_mode)
+                    known[directory] = stat.S_ISDIR(os.lstat(self._place(directory)).st_mode)
         return known[directory]
 
     def _write_all(
@@ -112,7 +112,7 @@ class Writer:
                 end += 1
             batch = writes[at:end]
             at = end
-            full = join(self._root, directory) if directory else self._root
+            full = self._place(directory) if directory else self._root
             if directory and directory not in made and not os.path.lexists(full) and _total(batch) <= _STAGED_BYTES:
                 self._make_folder(directory.rpartition(b"/")[0], made)
                 self._fill_new_folder(plan, directory, batch, read, changed)
@@ -137,7 +137,7 @@ class Writer:
             try:
                 for path, entry in batch:
                     changed[path] = self._create(staged + b"/" + path.rpartition(b"/")[2], entry, read)
-                os.rename(staged, join(self._root, directory))
+                os.rename(staged, self._place(directory))
                 return
             except BaseException as error:
                 shutil.rmtree(staged, ignore_errors=True)
@@ -151,7 +151,7 @@ class Writer:
 
     def _replace(self, plan: Plan, path: bytes, entry: Entry, read: Reader) -> bytes:
         """Put an entry at its place by a temporary file and a rename; return its signature."""
-        full = join(self._root, path)
+        full = self._place(path)
         if entry.kind in (EntryKind.TREE, EntryKind.GITLINK):
             with contextlib.suppress(FileExistsError):
                 os.mkdir(full)
@@ -161,7 +161,7 @@ class Writer:
             self._create(temporary, entry, read, path=path)
             self._refuse_changed(path, plan)
             try:
-                os.replace(temporary, full)
+                _put_in_place(temporary, full)
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
@@ -169,7 +169,7 @@ class Writer:
                 temporary = join(os.path.dirname(full), b".dsvc-" + os.path.basename(temporary))
                 self._create(temporary, entry, read, path=path)
                 self._refuse_changed(path, plan)
-                os.replace(temporary, full)
+                _put_in_place(temporary, full)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
@@ -184,7 +184,7 @@ class Writer:
             InTheWayError: naming it; it was not touched.
         """
         try:
-            found = signature(os.lstat(join(self._root, path)))
+            found = signature(os.lstat(self._place(path)))
         except (FileNotFoundError, NotADirectoryError):
             return
         if found != plan.seen.get(path):
@@ -229,8 +229,8 @@ class Writer:
             return
         self._make_folder(directory.rpartition(b"/")[0], made)
         with self._naming(directory), contextlib.suppress(FileExistsError):
-            os.mkdir(join(self._root, directory))
-        if not stat.S_ISDIR(os.lstat(join(self._root, directory)).st_mode):
+            os.mkdir(self._place(directory))
+        if not stat.S_ISDIR(os.lstat(self._place(directory)).st_mode):
             raise UnwritableError(directory, OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)))
         made.add(directory)
 
@@ -263,7 +263,7 @@ class Reader:
             yield from read_in_order(self._store, entry.id)
             return
         try:
-            fd = os.open(join(self._root, path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fd = os.open(self._place(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
             yield from read_in_order(self._store, entry.id)
             return
@@ -271,6 +271,17 @@ class Reader:
             yield from read_in_order(self._store, entry.id, near=Near(fd, chunk_places(self._store, old.id)))
         finally:
             os.close(fd)
+
+
+def _put_in_place(temporary: bytes, full: bytes) -> None:
+    """Rename a finished file to its place, where an older one is removed first.
+
+    A rename onto an existing file makes ext4 write the new one to the disk at once, a gigabyte of it in the middle of
+    a checkout. What is removed is stored, and a checkout that is killed in between writes the file when it resumes.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(full)
+    os.rename(temporary, full)
 
 
 def _total(batch: list[tuple[bytes, Entry]]) -> int:
