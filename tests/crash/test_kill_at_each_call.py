@@ -58,7 +58,7 @@ def prepare(project, what):
         project.ok("stash", "drop")
 
 
-STEP = int(os.environ.get("KILL_STEP", "7"))  # 1 tries every call
+STEP = int(os.environ.get("KILL_STEP", "11"))  # 1 tries every call
 
 CASES = [
     ("commit -qm x", "edited"),
