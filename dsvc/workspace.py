@@ -23,6 +23,7 @@ from dsvc.repo.repository import Repository
 from dsvc.storage.local import LocalBackend
 from dsvc.worktree.index import Index, file_clock, read_index, write_index
 from dsvc.worktree.known import index_of_tree, refit_index
+from dsvc.worktree.name_map import NameMap, read_names, write_names
 from dsvc.worktree.places import MAIN, PRIVATE, common_folder, find_private, store_folder, worktree_id
 from dsvc.worktree.sparse import read_patterns
 
@@ -141,6 +142,11 @@ class Workspace:
         return self.local / "sparse"
 
     @property
+    def names_path(self) -> Path:
+        """Where it is kept which paths lie under other names on disk."""
+        return self.local / "names"
+
+    @property
     def scratch(self) -> Path:
         """A folder for unfinished files, on the disk of the working copy."""
         return self.local / "tmp"
@@ -166,7 +172,11 @@ class Workspace:
         if full != root and not full.startswith(root.rstrip("/") + "/"):
             raise RequestError(f"{os.fspath(path)} lies outside of the working copy {self.root}")
         relative = os.path.relpath(full, root)
-        return b"" if relative == "." else os.fsencode(relative)
+        return b"" if relative == "." else read_names(self.names_path).true_path(os.fsencode(relative))
+
+    def place(self, path: bytes) -> bytes:
+        """Return where a path inside the repository lies on disk, as the file system spells it."""
+        return os.path.join(self.root_bytes, read_names(self.names_path).on_disk(path))
 
     # Where we stand.
 
@@ -269,7 +279,9 @@ class Workspace:
         """
         index, tree = read_index(self.index_path), self.kept_tree()
         if index is None:
-            return index_of_tree(self.repo.store, tree, sparse=read_patterns(self.sparse_path))
+            names = read_names(self.names_path)
+            return index_of_tree(self.repo.store, tree, sparse=read_patterns(self.sparse_path), names=names)
+        index.names = read_names(self.names_path)
         return index if index.tree == tree else refit_index(self.repo.store, index, tree)
 
     def kept_tree(self) -> TreeId:
@@ -278,9 +290,24 @@ class Workspace:
         return TreeId(ref.id) if isinstance(ref, Direct) and ref.kind == Kind.TREE else self.head_tree()
 
     def write_index(self, index: Index) -> None:
-        """Keep an index."""
+        """Keep an index, and its names on disk without those of files that it does not know any more."""
         self.local.mkdir(parents=True, exist_ok=True)
         write_index(self.index_path, index)
+        if index.names.enabled:
+            index.names = index.names.only(lambda path: index.get(path) is not None)
+            self.keep_names(index.names)
+
+    def keep_names(self, names: NameMap) -> None:
+        """Keep the names on disk: before a file is written under one of them."""
+        if names != read_names(self.names_path):
+            self.local.mkdir(parents=True, exist_ok=True)
+            write_names(self.names_path, names)
+
+    def map_names(self) -> None:
+        """Let names that this disk does not tell apart get other ones here, from now on."""
+        names = read_names(self.names_path)
+        if not names.enabled:
+            self.keep_names(NameMap(names.pairs, enabled=True))
 
     def clock(self) -> int:
         """Return the file system's time in nanoseconds, for an index's stamp."""
@@ -296,6 +323,7 @@ class Workspace:
             self.root_bytes,
             read_gitignore=self.config.get_bool("core.gitignore"),
             exclude_file=os.fsencode(exclude) if exclude.exists() else None,
+            on_disk=read_names(self.names_path).on_disk,
         )
 
     def new_token(self) -> bytes:

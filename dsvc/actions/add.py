@@ -107,7 +107,7 @@ def _check(workspace: Workspace, tree: TreeId, paths: Sequence[bytes], rules: Ig
     for path in paths:
         if not path or trees.lookup(workspace.repo.store, tree, path) is not None:
             continue
-        full = os.path.join(workspace.root_bytes, path)
+        full = workspace.place(path)
         if not os.path.lexists(full):
             raise NoSuchPathError(path)
         is_directory = os.path.isdir(full) and not os.path.islink(full)

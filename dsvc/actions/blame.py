@@ -22,7 +22,6 @@ from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import FILE_KINDS, Entry
 from dsvc.objects.values import Commit
 from dsvc.workspace import Workspace
-from dsvc.worktree.index import join
 
 _HERE = -1  # the node of the working copy
 
@@ -110,7 +109,7 @@ def _lines(
 def _working_text(workspace: Workspace, path: bytes) -> bytes | None:
     import os
 
-    full = join(workspace.root_bytes, path)
+    full = workspace.place(path)
     try:
         if os.path.islink(full) or not os.path.isfile(full):
             return None

@@ -60,7 +60,7 @@ def working_changes(
         for name, sig in delta.changed.items():
             path = join(delta.path, name)
             old = trees.lookup(store, index.tree, path)
-            entry = describe_file(root, path)
+            entry = describe_file(root, index.names.on_disk(path))
             if entry is None or entry != old:
                 found.entries[path] = entry
                 if changed_at(sig) >= index.stamp:
@@ -71,7 +71,7 @@ def working_changes(
             continue
         for name in delta.new:
             path = join(delta.path, name)
-            found.entries[path] = describe_file(root, path)
+            found.entries[path] = describe_file(root, index.names.on_disk(path))
             found.new.add(path)
         for name in delta.new_directories:
             _new_folder(workspace, scanner, join(delta.path, name), found, collapse=collapse)
@@ -90,7 +90,7 @@ def _new_folder(
         if st is None:
             found.entries[file_path] = Entry(EntryKind.TREE, trees.empty_tree(workspace.repo.store), 0)
         else:
-            found.entries[file_path] = describe_file(workspace.root_bytes, file_path)
+            found.entries[file_path] = describe_file(workspace.root_bytes, scanner.index.names.on_disk(file_path))
         found.new.add(file_path)
 
 
@@ -108,7 +108,7 @@ def new_files(
         yield path, None
     for name in delta.new:
         file_path = join(path, name)
-        yield file_path, os.lstat(join(scanner.root, file_path))
+        yield file_path, os.lstat(scanner.place(file_path))
     for name in delta.new_directories:
         yield from new_files(scanner, join(path, name), skipped)
 

@@ -37,6 +37,6 @@ def check_ignore(
         if known is not None and path and trees.lookup(store, known, path) is not None:
             yield CheckIgnoreResult(path, None)
             continue
-        full = os.path.join(workspace.root_bytes, path)
+        full = workspace.place(path)
         is_directory = path.endswith(b"/") or (os.path.isdir(full) and not os.path.islink(full))
         yield CheckIgnoreResult(path, rules.match(path.rstrip(b"/"), is_directory=is_directory))

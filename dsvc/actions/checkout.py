@@ -66,6 +66,7 @@ def checkout(
     """
     plan, index = plan_checkout(workspace, base, target, index=index, overwrite=overwrite)
     new_tree = target if index.tree == base else carried(workspace, index.tree, base, target)
+    workspace.keep_names(index.names)
     published: list[OperationId] = []
     keep_index_tree(workspace, transaction, new_tree)
     if base != workspace.head_tree():

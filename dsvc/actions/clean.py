@@ -67,13 +67,13 @@ def clean(
         return result
     seen = _store(workspace, search.index, found)
     for path, sig in seen.items():
-        full = join(workspace.root_bytes, path)
+        full = workspace.place(path)
         with contextlib.suppress(FileNotFoundError):
             if signature(os.lstat(full)) == sig:
                 os.unlink(full)
     for folder in sorted(result.folders, reverse=True):
         with contextlib.suppress(OSError):  # something is in it again, which nobody asked to remove
-            os.rmdir(join(workspace.root_bytes, folder))
+            os.rmdir(workspace.place(folder))
     return result
 
 
@@ -91,7 +91,7 @@ def _store(workspace: Workspace, index: Index, found: Sequence[tuple[bytes, os.s
                     entries[path] = Entry(EntryKind.TREE, trees.empty_tree(store), 0)
                 continue
             with contextlib.suppress(FileNotFoundError):
-                entries[path], seen[path] = store_file(store, join(workspace.root_bytes, path), signature(st))
+                entries[path], seen[path] = store_file(store, workspace.place(path), signature(st))
             workspace.progress.advance(items=1, size=st.st_size)
         saved = TreeId(ObjectId(trees.edit_tree(store, index.tree, entries).id))
     except BaseException:
@@ -156,7 +156,7 @@ class _Search:
             return
         if not self._folders or (ignored and not take):
             return
-        if any(os.path.lexists(join(self._root, path) + b"/" + control) for control in CONTROL):
+        if any(os.path.lexists(self._place(path) + b"/" + control) for control in CONTROL):
             self.skipped.append(Skipped(path, "a repository of its own"))
             return
         inner = rules if ignored else rules.enter(name)
@@ -171,7 +171,8 @@ class _Search:
             yield path, st
 
     def _list(self, path: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
-        full = join(self._root, path) if path else self._root
+        full = self._place(path) if path else self._root
+        true_names = self.index.names.true_names(path) or {}
         try:
             names = sorted(os.listdir(full))
         except OSError as error:
@@ -179,7 +180,10 @@ class _Search:
         for name in names:
             if name not in CONTROL:
                 with contextlib.suppress(FileNotFoundError):
-                    yield name, os.lstat(full + b"/" + name)
+                    yield true_names.get(name, name), os.lstat(full + b"/" + name)
+
+    def _place(self, path: bytes) -> bytes:
+        return join(self._root, self.index.names.on_disk(path))
 
     def _wanted(self, path: bytes) -> bool:
         return not self._paths or any(path == p or path.startswith(p + b"/") for p in self._paths)

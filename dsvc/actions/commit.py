@@ -122,7 +122,7 @@ def commit(
 def _check_paths(workspace: Workspace, index: Index, paths: Sequence[bytes]) -> None:
     store = workspace.repo.store
     for path in paths:
-        if os.path.lexists(os.path.join(workspace.root_bytes, path)):
+        if os.path.lexists(workspace.place(path)):
             continue
         if all(lookup(store, tree, path) is None for tree in (index.tree, workspace.head_tree())):
             raise RequestError(
@@ -167,7 +167,7 @@ def _full_list(
     sizes: list[tuple[bytes, int]] = []
     for delta in scanner.walk():
         prefix = delta.path + b"/" if delta.path else b""
-        sizes += [(prefix + n, os.lstat(workspace.root_bytes + b"/" + prefix + n).st_size) for n in delta.new]
+        sizes += [(prefix + n, os.lstat(scanner.place(prefix + n)).st_size) for n in delta.new]
         for name in delta.new_directories:
             sizes += [(p, st.st_size) for p, st in new_files(scanner, prefix + name) if st is not None]
     return NeedsConfirmationError(sizes, limit=error.limit)

@@ -52,7 +52,7 @@ def diff(
     if ends is None:
         tree_id = _tree(context, revisions[0] if revisions else None, workspace)
         changes = changes_against(workspace, tree_id, paths=[path for path in paths if path])
-        sides = Sides(store, workspace.root_bytes)
+        sides = Sides(store, workspace.place)
         if reverse:
             raise UsageError("-R compares commits with each other", hint="dsvc diff -R A B")
     else:

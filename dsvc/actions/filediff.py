@@ -47,10 +47,12 @@ class FileDiff:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """Where contents are read from: the store, and for a new side that lies in the working copy its root."""
+    """Where contents are read from: the store, and for a new side that lies in the working copy what gives the place
+    of a path on disk.
+    """
 
     store: ObjectStore
-    root: bytes | None = None
+    place: Callable[[bytes], bytes] | None = None
 
     def read_old(self, path: bytes, entry: Entry) -> bytes:
         """Return an old content whole."""
@@ -63,9 +65,9 @@ class Sides:
         stand_in = _stand_in(entry)
         if stand_in is not None:
             return stand_in
-        if self.root is None or self.store.has_file(entry.id):
+        if self.place is None or self.store.has_file(entry.id):
             return self.store.read_file(entry.id)
-        return b"".join(_from_disk(os.path.join(self.root, path), 1 << 20))
+        return b"".join(_from_disk(self.place(path), 1 << 20))
 
     def old_head(self, entry: Entry) -> bytes:
         """Return the first bytes of an old content: what tells binary files."""
@@ -77,9 +79,9 @@ class Sides:
         stand_in = _stand_in(entry)
         if stand_in is not None:
             return stand_in
-        if self.root is None or self.store.has_file(entry.id):
+        if self.place is None or self.store.has_file(entry.id):
             return self.old_head(entry)
-        return next(_from_disk(os.path.join(self.root, path), BINARY_HEAD), b"")
+        return next(_from_disk(self.place(path), BINARY_HEAD), b"")
 
 
 def _stand_in(entry: Entry) -> bytes | None:
@@ -117,7 +119,7 @@ def paired(
     limit: RenameLimit | None = None
     found: list[FileDiff] = []
     if minimum is not None and _may_hold_renames(changes):
-        parts = sides.store if sides.root is None else None
+        parts = sides.store if sides.place is None else None
         similar = similar_files(sides.read_old, sides.read_new)
         renames = detect(changes, similar=similar, parts=parts, minimum=minimum, empty_files=False)
         limit, changes = renames.limit, list(renames.others)

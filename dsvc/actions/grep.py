@@ -129,7 +129,7 @@ def _search_working_copy(
     for change in diff_trees(workspace.repo.store, None, index.tree, paths=paths):
         if change.new is None or change.new.kind not in FILE_KINDS:
             continue
-        found = _read_text(os.path.join(root, change.path))
+        found = _read_text(os.path.join(root, index.names.on_disk(change.path)))
         if found == "large":
             yield GrepResult(None, change.path, (), skipped=True, size=change.new.size)
         elif found is not None:

@@ -63,13 +63,15 @@ def merge(
     make_commit: bool = True,
     favor: Favor | None = None,
     unrelated: bool = False,
+    map_names: bool = False,
     run_hooks: bool = True,
 ) -> MergeResult:
     """Merge a commit into HEAD's branch.
 
     Changes that are not committed may be there as long as the merge does not touch their files. A clean merge is
     committed, unless `squash` (the changes without the history) or `make_commit` says otherwise. With conflicts the
-    working copy holds the merged files, text with markers, and the worktree is in the middle of a merge.
+    working copy holds the merged files, text with markers, and the worktree is in the middle of a merge. `map_names`
+    is as in `switch`.
 
     Raises:
         CannotFastForwardError: with `fast_forward="only"`. OperationUnderWayError: in the middle of something.
@@ -79,6 +81,8 @@ def merge(
     require_no_state(workspace)
     if len(revisions) != 1:
         raise UsageError("merge takes one branch or commit", hint="merge them one after another")
+    if map_names:
+        workspace.map_names()
     context = revision_context(workspace)
     theirs = resolve_commit(context, revisions[0])
     head = workspace.head()

@@ -72,6 +72,7 @@ def mv(
     index = recorded.index
     for source, goal in moves:
         _move_in_index(workspace, index, source, goal)
+        index.names = index.names.moved(source, goal)
     index.tree = tree
     workspace.write_index(index)
     return MvResult(tuple(moves), tuple(left_out))
@@ -83,14 +84,13 @@ def _text(path: bytes) -> str:
 
 def _rename(workspace: Workspace, moves: Sequence[tuple[bytes, bytes]]) -> None:
     """Rename all of them on disk, or none."""
-    root = workspace.root_bytes
     done: list[tuple[bytes, bytes]] = []
     for source, goal in moves:
         try:
-            os.rename(join(root, source), join(root, goal))
+            os.rename(workspace.place(source), workspace.place(goal))
         except OSError as error:
             for before, now in reversed(done):
-                os.rename(join(root, now), join(root, before))
+                os.rename(workspace.place(now), workspace.place(before))
             raise CannotMoveError(
                 f"{os.fsdecode(source)} cannot be moved to {os.fsdecode(goal)}: {error.strerror}"
             ) from error
@@ -100,9 +100,9 @@ def _rename(workspace: Workspace, moves: Sequence[tuple[bytes, bytes]]) -> None:
 def _plan(
     workspace: Workspace, sources: Sequence[bytes], target: bytes, *, force: bool, skip_errors: bool
 ) -> tuple[list[tuple[bytes, bytes]], list[tuple[bytes, str]]]:
-    root, index = workspace.root_bytes, workspace.index()
-    into = os.path.isdir(join(root, target)) and not os.path.islink(join(root, target))
-    if into and len(sources) == 1 and target and _same(join(root, sources[0]), join(root, target)):
+    index = workspace.index()
+    into = os.path.isdir(workspace.place(target)) and not os.path.islink(workspace.place(target))
+    if into and len(sources) == 1 and target and _same(workspace.place(sources[0]), workspace.place(target)):
         into = False  # a change of case on a disk that does not tell the two names apart
     if len(sources) > 1 and not into:
         raise CannotMoveError(f"{os.fsdecode(target)} is no folder, and several files are to go there")
@@ -131,8 +131,7 @@ _THERE = "there is a file already"
 
 
 def _obstacle(workspace: Workspace, index: Index, source: bytes, goal: bytes, *, force: bool) -> str | None:
-    root = workspace.root_bytes
-    here, there = join(root, source), join(root, goal)
+    here, there = workspace.place(source), workspace.place(goal)
     if not source:
         return "it is the whole working copy"
     if trees.lookup(workspace.repo.store, index.tree, source) is None:
@@ -143,7 +142,7 @@ def _obstacle(workspace: Workspace, index: Index, source: bytes, goal: bytes, *,
         return "it would lie in itself"
     if not all(is_valid_name(name) for name in goal.split(b"/")):
         return "no repository may hold that name"
-    parent = join(root, goal.rpartition(b"/")[0])
+    parent = workspace.place(goal.rpartition(b"/")[0])
     if not os.path.isdir(parent) or os.path.islink(parent):
         return "the folder for it is not there"
     if os.path.lexists(there) and not _same(here, there):
@@ -163,7 +162,7 @@ def _same(one: bytes, other: bytes) -> bool:
 def _record(workspace: Workspace, moves: Sequence[tuple[bytes, bytes]]) -> Recorded:
     """Store what the known files hold that will move, and every file that will be replaced."""
     recorded = record_working_copy(workspace, paths=[source for source, _ in moves])
-    replaced = [goal for _, goal in moves if os.path.lexists(join(workspace.root_bytes, goal))]
+    replaced = [goal for _, goal in moves if os.path.lexists(workspace.place(goal))]
     if not replaced:
         return recorded
     rules = IgnoreRules.nothing(workspace.root_bytes)
@@ -177,7 +176,7 @@ def _move_in_index(workspace: Workspace, index: Index, source: bytes, goal: byte
     store = workspace.repo.store
     entry: Entry | None = trees.lookup(store, index.tree, source)
     if entry is None or entry.kind != EntryKind.TREE:
-        index.update({source: None, goal: signature(os.lstat(join(workspace.root_bytes, goal)))})
+        index.update({source: None, goal: signature(os.lstat(workspace.place(goal)))})
         return
     # Renaming a folder leaves the times of what is in it alone.
     prefix = source + b"/"

@@ -151,7 +151,7 @@ def _take(workspace: Workspace, conflict: Conflict, side: Side) -> dict[bytes, E
     if conflict.kind == "rename/rename" and len(conflict.files) == 2:
         place = conflict.files[1 if side == "theirs" else 0]
         changes = dict.fromkeys((conflict.path, *conflict.files))
-    elif entry is not None and workspace.root.joinpath(os.fsdecode(place)).is_dir():
+    elif entry is not None and os.path.isdir(workspace.place(place)):
         raise FolderInTheWayError(place)
     if entry is not None and entry.kind == EntryKind.TREE:
         raise FolderInTheWayError(place)
@@ -174,7 +174,7 @@ def _tidy(workspace: Workspace, conflict: Conflict) -> dict[bytes, Entry | None]
 
 
 def _has_markers(workspace: Workspace, conflict: Conflict) -> bool:
-    return any(_file_has_markers(os.path.join(workspace.root_bytes, p)) for p in {conflict.path, *conflict.files})
+    return any(_file_has_markers(workspace.place(p)) for p in {conflict.path, *conflict.files})
 
 
 def _file_has_markers(path: bytes) -> bool:
@@ -201,7 +201,7 @@ def _edit_with_tool(workspace: Workspace, conflict: Conflict, run_tool: RunTool)
         with open(copy, "wb") as file:
             for piece in workspace.repo.store.file_chunks(entry.id) if entry is not None else ():
                 file.write(piece)
-    code = run_tool(ToolFiles(base, ours, theirs, workspace.root / shown))
+    code = run_tool(ToolFiles(base, ours, theirs, Path(os.fsdecode(workspace.place(conflict.path)))))
     for copy in (base, ours, theirs):
         copy.unlink(missing_ok=True)
     if code:

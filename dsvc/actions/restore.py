@@ -23,15 +23,19 @@ class RestoreResult:
     tree: TreeId
 
 
-def restore(workspace: Workspace, paths: Sequence[bytes], *, source: str | None = None) -> RestoreResult:
+def restore(
+    workspace: Workspace, paths: Sequence[bytes], *, source: str | None = None, map_names: bool = False
+) -> RestoreResult:
     """Make these files and folders as `source` (HEAD where none is given) has them.
 
     What they hold now is stored first, so that `undo` brings it back. Files that the source does not have go when they
-    are known; others stay.
+    are known; others stay. `map_names` is as in `switch`.
 
     Raises:
         RequestError: when neither the source nor the working copy has one of the paths.
     """
+    if map_names:
+        workspace.map_names()
     store = workspace.repo.store
     source_tree = tree_of(workspace, source) if source is not None else workspace.head_tree()
     index = workspace.index()

@@ -65,6 +65,7 @@ def set_sparse(workspace: Workspace, patterns: Sequence[bytes]) -> SparseResult:
         index = workspace.index()
         folds = not tells_names_apart(workspace.local)
         plan = Planner(store, root, index, fold_names=folds).plan_sparse(wanted)
+        workspace.keep_names(index.names)
         kept = {obstacle.path for obstacle in plan.obstacles}
         writes = [write for write in plan.writes if write[0] not in kept]
         comes = Plan(plan.base, plan.target, writes, settled=plan.settled, seen=plan.seen)
@@ -75,11 +76,12 @@ def set_sparse(workspace: Workspace, patterns: Sequence[bytes]) -> SparseResult:
             folders=plan.folders,
             seen=plan.seen,
         )
+        names = index.names
         # First what comes, then the index, then what goes: at no moment does a file that is wanted look deleted.
-        written = Writer(store, root, workspace.scratch, progress=workspace.progress).apply(comes)
+        written = Writer(store, root, workspace.scratch, names=names, progress=workspace.progress).apply(comes)
         write_patterns(workspace.sparse_path, patterns)
         workspace.write_index(_index(workspace, index, tuple(patterns), wanted, written=written, kept=kept))
-        Writer(store, root, workspace.scratch).apply(goes)
+        Writer(store, root, workspace.scratch, names=names).apply(goes)
     finally:
         journal.end(workspace.journal_path)
     return SparseResult(tuple(patterns), len(comes.writes), len(goes.removals), tuple(sorted(kept)))
@@ -109,4 +111,4 @@ def _index(
 
     blocks = blocks_of_tree(workspace.repo.store, index.tree, sign)
     stamp = workspace.clock() if written else index.stamp
-    return Index(index.tree, stamp, blocks, patterns)
+    return Index(index.tree, stamp, blocks, patterns, index.names)

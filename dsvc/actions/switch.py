@@ -37,12 +37,14 @@ def switch(
     detach: bool = False,
     force: bool = False,
     force_create: bool = False,
+    map_names: bool = False,
     run_hooks: bool = True,
 ) -> SwitchResult:
     """Make `target` the current branch, or with `detach` stand at a commit without a branch.
 
     Only files that differ between the two trees are looked at. Changes that are not committed are kept where the
-    files they are in do not differ. `force` overwrites them, after storing what they hold for `undo`.
+    files they are in do not differ. `force` overwrites them, after storing what they hold for `undo`. `map_names` lets
+    names that this disk does not tell apart get other ones, here and from now on (dsvc.worktree.name_map).
 
     Raises:
         InTheWayError: when files would be overwritten whose content is not stored; nothing is changed then.
@@ -90,6 +92,8 @@ def switch(
     here = short_name(head.branch) if head.branch else (head.commit_id.hex()[:12] if head.commit_id else "nothing")
     there = short_name(branch) if branch else (commit_id.hex()[:12] if commit_id else "nothing")
     description = f"switch: moving from {here} to {there}"
+    if map_names:
+        workspace.map_names()
     if force:
         from dsvc.actions.overwrite import overwrite_working_copy
 

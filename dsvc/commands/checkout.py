@@ -12,7 +12,7 @@ from dsvc.actions.restore import restore
 from dsvc.actions.revision import commit_of
 from dsvc.actions.switch import switch
 from dsvc.commands.context import Context
-from dsvc.commands.options import Json, Quiet
+from dsvc.commands.options import Json, MapNames, Quiet
 from dsvc.commands.path_text import path_json
 from dsvc.commands.switch import show_switch
 from dsvc.errors import DsvcError, RequestError, UsageError
@@ -30,6 +30,7 @@ def command(
     force_create: Annotated[str | None, typer.Option("-B", metavar="NAME", help="Make it, or move it here.")] = None,
     detach: Annotated[bool, typer.Option("-d", "--detach", help="Stand at a commit without a branch.")] = False,
     force: Annotated[bool, typer.Option("-f", "--force", help="Overwrite changes (undo brings them back).")] = False,
+    map_names: MapNames = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -48,7 +49,13 @@ def command(
             raise UsageError("a new branch takes one starting point and no paths", hint="dsvc checkout -b NAME [REV]")
         start = before[0] if before else None
         made = switch(
-            workspace, new, create=create is not None, force_create=force_create is not None, start=start, force=force
+            workspace,
+            new,
+            create=create is not None,
+            force_create=force_create is not None,
+            start=start,
+            force=force,
+            map_names=map_names,
         )
         show_switch(context, made, as_json=json)
         return
@@ -60,7 +67,7 @@ def command(
         if not paths:
             raise UsageError("which files?", hint="dsvc checkout [REV] -- PATHS...")
         selected = [workspace.repo_path(p, context.directory) for p in paths]
-        done = restore(workspace, selected, source=before[0] if before else None)
+        done = restore(workspace, selected, source=before[0] if before else None, map_names=map_names)
         if json:
             context.out.json("dsvc.checkout", {"paths": [path_json(p) for p in done.paths], "tree": done.tree.hex()})
         else:
@@ -69,9 +76,8 @@ def command(
         return
     target = "@{-1}" if before[0] == "-" else before[0]
     is_branch = target.startswith("@{-") or _is_branch(workspace, target)
-    show_switch(
-        context, switch(workspace, target, detach=detach or not is_branch, force=force), as_json=json
-    )
+    made = switch(workspace, target, detach=detach or not is_branch, force=force, map_names=map_names)
+    show_switch(context, made, as_json=json)
 
 
 def _guess(

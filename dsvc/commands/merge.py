@@ -10,7 +10,7 @@ import typer
 from dsvc.actions.merge import FastForward, MergeResult, merge, merge_abort, merge_continue
 from dsvc.commands.conflict_text import conflict_json, show_conflicts
 from dsvc.commands.context import Context
-from dsvc.commands.options import Json, Message, Quiet
+from dsvc.commands.options import Json, MapNames, Message, Quiet
 from dsvc.errors import ConflictError, UsageError
 from dsvc.workspace import Workspace
 
@@ -37,6 +37,7 @@ def command(
     go_on: Annotated[bool, typer.Option("--continue", help="Commit a merge whose conflicts are settled.")] = False,
     abort: Annotated[bool, typer.Option("--abort", help="Take back a merge that is under way.")] = False,
     no_verify: Annotated[bool, typer.Option("-n", "--no-verify", help="Run no hooks.")] = False,
+    map_names: MapNames = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int | None:
@@ -70,6 +71,7 @@ def command(
         make_commit=not no_commit,
         favor=favor,
         unrelated=unrelated,
+        map_names=map_names,
         run_hooks=not no_verify,
     )
     return _show(context, result, json=json)

@@ -9,7 +9,7 @@ import typer
 
 from dsvc.actions.restore import restore
 from dsvc.commands.context import Context
-from dsvc.commands.options import Json, NoStaging, Quiet
+from dsvc.commands.options import Json, MapNames, NoStaging, Quiet
 from dsvc.commands.path_text import path_json
 
 
@@ -21,6 +21,7 @@ def command(
         str | None, typer.Option("-s", "--source", metavar="REV", help="Take them from here instead of HEAD.")
     ] = None,
     staged: NoStaging = False,
+    map_names: MapNames = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -30,7 +31,7 @@ def command(
     """
     workspace = context.workspace()
     selected = [workspace.repo_path(p, context.directory) for p in paths]
-    result = restore(workspace, selected, source=source)
+    result = restore(workspace, selected, source=source, map_names=map_names)
     if json:
         context.out.json("dsvc.restore", {"paths": [path_json(p) for p in result.paths], "tree": result.tree.hex()})
         return

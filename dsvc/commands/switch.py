@@ -8,7 +8,7 @@ import typer
 
 from dsvc.actions.switch import SwitchResult, switch
 from dsvc.commands.context import Context
-from dsvc.commands.options import Json, Quiet
+from dsvc.commands.options import Json, MapNames, Quiet
 from dsvc.errors import UsageError
 from dsvc.refs.names import short_name
 
@@ -22,6 +22,7 @@ def command(
     force_create: Annotated[bool, typer.Option("-C", "--force-create", help="Make it, or move it here.")] = False,
     detach: Annotated[bool, typer.Option("-d", "--detach", help="Stand at a commit without a branch.")] = False,
     force: Annotated[bool, typer.Option("-f", "--force", help="Overwrite changes (undo brings them back).")] = False,
+    map_names: MapNames = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -39,6 +40,7 @@ def command(
         detach=detach,
         force=force,
         force_create=force_create,
+        map_names=map_names,
     )
     show_switch(context, result, as_json=json)
 

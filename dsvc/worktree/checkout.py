@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dsvc.atomic import temporary_name
@@ -25,6 +25,7 @@ from dsvc.objects.tree import FILE_KINDS, Entry, EntryKind
 from dsvc.progress import Progress, Silent
 from dsvc.worktree.bulkread import Near, chunk_places, read_in_order
 from dsvc.worktree.index import DIRECTORY, GITLINK, join, signature
+from dsvc.worktree.name_map import NameMap
 from dsvc.worktree.plan import InTheWayError, Obstacle, Plan
 
 _STAGED_BYTES = 64 << 20  # a new directory with more in it is filled in place, so that a killed checkout keeps it
@@ -41,11 +42,23 @@ class UnwritableError(RequestError):
 
 
 class Writer:
-    """Writes entries of the store below `root`; `scratch` is a folder on the same disk for unfinished files."""
+    """Writes entries of the store below `root`; `scratch` is a folder on the same disk for unfinished files.
 
-    def __init__(self, store: ObjectStore, root: bytes, scratch: Path, *, progress: Progress | None = None) -> None:
+    `names` says which paths lie under other names there.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        root: bytes,
+        scratch: Path,
+        *,
+        names: NameMap | None = None,
+        progress: Progress | None = None,
+    ) -> None:
         self._store = store
         self._root = root
+        self._names = names or NameMap()
         self._scratch = os.fsencode(scratch)
         self._progress = progress or Silent()
         os.makedirs(self._scratch, exist_ok=True)
@@ -71,8 +84,12 @@ class Writer:
         self._remove_folders(plan, changed)
         # All files of a folder together, folders before what is in them.
         writes = sorted(plan.writes, key=lambda write: write[0].rpartition(b"/")[0])
-        self._write_all(plan, writes, Reader(self._store, self._root, plan.base), changed)
+        self._write_all(plan, writes, Reader(self._store, self._place, plan.base), changed)
         return changed
+
+    def _place(self, path: bytes) -> bytes:
+        """Return where a path lies on disk."""
+        return join(self._root, self._names.on_disk(path))
 
     def _remove_folders(self, plan: Plan, changed: dict[bytes, bytes | None]) -> None:
         real: dict[bytes, bool] = {b"": True}
@@ -131,12 +148,14 @@ class Writer:
         read: Reader,
         changed: dict[bytes, bytes | None],
     ) -> None:
+        disk_names = self._names.disk_names(directory) or {}
         staged = join(self._scratch, b"folder." + secrets.token_hex(8).encode())
         with self._naming(directory):
             os.mkdir(staged)
             try:
                 for path, entry in batch:
-                    changed[path] = self._create(staged + b"/" + path.rpartition(b"/")[2], entry, read)
+                    name = path.rpartition(b"/")[2]
+                    changed[path] = self._create(staged + b"/" + disk_names.get(name, name), entry, read)
                 os.rename(staged, self._place(directory))
                 return
             except BaseException as error:
@@ -247,9 +266,9 @@ class Writer:
 class Reader:
     """Reads what is written: small files whole, large ones in pieces read ahead by threads."""
 
-    def __init__(self, store: ObjectStore, root: bytes, base: TreeId) -> None:
+    def __init__(self, store: ObjectStore, place: Callable[[bytes], bytes], base: TreeId) -> None:
         self._store = store
-        self._root = root
+        self._place = place
         self._base = base
 
     def small(self, entry: Entry) -> bytes:

@@ -70,8 +70,9 @@ class IgnoreRules:
 
     `root` is the working copy on disk; all other paths are relative to it, without a slash at either end, and empty
     for the root itself. `exclude_file` and `user_file` are paths that need not exist; symlinks are followed for these
-    two and, as in git, not for the files in the tree. An ignore file that cannot be used is listed in `skipped`.
-    Files are read once, or again in a walk over very many directories; an object serves one command.
+    two and, as in git, not for the files in the tree. `on_disk` gives the place of a path whose name differs there. An
+    ignore file that cannot be used is listed in `skipped`. Files are read once, or again in a walk over very many
+    directories; an object serves one command.
     """
 
     def __init__(
@@ -81,9 +82,11 @@ class IgnoreRules:
         read_gitignore: bool = True,
         exclude_file: bytes | None = None,
         user_file: bytes | None = None,
+        on_disk: Callable[[bytes], bytes] | None = None,
     ) -> None:
         self.root = root
         self.skipped: list[SkippedIgnoreFile] = []
+        self._on_disk = on_disk or bytes
         self._names: tuple[bytes, ...] = (b".dsvcignore", b".gitignore") if read_gitignore else (b".dsvcignore",)
         self._outer = tuple(path for path in (exclude_file, user_file) if path is not None)
         self._directories: dict[bytes, DirectoryRules] = {}
@@ -154,7 +157,7 @@ class IgnoreRules:
         found: list[Rule] = []
         for name in self._names:
             source = prefix + name
-            found += self._read(self.root + b"/" + source, source, base=prefix, follow=False)
+            found += self._read(self.root + b"/" + self._on_disk(source), source, base=prefix, follow=False)
         return found
 
     def _read(self, path: bytes, source: bytes, *, base: bytes, follow: bool) -> list[Rule]:

@@ -23,6 +23,7 @@ from blake3 import blake3
 from dsvc.atomic import write_file
 from dsvc.errors import IntegrityError
 from dsvc.objects.ids import ID_LENGTH, TreeId
+from dsvc.worktree.name_map import NameMap
 
 MAGIC = b"dsvcwrk1"
 VERSION = 1
@@ -116,13 +117,15 @@ class Index:
 
     `stamp` is a time of the file system's clock (ns): a file changed at or after it may have been changed once more
     without a trace in its stat, so its content is compared (git calls such entries racy). `sparse` holds the
-    patterns of a partial working copy, none for a full one.
+    patterns of a partial working copy, none for a full one. `names` says which paths lie under other names on disk; it
+    is kept in a file of its own.
     """
 
     tree: TreeId
     stamp: int
     blocks: dict[bytes, Block] = field(default_factory=dict)
     sparse: tuple[bytes, ...] = ()
+    names: NameMap = field(default_factory=NameMap, compare=False)
     _read: tuple[Block, dict[bytes, bytes]] | None = field(default=None, repr=False, compare=False)
 
     def update(self, changes: Mapping[bytes, bytes | None]) -> None:

@@ -11,15 +11,18 @@ from dsvc.objects.sortedmap import NodeStore
 from dsvc.objects.store import ObjectMissingError
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.worktree.index import ABSENT, DIRECTORY, EMPTY, GITLINK, UNKNOWN, Block, Index, join
+from dsvc.worktree.name_map import NameMap
 from dsvc.worktree.sparse import Sparse
 
 
-def index_of_tree(store: NodeStore, tree_id: TreeId, *, sparse: Sequence[bytes] = ()) -> Index:
+def index_of_tree(
+    store: NodeStore, tree_id: TreeId, *, sparse: Sequence[bytes] = (), names: NameMap | None = None
+) -> Index:
     """Return an index for a tree in which every file counts as unknown: the next scan compares contents.
 
-    `sparse` are the patterns of a partial working copy.
+    `sparse` are the patterns of a partial working copy, `names` the paths that lie under other names on disk.
     """
-    return Index(tree_id, 0, blocks_of_tree(store, tree_id, _unknown(sparse)), tuple(sparse))
+    return Index(tree_id, 0, blocks_of_tree(store, tree_id, _unknown(sparse)), tuple(sparse), names or NameMap())
 
 
 def refit_index(store: NodeStore, index: Index, tree_id: TreeId) -> Index:
@@ -28,14 +31,14 @@ def refit_index(store: NodeStore, index: Index, tree_id: TreeId) -> Index:
     An index that does not fit comes from a process that was killed between moving HEAD and writing the index.
     """
     if index.sparse:
-        return index_of_tree(store, tree_id, sparse=index.sparse)
+        return index_of_tree(store, tree_id, sparse=index.sparse, names=index.names)
     sign = _unknown(())
     changes: dict[bytes, bytes | None] = {}
     try:
         for path, _, new in diff_trees(store, index.tree, tree_id):
             changes[path] = sign(path, new) if new is not None else None
     except ObjectMissingError:  # its tree was never published, or is garbage by now
-        return index_of_tree(store, tree_id)
+        return index_of_tree(store, tree_id, names=index.names)
     for path in [path for path, sig in changes.items() if sig is None]:
         folder = path.rpartition(b"/")[0]
         while folder and folder not in changes and trees.lookup(store, tree_id, folder) is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from dsvc.atomic import temporary_name
@@ -12,7 +12,6 @@ from dsvc.errors import RequestError
 from dsvc.objects import trees
 from dsvc.objects.sortedmap import NodeStore
 from dsvc.objects.tree import Entry, EntryKind
-from dsvc.worktree.index import join
 from dsvc.worktree.sparse import Sparse
 
 
@@ -23,7 +22,9 @@ class CollidingNamesError(RequestError):
         shown = "".join(f"\n  {os.fsdecode(a)} and {os.fsdecode(b)}" for a, b in pairs[:10])
         super().__init__(
             f"this disk does not tell these names apart, so one file would overwrite the other:{shown}",
-            hint=f"leave one of them out here: dsvc sparse set '!/{os.fsdecode(pairs[0][1])}', then the same command",
+            hint="run it again with --map-names, which writes the second under another name here ('dsvc switch', "
+            "'checkout', 'restore' and 'merge' have it), or leave one out: "
+            f"dsvc sparse set '!/{os.fsdecode(pairs[0][1])}', then the same command",
             details={"pairs": [[os.fsdecode(a), os.fsdecode(b)] for a, b in pairs]},
         )
         self.pairs = tuple(pairs)
@@ -35,11 +36,17 @@ def fold(name: bytes) -> str:
 
 
 def find_collisions(
-    store: NodeStore, tree_id: bytes, paths: Iterable[bytes], *, sparse: Sparse | None = None
+    store: NodeStore,
+    tree_id: bytes,
+    paths: Iterable[bytes],
+    *,
+    sparse: Sparse | None = None,
+    disk_names: Callable[[bytes], Mapping[bytes, bytes] | None] | None = None,
 ) -> None:
     """Refuse a tree in which names beside one of `paths` fall together with it.
 
-    Names of which `sparse` checks nothing out do not count.
+    Names of which `sparse` checks nothing out do not count, and where `disk_names` has
+    other names for a directory, those do.
 
     Raises:
         CollidingNamesError: naming both of each pair.
@@ -58,14 +65,19 @@ def find_collisions(
         if entry is None:
             continue
         seen: dict[str, bytes] = {}
+        other_names = (disk_names(directory) if disk_names is not None else None) or {}
         for name, below in trees.entries(store, entry.id):
-            if sparse is not None and not _checked_out(store, join(directory, name), below, sparse):
+            if sparse is not None and not _checked_out(store, _join(directory, name), below, sparse):
                 continue
-            other = seen.setdefault(fold(name), name)
+            other = seen.setdefault(fold(other_names.get(name, name)), name)
             if other != name:
-                pairs.append((join(directory, other), join(directory, name)))
+                pairs.append((_join(directory, other), _join(directory, name)))
     if pairs:
         raise CollidingNamesError(pairs)
+
+
+def _join(directory: bytes, name: bytes) -> bytes:
+    return directory + b"/" + name if directory else name
 
 
 def _checked_out(store: NodeStore, path: bytes, entry: Entry, sparse: Sparse) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dsvc.errors import RequestError
@@ -15,7 +15,7 @@ from dsvc.objects.ids import ObjectId, TreeId
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.worktree.index import ABSENT, DIRECTORY, GITLINK, Index, changed_at, join, parents, signature
-from dsvc.worktree.names import find_collisions
+from dsvc.worktree.names import CollidingNamesError, find_collisions
 from dsvc.worktree.sparse import Sparse
 
 _SHOWN = 10
@@ -79,11 +79,15 @@ class Planner:
     def plan(self, base: TreeId, target: TreeId, *, paths: Sequence[bytes] = ()) -> Plan:
         """Return what leads from `base`, which the working copy stands for, to `target`, limited to `paths`.
 
-        Nothing is written. `obstacles` names every file that stands in the way; with `overwrite` none does.
+        Nothing is written. `obstacles` names every file that stands in the way; with `overwrite` none does. On a disk
+        that does not tell some of the names apart, the index's map gets other ones for them where it is enabled.
 
         Raises:
-            CollidingNamesError: on a disk that does not tell some of the names apart.
+            CollidingNamesError: on such a disk otherwise.
         """
+        return self._with_names(target, lambda: self._plan(base, target, paths))
+
+    def _plan(self, base: TreeId, target: TreeId, paths: Sequence[bytes]) -> Plan:
         plan = Plan(base, target)
         same = base == self.index.tree
         checked: dict[bytes, bool] = {b"": True}
@@ -103,7 +107,7 @@ class Planner:
         plan.folders |= parents([*plan.removals, *plan.folders]) - {b""}
         self._settle_absent(plan, absent)
         if self.fold_names:
-            find_collisions(self.store, target, [path for path, _ in plan.writes], sparse=sparse)
+            self._find_collisions(target, plan, sparse)
         if plan.removals or any(o.reason == _FOLDER for o in plan.obstacles):
             self._settle_folders(plan)
         if self.overwrite:
@@ -116,8 +120,11 @@ class Planner:
         Files that hold something else than the index's tree are left as they are: obstacles name them.
 
         Raises:
-            CollidingNamesError: on a disk that does not tell some of the names apart.
+            CollidingNamesError: on a disk that does not tell some of the names apart, unless other ones are enabled.
         """
+        return self._with_names(self.index.tree, lambda: self._plan_sparse(sparse))
+
+    def _plan_sparse(self, sparse: Sparse | None) -> Plan:
         plan = Plan(self.index.tree, self.index.tree)
         checked: dict[bytes, bool] = {b"": True}
         for path, entry in trees.walk(self.store, self.index.tree):
@@ -135,8 +142,29 @@ class Planner:
                 self._file(plan, path, entry, entry, None, checked=checked)
         plan.folders |= parents([*plan.removals, *plan.folders]) - {b""}
         if self.fold_names:
-            find_collisions(self.store, self.index.tree, [path for path, _ in plan.writes], sparse=sparse)
+            self._find_collisions(self.index.tree, plan, sparse)
         return plan
+
+    def _find_collisions(self, target: TreeId, plan: Plan, sparse: Sparse | None) -> None:
+        paths = [path for path, _ in plan.writes]
+        find_collisions(self.store, target, paths, sparse=sparse, disk_names=self.index.names.disk_names)
+
+    def _with_names(self, target: TreeId, make: Callable[[], Plan]) -> Plan:
+        """Return what `make` does, with other names on disk for those that fall together where that is enabled."""
+        try:
+            return make()
+        except CollidingNamesError as error:
+            index = self.index
+            if not index.names.enabled:
+                raise
+            index.names = index.names.extended(
+                self.store, target, self.root, error.pairs, is_known=lambda path: index.get(path) not in (None, ABSENT)
+            )
+        return make()
+
+    def _place(self, path: bytes) -> bytes:
+        """Return where a path lies on disk."""
+        return join(self.root, self.index.names.on_disk(path))
 
     def _stays_absent(self, path: bytes, sparse: Sparse) -> bool:
         known = self.index.get(path)
@@ -268,7 +296,7 @@ class Planner:
 
     def _below(self, path: bytes) -> Iterator[tuple[bytes, bool]]:
         """Yield (path, whether it is a folder) of everything on disk below a folder."""
-        with os.scandir(join(self.root, path)) as found:
+        with os.scandir(self._place(path)) as found:
             for item in found:
                 inside = join(path, item.name)
                 is_folder = item.is_dir(follow_symlinks=False)
@@ -279,7 +307,7 @@ class Planner:
     def _lstat(self, path: bytes) -> os.stat_result | None:
         """Return what stands at a path whose parents are folders."""
         try:
-            return os.lstat(join(self.root, path))
+            return os.lstat(self._place(path))
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -288,7 +316,7 @@ class Planner:
 
     def _is(self, path: bytes, st: os.stat_result, entry: Entry) -> bool:
         """Say whether the file on disk has the content and kind of an entry."""
-        full = join(self.root, path)
+        full = self._place(path)
         if stat.S_ISLNK(st.st_mode):
             return entry.kind == EntryKind.SYMLINK and os.readlink(full) == self.store.read_file(entry.id)
         if not stat.S_ISREG(st.st_mode) or st.st_size != entry.size:

@@ -78,7 +78,7 @@ class Recorder:
         self._known_only = known_only
         # What was not looked at keeps its old time: racy entries there stay racy.
         new_stamp = min(stamp, index.stamp) if paths else stamp
-        self._result = Recorded(index.tree, Index(index.tree, new_stamp, dict(index.blocks), index.sparse))
+        self._result = Recorded(index.tree, Index(index.tree, new_stamp, dict(index.blocks), index.sparse, index.names))
 
     def run(self) -> Recorded:
         """Record and return the result.
@@ -142,18 +142,23 @@ class Recorder:
 
         Names stream from the listing into the tree, so that a directory of a million files takes little memory.
         """
-        prefix = join(self._root, path) + b"/" if path else self._root + b"/"
+        prefix = self._scanner.place(path) + b"/" if path else self._root + b"/"
+        true_names = self._old.names.true_names(path)
         try:
             names = os.listdir(prefix)
         except OSError as error:
             raise UnreadableError(prefix, error) from error
+        if true_names is not None:
+            names = [true_names.get(name, name) for name in names]
         names.sort()
+        disk_names = self._old.names.disk_names(path) or {}
         kept: list[bytes] = []
         signatures = bytearray()
 
         def entries() -> Iterator[tuple[bytes, Entry]]:
             for name in names:
-                found = self._new_entry(path, prefix, name, rules)
+                full = prefix + (disk_names.get(name, name) if disk_names else name)
+                found = self._new_entry(path, full, name, rules)
                 if found is not None:
                     entry, sig = found
                     kept.append(name)
@@ -171,7 +176,7 @@ class Recorder:
         return entry
 
     def _new_entry(
-        self, path: bytes, prefix: bytes, name: bytes, rules: DirectoryRules
+        self, path: bytes, full: bytes, name: bytes, rules: DirectoryRules
     ) -> tuple[Entry, bytes] | None:
         if name in CONTROL:
             return None
@@ -179,7 +184,7 @@ class Recorder:
         if self._scanner.paths and not self._scanner.wanted(file_path):
             return None
         try:
-            st = os.lstat(prefix + name)
+            st = os.lstat(full)
         except FileNotFoundError:
             return None
         mode = st.st_mode
@@ -190,7 +195,7 @@ class Recorder:
         if not is_valid_name(name):
             reason = "a name that no repository may hold"
         elif is_directory:
-            if not os.path.lexists(prefix + name + b"/.dsvc"):
+            if not os.path.lexists(full + b"/.dsvc"):
                 entry = self._new_tree(file_path, rules.enter(name))
                 return None if entry is None else (entry, DIRECTORY)
             reason = "a dsvc repository of its own"
@@ -202,7 +207,7 @@ class Recorder:
         if self._guard is not None:
             self._guard.new_file(file_path, st.st_size)
         try:
-            entry, sig = store_file(self._store, prefix + name, signature(st), _look(self._guard, file_path))
+            entry, sig = store_file(self._store, full, signature(st), _look(self._guard, file_path))
         except FileNotFoundError:
             return None
         self._count(file_path, entry)
@@ -210,7 +215,7 @@ class Recorder:
 
     def _holds_nothing(self, path: bytes) -> bool:
         """Say whether a directory lost all that was versioned in it and still has other things in it."""
-        return not self._result.index.blocks.get(path, EMPTY).names and bool(os.listdir(join(self._root, path)))
+        return not self._result.index.blocks.get(path, EMPTY).names and bool(os.listdir(self._scanner.place(path)))
 
     def _gone(
         self, path: bytes, name: bytes, changes: dict[bytes, Entry | None], touched: dict[bytes, bytes | None]
@@ -236,7 +241,7 @@ class Recorder:
         if guard is not None:
             guard.new_file(file_path, int.from_bytes(sig[:8], "little"))
         try:
-            entry, sig = store_file(self._store, join(self._root, file_path), sig, _look(guard, file_path))
+            entry, sig = store_file(self._store, self._scanner.place(file_path), sig, _look(guard, file_path))
         except FileNotFoundError:
             if name in self._old.blocks.get(path, EMPTY).entries():
                 self._gone(path, name, changes, touched)

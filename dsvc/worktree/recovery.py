@@ -59,18 +59,19 @@ def move_files(
         InTheWayError: before anything was written. CheckoutRunningError: when another process is at it.
     """
     if plan.obstacles:
-        Writer(store, place.root_bytes, place.scratch).apply(plan)  # raises, naming them
+        Writer(store, place.root_bytes, place.scratch, names=index.names).apply(plan)  # raises, naming them
     token = os.urandom(12)
     record = Journal(index.tree, new_tree, token, os.getpid(), socket.gethostname())
     place.journal_path.parent.mkdir(parents=True, exist_ok=True)
     journal.begin(place.journal_path, record)
-    writer = Writer(store, place.root_bytes, place.scratch, progress=place.progress)
+    writer = Writer(store, place.root_bytes, place.scratch, names=index.names, progress=place.progress)
     before = index.tree
     try:
         changed = writer.apply(plan)
         stamp = place.clock()
         publish(token)
-    except BaseException:
+    except Exception:
+        # An interrupt may come when the head has moved already: the journal stays, and the next command sees which.
         _go_to(place, store, place.index(), before, new_tree)
         journal.end(place.journal_path)
         raise
@@ -134,9 +135,10 @@ def _go_to(place: Place, store: ObjectStore, index: Index, goal: TreeId, other: 
     plan.removals = [p for p in plan.removals if p not in left]
     plan.folders -= around
     plan.obstacles = []
-    changed = Writer(store, place.root_bytes, place.scratch, progress=place.progress).apply(plan)
+    changed = Writer(store, place.root_bytes, place.scratch, names=index.names, progress=place.progress).apply(plan)
+    index.restamp(place.clock())
     index.update({**left, **_without_kept_folders(store, plan, changed, goal)})
-    index.tree, index.stamp = goal, place.clock()
+    index.tree = goal
     place.write_index(index)
 
 

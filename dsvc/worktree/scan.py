@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -119,13 +119,16 @@ class Scanner:
         if ready is not None:
             return ready
         block = self.index.blocks.get(path, EMPTY)
-        prefix = join(self.root, path) + b"/" if path else self.root + b"/"
+        prefix = self.place(path) + b"/" if path else self.root + b"/"
         try:
             names = os.listdir(prefix)
         except OSError as error:
             if not (isinstance(error, FileNotFoundError) and self.index.sparse and path):
                 raise UnreadableError(prefix, error) from error
             names = []  # what is left of it is absent on purpose
+        true_names = self.index.names.true_names(path)
+        if true_names is not None:
+            names = [true_names.get(name, name) for name in names]
         names.sort()
         delta = Delta(path, bare=not names)
         if not CONTROL.isdisjoint(names):
@@ -166,7 +169,8 @@ class Scanner:
 
     def _signatures(self, prefix: bytes, names: list[bytes], delta: Delta) -> tuple[list[bytes], bytearray, bool]:
         """Return the names of what can be versioned, their signatures, and whether any of it may be racy."""
-        lstat, pack_into, stamp = os.lstat, pack_signature_into, self.index.stamp if self.check_racy else 1 << 62
+        lstat, pack_into = self._lstat(delta.path, prefix), pack_signature_into
+        stamp = self.index.stamp if self.check_racy else 1 << 62
         racy, at = False, 0
         directories = delta.directories
         signatures = bytearray(len(names) * SIGNATURE)
@@ -246,10 +250,27 @@ class Scanner:
         path = join(delta.path, name)
         if not is_valid_name(name):
             delta.skipped.append(Skipped(path, "a name that no repository may hold"))
-        elif os.path.lexists(join(self.root, path) + b"/.dsvc"):
+        elif os.path.lexists(self.place(path) + b"/.dsvc"):
             delta.skipped.append(Skipped(path, "a dsvc repository of its own"))
         else:
             delta.new_directories.append(name)
+
+    def place(self, path: bytes) -> bytes:
+        """Return where a path lies on disk."""
+        return join(self.root, self.index.names.on_disk(path))
+
+    def _lstat(self, directory: bytes, prefix: bytes) -> Callable[[bytes], os.stat_result]:
+        """Return what gives the stat of `prefix` with a true name of this directory behind it."""
+        disk_names = self.index.names.disk_names(directory)
+        if disk_names is None:
+            return os.lstat
+        table, length = disk_names, len(prefix)
+
+        def lstat(full: bytes) -> os.stat_result:
+            name = full[length:]
+            return os.lstat(prefix + table.get(name, name))
+
+        return lstat
 
     def _holds_absent(self, directory: bytes) -> bool:
         """Say whether anything below a directory was left out of the working copy on purpose."""

@@ -1,0 +1,156 @@
+"""`--map-names`: a commit whose names fall together on a disk, checked out all the same."""
+
+from __future__ import annotations
+
+import pytest
+
+import dsvc.actions.checkout
+from dsvc.objects import trees
+from dsvc.objects.ids import Kind, ObjectId, TreeId
+from dsvc.objects.tree import Entry, EntryKind
+from dsvc.objects.values import Commit, Person
+from dsvc.refs.transaction import Act
+from dsvc.refs.view import Direct
+from dsvc.repo.repository import Repository
+from dsvc.storage.local import LocalBackend
+
+FILES = {b"a/README.md": b"upper\n", b"a/Readme.md": b"lower\n", b"Data/x": b"one\n", b"data/y": b"two\n"}
+
+
+@pytest.fixture
+def folded(cli, monkeypatch):
+    """A repository with a branch `both`, in which names fall together, on a disk that folds them."""
+    assert cli("init").code == 0
+    (cli.directory / "mine").write_text("mine\n")
+    assert cli("commit", "-m", "first").code == 0
+    backend = LocalBackend(cli.directory / ".dsvc" / "store")
+    repo = Repository.open(backend, backend.staging)
+    parent = repo.view().commit("heads/main")
+    assert parent is not None
+    changes = {p: Entry(EntryKind.FILE, repo.store.put_content(c), len(c)) for p, c in FILES.items()}
+    tree = trees.edit_tree(repo.store, repo.commit(parent).tree, changes).id
+    person = Person("A", "a@example.org", 0, 0)
+    commit = repo.put_commit(Commit(TreeId(ObjectId(tree)), (parent,), person, person, "both"))
+    transaction = repo.transaction()
+    transaction.set("heads/both", Direct(Kind.COMMIT, ObjectId(commit)))
+    repo.publish(transaction, Act("test", "test", "a", "h", "main", 0, 0))
+    repo.close()
+    monkeypatch.setattr(dsvc.actions.checkout, "tells_names_apart", lambda folder: False)
+    return cli
+
+
+def disk(cli) -> dict[str, str]:
+    root = cli.directory
+    return {
+        str(p.relative_to(root)): p.read_text()
+        for p in sorted(root.rglob("*"))
+        if p.is_file() and ".dsvc" not in p.parts and p.name != ".dsvcignore"
+    }
+
+
+BOTH = {"mine": "mine\n", "a/README.md": "upper\n", "a/Readme~1.md": "lower\n", "Data/x": "one\n", "data~1/y": "two\n"}
+
+
+def clean(cli) -> bool:
+    answer = cli("status", "-s")
+    assert answer.code == 0, answer.err
+    return answer.out == ""
+
+
+def test_refused_without_the_flag_and_nothing_is_written(folded):
+    answer = folded("switch", "both")
+    assert answer.code == 3
+    assert "a/README.md and a/Readme.md" in answer.err
+    assert "--map-names" in answer.err
+    assert disk(folded) == {"mine": "mine\n"}
+    assert clean(folded)
+
+
+@pytest.mark.parametrize(
+    "words", [("switch", "both"), ("checkout", "both"), ("merge", "both"), ("restore", "-s", "both", ".")], ids=" ".join
+)
+def test_both_contents_are_on_disk(folded, words):
+    answer = folded(*words, "--map-names")
+    assert answer.code == 0, answer.err
+    assert disk(folded) == BOTH
+    if words[0] != "restore":
+        assert clean(folded)
+
+
+def test_an_edit_is_committed_under_the_true_name(folded):
+    folded("switch", "both", "--map-names")
+    (folded.directory / "a/Readme~1.md").write_text("new\n")
+    (folded.directory / "data~1/z").write_text("more\n")
+    assert folded("status", "-s").out.split() == ["M", "a/Readme.md", "??", "data/z"]
+    assert "+new" in folded("diff").out
+    answer = folded("commit", "-m", "edit")
+    assert answer.code == 0, answer.err
+    assert clean(folded)
+    assert folded("show", "HEAD:a/Readme.md").out == "new\n"
+    assert folded("show", "HEAD:a/README.md").out == "upper\n"
+    assert folded("show", "HEAD:data/z").out == "more\n"
+    expected = [*(p.decode() for p in FILES), "data/z", "mine", ".dsvcignore"]
+    assert sorted(folded("ls", "-r").out.split()) == sorted(expected)
+
+
+def test_paths_may_be_given_by_either_name(folded):
+    folded("switch", "both", "--map-names")
+    for given in ("a/Readme~1.md", "a/Readme.md"):
+        (folded.directory / "a/Readme~1.md").write_text("new\n")
+        answer = folded("restore", given)
+        assert answer.code == 0, answer.err
+        assert disk(folded) == BOTH
+    assert clean(folded)
+
+
+def test_switching_away_removes_both_and_back_needs_no_flag(folded):
+    folded("switch", "both", "--map-names")
+    assert folded("switch", "main").code == 0
+    assert disk(folded) == {"mine": "mine\n"}
+    assert not (folded.directory / "data~1").exists()
+    assert clean(folded)
+    assert folded("switch", "both").code == 0
+    assert disk(folded) == BOTH
+    assert folded("undo").code == 0
+    assert disk(folded) == {"mine": "mine\n"}
+
+
+def test_a_folder_is_moved_with_its_names(folded):
+    folded("switch", "both", "--map-names")
+    answer = folded("mv", "a", "b")
+    assert answer.code == 0, answer.err
+    assert "b/Readme~1.md" in disk(folded)
+    assert folded("commit", "-m", "moved").code == 0
+    assert clean(folded)
+    assert folded("show", "HEAD:b/Readme.md").out == "lower\n"
+
+
+def test_a_lost_index_loses_no_name(folded):
+    folded("switch", "both", "--map-names")
+    (folded.directory / ".dsvc/worktree/index").unlink()
+    assert clean(folded)
+    assert folded("switch", "main").code == 0
+    assert disk(folded) == {"mine": "mine\n"}
+
+
+def test_a_name_is_free_again_once_nothing_needs_it(folded):
+    folded("switch", "both", "--map-names")
+    folded("switch", "main")
+    (folded.directory / "a").mkdir()
+    (folded.directory / "a/Readme.md").write_text("another\n")
+    assert folded("commit", "-m", "one name").code == 0
+    assert folded("ls", "-r").out.split() == [".dsvcignore", "a/Readme.md", "mine"]
+
+
+def test_a_file_that_is_there_keeps_its_name_and_nothing_is_overwritten(folded):
+    (folded.directory / "a").mkdir()
+    (folded.directory / "a/readme.md").write_text("third\n")
+    (folded.directory / "a/Readme~1.md").write_text("in the way\n")
+    assert folded("commit", "-m", "third").code == 0
+    answer = folded("merge", "both", "--map-names", "-m", "merged")
+    assert answer.code == 0, answer.err
+    assert clean(folded)
+    now = disk(folded)
+    assert now["a/Readme~1.md"] == "in the way\n"
+    assert sorted(now.values()) == sorted([*BOTH.values(), "third\n", "in the way\n"])
+    assert folded("show", "HEAD:a/Readme.md").out == "lower\n"
