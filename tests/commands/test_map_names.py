@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 import dsvc.actions.checkout
+import dsvc.actions.sparse
 from dsvc.objects import trees
 from dsvc.objects.ids import Kind, ObjectId, TreeId
 from dsvc.objects.tree import Entry, EntryKind
@@ -35,7 +38,8 @@ def folded(cli, monkeypatch):
     transaction.set("heads/both", Direct(Kind.COMMIT, ObjectId(commit)))
     repo.publish(transaction, Act("test", "test", "a", "h", "main", 0, 0))
     repo.close()
-    monkeypatch.setattr(dsvc.actions.checkout, "tells_names_apart", lambda folder: False)
+    for verb in (dsvc.actions.checkout, dsvc.actions.sparse):
+        monkeypatch.setattr(verb, "tells_names_apart", lambda folder: False)
     return cli
 
 
@@ -154,3 +158,68 @@ def test_a_file_that_is_there_keeps_its_name_and_nothing_is_overwritten(folded):
     assert now["a/Readme~1.md"] == "in the way\n"
     assert sorted(now.values()) == sorted([*BOTH.values(), "third\n", "in the way\n"])
     assert folded("show", "HEAD:a/Readme.md").out == "lower\n"
+
+
+def test_a_partial_working_copy_keeps_the_names(folded):
+    folded("switch", "both", "--map-names")
+    assert folded("sparse", "set", "Data").code == 0
+    assert "data~1/y" not in disk(folded)
+    assert clean(folded)
+    assert folded("sparse", "disable").code == 0
+    assert disk(folded) == BOTH
+    assert clean(folded)
+
+
+def test_a_checkout_that_fails_is_taken_back(folded, monkeypatch):
+    folded("switch", "both", "--map-names")
+    place = folded.directory / ".dsvc/worktree/names"
+    before = place.read_bytes()
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("dsvc.workspace.Workspace.publish", fail)
+        assert folded("switch", "main").code != 0
+    assert disk(folded) == BOTH
+    assert clean(folded)
+    assert place.read_bytes() == before
+
+
+def test_a_conflict_in_a_file_under_another_name(folded):
+    folded("switch", "both", "--map-names")
+    folded("switch", "-c", "mine")
+    (folded.directory / "a/Readme~1.md").write_text("mine\n")
+    folded("commit", "-m", "mine")
+    folded("switch", "both")
+    (folded.directory / "a/Readme~1.md").write_text("theirs\n")
+    folded("commit", "-m", "theirs")
+    assert folded("merge", "mine").code == 13
+    assert "<<<<<<<" in disk(folded)["a/Readme~1.md"]
+    assert folded("resolve", "a/Readme.md").code != 0  # it has markers
+    (folded.directory / "a/Readme~1.md").write_text("joined\n")
+    assert folded("resolve", "a/Readme~1.md").code == 0
+    answer = folded("commit", "-m", "joined")
+    assert answer.code == 0, answer.err
+    assert folded("show", "HEAD:a/Readme.md").out == "joined\n"
+    assert clean(folded)
+
+
+@pytest.mark.parametrize("way", ["there", "back"])
+def test_a_checkout_that_dies_is_taken_back(folded, monkeypatch, way):
+    folded("switch", "both", "--map-names")
+    if way == "there":
+        folded("switch", "main")
+    before = disk(folded)
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr("dsvc.worktree.recovery.journal.end", lambda path: os._exit(9))
+        monkeypatch.setattr("dsvc.workspace.Workspace.clock", lambda workspace: os._exit(9))
+        try:
+            folded("switch", "both" if way == "there" else "main")
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert disk(folded) != before
+    assert clean(folded)
+    assert disk(folded) == before

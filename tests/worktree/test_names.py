@@ -144,3 +144,7 @@ def test_a_switch_on_such_a_disk_stops_before_it_writes(folding_disk, tmp_path):
     assert dsvc(second, "switch", "topic") == 3
     assert sorted(p.name for p in second.iterdir()) == [".dsvc", ".dsvcignore", "x"]
     assert dsvc(second, "status") == 0
+    assert dsvc(second, "switch", "-q", "--map-names", "topic") == 0
+    assert (second / "README").read_text() == "README"
+    assert (second / "readme~1").read_text() == "readme"
+    assert dsvc(second, "commit", "-qm", "nothing") == 3
