@@ -152,17 +152,22 @@ def test_a_file_that_changes_while_it_is_read(project):
     project.ok("fsck")
 
 
+def write_below(start, folders, name, content):
+    """Write a file in folders within folders, whose path may be longer than a system call takes."""
+    at = os.open(start, os.O_RDONLY)
+    for folder in folders:
+        os.mkdir(folder, dir_fd=at)
+        above, at = at, os.open(folder, os.O_RDONLY, dir_fd=at)
+        os.close(above)
+    with open(os.open(name, os.O_WRONLY | os.O_CREAT, dir_fd=at), "wb") as file:
+        file.write(content)
+    os.close(at)
+
+
 def test_very_deep_folders(deep):
     project = deep
     depth = 1000
-    root = os.open(project.directory, os.O_RDONLY)
-    at = root
-    for _ in range(depth):
-        os.mkdir(b"d", dir_fd=at)
-        at = os.open(b"d", os.O_RDONLY, dir_fd=at)
-    with open(os.open(b"deep", os.O_WRONLY | os.O_CREAT, dir_fd=at), "wb") as file:
-        file.write(b"deep\n")
-    os.close(at)
+    write_below(project.directory, [b"d"] * depth, b"deep", b"deep\n")
     for words in (("status",), ("commit", "-qm", "deep"), ("ls",), ("log", "--stat"), ("fsck",)):
         project.ok(*words)
     path = "/".join(["d"] * depth) + "/deep"
@@ -179,12 +184,7 @@ def test_very_deep_folders(deep):
 
 def test_a_path_too_long_for_the_disk_is_an_error_in_words(deep, refused):
     project = deep
-    at = os.open(project.directory, os.O_RDONLY)
-    for _ in range(20):
-        os.mkdir(b"n" * 250, dir_fd=at)
-        at = os.open(b"n" * 250, os.O_RDONLY, dir_fd=at)
-    with open(os.open(b"f", os.O_WRONLY | os.O_CREAT, dir_fd=at), "wb") as file:
-        file.write(b"far\n")
+    write_below(project.directory, [b"n" * 250] * 20, b"f", b"far\n")
     for words in (("status",), ("commit", "-qm", "x")):
         answer = project(*words)
         if answer.code != 0:
