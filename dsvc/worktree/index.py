@@ -157,10 +157,10 @@ class Index:
 
     def restamp(self, stamp: int) -> None:
         """Take a later time as the limit; a file that may have changed unseen by the old one counts as unknown."""
+        limit = max(self.stamp, 1)  # what is no file has no time: 0
         for directory, block in self.blocks.items():
-            times = _CTIMES.iter_unpack(block.signatures)
-            if any(ctime >= self.stamp for (ctime,) in times):
-                racy = {n: UNKNOWN for n, sig in block.entries().items() if changed_at(sig) >= self.stamp}
+            if any(ctime >= limit for (ctime,) in _CTIMES.iter_unpack(block.signatures)):
+                racy = {n: UNKNOWN for n, sig in block.entries().items() if changed_at(sig) >= limit}
                 self.blocks[directory] = block.changed(racy)
         self.stamp = stamp
 

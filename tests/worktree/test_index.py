@@ -131,3 +131,13 @@ def test_an_index_of_a_later_version_says_so(tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(DamagedIndexError, match="another version"):
         read_index(tmp_path / "index")
+
+
+def test_a_later_limit_makes_racy_files_unknown_and_leaves_folders_alone() -> None:
+    old, racy = pack_signature(1, 50, 50, 3, 0o100644), pack_signature(1, 150, 150, 4, 0o100644)
+    for stamp, expected in ((100, old), (0, UNKNOWN)):
+        names = {b"a": old, b"b": racy, b"d": DIRECTORY, b"x": ABSENT}
+        index = Index(b"\0" * 32, stamp, {b"": make_block(names), b"d": EMPTY})
+        index.restamp(1000)
+        assert index.stamp == 1000
+        assert index.blocks[b""].entries() == {b"a": expected, b"b": UNKNOWN, b"d": DIRECTORY, b"x": ABSENT}
