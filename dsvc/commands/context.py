@@ -137,6 +137,19 @@ class Context:
             )
         return self._workspace
 
+    def explained(self, error: BaseException) -> BaseException:
+        """What to tell people instead of `error`: of content that was erased on purpose, by whom, when and why."""
+        from dsvc.objects.store import ObjectMissingError
+
+        if self._workspace is None or not isinstance(error, ObjectMissingError):
+            return error
+        from dsvc.repo.tombstones import explain_missing
+
+        try:
+            return explain_missing(self._workspace.repo, error)
+        except (DsvcError, OSError):  # the note cannot be read either
+            return error
+
     def finish(self) -> None:
         """Do the store's upkeep after a verb that published something, and give back what is open."""
         workspace, self._workspace = self._workspace, None

@@ -116,6 +116,7 @@ def _answer_shell(root: Any, arguments: Sequence[str], context: Context) -> int:
 def _report(error: BaseException, arguments: Sequence[str], context: Context) -> int:
     from dsvc.commands.errors_report import debugging_lines, explain_error, keep_traceback
 
+    error = context.explained(error)
     report = explain_error(error)
     out = context.out
     try:

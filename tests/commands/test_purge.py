@@ -66,3 +66,45 @@ def test_it_cannot_be_undone(cli, project):
 def test_a_file_that_stands_in_head_is_pointed_out(cli, project):
     answer = cli.ok("purge", "a.txt", "--reason", "x", "--yes")
     assert "a.txt still stands in HEAD" in answer.err
+
+@pytest.fixture
+def purged(cli, project) -> Path:
+    (project / "big.bin").write_bytes(bytes(range(256)) * 4000)
+    cli.ok("commit", "-m", "fourth")
+    (project / "big.bin").unlink()
+    cli.ok("commit", "-m", "fifth")
+    cli.ok("purge", "secret.txt", "big.bin", "--reason", "published by mistake", "--yes")
+    return project
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "cat HEAD~4:secret.txt",
+        "cat HEAD~1:big.bin",
+        "switch --detach HEAD~4",
+        "switch --detach HEAD~1",
+        "restore --source HEAD~1 big.bin",
+        "diff HEAD~4",
+        "diff --stat HEAD~4",
+        "show HEAD~3",
+        "log -p",
+        "export HEAD~1 ../out",
+    ],
+)
+def test_whoever_looks_for_the_content_learns_who_purged_it_and_why(cli, purged, line):
+    answer = cli(*line.split())
+    assert answer.code == 3
+    assert "was purged by Ada Example" in answer.err
+    assert "on 2026-01-31: published by mistake" in answer.err
+    assert "dsvc fsck" not in answer.err
+
+
+def test_scripts_learn_it_too(cli, purged):
+    found = cli("switch", "--detach", "HEAD~4", "--json").error_json
+    assert (found["kind"], found["details"]["reason"]) == ("Purged", "published by mistake")
+
+
+def test_fsck_knows_that_it_is_gone_on_purpose(cli, purged):
+    answer = cli.ok("fsck")
+    assert "3 files are absent on purpose: they were purged" in answer.out + answer.err
