@@ -15,7 +15,7 @@ from dsvc.history.mergebase import only_in
 from dsvc.history.revisions import resolve_commit
 from dsvc.objects import codec
 from dsvc.objects.ids import CommitId, Kind, ObjectId
-from dsvc.refs.names import HEADS, WORKTREES, head_of
+from dsvc.refs.names import HEADS, bisect_of, head_of
 from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Direct, Symbolic
 from dsvc.workspace import Workspace
@@ -130,11 +130,6 @@ def bisect_run(
             )
         result = bisect_mark(workspace, "good" if code == 0 else "skip" if code == _SKIP else "bad")
     return result
-
-
-def bisect_of(worktree: str) -> str:
-    """Return the name under which a worktree keeps its bisection."""
-    return f"{WORKTREES}{worktree}/bisect"
 
 
 def require_bisection(workspace: Workspace) -> Bisection:

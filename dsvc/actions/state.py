@@ -65,14 +65,17 @@ class OperationUnderWayError(RequestError):
     """Something must be finished or taken back first."""
 
     def __init__(self, state: WorktreeState) -> None:
-        finish = "settle it with 'dsvc resolve'" if state.verb == "stash" else (
-            f"finish it with 'dsvc {state.verb} --continue'"
-        )
+        on = way_on(state.verb)
+        finish = f"finish it with '{on}'" if on else "settle it with 'dsvc resolve'"
         super().__init__(
-            f"a {state.verb} is under way",
-            hint=f"{finish} or take it back with 'dsvc {state.verb} --abort'",
+            f"a {state.verb} is under way", hint=f"{finish} or take it back with 'dsvc {state.verb} --abort'"
         )
         self.state = state
+
+
+def way_on(verb: str) -> str | None:
+    """Return the command that goes on once nothing is in conflict, or None where resolving is all there is to do."""
+    return None if verb == "stash" else f"dsvc {verb} --continue"
 
 
 class NothingUnderWayError(RequestError):

@@ -10,6 +10,7 @@ from dsvc.actions.changes import WorkingChanges, changes_against, working_change
 from dsvc.actions.state import WorktreeState, read_state
 from dsvc.history.treediff import Change
 from dsvc.objects.ids import CommitId
+from dsvc.refs.names import bisect_of
 from dsvc.workspace import Workspace
 from dsvc.worktree.scan import Skipped
 
@@ -29,6 +30,7 @@ class StatusResult:
     new: tuple[bytes, ...]
     skipped: tuple[Skipped, ...]
     state: WorktreeState | None
+    bisecting: bool = False
 
     def is_clean(self) -> bool:
         """Say whether a commit would take nothing."""
@@ -65,6 +67,7 @@ def status(workspace: Workspace, *, paths: Sequence[bytes] = (), all_files: bool
         tuple(new),
         tuple(found.skipped),
         read_state(workspace),
+        workspace.view().get(bisect_of(workspace.worktree_id)) is not None,
     )
 
 

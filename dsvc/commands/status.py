@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from dsvc.actions.state import way_on
 from dsvc.actions.status import StatusResult, status
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json
@@ -99,7 +100,7 @@ def _json(context: Context, result: StatusResult) -> None:
             "added": [row(c) for c in result.added],
             "new": [path_json(p) for p in result.new],
             "conflicts": [{**path_json(c.path), "kind": c.kind} for c in state.conflicts] if state else [],
-            "under_way": state.verb if state else None,
+            "under_way": state.verb if state else "bisect" if result.bisecting else None,
             "skipped": [{**path_json(s.path), "reason": s.reason} for s in result.skipped],
         },
     )
@@ -113,11 +114,14 @@ def _long(context: Context, result: StatusResult, *, untracked: bool) -> None:
         out.line(out.paint("Detached", "red") + f" at {result.commit_id.hex()[:10]}")
     if result.commit_id is None:
         out.line("\nNo commits yet")
+    if result.bisecting:
+        out.line("\nA bisection is under way: 'dsvc bisect good' or 'bad' goes on, 'dsvc bisect reset' ends it")
     state = result.state
     if state is not None:
+        on = way_on(state.verb)
         out.line(f"\nA {state.verb} is under way: 'dsvc {state.verb} --abort' takes it back")
-        if not state.conflicts and state.verb != "bisect":
-            out.line(f"Nothing is in conflict any more: 'dsvc {state.verb} --continue' goes on")
+        if not state.conflicts and on is not None:
+            out.line(f"Nothing is in conflict any more: '{on}' goes on")
         if state.conflicts:
             out.line("\nIn conflict (edit, then 'dsvc resolve PATH'):")
             for conflict in state.conflicts:

@@ -64,6 +64,11 @@ def state_of(worktree: str) -> str:
     return f"{WORKTREES}{worktree}/state"
 
 
+def bisect_of(worktree: str) -> str:
+    """Return the name under which a worktree keeps its bisection."""
+    return f"{WORKTREES}{worktree}/bisect"
+
+
 def added_of(worktree: str) -> str:
     """Return the name under which a worktree's index keeps its tree while that is not HEAD's."""
     return f"added/{worktree}"

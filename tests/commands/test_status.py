@@ -173,3 +173,44 @@ def test_a_read_only_private_folder(project: CommandLine, monkeypatch: pytest.Mo
     monkeypatch.setattr(Workspace, "clock", clock)
     (project.directory / "gone").write_text("two\n")
     assert project.ok("status", "-s").out == " M gone\n"
+
+
+def test_a_bisection_names_commands_that_exist(project: CommandLine) -> None:
+    for number in range(3):
+        (project.directory / "gone").write_text(str(number))
+        project.ok("commit", "-q", "-m", "next")
+    project.ok("bisect", "start", "HEAD", "HEAD~3")
+    shown = project.ok("status").out
+    assert "'dsvc bisect reset' ends it" in shown
+    assert "--abort" not in shown
+    assert project.ok("status", "--json").json["under_way"] == "bisect"
+    project.ok("bisect", "reset")
+    assert "bisect" not in project.ok("status").out
+    assert project.ok("status", "--json").json["under_way"] is None
+
+
+@pytest.mark.parametrize(("verb", "begin"), [("merge", "merge side"), ("cherry-pick", "cherry-pick side"),
+    ("revert", "revert HEAD~1"), ("rebase", "rebase side"), ("stash", "stash pop")])  # fmt: skip
+def test_what_is_under_way_is_taken_back_as_the_hint_says(project: CommandLine, verb: str, begin: str) -> None:
+    def change(text: str, *, commit: bool = True) -> None:
+        (project.directory / "gone").write_text(text)
+        if commit:
+            project.ok("commit", "-q", "-m", text)
+
+    project.ok("switch", "-q", "-c", "side")
+    change("theirs")
+    project.ok("switch", "-q", "main")
+    if verb == "stash":
+        change("put aside", commit=False)
+        project.ok("stash", "-q")
+    change("ours")
+    change("ours again")
+    assert project(*begin.split()).code == 13
+    refused = project("bisect", "start")
+    assert f"a {verb} is under way" in refused.err
+    hint = refused.err.partition("hint: ")[2]
+    commands = [part.split() for part in hint.split("'")[1::2]]
+    assert [verb, "--abort"] in [words[1:] for words in commands]
+    for words in commands:
+        assert project(*words[1:]).code != 2, words
+    assert project.ok("status", "--json").json["under_way"] is None
