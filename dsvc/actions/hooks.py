@@ -1,10 +1,14 @@
-"""Run the hooks of a repository: programs in `.dsvc/hooks`, which never come from a clone."""
+"""Run the hooks of a repository: programs in `.dsvc/hooks` or `core.hooksPath`, which never come from a clone.
+
+Settings are read from files of the user and of this repository alone, so no commit can name a folder of hooks.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from dsvc.errors import AnswerNoError, RequestError
 from dsvc.workspace import Workspace
@@ -25,7 +29,7 @@ def run_hook(
         HookRefusedError: when it ends with another code than 0 (the result of `post-switch` is ignored).
         RequestError: when it cannot be run.
     """
-    program = workspace.common / "hooks" / name
+    program = _folder(workspace) / name
     if not os.access(program, os.X_OK) or program.is_dir():
         return False
     if before is not None:
@@ -40,3 +44,9 @@ def run_hook(
             hint="mend what it complains about, or leave hooks out with --no-verify",
         )
     return True
+
+
+def _folder(workspace: Workspace) -> Path:
+    """Return the folder of hooks; a relative `core.hooksPath` counts from the working copy's root."""
+    chosen = workspace.config.get_str("core.hooksPath")
+    return workspace.root / chosen if chosen else workspace.common / "hooks"

@@ -36,6 +36,9 @@ def command(
     amend: Annotated[bool, typer.Option("--amend", help="Replace the last commit.")] = False,
     no_edit: Annotated[bool, typer.Option("--no-edit", help="With --amend: keep its message.")] = False,
     allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Commit even when nothing changed.")] = False,
+    allow_empty_message: Annotated[
+        bool, typer.Option("--allow-empty-message", help="Commit even when the message is empty.")
+    ] = False,
     author: Annotated[str | None, typer.Option("--author", metavar="'NAME <EMAIL>'", help="Who made it.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Take large new files and what looks like keys too.")] = False,
     no_verify: Annotated[bool, typer.Option("-n", "--no-verify", help="Run no hooks.")] = False,
@@ -49,6 +52,7 @@ def command(
     """
     workspace = context.workspace()
     text = _message(context, workspace, message, file, amend=amend, no_edit=no_edit)
+    _check_message(text, empty=allow_empty_message)
     selected = [workspace.repo_path(p, context.directory) for p in paths]
     result = commit(
         workspace,
@@ -74,9 +78,9 @@ def _message(
     if words and file:
         raise UsageError("-m and -F exclude each other", hint="dsvc commit -m MESSAGE")
     if words:
-        return _not_empty("\n\n".join(words))
+        return "\n\n".join(words)
     if file is not None:
-        return _not_empty(context.read_text(file).strip("\n"))
+        return context.read_text(file).strip("\n")
     state = read_state(workspace)
     head = workspace.head().commit_id
     before = state.message if state is not None else ""
@@ -85,13 +89,23 @@ def _message(
     if no_edit and before:
         return before
     lines = context.edit(before + "\n" + _MESSAGE_HELP, suffix=".txt").splitlines()
-    return _not_empty("\n".join(line for line in lines if not line.startswith("#")).strip())
+    return "\n".join(line for line in lines if not line.startswith("#")).strip()
 
 
-def _not_empty(text: str) -> str:
-    if not text.strip():
-        raise UsageError("the message is empty, so nothing was committed", hint="dsvc commit -m MESSAGE")
-    return text
+def _check_message(text: str, *, empty: bool) -> None:
+    if not text.strip() and not empty:
+        raise UsageError(
+            "the message is empty, so nothing was committed",
+            hint="dsvc commit -m MESSAGE, or --allow-empty-message if that is meant",
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        raise UsageError(
+            f"line {line} of the message is not valid UTF-8, so nothing was committed",
+            hint="write it in UTF-8: in a file it can be converted by iconv -f ISO-8859-1 -t UTF-8 FILE",
+        ) from error
 
 
 def _author(text: str, workspace: Workspace) -> Person:

@@ -34,7 +34,7 @@ _TABLE: Final = (
     KnownKey("core.pager", "str", "Program that shows long output; 'cat' or an empty string for none."),
     KnownKey("core.editor", "str", "Program that edits messages and configuration."),
     KnownKey("core.gitignore", "bool", "Read .gitignore files beside .dsvcignore.", default=True),
-    KnownKey("core.hooksPath", "str", "Folder of hooks, instead of .dsvc/hooks."),
+    KnownKey("core.hooksPath", "str", "Folder of hooks, instead of .dsvc/hooks; a relative one counts from the root."),
     KnownKey(
         "color.ui",
         "str",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.commands.conftest import CommandLine
@@ -94,3 +96,48 @@ def test_json(project: CommandLine) -> None:
     assert found["schema"] == "dsvc.commit"
     assert (found["branch"], found["message"], found["files_stored"], found["bytes_stored"]) == ("main", "second", 1, 4)
     assert found["commit"] == project.ok("rev-parse", "HEAD").out.strip()
+
+
+def test_an_empty_message_must_be_meant(project: CommandLine) -> None:
+    (project.directory / "a").write_text("two\n")
+    before = project.ok("rev-parse", "HEAD").out
+    answer = project("commit", "-m", "")
+    assert answer.code == 2
+    assert "the message is empty" in answer.err
+    assert "--allow-empty-message" in answer.err
+    assert project.ok("rev-parse", "HEAD").out == before
+    project.ok("commit", "-m", "", "--allow-empty-message")
+    assert project.ok("log", "-1", "--json").json["commits"][0]["message"] == ""
+
+
+def test_a_message_that_is_not_utf8_is_refused_in_a_sentence(project: CommandLine) -> None:
+    (project.directory / "a").write_text("two\n")
+    answer = project("commit", "-m", "first line\nna\udcefve")
+    assert answer.code == 2
+    assert "line 2 of the message is not valid UTF-8" in answer.err
+    assert "iconv" in answer.err
+    (project.directory / "message").write_bytes(b"na\xefve")
+    assert "line 1 of the message is not valid UTF-8" in project("commit", "-F", "message").err
+
+
+def _hook(path: Path, script: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def test_hooks_in_another_folder(project: CommandLine, tmp_path: Path) -> None:
+    _hook(project.directory / ".dsvc/hooks/pre-commit", "exit 1")
+    _hook(tmp_path / "hooks/commit-msg", 'echo "by the hook" > "$1"')
+    (project.directory / "a").write_text("two\n")
+    assert project("commit", "-m", "x").code == 1
+    project.ok("config", "--user", "core.hooksPath", str(tmp_path / "hooks"))
+    assert project.ok("commit", "-m", "x", "--json").json["message"] == "by the hook"
+
+
+def test_a_folder_of_hooks_beside_the_files_needs_a_word(project: CommandLine) -> None:
+    _hook(project.directory / "hooks/pre-commit", "exit 1")
+    project.ok("commit", "-m", "x")
+    project.ok("config", "core.hooksPath", "hooks")
+    (project.directory / "a").write_text("two\n")
+    assert project("commit", "-m", "y").code == 1
