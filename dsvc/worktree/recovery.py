@@ -12,7 +12,7 @@ from typing import Protocol
 from dsvc.objects import trees
 from dsvc.objects.ids import OperationId, TreeId
 from dsvc.objects.store import ObjectStore
-from dsvc.objects.tree import EntryKind
+from dsvc.objects.tree import FILE_KINDS, EntryKind
 from dsvc.objects.trees import lookup
 from dsvc.progress import Progress
 from dsvc.refs.log import OperationLog
@@ -67,7 +67,7 @@ def move_files(
     writer = Writer(store, place.root_bytes, place.scratch, names=index.names, progress=place.progress)
     before = index.tree
     try:
-        changed = writer.apply(plan)
+        changed = _carry_out(place, writer, plan)
         stamp = place.clock()
         publish(token)
     except Exception:
@@ -82,6 +82,15 @@ def move_files(
     index.tree = new_tree
     place.write_index(index)
     journal.end(place.journal_path)
+
+
+def _carry_out(place: Place, writer: Writer, plan: Plan) -> dict[bytes, bytes | None]:
+    files = [entry.size for _, entry in plan.writes if entry.kind in FILE_KINDS]
+    place.progress.start("Writing files", total_bytes=sum(files), total_items=len(files))
+    try:
+        return writer.apply(plan)
+    finally:
+        place.progress.finish()
 
 
 def _is_folder(store: ObjectStore, tree: TreeId, path: bytes) -> bool:
@@ -135,7 +144,8 @@ def _go_to(place: Place, store: ObjectStore, index: Index, goal: TreeId, other: 
     plan.removals = [p for p in plan.removals if p not in left]
     plan.folders -= around
     plan.obstacles = []
-    changed = Writer(store, place.root_bytes, place.scratch, names=index.names, progress=place.progress).apply(plan)
+    writer = Writer(store, place.root_bytes, place.scratch, names=index.names, progress=place.progress)
+    changed = _carry_out(place, writer, plan)
     index.restamp(place.clock())
     index.update({**left, **_without_kept_folders(store, plan, changed, goal)})
     index.tree = goal
