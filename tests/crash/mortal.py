@@ -88,7 +88,8 @@ class Look:
     trees: dict[bytes, frozenset[bytes]]
 
     def present(self) -> set[bytes]:
-        return {content for _, content in self.state.files.values()}
+        # An empty folder has no content that could lie anywhere else; that it is there is part of the state.
+        return {content for _, content in self.state.files.values() if content}
 
 
 def lost_contents(before: Look, now: Look, after: Look, *, collected: bool) -> set[bytes]:
