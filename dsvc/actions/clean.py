@@ -91,8 +91,9 @@ def _store(workspace: Workspace, index: Index, found: Sequence[tuple[bytes, os.s
                     entries[path] = Entry(EntryKind.TREE, trees.empty_tree(store), 0)
                 continue
             with contextlib.suppress(FileNotFoundError):
-                entries[path], seen[path] = store_file(store, workspace.place(path), signature(st))
-            workspace.progress.advance(items=1, size=st.st_size)
+                entries[path], seen[path] = store_file(
+                    store, workspace.place(path), signature(st), progress=workspace.progress
+                )
         saved = TreeId(ObjectId(trees.edit_tree(store, index.tree, entries).id))
     except BaseException:
         store.abandon()

@@ -80,23 +80,24 @@ def export(
     leaves = _leaves(store, tree_id, paths)
 
     def write(add: Callable[[bytes, Entry], None]) -> ExportResult:
-        return _write(leaves, add, tree_id=tree_id, form=form, progress=workspace.progress)
+        return _write(leaves, add, tree_id=tree_id, form=form, progress=watch)
 
-    workspace.progress.start("Exporting files")
+    watch = workspace.progress
+    watch.start("Exporting files", total_bytes=None if paths else trees.tree_entry(store, tree_id).size)
     try:
         if form == "dir":
             if not isinstance(destination, Path):
                 raise UsageError("a folder cannot be written to stdout", hint="dsvc export --format tar REV -")
-            return write(_Folder(_prepared(destination, prefix, force=force), store).add)
+            return write(_Folder(_prepared(destination, prefix, force=force), store, watch).add)
         time = _time(context, revision)
         if not isinstance(destination, Path):
             with open_archive(destination, form, time=time) as archive:
-                return write(_adder(archive, prefix, store))
+                return write(_adder(archive, prefix, store, watch))
         return _archive_file(
-            destination, form, time=time, force=force, fill=lambda archive: write(_adder(archive, prefix, store))
+            destination, form, time=time, force=force, fill=lambda archive: write(_adder(archive, prefix, store, watch))
         )
     finally:
-        workspace.progress.finish()
+        watch.finish()
 
 
 def _leaves(store: ObjectStore, tree_id: TreeId, paths: Sequence[bytes]) -> Iterator[tuple[bytes, Entry]]:
@@ -123,7 +124,7 @@ def _write(
         if entry.kind != EntryKind.TREE:
             files += 1
             size += entry.size
-            progress.advance(items=1, size=entry.size)
+            progress.advance(items=1)
     return ExportResult(tree_id, form, files, size, tuple(left_out))
 
 
@@ -135,9 +136,18 @@ def _time(context: RevisionContext, revision: str) -> int:
         return 315_532_800
 
 
-def _adder(archive: ArchiveWriter, prefix: bytes, store: ObjectStore) -> Callable[[bytes, Entry], None]:
+def _content(store: ObjectStore, entry: Entry, progress: Progress) -> Iterator[bytes]:
+    for piece in store.file_chunks(entry.id):
+        yield piece
+        progress.advance(size=len(piece))
+
+
+def _adder(
+    archive: ArchiveWriter, prefix: bytes, store: ObjectStore, progress: Progress
+) -> Callable[[bytes, Entry], None]:
     def add(path: bytes, entry: Entry) -> None:
-        archive.add(prefix + path, entry, store.file_chunks(entry.id) if entry.kind != EntryKind.TREE else iter(()))
+        content = _content(store, entry, progress) if entry.kind != EntryKind.TREE else iter(())
+        archive.add(prefix + path, entry, content)
 
     return add
 
@@ -183,9 +193,10 @@ def _prepared(destination: Path, prefix: bytes, *, force: bool) -> bytes:
 class _Folder:
     """Writes files below a folder. A link or file that stands where a folder is needed is never followed."""
 
-    def __init__(self, root: bytes, store: ObjectStore) -> None:
+    def __init__(self, root: bytes, store: ObjectStore, progress: Progress) -> None:
         self._root = root
         self._store = store
+        self._progress = progress
         self._made: set[bytes] = {b""}
         os.makedirs(root, exist_ok=True)
 
@@ -204,7 +215,7 @@ class _Folder:
             mode = 0o777 if entry.kind == EntryKind.EXECUTABLE else 0o666
             descriptor = os.open(full, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
             with open(descriptor, "wb") as file:
-                for chunk in self._store.file_chunks(entry.id):
+                for chunk in _content(self._store, entry, self._progress):
                     file.write(chunk)
         except FileExistsError as error:
             raise InTheWayError(

@@ -104,7 +104,7 @@ def _needed(repo: Repository, files: frozenset[bytes], own: set[bytes], progress
     def failed(target: Target, error: IntegrityError) -> None:
         del target, error  # what cannot be read needs nothing that could be read
 
-    progress.start("Looking for other uses")
+    progress.start("Looking for other uses", unit="objects")
     roots = [(Kind.OPERATION, bytes(i)) for i, _ in repo.log.walk(repo.head.operation)]
     mark(repo.store, marks, roots, failed=failed, visit=visit, skip=lambda target: target[1] in files)
     progress.finish()

@@ -29,6 +29,7 @@ class ProgressLine:
         "_started",
         "_total_bytes",
         "_total_items",
+        "_unit",
     )
 
     def __init__(
@@ -40,12 +41,15 @@ class ProgressLine:
         self._drawn = False
         self.start("")
 
-    def start(self, label: str, *, total_bytes: int | None = None, total_items: int | None = None) -> None:
+    def start(
+        self, label: str, *, total_bytes: int | None = None, total_items: int | None = None, unit: str = "files"
+    ) -> None:
         """Begin a phase; the line of the one before it goes."""
         self.finish()
         self._label = label
         self._total_bytes = total_bytes
         self._total_items = total_items
+        self._unit = unit
         self._items = 0
         self._bytes = 0
         self._started = self._now()
@@ -75,6 +79,7 @@ class ProgressLine:
             size=self._bytes,
             total_items=self._total_items,
             total_bytes=self._total_bytes,
+            unit=self._unit,
             width=width - 1,
         )
         self._out.live(f"\r\x1b[K{text[: width - 1]}")
@@ -95,6 +100,7 @@ def progress_text(
     size: int,
     total_items: int | None = None,
     total_bytes: int | None = None,
+    unit: str = "files",
     width: int = 79,
 ) -> str:
     """`Storing  [####      ]  40%  12/30 files  4.0 MiB/10.0 MiB  2.0 MiB/s  3 s left`, as far as it is known.
@@ -104,12 +110,12 @@ def progress_text(
     fraction = _fraction(size, total_bytes) if total_bytes else _fraction(items, total_items)
     parts = [] if fraction is None else [f"{fraction:4.0%}"]
     if items or total_items:
-        parts.append(f"{items:,}/{total_items:,} files" if total_items else f"{items:,} files")
+        parts.append(f"{items:,}/{total_items:,} {unit}" if total_items else f"{items:,} {unit}")
     if size or total_bytes:
         parts.append(f"{size_text(size)}/{size_text(total_bytes)}" if total_bytes else size_text(size))
         parts.append(f"{size_text(int(size / seconds))}/s")
     else:
-        parts.append(f"{items / seconds:,.0f} files/s")
+        parts.append(f"{items / seconds:,.0f} {unit}/s")
     if fraction:
         parts.append(f"{duration_text(seconds / fraction - seconds)} left")
     if label:

@@ -63,7 +63,7 @@ def export_git(
         ids = load_map(repo, map_path)
         exporter = CommitExporter(repo, target.objects, ids, threshold=lfs_threshold)
         chosen = _chosen(repo, refs)
-        (progress or Silent()).start("Exporting commits")
+        (progress or Silent()).start("Exporting history", unit="commits")
         exporter.commits(list(_commits_of(repo, chosen.values())), progress or Silent())
         (progress or Silent()).finish()
         wanted: dict[str, Oid] = {}

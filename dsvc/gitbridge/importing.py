@@ -129,7 +129,7 @@ def _targets(
             wanted.append((check_name(name), ref))
         except BadRefNameError:
             warnings.append(f"{ref.name} has a name that dsvc refuses and was left out")
-    progress.start("Importing commits")
+    progress.start("Importing history", unit="commits")
     importer.commits([ref.oid for _, ref in wanted if _leads_to_commit(source, ref)], progress)
     progress.finish()
     targets: dict[str, Direct] = {}

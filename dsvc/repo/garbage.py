@@ -59,7 +59,7 @@ def find_garbage(repo: Repository, *, cutoff: int, everything: bool, progress: P
     kept = [operation_id for operation_id, _, _ in walked[: last + 1]]
     inside = set(kept)
     cut = frozenset(p for _, _, parents in walked[: last + 1] for p in parents if p not in inside)
-    progress.start("Looking for what is needed")
+    progress.start("Looking for what is needed", unit="objects")
     marks = Marks(store.packs, head.packs.packs)
     _mark(repo, marks, kept, progress)
     progress.finish()

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Lock
 
 from blake3 import blake3
 
@@ -69,7 +70,7 @@ def check_packs(store: ObjectStore, head: Head, *, deep: bool, progress: Progres
             faults.append(fault)
     store.show(PackList(tuple(usable)))
     if deep:
-        progress.start("Checking packs", total_bytes=sum(ref.size for ref in usable))
+        progress.start("Checking packs", total_bytes=sum(ref.size for ref in usable), unit="objects")
 
         def advance(objects: int, size: int) -> None:
             progress.advance(items=objects, size=size)
@@ -117,7 +118,7 @@ def follow(store: ObjectStore, head: Head, *, cut: Iterable[OperationId], progre
         except IntegrityError:
             pass  # something below cannot be read, which is found when it is followed
 
-    progress.start("Following references")
+    progress.start("Following references", unit="objects")
     on_purpose = set(cut)
     for operation_id in _operations(store, head.operation, on_purpose, failed):
         reached.operations += 1
@@ -164,6 +165,12 @@ def check_files(store: ObjectStore, files: list[bytes], *, progress: Progress) -
     """Read large files whole, several at once, and compare their content with their ids."""
     problems: list[Problem] = []
     progress.start("Checking large files", total_items=len(files))
+    lock = Lock()
+
+    def advance(size: int) -> None:
+        with lock:
+            progress.advance(size=size)
+
     workers = max(2, min(8, os.cpu_count() or 2))
     waiting: deque[tuple[bytes, Future[None]]] = deque()
 
@@ -176,11 +183,12 @@ def check_files(store: ObjectStore, files: list[bytes], *, progress: Progress) -
         except IntegrityError as error:
             message = f"file {file_id.hex()}: {error.message}"
             problems.append(Problem("file", Kind.FILE_MAP, file_id, None, message))
-        progress.advance(items=1)
+        with lock:
+            progress.advance(items=1)
 
     with ThreadPoolExecutor(workers, thread_name_prefix="dsvc-verify") as pool:
         for file_id in files:
-            waiting.append((file_id, pool.submit(_check_file, store, file_id)))
+            waiting.append((file_id, pool.submit(_check_file, store, file_id, advance)))
             if len(waiting) > 4 * workers:
                 take()
         while waiting:
@@ -193,7 +201,7 @@ class WrongContentError(IntegrityError):
     """A file's map yields other bytes than the file's."""
 
 
-def _check_file(store: ObjectStore, file_id: bytes) -> None:
+def _check_file(store: ObjectStore, file_id: bytes, advance: Callable[[int], None]) -> None:
     """Check every map that the store has of a file."""
     payloads = {store.packs.read(*found) for found in store.packs.find_every(file_id, Kind.FILE_MAP)}
     for payload in payloads:
@@ -203,6 +211,7 @@ def _check_file(store: ObjectStore, file_id: bytes) -> None:
             if len(data) != part.length:
                 raise WrongContentError("a map of it gives a chunk a wrong length")
             hasher.update(data)
+            advance(len(data))
         if hasher.digest() != file_id:
             raise WrongContentError("a map of it yields another content")
 

@@ -67,7 +67,7 @@ def share_packs(source: Repository, store: Path, target: Path, *, how: str, prog
     (target / "packs").mkdir(parents=True, exist_ok=True)
     for _ in range(_ATTEMPTS):
         head = source.head
-        progress.start("Sharing packs", total_items=len(head.packs.packs))
+        progress.start("Sharing packs", total_items=len(head.packs.packs), unit="packs")
         try:
             for ref in head.packs.packs:
                 if ref.key not in done:

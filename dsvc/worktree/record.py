@@ -207,7 +207,8 @@ class Recorder:
         if self._guard is not None:
             self._guard.new_file(file_path, st.st_size)
         try:
-            entry, sig = store_file(self._store, full, signature(st), _look(self._guard, file_path))
+            look = _look(self._guard, file_path)
+            entry, sig = store_file(self._store, full, signature(st), look, progress=self._progress)
         except FileNotFoundError:
             return None
         self._count(file_path, entry)
@@ -241,7 +242,8 @@ class Recorder:
         if guard is not None:
             guard.new_file(file_path, int.from_bytes(sig[:8], "little"))
         try:
-            entry, sig = store_file(self._store, self._scanner.place(file_path), sig, _look(guard, file_path))
+            full = self._scanner.place(file_path)
+            entry, sig = store_file(self._store, full, sig, _look(guard, file_path), progress=self._progress)
         except FileNotFoundError:
             if name in self._old.blocks.get(path, EMPTY).entries():
                 self._gone(path, name, changes, touched)
@@ -253,7 +255,6 @@ class Recorder:
     def _count(self, path: bytes, entry: Entry) -> None:
         self._result.files += 1
         self._result.size += entry.size
-        self._progress.advance(items=1, size=entry.size)
         if self._list:
             self._result.changes[path] = entry
 
@@ -272,12 +273,17 @@ def _look(guard: Guard | None, path: bytes) -> Callable[[bytes], None] | None:
 
 
 def store_file(
-    store: ObjectStore, path: bytes, sig: bytes, look: Callable[[bytes], None] | None = None
+    store: ObjectStore,
+    path: bytes,
+    sig: bytes,
+    look: Callable[[bytes], None] | None = None,
+    *,
+    progress: Progress,
 ) -> tuple[Entry, bytes]:
     """Store the file or link at `path`, whose signature was `sig` just now; return its entry and signature.
 
     `look` is given the first bytes of a file that is no larger than such secrets are, and may raise.
-    A file that changes while it is read is read again, a few times.
+    A file that changes while it is read is read again, a few times. `progress` hears of it piece by piece.
 
     Raises:
         FileNotFoundError: when it is gone, or is neither a file nor a link any more.
@@ -285,7 +291,7 @@ def store_file(
     """
     for _ in range(_ATTEMPTS):
         try:
-            found = _store_once(store, path, sig, look)
+            found = _store_once(store, path, sig, look, progress)
         except FileNotFoundError:
             raise
         except PermissionError as error:
@@ -295,13 +301,15 @@ def store_file(
                 raise
             found = signature(os.lstat(path))  # it has become a folder, or is no link any more
         if isinstance(found, tuple):
+            entry = found[0]
+            progress.advance(items=1, size=entry.size if entry.size <= SMALL_LIMIT else 0)
             return found
         sig = found
     raise UnstableFileError(path)
 
 
 def _store_once(
-    store: ObjectStore, path: bytes, sig: bytes, look: Callable[[bytes], None] | None
+    store: ObjectStore, path: bytes, sig: bytes, look: Callable[[bytes], None] | None, progress: Progress
 ) -> tuple[Entry, bytes] | bytes:
     """Store a file whose signature should be `sig`; return its entry, or the signature that it has now."""
     mode = int.from_bytes(sig[-4:], "little")
@@ -330,13 +338,18 @@ def _store_once(
                 look(data)
             file_id = store.put_content(data)
         else:
-            file_id, length = store.put_stream(lambda count: _read(fd, count))
+            file_id, length = store.put_stream(lambda count: _watched(_read(fd, count), progress))
             now = signature(os.fstat(fd))
             if now != sig or length != size:
                 return now
     finally:
         os.close(fd)
     return Entry(EntryKind.EXECUTABLE if mode & 0o100 else EntryKind.FILE, file_id, size), sig
+
+
+def _watched(data: bytes, progress: Progress) -> bytes:
+    progress.advance(size=len(data))
+    return data
 
 
 def _read(fd: int, count: int) -> bytes:

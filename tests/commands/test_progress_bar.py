@@ -53,6 +53,7 @@ def test_what_is_not_known_is_left_out():
     assert progress_text("Looking", 2.0, items=3000, size=0) == "Looking  3,000 files  1,500 files/s"
     assert progress_text("Reading", 2.0, items=0, size=4096) == "Reading  4.0 KiB  2.0 KiB/s"
     assert progress_text("", 2.0, items=0, size=0, total_items=0) == "0 files/s"
+    assert progress_text("Importing", 2.0, items=9, size=0, unit="commits") == "Importing  9 commits  4 commits/s"
 
 
 def test_more_than_announced_is_not_more_than_all():

@@ -138,14 +138,14 @@ def test_a_file_that_is_none_any_more_when_it_is_read(copy, what, monkeypatch):
     copy.put({"a": b"two", "b": b"two"})
     real = record.store_file
 
-    def store(objects, path, sig, look=None):
+    def store(objects, path, sig, look=None, **rest):
         if path.endswith(b"/a"):
             copy.remove("a")
             if what == "fifo":
                 os.mkfifo(path)
             elif what == "folder":
                 os.mkdir(path)
-        return real(objects, path, sig, look)
+        return real(objects, path, sig, look, **rest)
 
     monkeypatch.setattr(record, "store_file", store)
     assert copy.in_tree(copy.record().tree) == {"b": b"two"}
