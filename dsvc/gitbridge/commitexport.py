@@ -37,6 +37,7 @@ class CommitExporter:
 
     def commits(self, tips: list[CommitId], progress: Progress) -> None:
         """Export what tips reach, parents first."""
+        self.trees.progress = progress
         stack = list(reversed(tips))
         while stack:
             commit_id = stack[-1]

@@ -173,6 +173,7 @@ class _Importer:
         """Import the commits that tips (commits or tags) reach."""
         from dsvc.gitbridge.tagimport import peel_tag
 
+        self.trees.progress = progress
         known = self.map.commits
         peeled = {peel_tag(self._source, tip)[1] for tip in tips}
         if peeled - known.keys():

@@ -26,6 +26,7 @@ from dsvc.objects.files import is_small
 from dsvc.objects.ids import TreeId, content_id
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import CONTENT_KINDS, FILE_KINDS, Entry, EntryKind
+from dsvc.progress import Progress, Silent
 
 _REMEMBERED = 50_000
 _REMEMBERED_ENTRIES = 20_000  # of parsed git trees
@@ -74,6 +75,7 @@ class TreeExporter:
         self._trees: Recent[tuple[bytes, bool], Oid] = Recent(_REMEMBERED)
         self._parsed: Recent[Oid, GitTree] = Recent(_REMEMBERED_ENTRIES)
         self._native = False
+        self.progress: Progress = Silent()  # hears of the bytes of contents
         self.lost: dict[str, set[bytes]] = {}
         self.pointers: set[bytes] = set()
 
@@ -95,6 +97,7 @@ class TreeExporter:
                 oid = self._writer.write(BLOB, self._store.read_file(file_id))
             else:
                 oid = self._writer.write_stream(BLOB, size, self._store.file_chunks(file_id))
+            self.progress.advance(size=size)
             self._blobs.set(file_id, oid)
         return oid
 

@@ -13,6 +13,7 @@ from dsvc.objects import mapedit, trees
 from dsvc.objects.ids import FileId, TreeId
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import BadNameError, Entry, EntryKind, check_names
+from dsvc.progress import Progress, Silent
 
 _SMALL_DIRECTORY = 256  # entries; up to here a directory is written anew instead of edited
 _REMEMBERED_ENTRIES = 60_000  # of parsed directories
@@ -47,6 +48,7 @@ class TreeImporter:
         self._directories: Recent[Oid, _Directory] = Recent(_REMEMBERED_ENTRIES)
         self._trees: Recent[Oid, Entry] = Recent(_REMEMBERED_TREES)
         self._blobs: Recent[Oid, tuple[FileId, int]] = Recent(_REMEMBERED_BLOBS)
+        self.progress: Progress = Silent()  # hears of the bytes of contents
         self.missing_lfs: dict[str, bytes] = {}  # SHA-256 -> a path that needs it
         self.met_odd = lfs is not None  # whether some tree so far is not in canonical form
 
@@ -74,6 +76,7 @@ class TreeImporter:
                 return self._resolve(oid, pointer, path)
             data = self._source.blob(oid)
             known = (self._store.put_content(data), len(data))  # type: ignore[arg-type]
+            self.progress.advance(size=len(data))
             self._blobs.set(oid, known)
         return known
 
@@ -88,6 +91,7 @@ class TreeImporter:
             self.missing_lfs.setdefault(pointer.sha256, path)
             return self._store.put_content(pointer.encode()), 0
         known = FileId(self._lfs.read_into(pointer, self._store.put_stream)), pointer.size  # type: ignore[arg-type]
+        self.progress.advance(size=pointer.size)
         self._blobs.set(oid, known)
         return known
 
