@@ -110,7 +110,8 @@ def progress_text(
     fraction = _fraction(size, total_bytes) if total_bytes else _fraction(items, total_items)
     parts = [] if fraction is None else [f"{fraction:4.0%}"]
     if items or total_items:
-        parts.append(f"{items:,}/{total_items:,} {unit}" if total_items else f"{items:,} {unit if items != 1 else unit[:-1]}")
+        done = f"{items:,}/{total_items:,}" if total_items else f"{items:,}"
+        parts.append(f"{done} {unit[:-1] if done == '1' else unit}")
     if size or total_bytes:
         parts.append(f"{size_text(size)}/{size_text(total_bytes)}" if total_bytes else size_text(size))
         parts.append(f"{size_text(int(size / seconds))}/s")
