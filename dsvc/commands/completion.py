@@ -13,6 +13,7 @@ import typer
 
 from dsvc.commands.coercion import choices_of
 from dsvc.commands.context import Context
+from dsvc.commands.options import Json
 from dsvc.commands.registry import Verb
 
 _BASH: Final = r"""
@@ -62,6 +63,8 @@ Candidate = tuple[str, str]
 def command(
     context: Context,
     shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(metavar="bash|zsh|fish", help="Which shell.")],
+    *,
+    json: Json = False,
 ) -> None:
     """Print the script that makes a shell complete dsvc's commands and options.
 
@@ -71,7 +74,11 @@ def command(
 
     For fish: dsvc completion fish > ~/.config/fish/completions/dsvc.fish
     """
-    context.out.text({"bash": _BASH, "zsh": _ZSH, "fish": _FISH}[shell].lstrip("\n"))
+    script = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}[shell].lstrip("\n")
+    if json:
+        context.out.json("dsvc.completion", {"shell": shell, "script": script})
+    else:
+        context.out.text(script)
 
 
 def complete(root: Any, words: Sequence[str], *, verbs: Sequence[Verb]) -> list[Candidate]:

@@ -52,11 +52,21 @@ def command(
     elif key is None:
         raise UsageError("a key is missing", hint="'dsvc config --list' shows what is set")
     elif unset:
-        unset_value(_file(context.config_files(), scope or "repo"), key)
+        file = _file(context.config_files(), scope or "repo")
+        unset_value(file, key)
+        if json:
+            _changed(context, "unset", key, file)
     elif value is not None:
-        _set(context, key, value, _file(context.config_files(), scope or "repo"))
+        file = _file(context.config_files(), scope or "repo")
+        _set(context, key, value, file)
+        if json:
+            _changed(context, "set", key, file)
     else:
         _show(context, _chosen(context, scope), key, show_origin=show_origin, json=json)
+
+
+def _changed(context: Context, action: str, key: str, file: Path) -> None:
+    context.out.json("dsvc.config.changed", {"action": action, "key": join_key(split_key(key)), "file": str(file)})
 
 
 def _scope(*, user: bool, repo: bool, worktree: bool) -> FileScope | None:

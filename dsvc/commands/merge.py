@@ -7,11 +7,13 @@ from typing import Annotated, Literal
 
 import typer
 
+from dsvc.actions.commit import CommitResult
 from dsvc.actions.merge import FastForward, MergeResult, merge, merge_abort, merge_continue
 from dsvc.commands.conflict_text import conflict_json, show_conflicts
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json, MapNames, Message, Quiet
 from dsvc.errors import ConflictError, UsageError
+from dsvc.objects.ids import CommitId
 from dsvc.workspace import Workspace
 
 SHORT = 10
@@ -116,11 +118,21 @@ def _payload(result: MergeResult) -> dict[str, object]:
     }
 
 
+def _ended(result: str, commit_id: CommitId | None) -> dict[str, object]:
+    commit = commit_id.hex() if commit_id else None
+    return {"result": result, "old_commit": None, "commit": commit, "theirs": None, "conflicts": [], "notes": []}
+
+
+def _sides(made: CommitResult) -> dict[str, object]:
+    """The commits that a merge brought together; only one where HEAD had none."""
+    *before, theirs = made.commit.parents
+    return {"old_commit": before[0].hex() if before else None, "theirs": theirs.hex()}
+
+
 def _aborted(context: Context, workspace: Workspace, *, json: bool) -> None:
     commit_id = merge_abort(workspace)
     if json:
-        payload = {"result": "aborted", "commit": commit_id.hex() if commit_id else None}
-        context.out.json("dsvc.merge", payload)
+        context.out.json("dsvc.merge", _ended("aborted", commit_id))
         return
     context.out.note("The merge was taken back")
 
@@ -128,6 +140,6 @@ def _aborted(context: Context, workspace: Workspace, *, json: bool) -> None:
 def _continued(context: Context, workspace: Workspace, text: str | None, *, run_hooks: bool, json: bool) -> None:
     made = merge_continue(workspace, message=text, run_hooks=run_hooks)
     if json:
-        context.out.json("dsvc.merge", {"result": "merged", "commit": made.commit_id.hex(), "conflicts": []})
+        context.out.json("dsvc.merge", {**_ended("merged", made.commit_id), **_sides(made)})
         return
     context.out.note(f"Merge made: {made.commit_id.hex()[:SHORT]} {made.commit.message.partition(chr(10))[0]}")

@@ -30,7 +30,9 @@ def run_pick(
     if abort:
         commit_id = pick_abort(workspace, verb)
         if json:
-            context.out.json(f"dsvc.{verb}", {"result": "aborted", "commit": commit_id.hex() if commit_id else None})
+            nothing: dict[str, Any] = {"done": [], "left_out": [], "stopped": None, "left": 0, "conflicts": [], "notes": []}
+            commit = commit_id.hex() if commit_id else None
+            context.out.json(f"dsvc.{verb}", {"result": "aborted", "commit": commit, **nothing})
         else:
             context.out.note(f"The {verb} was taken back")
         return None

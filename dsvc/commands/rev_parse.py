@@ -65,8 +65,7 @@ def command(
     texts = names or [_text(workspace, item, short=short, length=length) for item in found]
     if json:
         ids = [{"id": item.object_id.hex(), "hidden": item.hidden} for item in found]
-        document = {key: value for key, value in places.items() if value is not None}
-        context.out.json("dsvc.rev-parse", {**document, "ids": ids, "names": names})
+        context.out.json("dsvc.rev-parse", {"ids": ids, "names": names, **places})
         return None
     for text in [*(place for place in places.values() if place is not None), *texts]:
         context.out.line(text)

@@ -43,7 +43,7 @@ def command(
     if abort:
         stash_abort(context.workspace())
         if json:
-            context.out.json("dsvc.stash", {"result": "aborted"})
+            context.out.json("dsvc.stash", {"result": "aborted", "stash": None})
         else:
             context.out.note("Taken back; the stash is still there")
         return
