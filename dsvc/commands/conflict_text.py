@@ -7,6 +7,7 @@ from typing import Any
 
 from dsvc.actions.state import Conflict
 from dsvc.commands.context import Context
+from dsvc.commands.entry_text import kind_word
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.objects.tree import Entry
 
@@ -39,4 +40,4 @@ def _missing(conflict: Conflict) -> str:
 
 
 def _entry_json(entry: Entry | None) -> dict[str, Any] | None:
-    return None if entry is None else {"id": entry.id.hex(), "kind": int(entry.kind), "size": entry.size}
+    return None if entry is None else {"id": entry.id.hex(), "kind": kind_word(entry), "size": entry.size}

@@ -9,6 +9,7 @@ import typer
 from dsvc.actions.commit_graph import complete_graph
 from dsvc.actions.gc import GcResult, collect
 from dsvc.commands.context import Context
+from dsvc.commands.date_text import iso_text
 from dsvc.commands.entry_text import human_size
 from dsvc.commands.options import DryRun, Json, Quiet
 from dsvc.errors import UsageError
@@ -67,7 +68,7 @@ def _json(context: Context, result: GcResult) -> None:
             "objects_removed": result.objects_removed,
             "operations_kept": result.operations_kept,
             "operations_removed": result.operations_removed,
-            "undo_reaches": result.undo_reaches,
+            "undo_reaches": iso_text(result.undo_reaches, 0),
             "packs_before": result.packs_before,
             "packs_after": result.packs_after,
             "leftover_packs": result.leftovers.packs,

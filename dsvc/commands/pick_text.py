@@ -30,7 +30,8 @@ def run_pick(
     if abort:
         commit_id = pick_abort(workspace, verb)
         if json:
-            nothing: dict[str, Any] = {"done": [], "left_out": [], "stopped": None, "left": 0, "conflicts": [], "notes": []}
+            nothing: dict[str, Any] = {"done": [], "left_out": [], "stopped": None, "left": 0}
+            nothing |= {"conflicts": [], "notes": []}
             commit = commit_id.hex() if commit_id else None
             context.out.json(f"dsvc.{verb}", {"result": "aborted", "commit": commit, **nothing})
         else:

@@ -1,0 +1,213 @@
+"""docs/json.md describes every JSON document that a command prints, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dsvc.commands.application import build_application
+from dsvc.commands.registry import all_verbs
+from tests.commands.conftest import CommandLine, cli
+
+__all__ = ["cli"]
+
+PAGE = Path(__file__).parent.parent / "docs" / "json.md"
+
+# Lines in order, as typed in one repository; `!` writes a file. Each dsvc line is run with --json.
+STORY = """
+! a.txt one
+init
+version
+completion bash
+! folder/b.txt two
+add a.txt
+commit -m first
+! a.txt one\\nmore
+status
+diff
+commit -m second
+config core.editor vi
+config core.editor
+config --list
+config --unset core.editor
+check-ignore -v a.txt
+branch side
+branch
+branch --show-current
+switch side
+! a.txt one\\nside
+commit -m aside
+ls
+cat HEAD:a.txt
+show HEAD
+log
+blame a.txt
+grep one
+describe --always
+tag -m word v1
+tag
+describe
+rev-parse HEAD
+merge-base main side
+merge-base --is-ancestor main~1 side
+export HEAD ../out
+switch main
+! a.txt one\\nmain
+commit -m ours
+merge side
+merge --abort
+merge side
+resolve
+! a.txt one\\nboth
+resolve a.txt
+merge --continue
+merge side
+undo
+redo
+op log
+op show @
+reflog
+op restore @~1
+reset --hard HEAD
+switch -c picks HEAD~1
+reset HEAD
+! a.txt one\\npicks
+commit -m picks
+cherry-pick side
+status
+cherry-pick --abort
+revert HEAD~1
+revert --abort
+revert HEAD
+rebase side
+rebase --abort
+rebase main~1
+reset --hard main
+! a.txt aside
+stash
+stash list
+stash show
+! a.txt one\\nanother
+commit -m another
+stash apply
+stash --abort
+stash drop
+! new.txt new
+stash push
+stash pop
+stash clear
+commit -m new
+branch -D side
+branch side HEAD~1
+mv folder/b.txt folder/c.txt
+commit -m moved
+rm folder/c.txt
+restore a.txt
+checkout HEAD -- a.txt
+checkout side
+switch main
+! junk.txt junk
+clean -f
+sparse set folder
+sparse add other
+sparse list
+sparse reapply
+sparse disable
+worktree add ../other side
+worktree list
+worktree remove ../other
+worktree prune
+bisect start HEAD HEAD~1
+bisect log
+bisect reset
+bisect start
+bisect bad HEAD
+bisect skip HEAD
+bisect good HEAD~1
+bisect reset
+bisect start HEAD HEAD~1
+bisect run true
+bisect reset
+git export ../git
+git import ../git
+fork . ../fork
+gc
+fsck
+purge a.txt --reason why --yes
+doctor
+nonsense
+""".strip().splitlines()
+
+
+def documented() -> dict[str, tuple[int, list[str]]]:
+    """Schema -> version and fields, as the page has them."""
+    found: dict[str, tuple[int, list[str]]] = {}
+    for part in re.split(r"^## ", PAGE.read_text(), flags=re.MULTILINE)[1:]:
+        version = re.search(r"^Version (\d+),", part, re.MULTILINE)
+        assert version, part
+        found[part.partition("\n")[0]] = int(version[1]), re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE)
+    return found
+
+
+def with_json(line: str) -> list[str]:
+    words = shlex.split(line)
+    at = words.index("--") if "--" in words else 2 if words[:2] == ["bisect", "run"] else len(words)
+    return [*words[:at], "--json", *words[at:]]
+
+
+@pytest.fixture
+def told(cli: CommandLine) -> dict[str, dict[str, Any]]:
+    """Line -> the document that it printed, of a story whose lines succeed, stop at a conflict or say no."""
+    found: dict[str, dict[str, Any]] = {}
+    for line in STORY:
+        if line.startswith("! "):
+            _, name, content = line.split(" ", 2)
+            path = cli.directory / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(content.replace("\\n", "\n") + "\n")
+            continue
+        answer = cli(*with_json(line))
+        assert answer.code in ((2,) if line == "nonsense" else (0, 1, 12, 13)), (line, answer.err)
+        found[line] = json.loads(answer.out or answer.err)
+    return found
+
+
+def test_every_document_is_on_the_page(told: dict[str, dict[str, Any]]) -> None:
+    page = documented()
+    for line, document in told.items():
+        first, second, *fields = document
+        assert [first, second] == ["schema", "version"], line
+        assert document["schema"] in page, line
+        assert (document["version"], fields) == page[document["schema"]], line
+    assert {document["schema"] for document in told.values()} == set(page), "the page knows what nobody prints"
+
+
+def test_the_examples_are_documents_of_their_schema() -> None:
+    for part in re.split(r"^## ", PAGE.read_text(), flags=re.MULTILINE)[1:]:
+        name = part.partition("\n")[0]
+        example = re.search(r"^```json\n(.*?)^```$", part, re.MULTILINE | re.DOTALL)
+        assert example, name
+        document = json.loads(example[1])
+        assert document["schema"] == name
+        assert (document["version"], list(document)[2:]) == documented()[name]
+
+
+def test_every_command_takes_json_and_is_in_the_story() -> None:
+    root = build_application()
+    spoken = [line.split() for line in STORY if not line.startswith("! ")]
+    for verb in all_verbs():
+        command = root.get_command(None, verb.name)
+        assert command is not None, verb.name
+        parts = getattr(command, "commands", {})
+        for words, part in [((verb.name, name), sub) for name, sub in parts.items()] or [((verb.name,), command)]:
+            assert any("--json" in param.opts for param in part.params), words
+            assert any(tuple(line[: len(words)]) == words for line in spoken), f"{words} is missing in the story"
+
+
+def test_the_page_is_linked() -> None:
+    assert "(json.md)" in (PAGE.parent / "index.md").read_text()
