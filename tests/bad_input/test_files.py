@@ -109,7 +109,7 @@ def test_a_file_that_is_replaced_by_something_else_between_scan_and_read(project
         (root / what).write_text(what * 10)
     real = record.store_file
 
-    def replace_first(store, path, sig, look=None):
+    def replace_first(store, path, sig, look=None, **more):
         name = os.path.basename(path)
         if name in (b"fifo", b"folder", b"link", b"gone"):
             os.unlink(path)
@@ -119,7 +119,7 @@ def test_a_file_that_is_replaced_by_something_else_between_scan_and_read(project
                 os.mkdir(path)
             elif name == b"link":
                 os.symlink("f", path)
-        return real(store, path, sig, look)
+        return real(store, path, sig, look, **more)
 
     monkeypatch.setattr(record, "store_file", replace_first)
     answer = project("commit", "-m", "x")
