@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +41,7 @@ class Surroundings:
     identity: Callable[[], Identity]
     user: str = "unknown"  # login name: for operations of people without an identity
     command: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)  # for programs and services that are called
 
 
 @dataclass(frozen=True, slots=True)

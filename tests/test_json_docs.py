@@ -138,6 +138,24 @@ git import ../git
 fork . ../fork
 gc
 fsck
+remote add origin ../hub
+push
+! a.txt one\\nfor others
+commit -m others
+push origin main
+remote
+remote show
+remote get-url origin
+clone ../hub ../clone
+fetch
+pull
+branch -u origin/main
+status
+remote add other ../hub
+remote set-url other ../hub
+remote rename other another
+remote prune origin
+remote remove another
 purge a.txt --reason why --yes
 doctor
 nonsense

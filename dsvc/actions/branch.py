@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dsvc.actions.refs import RefExistsError, RefInfo, check_free, list_refs, worktrees_on
 from dsvc.actions.revision import revision_context
 from dsvc.actions.state import read_state
+from dsvc.actions.switch import follow
 from dsvc.errors import RequestError
 from dsvc.history.ancestry import Ancestry
 from dsvc.history.mergebase import is_ancestor
@@ -78,6 +79,7 @@ def create_branch(workspace: Workspace, name: str, *, start: str = "HEAD", force
     transaction.set(full, Direct(Kind.COMMIT, ObjectId(commit_id)))
     verb = "Reset to" if before is not None else "Created from"
     workspace.publish(transaction, workspace.act("branch", f"branch: {verb} {start}"))
+    follow(workspace, full, start)
     return BranchResult(full, commit_id, old_commit=before)
 
 

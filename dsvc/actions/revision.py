@@ -25,7 +25,15 @@ def revision_context(workspace: Workspace, *, directory: Path | None = None) -> 
         graph=commit_graph(workspace),
         directory=workspace.repo_path(".", directory) if directory is not None else b"",
         now=workspace.surroundings.now(),
+        upstream=lambda branch: _tracking(workspace, branch),
     )
+
+
+def _tracking(workspace: Workspace, branch: str) -> str | None:
+    from dsvc.actions.upstream import read_upstream
+
+    upstream = read_upstream(workspace, branch)
+    return upstream.tracking if upstream is not None else None
 
 
 def ancestry_below(workspace: Workspace, tips: Iterable[CommitId]) -> Ancestry:

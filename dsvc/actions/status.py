@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dsvc.actions.changes import WorkingChanges, changes_against, working_changes
 from dsvc.actions.state import WorktreeState, read_state
@@ -13,6 +14,9 @@ from dsvc.objects.ids import CommitId
 from dsvc.refs.names import bisect_of
 from dsvc.workspace import Workspace
 from dsvc.worktree.scan import Skipped
+
+if TYPE_CHECKING:
+    from dsvc.actions.distance import Distance
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class StatusResult:
     skipped: tuple[Skipped, ...]
     state: WorktreeState | None
     bisecting: bool = False
+    distance: Distance | None = None  # from what the branch follows
 
     def is_clean(self) -> bool:
         """Say whether a commit would take nothing."""
@@ -68,7 +73,16 @@ def status(workspace: Workspace, *, paths: Sequence[bytes] = (), all_files: bool
         tuple(found.skipped),
         read_state(workspace),
         workspace.view().get(bisect_of(workspace.worktree_id)) is not None,
+        _distance(workspace, head.branch),
     )
+
+
+def _distance(workspace: Workspace, branch: str | None) -> Distance | None:
+    if branch is None or not workspace.config.section("branch"):
+        return None
+    from dsvc.actions.distance import distance
+
+    return distance(workspace, branch)
 
 
 def _clock(workspace: Workspace) -> int | None:

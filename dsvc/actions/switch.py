@@ -9,10 +9,10 @@ from dsvc.actions.hooks import run_hook
 from dsvc.actions.revision import commit_of, revision_context
 from dsvc.actions.state import require_no_state
 from dsvc.errors import RequestError
-from dsvc.history.revisions import resolve
+from dsvc.history.revisions import find_ref, resolve
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, Kind, ObjectId
-from dsvc.refs.names import HEADS, check_short_name, head_of, short_name
+from dsvc.refs.names import HEADS, REMOTES, check_short_name, head_of, short_name
 from dsvc.refs.view import Direct, Symbolic
 from dsvc.workspace import Workspace
 
@@ -74,6 +74,11 @@ def switch(
         commit_id = view.commit(branch)
     elif not detach and head.branch == HEADS + target and head.commit_id is None:
         branch, commit_id = head.branch, None
+    elif not detach and (followed := _followed(workspace, target)) is not None:
+        branch, created, start = HEADS + target, True, followed
+        commit_id = view.commit(followed)
+        if commit_id is not None:
+            transaction.set(branch, Direct(Kind.COMMIT, ObjectId(commit_id)))
     else:
         commit_id = commit_of(workspace, target)
         if not detach:
@@ -100,9 +105,31 @@ def switch(
         overwrite_working_copy(workspace, goal, transaction=transaction, verb="switch", description=description)
     else:
         checkout(workspace, base, goal, transaction=transaction, verb="switch", description=description)
+    if created and branch is not None and start is not None:
+        follow(workspace, branch, start)
     if run_hooks:
         run_hook(workspace, "post-switch", arguments=(here, there))
     return SwitchResult(head.branch, head.commit_id, branch, commit_id, created)
+
+
+def _followed(workspace: Workspace, name: str) -> str | None:
+    """Return the one branch of a remote that has this name; None where there is none, and where there are several."""
+    remotes = {ref.removeprefix(REMOTES).partition("/")[0] for ref, _ in workspace.view().items(REMOTES)}
+    found = [f"{REMOTES}{remote}/{name}" for remote in sorted(remotes)]
+    found = [ref for ref in found if name != "HEAD" and workspace.view().get(ref) is not None]
+    return found[0] if len(found) == 1 else None
+
+
+def follow(workspace: Workspace, branch: str, start: str) -> None:
+    """Let a new branch (full name) follow what it began from, when that is a branch of a remote."""
+    name = find_ref(workspace.view(), start, workspace.worktree_id)
+    if name is None or not name.startswith(REMOTES):
+        return
+    from dsvc.actions.upstream import set_upstream, tracked_by
+
+    found = tracked_by(workspace.config, name)
+    if found is not None:
+        set_upstream(workspace, branch, remote=found[0], branch_there=found[1])
 
 
 def refuse_branch_of_other(workspace: Workspace, branch: str, *, everywhere: bool = False) -> None:

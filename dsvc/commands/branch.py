@@ -55,6 +55,10 @@ def command(
     move_all: Annotated[bool, typer.Option("-M", help="Rename over another branch.")] = False,
     copy: Annotated[bool, typer.Option("-c", "--copy", help="Copy a branch: [OLD] NEW.")] = False,
     copy_all: Annotated[bool, typer.Option("-C", help="Copy over another branch.")] = False,
+    upstream: Annotated[
+        str | None, typer.Option("-u", "--set-upstream-to", metavar="REMOTE/BRANCH", help="Let a branch follow it.")
+    ] = None,
+    no_upstream: Annotated[bool, typer.Option("--unset-upstream", help="Let a branch follow nothing.")] = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -74,7 +78,11 @@ def command(
     if sum(filters) > 1:
         raise UsageError("--merged, --no-merged, --contains and --no-contains exclude each other")
     workspace = context.workspace()
-    if show_current:
+    if upstream is not None or no_upstream:
+        if len(names) > 1 or (upstream is not None and no_upstream):
+            raise UsageError("one branch follows one other", hint="dsvc branch -u origin/main [BRANCH]")
+        _follow(context, workspace, names[0] if names else None, upstream, json=json)
+    elif show_current:
         _show_current(context, workspace, json=json)
     elif delete:
         if not names:
@@ -99,6 +107,18 @@ def command(
             raise UsageError("too many arguments", hint="dsvc branch NAME [START]")
         result = create_branch(workspace, names[0], start=names[1] if len(names) == 2 else "HEAD", force=force)
         _tell(context, [result], "Created" if result.old_commit is None else "Moved", json=json)
+
+
+def _follow(
+    context: Context, workspace: Workspace, name: str | None, upstream: str | None, *, json: bool
+) -> None:
+    from dsvc.actions.upstream import change_upstream
+
+    branch, followed = change_upstream(workspace, name, upstream)
+    if json:
+        context.out.json("dsvc.branch.upstream", {"name": short_name(branch), "upstream": followed})
+        return
+    context.out.note(f"{short_name(branch)} follows {followed or 'nothing'}")
 
 
 def _filter(

@@ -175,7 +175,13 @@ class Context:
         from dsvc.workspace import Surroundings
 
         user = self.environment.get("USER") or self.environment.get("LOGNAME") or "unknown"
-        return Surroundings(now=self.now, identity=self.identity, user=user, command=self.command_line)
+        return Surroundings(
+            now=self.now,
+            identity=self.identity,
+            user=user,
+            command=self.command_line,
+            environment=self.environment,
+        )
 
     def now(self) -> datetime:
         """The time with its zone: the clock's, or what DSVC_DATE says in ISO 8601.

@@ -76,14 +76,15 @@ def command(
         map_names=map_names,
         run_hooks=not no_verify,
     )
-    return _show(context, result, json=json)
-
-
-def _show(context: Context, result: MergeResult, *, json: bool) -> int | None:
-    code = ConflictError.exit_code if result.conflicts else None
     if json:
-        context.out.json("dsvc.merge", _payload(result))
-        return code
+        context.out.json("dsvc.merge", merge_json(result))
+        return ConflictError.exit_code if result.conflicts else None
+    return show_merge(context, result)
+
+
+def show_merge(context: Context, result: MergeResult) -> int | None:
+    """Tell people what a merge came to; return the exit code."""
+    code = ConflictError.exit_code if result.conflicts else None
     for note in result.notes:
         context.out.note(f"note: {note}")
     commit = result.commit_id.hex()[:SHORT] if result.commit_id else ""
@@ -107,7 +108,8 @@ def _show(context: Context, result: MergeResult, *, json: bool) -> int | None:
     return code
 
 
-def _payload(result: MergeResult) -> dict[str, object]:
+def merge_json(result: MergeResult) -> dict[str, object]:
+    """What a merge came to, as `--json` shows it."""
     return {
         "result": result.kind,
         "old_commit": result.old_commit.hex() if result.old_commit else None,

@@ -25,6 +25,7 @@ Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Print more.")]
 DryRun = Annotated[bool, typer.Option("-n", "--dry-run", help="Show what would be done and do nothing.")]
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
 NullEnded = Annotated[bool, typer.Option("-z", help="End names with NUL instead of a line end, and do not quote them.")]
+Jobs = Annotated[int, typer.Option("-j", "--jobs", metavar="N", min=1, max=64, help="Requests at the same time.")]
 MapNames = Annotated[
     bool, typer.Option("--map-names", help="Write names that fall together on this disk under other ones, from now on.")
 ]

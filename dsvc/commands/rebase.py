@@ -58,17 +58,24 @@ def command(
             switch(workspace, branch)
         configured = context.config().get_bool("rebase.autoStash") and not no_autostash
         result = rebase(workspace, upstream, onto=onto, autostash=autostash or configured, favor=favor)
-    return _show(context, result, json=json)
+    if json:
+        context.out.json("dsvc.rebase", rebase_json(result))
+        return ConflictError.exit_code if result.picks.conflicts else None
+    return show_rebase(context, result)
 
 
-def _show(context: Context, result: RebaseResult, *, json: bool) -> int | None:
+def rebase_json(result: RebaseResult) -> dict[str, object]:
+    """What a rebase came to, as `--json` shows it."""
+    branch = short_name(result.branch) if result.branch else None
+    payload = {"branch": branch, "old_commit": result.old_commit.hex(), "stash": result.stash}
+    upstream = [commit_id.hex() for commit_id in result.upstream_has]
+    return {**payload, "upstream_has": upstream, **pick_json(result.picks)}
+
+
+def show_rebase(context: Context, result: RebaseResult) -> int | None:
+    """Tell people what a rebase came to; return the exit code."""
     branch = short_name(result.branch) if result.branch else None
     picks = result.picks
-    if json:
-        payload = {"branch": branch, "old_commit": result.old_commit.hex(), "stash": result.stash}
-        upstream = [commit_id.hex() for commit_id in result.upstream_has]
-        context.out.json("dsvc.rebase", {**payload, "upstream_has": upstream, **pick_json(picks)})
-        return ConflictError.exit_code if picks.conflicts else None
     for commit_id in result.upstream_has:
         context.out.note(f"Left out {commit_id.hex()[:SHORT]}: the other side has the same change")
     code = show_pick(context, picks, verb="rebase")

@@ -24,6 +24,7 @@ class Verb:
 _SECTIONS: Final = {
     "Start": {
         "init": "Create a repository in a folder",
+        "clone": "Copy a repository from a remote",
         "fork": "Make a repository that shares stored objects with another",
         "git": "Bring a git history in, or write one",
     },
@@ -64,6 +65,12 @@ _SECTIONS: Final = {
         "describe": "Name a commit by the nearest tag",
         "merge-base": "Find the best common ancestor",
         "rev-parse": "Turn a revision into an id",
+    },
+    "Work with others": {
+        "remote": "Manage the remotes of this repository",
+        "fetch": "Bring branches and tags from a remote",
+        "pull": "Fetch, and join what came into the current branch",
+        "push": "Send branches to a remote",
     },
     "Go back": {
         "undo": "Take the last operation back",

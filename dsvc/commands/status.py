@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,6 +15,9 @@ from dsvc.commands.path_text import path_json, quote_path
 from dsvc.history.treediff import Change
 from dsvc.objects.tree import FILE_KINDS
 from dsvc.refs.names import short_name
+
+if TYPE_CHECKING:
+    from dsvc.actions.distance import Distance
 
 
 def command(
@@ -70,13 +73,41 @@ def _short(context: Context, result: StatusResult, *, branch: bool, zero: bool, 
     lines: list[bytes] = []
     if branch:
         name = short_name(result.branch) if result.branch else "HEAD (no branch)"
-        lines.append(f"## {name}".encode())
+        lines.append(f"## {name}{_short_distance(result)}".encode())
     for letters, path in _rows(result, untracked=untracked):
         shown = path if zero else quote_path(path).encode("utf-8", "surrogateescape")
         lines.append(letters.encode() + b" " + shown)
     end = b"\0" if zero else b"\n"
     if lines:
         out.raw(end.join(lines) + end)
+
+
+def _short_distance(result: StatusResult) -> str:
+    """What git's `## main...origin/main [ahead 1]` says behind the branch."""
+    distance = result.distance
+    if distance is None:
+        return ""
+    counts = [f"{word} {n}" for word, n in (("ahead", distance.ahead), ("behind", distance.behind)) if n]
+    counts = ["gone"] if distance.gone else counts
+    return f"...{distance.shown}" + (f" [{', '.join(counts)}]" if counts else "")
+
+
+def distance_text(distance: Distance) -> str:
+    """How far a branch is from what it follows, as a sentence with the command to type next."""
+    ahead, behind, name = distance.ahead, distance.behind, distance.shown
+    if distance.gone:
+        return f"It follows {name}, which is not there (any more): dsvc push, or dsvc fetch"
+    if ahead and behind:
+        return f"It has {_commits(ahead)} that {name} has not, and lacks {behind}: dsvc pull"
+    if ahead:
+        return f"It is {_commits(ahead)} ahead of {name}: dsvc push"
+    if behind:
+        return f"It is {_commits(behind)} behind {name}: dsvc pull"
+    return f"It is up to date with {name}"
+
+
+def _commits(count: int) -> str:
+    return f"{count} commit{'s' if count != 1 else ''}"
 
 
 def _json(context: Context, result: StatusResult) -> None:
@@ -95,6 +126,7 @@ def _json(context: Context, result: StatusResult) -> None:
         {
             "branch": short_name(result.branch) if result.branch else None,
             "commit": result.commit_id.hex() if result.commit_id else None,
+            "upstream": _upstream_json(result),
             "clean": result.is_clean(),
             "changes": [row(c) for c in result.changes],
             "added": [row(c) for c in result.added],
@@ -106,10 +138,19 @@ def _json(context: Context, result: StatusResult) -> None:
     )
 
 
+def _upstream_json(result: StatusResult) -> dict[str, object] | None:
+    found = result.distance
+    if found is None:
+        return None
+    return {"name": found.shown, "ahead": found.ahead, "behind": found.behind, "gone": found.gone}
+
+
 def _long(context: Context, result: StatusResult, *, untracked: bool) -> None:
     out = context.out
     if result.branch:
         out.line(f"On branch {short_name(result.branch)}")
+        if result.distance is not None:
+            out.line(distance_text(result.distance))
     elif result.commit_id:
         out.line(out.paint("Detached", "red") + f" at {result.commit_id.hex()[:10]}")
     if result.commit_id is None:

@@ -62,6 +62,7 @@ _TABLE: Final = (
         "merge.conflictStyle", "str", "Form of conflict markers.", default="merge", choices=("merge", "diff3", "zdiff3")
     ),
     KnownKey("merge.tool", "str", "Shell command of 'resolve --tool', with $BASE, $LOCAL, $REMOTE and $MERGED."),
+    KnownKey("pull.rebase", "bool", "Let 'pull' rebase instead of merging.", default=False),
     KnownKey("rebase.autoStash", "bool", "Stash changes before a rebase and apply them after it.", default=False),
     KnownKey("store.compression", "int", "zstd level of new objects.", default=1),
     KnownKey(
@@ -73,7 +74,7 @@ _TABLE: Final = (
     ),
 )
 
-_FREE_SECTIONS: Final = ("alias",)
+_FREE_SECTIONS: Final = ("alias", "branch", "remote")
 
 
 def known_keys() -> tuple[KnownKey, ...]:
@@ -92,7 +93,7 @@ def known_key(name: str) -> KnownKey | None:
 def similar_key(name: str) -> str | None:
     """The known key that somebody who typed the unknown key `name` probably meant.
 
-    None for a known key, for `alias.*`, and for a section that no known key has.
+    None for a known key, for `alias.*`, `branch.*` and `remote.*`, and for a section that no known key has.
     """
     section = split_key(name)[0]
     if known_key(name) is not None or section in _FREE_SECTIONS:

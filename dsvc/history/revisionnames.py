@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -49,6 +50,7 @@ class RevisionContext:
     graph: Graph | None = None
     directory: bytes = b""
     now: datetime | None = None
+    upstream: Callable[[str], str | None] | None = None  # full name of a branch -> of the ref that it follows
 
     def ancestry(self) -> Ancestry:
         """Return the commits as nodes."""

@@ -98,10 +98,7 @@ def resolve_tree(context: RevisionContext, text: str) -> TreeId:
 def _earlier(context: RevisionContext, base: str, inside: str, text: str) -> Resolved:
     """Resolve `base@{inside}`."""
     if inside.lower() in ("upstream", "u", "push"):
-        raise UnknownRevisionError(
-            f"{text!r}: branches have no recorded upstream",
-            hint=f"name the remote's branch, as in {REMOTES}NAME/BRANCH",
-        )
+        return _followed(context, base, text)
     if re.fullmatch(r"-\d+", inside) and not base:
         return _switched_from(context, int(inside[1:]), text)
     if base:
@@ -122,6 +119,25 @@ def _earlier(context: RevisionContext, base: str, inside: str, text: str) -> Res
     if value is None:
         raise UnknownRevisionError(f"{text!r}: {short_name(name)} did not exist then, as far as is known")
     return Resolved(value.kind, value.id)
+
+
+def _followed(context: RevisionContext, base: str, text: str) -> Resolved:
+    """Resolve what a branch (else the current one) follows."""
+    head = context.view.get(head_of(context.worktree))
+    current = head.target if isinstance(head, Symbolic) else None
+    branch = current if base in ("", "HEAD", "@") else find_ref(context.view, base, context.worktree)
+    if branch is None or not branch.startswith(HEADS):
+        raise UnknownRevisionError(f"{text!r}: {base or 'HEAD'} is no branch", hint="dsvc branch")
+    name = context.upstream(branch) if context.upstream is not None else None
+    target = context.view.resolve(name)[1] if name is not None else None
+    if target is None:
+        raise UnknownRevisionError(
+            f"{text!r}: branch {short_name(branch)} follows nothing that was fetched",
+            hint=f"dsvc branch -u {REMOTES.rstrip('/')}/BRANCH, or name the remote's branch, as in origin/main"
+            if name is None
+            else "dsvc fetch",
+        )
+    return Resolved(target.kind, target.id, ref=name)
 
 
 def _nth_value(context: RevisionContext, name: str, number: int, text: str) -> Direct:

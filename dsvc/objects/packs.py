@@ -69,6 +69,12 @@ class PackSet:
                 self._indexes[ref.id] = found
         return found
 
+    def learn(self, ref: PackRef, other: PackSet) -> None:
+        """Take over the index of a pack from another set, which may have it at hand already."""
+        index = other.index(ref)
+        with self._lock:
+            self._indexes[ref.id] = index
+
     def find(self, object_id: bytes, kind: Kind) -> tuple[PackRef, Place] | None:
         """Return a pack that holds the object and its place there, or None.
 

@@ -210,6 +210,20 @@ class ObjectStore:
         """Store what `read(n)` delivers until it returns nothing; return the file's id and length."""
         return files.put_stream(self._writer(), read)
 
+    def rely_on(self, wanted: bytes, kind: Kind) -> bool:
+        """Say whether an object is stored; then this process relies on it, which is checked when it publishes."""
+        found = self._find(wanted, kind)
+        if found is None:
+            return False
+        self._relied.note(found[0].id, wanted)
+        return True
+
+    def adopt(self, ref: PackRef) -> None:
+        """Take on a pack that lies in the backend and on no list yet: it counts as stored, and `flush` returns it."""
+        with self._lock:
+            self._own[ref.id] = ref
+            self.packs.add(ref)
+
     def flush(self) -> list[PackRef]:
         """Make everything that was put durable; return the packs, which the caller publishes.
 
@@ -273,15 +287,8 @@ class ObjectStore:
 
     def _writer(self) -> Ingest:
         if self._ingest is None:
-            self._ingest = Ingest(self.staging, self._known, deliver=self._deliver, level=self._level)
+            self._ingest = Ingest(self.staging, self.rely_on, deliver=self._deliver, level=self._level)
         return self._ingest
-
-    def _known(self, wanted: bytes, kind: Kind) -> bool:
-        found = self._find(wanted, kind)
-        if found is None:
-            return False
-        self._relied.note(found[0].id, wanted)
-        return True
 
     def _pack_of(self, wanted: bytes) -> bytes | None:
         found = next(filter(None, (self.packs.find(wanted, kind) for kind in Kind)), None)
@@ -289,9 +296,7 @@ class ObjectStore:
 
     def _deliver(self, ref: PackRef, path: Path) -> None:
         self.backend.put(ref.key, path)
-        with self._lock:
-            self._own[ref.id] = ref
-            self.packs.add(ref)
+        self.adopt(ref)
 
     def _find(self, wanted: bytes, kind: Kind) -> tuple[PackRef, Place] | None:
         """Look an object up; where a pack cannot be opened, as long as the list goes on changing."""

@@ -57,8 +57,11 @@ def verify_objects(
     *,
     check: Callable[[Kind, bytes], None],
     advance: Callable[[int, int], None],
+    keep: Callable[[PackRef, int], bool] | None = None,
 ) -> Iterator[Fault]:
     """Decode every frame of these packs, hash every object, and yield what is wrong.
+
+    With `keep(pack, position in its index)` only those objects, and only the frames that hold them.
 
     `check(kind, payload)` raises IntegrityError for a payload that is not of its kind; threads call it.
     `advance(objects, stored bytes)` hears of what is done. Packs whose index cannot be used must not be among `refs`.
@@ -69,7 +72,7 @@ def verify_objects(
     with ThreadPoolExecutor(workers, thread_name_prefix="dsvc-verify") as pool:
         try:
             for ref in refs:
-                for batch in _batches(packs, ref):
+                for batch in _batches(packs, ref, keep):
                     waiting.append(pool.submit(_verify_batch, packs, ref, batch, check))
                     if len(waiting) > 2 * workers:
                         yield from _take(waiting, advance)
@@ -91,9 +94,15 @@ def _take(
     return faults
 
 
-def _batches(packs: PackSet, ref: PackRef) -> Iterator[_Batch]:
+def _batches(
+    packs: PackSet, ref: PackRef, keep: Callable[[PackRef, int], bool] | None
+) -> Iterator[_Batch]:
     index = packs.index(ref)
-    places = sorted((place.frame, place.offset, at) for at, (_, place) in enumerate(index.objects()))
+    places = sorted(
+        (place.frame, place.offset, at)
+        for at, (_, place) in enumerate(index.objects())
+        if keep is None or keep(ref, at)
+    )
     batch: _Batch = []
     size = at = 0
     for number in range(index.frames):
@@ -101,8 +110,9 @@ def _batches(packs: PackSet, ref: PackRef) -> Iterator[_Batch]:
         while at < len(places) and places[at][0] == number:
             members.append((index.id_at(places[at][2]), index.place_at(places[at][2])))
             at += 1
-        batch.append((number, members))
-        size += index.frame(number).stored
+        if members or keep is None:
+            batch.append((number, members))
+            size += index.frame(number).stored
         if size >= _BATCH:
             yield batch
             batch, size = [], 0

@@ -156,6 +156,16 @@ class Marks:
         self.count += 1
         return True
 
+    def marked_in(self, pack_id: PackId) -> int:
+        """Return how many objects of a pack are marked; none of one that is not covered."""
+        return int.from_bytes(self._bits.get(pack_id, b"")).bit_count()
+
+    def clear(self) -> None:
+        """Take all marks away."""
+        for bits in self._bits.values():
+            bits[:] = bytes(len(bits))
+        self.count = 0
+
     def is_marked(self, target: Target) -> bool:
         """Say whether an object is marked in some pack."""
         kind, wanted = target

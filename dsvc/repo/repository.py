@@ -26,8 +26,9 @@ _COMMIT_CACHE = 20_000
 class Repository:
     """An open repository. It sees the head that was read when it was opened or last refreshed."""
 
-    def __init__(self, backend: Backend, store: ObjectStore, head: Head) -> None:
+    def __init__(self, backend: Backend, store: ObjectStore, head: Head, *, tidies: bool = True) -> None:
         self.backend = backend
+        self._tidies = tidies
         self.store = store
         self.log = OperationLog(store)
         self.head = head
@@ -42,8 +43,11 @@ class Repository:
         act: Act,
         refs: dict[str, Ref],
         packs: tuple[PackRef, ...] = (),
+        tidies: bool = True,
     ) -> Repository:
         """Make a new repository with one operation that sets `refs`, over `packs` that lie in the backend already.
+
+        `tidies` is as in `open`.
 
         Raises:
             BusyError: when there is one already.
@@ -51,11 +55,13 @@ class Repository:
         if read_format(backend) is None:
             write_format(backend, CURRENT)
         store = _store(backend, staging, LEVEL)
-        return cls(backend, store, first_operation(store, act, refs, packs=packs))
+        return cls(backend, store, first_operation(store, act, refs, packs=packs), tidies=tidies)
 
     @classmethod
-    def open(cls, backend: Backend, staging: Callable[[], Path], *, level: int = LEVEL) -> Repository:
-        """Open an existing repository.
+    def open(
+        cls, backend: Backend, staging: Callable[[], Path], *, level: int = LEVEL, tidies: bool = True
+    ) -> Repository:
+        """Open an existing repository; with `tidies` small packs are merged behind a publish.
 
         Raises:
             NotARepositoryError: where there is none. FormatTooNewError, IntegrityError: where it cannot be used.
@@ -69,7 +75,7 @@ class Repository:
             raise NotARepositoryError("a dsvc repository was begun here and not finished", hint="dsvc init")
         store = _store(backend, staging, level)
         store.show(head.packs)
-        return cls(backend, store, head)
+        return cls(backend, store, head, tidies=tidies)
 
     def refresh(self) -> None:
         """See what other processes have published since."""
@@ -111,7 +117,8 @@ class Repository:
         Where that makes many small packs, they are merged afterwards.
         """
         operation_id, self.head = transaction.publish(act, known=self.head)
-        self.head = tidy(self.store, self.head)
+        if self._tidies:
+            self.head = tidy(self.store, self.head)
         return operation_id
 
     def commit(self, commit_id: CommitId) -> Commit:

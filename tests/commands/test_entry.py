@@ -89,11 +89,11 @@ def test_no_command_shows_the_help_and_is_a_usage_error(cli):
 
 
 def test_unknown_verb_says_which_was_meant(cli):
-    answer = cli("confg")
+    answer = cli("confgi")
     assert answer.code == 2
     assert answer.out == ""
     assert answer.err == (
-        "dsvc: 'confg' is not a dsvc command. Did you mean 'config'?\nhint: 'dsvc --help' lists the commands\n"
+        "dsvc: 'confgi' is not a dsvc command. Did you mean 'config'?\nhint: 'dsvc --help' lists the commands\n"
     )
     assert cli("qqqq").err.splitlines()[0] == "dsvc: 'qqqq' is not a dsvc command"
 

@@ -1,0 +1,196 @@
+"""Make a repository here that has what a remote has, and follows it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dsvc.actions.checkout import checkout
+from dsvc.actions.fetch import FetchResult, fetch
+from dsvc.actions.upstream import set_upstream
+from dsvc.atomic import write_file
+from dsvc.config.editing import set_value
+from dsvc.config.keys import Value, join_key
+from dsvc.config.settings import Config, ConfigFiles, load_config
+from dsvc.errors import RequestError
+from dsvc.objects import trees
+from dsvc.objects.ids import CommitId, Kind, ObjectId
+from dsvc.progress import Progress, Silent
+from dsvc.refs.names import HEADS, REMOTES, TAGS, head_of, short_name
+from dsvc.refs.transaction import Act
+from dsvc.refs.view import Direct, Symbolic
+from dsvc.remotes.address import FolderAddress, parse_address
+from dsvc.remotes.settings import check_remote_name, find_remote
+from dsvc.repo.repository import Repository
+from dsvc.storage.local import LocalBackend
+from dsvc.workspace import MAIN, PRIVATE, Surroundings, Workspace
+from dsvc.worktree.index import Index
+
+_UNFINISHED = "cloning"  # a file in .dsvc that names the address, as long as a clone is not complete
+
+
+@dataclass(frozen=True, slots=True)
+class CloneResult:
+    """Where the clone lies, what was fetched, where it stands (None: the remote is empty), whether it was resumed."""
+
+    path: Path
+    fetched: FetchResult
+    branch: str | None
+    commit_id: CommitId | None
+    resumed: bool
+
+
+def clone(
+    url: str,
+    target: Path,
+    *,
+    directory: Path,
+    config: Config,
+    surroundings: Surroundings,
+    remote: str = "origin",
+    branch: str | None = None,
+    single_branch: bool = False,
+    make_checkout: bool = True,
+    tags: bool = True,
+    options: Mapping[str, Value] | None = None,
+    overrides: Sequence[str] = (),
+    jobs: int = 8,
+    progress: Progress | None = None,
+) -> CloneResult:
+    """Clone the repository at `url` into `target`, which must be empty, not there, or an unfinished clone of it.
+
+    A clone that is broken off keeps what has arrived; the same call goes on with it. `options` are written into the
+    section of the remote before it is first reached.
+
+    Raises:
+        RequestError: when `target` is in use. PlaceMissingError: when there is no repository at `url`; nothing is
+            left then. RemoteError: when it breaks off.
+    """
+    check_remote_name(remote)
+    address = parse_address(url, directory=directory)
+    text = str(address) if isinstance(address, FolderAddress) else url
+    target = Path(os.path.abspath(target))
+    private = target / PRIVATE
+    resumed = _is_unfinished(private, text)
+    existed = target.exists()
+    if not resumed:
+        if existed and (not target.is_dir() or any(target.iterdir())):
+            raise RequestError(
+                f"{target} exists and is not an empty folder", hint=f"dsvc clone {url} FOLDER takes another one"
+            )
+        _begin(private, text, remote, surroundings=surroundings, options=options or {})
+    kept = False
+    workspace: Workspace | None = None
+    try:
+        files = ConfigFiles(repo=private / "config.toml")
+        layered = Config((*config.layers, *load_config(files, overrides).layers))
+        workspace = Workspace.open(
+            target, config=layered, surroundings=surroundings, progress=progress or Silent()
+        )
+        specs = [f"{HEADS}{branch}"] if single_branch and branch is not None else []
+        fetched = fetch(
+            workspace,
+            find_remote(layered, remote),
+            specs,
+            tags="follow" if tags else "none",
+            jobs=jobs,
+        )
+        kept = True
+        where, commit_id = _stand(workspace, remote, branch, make_checkout=make_checkout)
+        with contextlib.suppress(FileNotFoundError):
+            (private / _UNFINISHED).unlink()
+        return CloneResult(target, fetched, where, commit_id, resumed)
+    except BaseException:
+        if not (kept or resumed or _has_arrived(private)):
+            shutil.rmtree(target if not existed else private, ignore_errors=True)
+        raise
+    finally:
+        if workspace is not None:
+            workspace.close()
+
+
+def _begin(
+    private: Path, url: str, remote: str, *, surroundings: Surroundings, options: Mapping[str, Value]
+) -> None:
+    for part in (private / "store", private / "worktree", private / "cache"):
+        part.mkdir(parents=True, exist_ok=True)
+    write_file(private / _UNFINISHED, url.encode("utf-8", "surrogateescape"))
+    backend = LocalBackend(private / "store")
+    now = surroundings.now()
+    offset = now.utcoffset()
+    act = Act(
+        verb="clone",
+        description=f"clone of {url}",
+        user=surroundings.user,
+        host=socket.gethostname(),
+        worktree=MAIN,
+        time=int(now.timestamp() * 1_000_000),
+        zone=int(offset.total_seconds()) // 60 if offset is not None else 0,
+        command=surroundings.command,
+    )
+    refs = {head_of(MAIN): Symbolic(f"{HEADS}{MAIN}")}
+    Repository.create(backend, backend.staging, act=act, refs=dict(refs)).close()
+    for key, value in {**options, "url": url}.items():
+        set_value(private / "config.toml", join_key(("remote", remote, key)), value=value)
+
+
+def _is_unfinished(private: Path, url: str) -> bool:
+    try:
+        noted = (private / _UNFINISHED).read_bytes()
+    except OSError:
+        return False
+    return noted == url.encode("utf-8", "surrogateescape") and (private / "config.toml").is_file()
+
+
+def _has_arrived(private: Path) -> bool:
+    """Say whether something of the remote is here, which a second attempt need not fetch again."""
+    return any((private / "store" / "packs").glob("*")) and (private / "transfers").is_dir()
+
+
+def _stand(
+    workspace: Workspace, remote: str, branch: str | None, *, make_checkout: bool
+) -> tuple[str | None, CommitId | None]:
+    """Make the branch to stand on, and write its files."""
+    view = workspace.view()
+    prefix = f"{REMOTES}{remote}/"
+    if branch is None:
+        head = view.get(f"{prefix}HEAD")
+        names = [name for name, ref in view.items(prefix) if isinstance(ref, Direct)]
+        chosen = head.target if isinstance(head, Symbolic) else next(iter(names), None)
+        if chosen is None:
+            return None, None
+        branch = chosen.removeprefix(prefix)
+    commit_id = view.commit(prefix + branch)
+    detached = commit_id is None
+    if commit_id is None:
+        found = view.resolve(TAGS + branch)[1]
+        if found is None:
+            raise RequestError(f"the remote has no branch or tag {branch}", hint="dsvc branch -r lists what it has")
+        commit_id = CommitId(ObjectId(workspace.repo.peel(found.kind, found.id)[1]))
+    transaction = workspace.transaction()
+    direct = Direct(Kind.COMMIT, ObjectId(commit_id))
+    if detached:
+        transaction.set(head_of(MAIN), direct)
+    else:
+        transaction.set(HEADS + branch, direct)
+        transaction.set(head_of(MAIN), Symbolic(HEADS + branch))
+        set_upstream(workspace, HEADS + branch, remote=remote, branch_there=HEADS + branch)
+    if make_checkout:
+        empty = trees.empty_tree(workspace.repo.store)
+        checkout(
+            workspace,
+            empty,
+            workspace.tree_of(commit_id),
+            transaction=transaction,
+            verb="clone",
+            description="clone: check out",
+            index=Index(empty, 0),
+        )
+    else:
+        workspace.publish(transaction, workspace.act("clone", f"clone: {short_name(branch)}"))
+    return None if detached else HEADS + branch, commit_id

@@ -1,0 +1,84 @@
+"""Fetch, and join what came into the current branch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dsvc.actions.fetch import FetchResult, Tags, fetch
+from dsvc.actions.merge import FastForward, MergeResult, merge
+from dsvc.actions.rebase import RebaseResult, rebase
+from dsvc.actions.remote_access import choose_remote
+from dsvc.actions.state import require_no_state
+from dsvc.actions.upstream import read_upstream
+from dsvc.errors import RequestError
+from dsvc.objects.ids import CommitId
+from dsvc.refs.names import HEADS, short_name
+from dsvc.workspace import Workspace
+
+Join = Literal["merge", "rebase"]
+
+
+@dataclass(frozen=True, slots=True)
+class PullResult:
+    """What was fetched and what became of it here: a merge or a rebase; `branch` is what was joined, as people say."""
+
+    fetched: FetchResult
+    branch: str
+    merge: MergeResult | None = None
+    rebase: RebaseResult | None = None
+
+
+def pull(
+    workspace: Workspace,
+    remote: str | None = None,
+    branch: str | None = None,
+    *,
+    join: Join = "merge",
+    fast_forward: FastForward = "allow",
+    autostash: bool = False,
+    tags: Tags = "follow",
+    prune: bool = False,
+    jobs: int = 8,
+) -> PullResult:
+    """Fetch from a remote, and merge the current branch's upstream, or `branch`, into it, or rebase it on top.
+
+    Raises:
+        What `fetch`, `merge` and `rebase` raise. RequestError: when nothing says which branch is meant.
+    """
+    require_no_state(workspace)
+    head = workspace.head()
+    upstream = read_upstream(workspace, head.branch) if head.branch is not None else None
+    settings = choose_remote(workspace, remote)
+    if branch is None:
+        if upstream is not None and upstream.remote == settings.name:
+            branch = short_name(upstream.branch)
+        elif head.branch is None:
+            raise RequestError("HEAD is on no branch", hint=f"dsvc pull {settings.typed} BRANCH")
+        else:
+            branch = short_name(head.branch)
+    fetched = fetch(workspace, settings, [] if settings.name else [branch], tags=tags, prune=prune, jobs=jobs)
+    commit_id = _arrived(workspace, fetched, HEADS + branch)
+    if commit_id is None:
+        raise RequestError(
+            f"{settings.shown} has no branch {branch}",
+            hint=f"dsvc push {settings.typed} makes it, or dsvc pull {settings.typed} BRANCH takes another one",
+        )
+    shown = f"{settings.name}/{branch}" if settings.name is not None else commit_id.hex()
+    if join == "rebase" and head.commit_id is not None:
+        return PullResult(fetched, shown, rebase=rebase(workspace, shown, autostash=autostash))
+    merged = merge(
+        workspace,
+        [shown],
+        fast_forward=fast_forward,
+        message=None if settings.name is not None else f"Merge branch '{branch}' of {settings.url}",
+    )
+    return PullResult(fetched, shown, merge=merged)
+
+
+def _arrived(workspace: Workspace, fetched: FetchResult, name: str) -> CommitId | None:
+    """Return the commit of a branch of the remote, as it is there now."""
+    for update in fetched.updates:
+        if update.theirs == name and update.ours is not None and update.new is not None:
+            return workspace.view().commit(update.ours)
+    return next((commit for asked, commit in fetched.fetch_heads if asked == name), None)

@@ -1,0 +1,150 @@
+"""Open a remote from a workspace: its repository, and the folders here in which a transfer is under way."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dsvc.errors import NotARepositoryError
+from dsvc.refs.names import HEADS, head_of
+from dsvc.refs.view import Symbolic, View
+from dsvc.remotes.address import Address, FolderAddress, parse_address
+from dsvc.remotes.opening import Place, PlaceMissingError, open_place
+from dsvc.remotes.outbox import Outbox
+from dsvc.remotes.settings import RemoteSettings, UnknownRemoteError, find_remote, read_remotes
+from dsvc.repo.repository import Repository
+from dsvc.workspace import MAIN, PRIVATE, Workspace, common_folder, store_folder
+
+DEFAULT = "origin"
+_JOBS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRemote:
+    """A remote that can be read. `checked_out` are branches on which its own working copies stand."""
+
+    settings: RemoteSettings
+    address: str
+    place: Place
+    repo: Repository
+    folder: Path
+    has_working_copy: bool
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where packs wait that are on their way there."""
+        return Outbox(self.folder / "out", self.address)
+
+    @property
+    def inbox(self) -> Path:
+        """Where bytes land that are on their way here."""
+        return self.folder / "in"
+
+    def view(self) -> View:
+        """All its refs."""
+        return self.repo.view()
+
+    def default_branch(self) -> str | None:
+        """The full name of the branch on which it stands, None where none is known."""
+        ref = self.view().get(head_of(MAIN))
+        return ref.target if isinstance(ref, Symbolic) else None
+
+    def checked_out(self) -> set[str]:
+        """The branches on which working copies there stand, which a push may not move."""
+        if not self.has_working_copy:
+            return set()
+        heads = (ref for name, ref in self.view().items("worktrees/") if name.endswith("/HEAD"))
+        return {ref.target for ref in heads if isinstance(ref, Symbolic)}
+
+
+def choose_remote(workspace: Workspace, text: str | None) -> RemoteSettings:
+    """Return the remote that is meant: the one named, else the current branch's, else origin, else the only one.
+
+    Raises:
+        UnknownRemoteError: when there is none, or several and none is called origin.
+    """
+    if text is not None:
+        return find_remote(workspace.config, text)
+    remotes = read_remotes(workspace.config)
+    branch = workspace.head().branch
+    configured = upstream_remote(workspace, branch) if branch else None
+    for name in (configured, DEFAULT, *(remotes if len(remotes) == 1 else ())):
+        if name in remotes:
+            return remotes[name]
+    if remotes:
+        raise UnknownRemoteError("which remote?", hint=f"there are: {', '.join(remotes)}")
+    raise UnknownRemoteError("this repository has no remote", hint="dsvc remote add origin ADDRESS")
+
+
+def upstream_remote(workspace: Workspace, branch: str) -> str | None:
+    """Return the name of the remote that a branch (full name) follows, or None."""
+    from dsvc.config.keys import join_key
+
+    return workspace.config.get_str(join_key(("branch", branch.removeprefix(HEADS), "remote")))
+
+
+@contextmanager
+def open_remote(
+    workspace: Workspace, settings: RemoteSettings, *, create: bool = False, push: bool = False
+) -> Iterator[OpenRemote]:
+    """Open a remote, and close it at the end; with `create` a repository is made at an empty place.
+
+    Raises:
+        PlaceMissingError: when there is none. RemoteError: when it cannot be reached. FormatTooNewError: when it
+            needs a newer dsvc.
+    """
+    url = settings.push_url if push and settings.push_url else settings.url
+    address = parse_address(url, directory=workspace.root)
+    folder = workspace.common / "transfers" / _folder_name(settings, str(address))
+    inside = _store_inside(address)
+
+    def staging() -> Path:
+        (folder / "tmp").mkdir(parents=True, exist_ok=True)
+        return folder / "tmp"
+
+    place = open_place(
+        FolderAddress(inside) if inside is not None else address,
+        options=settings.options,
+        environment=workspace.surroundings.environment,
+        staging=staging,
+        create=create,
+    )
+    try:
+        repo = _open(workspace, place, settings, create=create)
+        yield OpenRemote(settings, str(address), place, repo, folder, inside is not None)
+    finally:
+        place.backend.close()
+
+
+def _open(workspace: Workspace, place: Place, settings: RemoteSettings, *, create: bool) -> Repository:
+    level = workspace.config.get_int("store.compression")
+    try:
+        return Repository.open(place.backend, place.staging, level=level, tidies=False)
+    except NotARepositoryError as error:
+        if not create:
+            raise PlaceMissingError(
+                f"there is no repository at {settings.url}",
+                hint=f"check the address with 'dsvc remote -v'; a first push makes one: dsvc push {settings.typed}",
+            ) from error
+    act = workspace.act("init", f"init by a push from {workspace.root.name}")
+    branch = workspace.head().branch or f"{HEADS}{MAIN}"
+    return Repository.create(
+        place.backend, place.staging, act=act, refs={head_of(MAIN): Symbolic(branch)}, tidies=False
+    )
+
+
+def _store_inside(address: Address) -> Path | None:
+    """Return the store of a repository with a working copy, None where the address is something else."""
+    if isinstance(address, FolderAddress):
+        private = address.path if address.path.name == PRIVATE else address.path / PRIVATE
+        if private.is_dir():
+            return store_folder(common_folder(private))
+    return None
+
+
+def _folder_name(settings: RemoteSettings, address: str) -> str:
+    return settings.name or "url-" + hashlib.blake2b(os.fsencode(address), digest_size=8).hexdigest()

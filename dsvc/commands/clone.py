@@ -1,0 +1,66 @@
+"""The `dsvc clone` command."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dsvc.actions.clone import clone
+from dsvc.commands.context import Context
+from dsvc.commands.entry_text import human_size
+from dsvc.commands.fetch import fetch_json
+from dsvc.commands.options import Jobs, Json, Quiet
+from dsvc.errors import UsageError
+from dsvc.refs.names import short_name
+
+
+def command(
+    context: Context,
+    source: Annotated[str, typer.Argument(metavar="ADDRESS", help="A folder, ssh://, user@host:folder or s3://.")],
+    target: Annotated[str | None, typer.Argument(metavar="[FOLDER]", help="The new folder; else its name.")] = None,
+    *,
+    branch: Annotated[str | None, typer.Option("-b", "--branch", metavar="NAME", help="Branch to stand on.")] = None,
+    origin: Annotated[str, typer.Option("-o", "--origin", metavar="NAME", help="Name of the remote.")] = "origin",
+    single_branch: Annotated[bool, typer.Option("--single-branch", help="Fetch only the branch of -b.")] = False,
+    no_checkout: Annotated[bool, typer.Option("-n", "--no-checkout", help="Write no files.")] = False,
+    no_tags: Annotated[bool, typer.Option("--no-tags", help="Fetch no tags.")] = False,
+    jobs: Jobs = 8,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Make a repository that has what a remote has, and follows it.
+
+    All branches and tags come along, and the remote's default branch is checked out. A clone that is broken off keeps
+    what has arrived: the same command goes on with it.
+    """
+    name = source.rstrip("/").removesuffix("/.dsvc").rpartition("/")[2].rpartition(":")[2]
+    folder = target or name
+    if not folder or folder in (".", "..", "~"):
+        raise UsageError(f"where to? {source} gives no name for a folder", hint=f"dsvc clone {source} FOLDER")
+    if single_branch and branch is None:
+        raise UsageError("--single-branch needs a branch", hint=f"dsvc clone --single-branch -b main {source}")
+    result = clone(
+        source,
+        context.directory / folder,
+        directory=context.directory,
+        config=context.config(),
+        surroundings=context.surroundings(),
+        remote=origin,
+        branch=branch,
+        single_branch=single_branch,
+        make_checkout=not no_checkout,
+        tags=not no_tags,
+        jobs=jobs,
+        progress=context.progress,
+    )
+    where = short_name(result.branch) if result.branch else None
+    commit = result.commit_id.hex() if result.commit_id else None
+    if json:
+        document = {"path": str(result.path), "branch": where, "commit": commit, "resumed": result.resumed}
+        context.out.json("dsvc.clone", {**document, "fetched": fetch_json(result.fetched)})
+        return
+    context.out.line(str(result.path))
+    received = result.fetched.received
+    at = f"on {where}" if where else f"at {commit[:10]}" if commit else "of an empty repository"
+    context.out.note(f"Cloned {result.fetched.address} {at}: {received.objects} objects, {human_size(received.size)}")

@@ -1,0 +1,81 @@
+"""The `dsvc fetch` command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from dsvc.actions.fetch import FetchResult, Tags, fetch
+from dsvc.actions.remote import list_remotes
+from dsvc.actions.remote_access import choose_remote
+from dsvc.commands.context import Context
+from dsvc.commands.entry_text import human_size
+from dsvc.commands.options import DryRun, Jobs, Json, Quiet
+from dsvc.commands.ref_update_text import show_updates, update_json
+from dsvc.errors import UsageError
+
+
+def command(
+    context: Context,
+    remote: Annotated[str | None, typer.Argument(metavar="[REMOTE]", help="A remote's name, or an address.")] = None,
+    refspecs: Annotated[
+        Sequence[str], typer.Argument(metavar="[BRANCH]...", help="Only these, as BRANCH or THERE:HERE.")
+    ] = (),
+    *,
+    every: Annotated[bool, typer.Option("--all", help="From all remotes.")] = False,
+    tags: Annotated[bool, typer.Option("-t", "--tags", help="All tags too, when branches are named.")] = False,
+    no_tags: Annotated[bool, typer.Option("--no-tags", help="No tags.")] = False,
+    prune: Annotated[bool, typer.Option("-p", "--prune", help="Drop what follows branches that are gone.")] = False,
+    force: Annotated[bool, typer.Option("-f", "--force", help="Move tags of this repository too.")] = False,
+    jobs: Jobs = 8,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int | None:
+    """Bring branches and tags from a remote.
+
+    Its branches become REMOTE/BRANCH here; your own branches and files stay as they are: 'dsvc merge origin/main' or
+    'dsvc pull' joins them. A fetch that is broken off goes on where it was when it is called again.
+    """
+    workspace = context.workspace()
+    if every and (remote is not None or refspecs):
+        raise UsageError("--all takes no remote")
+    if tags and no_tags:
+        raise UsageError("--tags and --no-tags exclude each other")
+    policy: Tags = "none" if no_tags else "all" if tags else "follow"
+    chosen = list_remotes(workspace) if every else [choose_remote(workspace, remote)]
+    results = [
+        fetch(
+            workspace, settings, refspecs, tags=policy, prune=prune, force=force, dry_run=dry_run, jobs=jobs
+        )
+        for settings in chosen
+    ]
+    if json:
+        context.out.json("dsvc.fetch", {"fetched": [fetch_json(result) for result in results]})
+    else:
+        for result in results:
+            show_fetch(context, result)
+    return 1 if any(update.outcome == "rejected" for result in results for update in result.updates) else None
+
+
+def show_fetch(context: Context, result: FetchResult) -> None:
+    """Tell people what a fetch brought."""
+    if result.changed():
+        context.out.note(f"From {result.address}")
+        show_updates(context, result.updates, pushed=False)
+    if result.received.objects:
+        context.out.note(f"{result.received.objects} objects, {human_size(result.received.size)} received")
+
+
+def fetch_json(result: FetchResult) -> dict[str, Any]:
+    """What a fetch brought, as `--json` shows it."""
+    return {
+        "remote": result.remote.name,
+        "address": result.address,
+        "updates": [update_json(update) for update in result.updates],
+        "objects": result.received.objects,
+        "packs": result.received.packs,
+        "bytes": result.received.size,
+    }

@@ -1,0 +1,124 @@
+"""Where a remote is: a folder, a folder of an SSH host, or a prefix in a bucket."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from dsvc.errors import UsageError
+
+_SCP = re.compile(r"(?:(?P<user>[^@/:\s]+)@)?(?P<host>\[[^\]/]+\]|[^@/:\s\[\]]+):(?!//)(?P<path>.*)", re.DOTALL)
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+
+
+class BadAddressError(UsageError):
+    """A text that is no address of a remote."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(
+            f"{text!r} is not the address of a remote: {reason}",
+            hint="a folder, file:///folder, ssh://user@host/folder, user@host:folder or s3://bucket/prefix",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FolderAddress:
+    """A folder that this machine sees."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        """The path."""
+        return os.fspath(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class SshAddress:
+    """A folder on an SSH host; a relative path counts from the home folder there."""
+
+    user: str | None
+    host: str
+    port: int | None
+    path: str
+
+    def __str__(self) -> str:
+        """The address as a URL; a relative path has `~` before it."""
+        user = f"{self.user}@" if self.user else ""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = f":{self.port}" if self.port else ""
+        return f"ssh://{user}{host}{port}{self.path if self.path.startswith('/') else '/~/' + self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class S3Address:
+    """The keys of a bucket that begin with a prefix; the prefix has no slash at its ends."""
+
+    bucket: str
+    prefix: str
+
+    def __str__(self) -> str:
+        """The address as a URL."""
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+
+Address = FolderAddress | SshAddress | S3Address
+
+
+def parse_address(text: str, *, directory: Path) -> Address:
+    """Return the place that a text names; a relative folder counts from `directory`.
+
+    Raises:
+        BadAddressError: when it is of no known form.
+    """
+    if not text or any(ord(character) < 32 for character in text):
+        raise BadAddressError(text, "it is empty or has control characters")
+    scheme, separator, rest = text.partition("://")
+    if separator:
+        return _url(text, scheme.lower(), rest)
+    found = _SCP.fullmatch(text)
+    if found is not None and not (directory / text).exists():
+        return SshAddress(found["user"], _host(text, found["host"].strip("[]")), None, _remote_path(found["path"]))
+    return FolderAddress(Path(os.path.normpath(directory / os.path.expanduser(text))))
+
+
+def _url(text: str, scheme: str, rest: str) -> Address:
+    if scheme == "file":
+        host, slash, path = rest.partition("/")
+        if host not in ("", "localhost") or not slash:
+            raise BadAddressError(text, "file:// is followed by an absolute path, as in file:///srv/project")
+        return FolderAddress(Path(os.path.normpath("/" + unquote(path))))
+    if scheme == "ssh":
+        try:
+            parts = urlsplit(text)
+            port = parts.port
+        except ValueError as error:
+            raise BadAddressError(text, str(error)) from error
+        if not parts.hostname or not parts.path.strip("/"):
+            raise BadAddressError(text, "a host and a folder are needed")
+        user = unquote(parts.username) if parts.username else None
+        if parts.password is not None:
+            raise BadAddressError("ssh://", "a password does not belong into an address; use a key")
+        return SshAddress(user, _host(text, parts.hostname), port, _remote_path(unquote(parts.path)))
+    if scheme == "s3":
+        bucket, _, prefix = rest.partition("/")
+        if not _BUCKET.fullmatch(bucket):
+            raise BadAddressError(text, f"{bucket!r} is no name of a bucket")
+        return S3Address(bucket, prefix.strip("/"))
+    raise BadAddressError(text, f"{scheme}:// is not known")
+
+
+def _host(text: str, host: str) -> str:
+    if host.startswith("-"):  # a host that would be taken for an option of ssh
+        raise BadAddressError(text, "a host may not begin with a dash")
+    return host
+
+
+def _remote_path(path: str) -> str:
+    """Return a path on a host: `/~/x` and `~/x` count from the home folder, as `x` does."""
+    for home in ("/~/", "~/"):
+        if path.startswith(home):
+            return path[len(home) :] or "."
+    return path or "."

@@ -1,0 +1,168 @@
+"""Where bytes of remote packs land: ranges of a blob, fetched in parallel into one sparse file each.
+
+What has arrived is noted beside the file, so that a fetch which was broken off goes on behind it. Nothing here trusts
+the bytes: whoever reads them compares every object with its id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from dsvc.storage.backend import Backend, BlobDamagedError, check_key
+
+PART_BYTES = 8 << 20  # of one request
+GAP_BYTES = 64 << 10  # fetched along rather than asked for twice
+_RANGE = struct.Struct(">QQ")
+
+Range = tuple[int, int]  # first byte, byte behind the last one
+Ranges = list[Range]
+
+
+class Landing:
+    """A backend that reads what has landed from disk, and everything else from the remote."""
+
+    def __init__(self, remote: Backend, folder: Path) -> None:
+        self._remote = remote
+        self._folder = folder
+        self._landed: dict[str, Ranges] = {}
+
+    def fetch(
+        self, wanted: Iterable[tuple[str, Ranges]], *, jobs: int, advance: Callable[[int], None] | None = None
+    ) -> None:
+        """Bring ranges of blobs here, several at once; those that are here already are not asked for.
+
+        `advance` hears of the bytes of each part that arrived.
+
+        Raises:
+            RemoteError, BlobMissingError, BlobDamagedError: what arrived until then stays.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        tasks: list[tuple[str, int, int]] = []
+        for key, ranges in wanted:
+            have = self._ranges(key)
+            for start, end in _split(coalesced(ranges)):
+                if not _covered(have, start, end):
+                    tasks.append((key, start, end))
+        if not tasks:
+            return
+        with ThreadPoolExecutor(min(jobs, len(tasks)), thread_name_prefix="dsvc-fetch") as pool:
+            futures = [pool.submit(self._part, *task) for task in tasks]
+            try:
+                for (key, start, end), future in zip(tasks, futures, strict=True):
+                    future.result()
+                    self._note(key, start, end)
+                    if advance is not None:
+                        advance(end - start)
+            finally:
+                for future in futures:
+                    future.cancel()
+
+    def path(self, key: str) -> Path:
+        """Return the file in which a blob's bytes are gathered."""
+        return self._folder / (check_key(key).replace("/", ".") + ".part")
+
+    def forget(self, key: str) -> None:
+        """Remove what has landed of a blob."""
+        self._landed.pop(key, None)
+        for path in (self.path(key), self._notes(key)):
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+
+    # Backend: reading.
+
+    def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        """See `Backend.get`."""
+        if length is not None and _covered(self._ranges(key), offset, offset + length):
+            with open(self.path(key), "rb") as file:
+                data = os.pread(file.fileno(), length, offset)
+            if len(data) == length:
+                return data
+        return self._remote.get(key, offset=offset, length=length)
+
+    def missing(self, keys: list[str]) -> list[str]:
+        """See `Backend.missing`."""
+        return self._remote.missing(keys)
+
+    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """See `Backend.list`."""
+        return self._remote.list(prefix)
+
+    def put(self, key: str, source: bytes | Path) -> None:
+        """Refuse: nothing is written to where one only reads."""
+        raise NotImplementedError(key, source)
+
+    def delete(self, key: str) -> None:
+        """Refuse: nothing is deleted where one only reads."""
+        raise NotImplementedError(key)
+
+    def read_cell(self, name: str) -> bytes | None:
+        """See `Backend.read_cell`."""
+        return self._remote.read_cell(name)
+
+    def swap_cell(self, name: str, expected: bytes | None, value: bytes) -> bool:
+        """Refuse: nothing is changed where one only reads."""
+        raise NotImplementedError(name, expected, value)
+
+    def close(self) -> None:
+        """Leave the remote open: it belongs to whoever opened it."""
+
+    def _part(self, key: str, start: int, end: int) -> None:
+        data = self._remote.get(key, offset=start, length=end - start)
+        if len(data) != end - start:
+            raise BlobDamagedError(f"{key} gave {len(data)} bytes instead of {end - start}")
+        fd = os.open(self.path(key), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            view, at = memoryview(data), start
+            while view:
+                written = os.pwrite(fd, view, at)
+                view, at = view[written:], at + written
+        finally:
+            os.close(fd)
+
+    def _notes(self, key: str) -> Path:
+        return self.path(key).with_suffix(".ranges")
+
+    def _note(self, key: str, start: int, end: int) -> None:
+        self._landed[key] = coalesced([*self._ranges(key), (start, end)], gap=0)
+        with open(self._notes(key), "ab") as notes:
+            notes.write(_RANGE.pack(start, end))
+
+    def _ranges(self, key: str) -> Ranges:
+        """Return what has landed of a blob; a note may be older than the power cut that lost its bytes."""
+        found = self._landed.get(key)
+        if found is None:
+            found = []
+            with contextlib.suppress(FileNotFoundError):
+                notes = self._notes(key).read_bytes()
+                whole = len(notes) // _RANGE.size * _RANGE.size
+                found = coalesced([(a, b) for a, b in _RANGE.iter_unpack(notes[:whole])], gap=0)
+                if not self.path(key).exists():
+                    found = []
+            self._landed[key] = found
+        return found
+
+
+def coalesced(ranges: Iterable[Range], *, gap: int = GAP_BYTES) -> Ranges:
+    """Return the ranges in order, those that lie at most `gap` bytes apart as one."""
+    found: Ranges = []
+    for start, end in sorted(ranges):
+        if found and start - found[-1][1] <= gap:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found
+
+
+def _split(ranges: Iterable[Range]) -> Iterator[Range]:
+    for start, end in ranges:
+        for at in range(start, end, PART_BYTES):
+            yield at, min(at + PART_BYTES, end)
+
+
+def _covered(have: Ranges, start: int, end: int) -> bool:
+    return start == end or any(a <= start and end <= b for a, b in have)

@@ -1,0 +1,211 @@
+"""Find what another store lacks of what some refs reach: the difference decides the work, not the size of either store.
+
+Commits that the other side's refs reach are complete there. The trees of newer ones are compared with those of their
+parents, node by node, so only what changed is looked at; content is asked for by the ids of chunks. What is missing
+is marked by its position in the packs it lies in, a bit an object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Protocol
+
+from dsvc.errors import IntegrityError
+from dsvc.history.ancestry import Ancestry
+from dsvc.history.walk import walk
+from dsvc.objects.files import is_small
+from dsvc.objects.ids import CommitId, Kind, ObjectId
+from dsvc.objects.sortedmap import Node
+from dsvc.objects.store import ObjectMissingError, ObjectStore
+from dsvc.objects.tree import CONTENT_KINDS, Entry, EntryKind
+from dsvc.objects.trees import TREES
+from dsvc.repo.reachable import Marks, Target, references
+
+Has = Callable[[bytes, Kind], bool]
+Absent = Callable[[Target], None]
+
+
+class Taker(Protocol):
+    """Decides what becomes of objects that the walk meets."""
+
+    def take(self, kind: Kind, wanted: bytes) -> None:
+        """Mark an object that is no file content, where the other side lacks it."""
+
+    def take_file(self, wanted: bytes, *, small: bool) -> None:
+        """Mark a file's content: its one chunk or its map, pages and chunks; comes once for each file."""
+
+
+class Walk:
+    """Goes through commits and trees of `store`, where all of them are, and hands on what is new to the other side."""
+
+    def __init__(self, store: ObjectStore, taker: Taker) -> None:
+        self._store = store
+        self._taker = taker
+        self._seen: set[bytes] = set()  # trees and files that were gone through
+
+    def add(self, ancestry: Ancestry, tips: Iterable[Target], *, known: Collection[CommitId]) -> None:
+        """Mark what `tips` reach and the commits in `known` do not.
+
+        Raises:
+            ObjectMissingError: for what no store has. IntegrityError: for what cannot be read here.
+        """
+        commits: list[CommitId] = []
+        for kind, wanted in tips:
+            target = self._peel(kind, wanted)
+            if target[0] == Kind.COMMIT:
+                commits.append(CommitId(ObjectId(target[1])))
+            else:
+                self._below([target])
+        steps = [step.id for step in walk(ancestry, commits, hidden=sorted(known), order="topo")] if commits else []
+        for commit_id in reversed(steps):  # parents first: a tree is compared with one that is there by then
+            self._commit(ancestry, commit_id)
+
+    def _peel(self, kind: Kind, wanted: bytes) -> Target:
+        target: Target = (kind, wanted)
+        while target[0] == Kind.TAG:
+            self._taker.take(*target)
+            target = next(iter(references(Kind.TAG, self._store.get(target[1], Kind.TAG))))
+        return target
+
+    def _commit(self, ancestry: Ancestry, commit_id: CommitId) -> None:
+        self._taker.take(Kind.COMMIT, commit_id)
+        node = ancestry.node(commit_id)
+        commit = ancestry.commit(node)
+        self._tree(commit.tree, [ancestry.tree(parent) for parent in ancestry.parents(node)])
+        further = [t for t in references(Kind.COMMIT, self._store.get(commit_id, Kind.COMMIT)) if t[0] not in _WALKED]
+        self._below(further)
+
+    def _below(self, targets: Iterable[Target]) -> None:
+        """Mark objects of any kind and all that they refer to."""
+        stack = list(targets)
+        while stack:
+            kind, wanted = stack.pop()
+            if kind == Kind.TREE:
+                self._tree(wanted, [])
+            elif kind in (Kind.CHUNK, Kind.FILE_MAP):
+                self._file(wanted, small=kind == Kind.CHUNK)
+            elif wanted not in self._seen:
+                self._seen.add(wanted)
+                self._taker.take(kind, wanted)
+                stack += references(kind, self._store.get(wanted, kind))
+
+    def _tree(self, root: bytes, olds: Sequence[bytes]) -> None:
+        """Mark the nodes of a directory that differ from all of `olds`, and what is new below them."""
+        stack: list[tuple[bytes, list[bytes]]] = [(root, list(olds))]
+        while stack:
+            new, old = stack.pop()
+            if new not in old and new not in self._seen:
+                stack += self._directory(new, old)
+
+    def _directory(self, root: bytes, olds: list[bytes]) -> list[tuple[bytes, list[bytes]]]:
+        """Mark one directory's map; return its subdirectories that differ, each with the older ones of that name."""
+        new, old = [root], set(olds)
+        while True:
+            new = [node_id for node_id in new if node_id not in old and node_id not in self._seen]
+            self._seen.update(new)
+            nodes = [self._node(node_id) for node_id in new]
+            if not nodes:
+                return []
+            level = nodes[0].level
+            before = self._down_to(level, old, skip=set(new))
+            if level == 0:
+                return self._entries(nodes, before)
+            new = [child.id for node in nodes for _, child in node.items]
+            old = {child.id for node in before for _, child in node.items}
+
+    def _down_to(self, level: int, ids: Collection[bytes], *, skip: Collection[bytes]) -> list[Node]:
+        """Return the nodes of one level at or below `ids`."""
+        found: list[Node] = []
+        stack = [node_id for node_id in ids if node_id not in skip]
+        while stack:
+            node = self._store.node(TREES, ObjectId(stack.pop()))
+            if node.level == level:
+                found.append(node)
+            elif node.level > level:
+                stack += [child.id for _, child in node.items]
+        return found
+
+    def _entries(self, nodes: list[Node], before: list[Node]) -> list[tuple[bytes, list[bytes]]]:
+        older: dict[bytes, list[Entry]] = {}
+        for node in before:
+            for name, value in node.items:
+                older.setdefault(name, []).append(Entry(*value))
+        below: list[tuple[bytes, list[bytes]]] = []
+        for node in nodes:
+            for name, value in node.items:
+                entry, others = Entry(*value), older.get(name, [])
+                if any(entry.id == other.id and entry.kind == other.kind for other in others):
+                    continue
+                if entry.kind == EntryKind.TREE:
+                    below.append((entry.id, [o.id for o in others if o.kind == EntryKind.TREE]))
+                elif entry.kind in CONTENT_KINDS:
+                    self._file(entry.id, small=is_small(entry.size))
+        return below
+
+    def _node(self, node_id: bytes) -> Node:
+        self._taker.take(Kind.TREE, node_id)
+        return self._store.node(TREES, ObjectId(node_id))
+
+    def _file(self, wanted: bytes, *, small: bool) -> None:
+        if wanted not in self._seen:
+            self._seen.add(wanted)
+            self._taker.take_file(wanted, small=small)
+
+
+class Stored:
+    """Marks what lies in this side's packs and not on the other side: what a push sends.
+
+    `absent` hears of an object that neither side has: it raises, or notes what has to come from elsewhere.
+    """
+
+    def __init__(self, store: ObjectStore, marks: Marks, has: Has, *, absent: Absent | None = None) -> None:
+        self._store = store
+        self._marks = marks
+        self._has = has
+        self._absent = absent or _refuse
+        self._pages: set[bytes] = set()
+
+    def take(self, kind: Kind, wanted: bytes) -> None:
+        """See `Taker.take`."""
+        if not self._has(wanted, kind) and self._marks.mark((kind, wanted)) is None:
+            self._absent((kind, wanted))
+
+    def take_file(self, wanted: bytes, *, small: bool) -> None:
+        """See `Taker.take_file`. Whether a file is there is decided by its chunks: a map is a claim."""
+        if self._store.has(wanted, Kind.CHUNK) or (small and not self._store.has(wanted, Kind.FILE_MAP)):
+            self.take(Kind.CHUNK, wanted)
+            return
+        self.take(Kind.FILE_MAP, wanted)
+        if self._store.has(wanted, Kind.FILE_MAP):
+            for payload in self._store.file_maps(wanted):
+                self._below(payload)
+
+    def _below(self, payload: bytes) -> None:
+        stack = list(references(Kind.FILE_MAP, payload))
+        while stack:
+            kind, wanted = stack.pop()
+            if kind == Kind.MAP_PAGE:
+                if wanted in self._pages:
+                    continue
+                self._pages.add(wanted)
+                stack += references(kind, self._store.get(wanted, kind))
+            self.take(kind, wanted)
+
+
+_WALKED = frozenset({Kind.TREE, Kind.COMMIT})
+
+
+def _refuse(target: Target) -> None:
+    raise ObjectMissingError(target[1], target[0])
+
+
+def present_tips(store: ObjectStore, ids: Iterable[bytes]) -> list[CommitId]:
+    """Return those commits that this store has."""
+    return [CommitId(ObjectId(i)) for i in dict.fromkeys(ids) if _has_commit(store, i)]
+
+
+def _has_commit(store: ObjectStore, wanted: bytes) -> bool:
+    try:
+        return store.has(wanted, Kind.COMMIT)
+    except IntegrityError:
+        return False
