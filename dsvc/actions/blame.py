@@ -18,9 +18,11 @@ from dsvc.history.revisions import RevisionContext, UnknownRevisionError, resolv
 from dsvc.history.treediff import Change, diff_trees
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, TreeId
-from dsvc.objects.store import ObjectStore
+from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.objects.tree import FILE_KINDS, Entry
 from dsvc.objects.values import Commit
+from dsvc.repo.repository import Repository
+from dsvc.repo.tombstones import tombstone_of
 from dsvc.workspace import Workspace
 
 _HERE = -1  # the node of the working copy
@@ -75,16 +77,17 @@ def blame(
         if text is None or (entry is None and workspace.index().get(path) is None):
             raise NoSuchPathError(path, "HEAD")
         search: LineOrigins[Suspect] = LineOrigins((_HERE, path), text)
-        parents = [((start, path), _text(store, entry))] if start is not None and _is_text(store, entry) else []
+        content = _text_or_none(workspace.repo, entry)
+        parents = [((start, path), content)] if start is not None and content is not None else []
         search.pass_to_parents((_HERE, path), parents)
     else:
         if entry is None or start is None:
             raise NoSuchPathError(path, revision)
         if not _is_text(store, entry):
             raise NoTextError(f"{shown} is no text of a size that can be blamed", hint=f"dsvc log -- {shown}")
-        text = _text(store, entry)
+        text = store.read_file(entry.id)
         search = LineOrigins((start, path), text)
-    history = _History(ancestry, store)
+    history = _History(ancestry, workspace.repo)
     while waiting := search.waiting:
         suspect = min(waiting, key=lambda s: ancestry.rank(s[0]))  # children before parents
         search.pass_to_parents(suspect, list(history.parents(suspect, search.text(suspect))))
@@ -130,17 +133,25 @@ def _is_text(store: ObjectStore, entry: Entry | None) -> bool:
     return not is_binary(next(store.file_chunks(entry.id), b""))
 
 
-def _text(store: ObjectStore, entry: Entry | None) -> bytes:
-    assert entry is not None
-    return store.read_file(entry.id)
+def _text_or_none(repo: Repository, entry: Entry | None) -> bytes | None:
+    """Return the content of a text; None for what is none, and for what was purged: its lines begin after it."""
+    try:
+        if entry is None or not _is_text(repo.store, entry):
+            return None
+        return repo.store.read_file(entry.id)
+    except ObjectMissingError as error:
+        if tombstone_of(repo, error.id) is None:
+            raise
+        return None
 
 
 class _History:
     """Finds the same file in the parents of a commit."""
 
-    def __init__(self, ancestry: Ancestry, store: ObjectStore) -> None:
+    def __init__(self, ancestry: Ancestry, repo: Repository) -> None:
         self._ancestry = ancestry
-        self._store = store
+        self._repo = repo
+        self._store = repo.store
 
     def parents(self, suspect: Suspect, text: bytes) -> Iterator[tuple[Suspect, bytes]]:
         """Yield the parents that have the file, under which name, with its text there."""
@@ -164,11 +175,12 @@ class _History:
             if before is None:
                 name = self._renamed_from(old_tree, tree, path)
                 before = trees.lookup(self._store, old_tree, name) if name is not None else None
-            if name is not None and before is not None and _is_text(self._store, before):
-                yield (parent, name), _text(self._store, before)
+            content = _text_or_none(self._repo, before)
+            if name is not None and content is not None:
+                yield (parent, name), content
 
     def _renamed_from(self, old: TreeId, new: TreeId, path: bytes) -> bytes | None:
-        sides = Sides(self._store)
+        sides = Sides.of(self._repo)
         changes = [
             Change(c.path, None if c.path == path else c.old, c.new)
             for c in diff_trees(self._store, old, new)

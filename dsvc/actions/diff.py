@@ -52,12 +52,12 @@ def diff(
     if ends is None:
         tree_id = _tree(context, revisions[0] if revisions else None, workspace)
         changes = changes_against(workspace, tree_id, paths=[path for path in paths if path])
-        sides = Sides(store, workspace.place)
+        sides = Sides.of(workspace.repo, workspace.place)
         if reverse:
             raise UsageError("-R compares commits with each other", hint="dsvc diff -R A B")
     else:
         old, new = reversed(ends) if reverse else ends
-        sides = Sides(store)
+        sides = Sides.of(workspace.repo)
         single = _single_files(context, old, new)
         if single is not None:
             changes = single

@@ -6,18 +6,21 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from dsvc.contents.kinds import BINARY_HEAD, is_binary
 from dsvc.contents.likeness import similar_files
 from dsvc.contents.text_diff import TextDiff, line_counts, unified
-from dsvc.errors import RequestError
+from dsvc.errors import DsvcError, RequestError
 from dsvc.history.renames import MINIMUM, RenameLimit, detect
 from dsvc.history.treediff import Change
 from dsvc.objects.files import is_small
 from dsvc.objects.ids import ObjectId
-from dsvc.objects.store import ObjectStore
+from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.objects.tree import CONTENT_KINDS, FILE_KINDS, Entry, EntryKind
+from dsvc.repo.repository import Repository
+from dsvc.repo.tombstones import PurgedError, explain_missing
 
 TEXT_LIMIT = 8 << 20
 """Bytes above which a text is compared line by line only when that is asked for: it takes much and tells little."""
@@ -48,11 +51,40 @@ class FileDiff:
 @dataclass(frozen=True, slots=True)
 class Sides:
     """Where contents are read from: the store, and for a new side that lies in the working copy what gives the place
-    of a path on disk.
+    of a path on disk. `explain` says of an object that is not there whether it was erased on purpose.
     """
 
     store: ObjectStore
     place: Callable[[bytes], bytes] | None = None
+    explain: Callable[[ObjectMissingError], DsvcError] | None = None
+
+    @classmethod
+    def of(cls, repo: Repository, place: Callable[[bytes], bytes] | None = None) -> Sides:
+        """Return the sides whose contents a repository keeps, or knows to be purged."""
+        return cls(repo.store, place, partial(explain_missing, repo))
+
+    def purged(self, error: ObjectMissingError) -> str:
+        """Return who erased what is missing, when and why, as a sentence; raises the error where nobody did."""
+        found = self.explain(error) if self.explain is not None else error
+        if isinstance(found, PurgedError):
+            return found.message
+        raise error
+
+    def old_or_none(self, path: bytes, entry: Entry) -> bytes | None:
+        """Return an old content whole, None where it was erased on purpose."""
+        try:
+            return self.read_old(path, entry)
+        except ObjectMissingError as error:
+            self.purged(error)
+            return None
+
+    def new_or_none(self, path: bytes, entry: Entry) -> bytes | None:
+        """Return a new content whole, None where it was erased on purpose."""
+        try:
+            return self.read_new(path, entry)
+        except ObjectMissingError as error:
+            self.purged(error)
+            return None
 
     def read_old(self, path: bytes, entry: Entry) -> bytes:
         """Return an old content whole."""
@@ -150,20 +182,23 @@ def _status(change: Change) -> Status:
 class Compared:
     """How two contents differ: line by line where both are text of a size that allows it.
 
-    `binary` and `skipped` (a text larger than the limit) leave `text` empty.
+    `binary`, `skipped` (a text larger than the limit) and `purged` (a sentence on a content that was erased on purpose)
+    leave `text` empty.
     """
 
     text: TextDiff | None
     binary: bool = False
     skipped: bool = False
+    purged: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many lines a difference adds and removes; None where they are not counted."""
+    """How many lines a difference adds and removes; None where they are not counted, `purged` where they cannot be."""
 
     added: int | None
     removed: int | None
+    purged: bool = False
 
 
 def compare(
@@ -187,8 +222,9 @@ def count_lines(
     """Return how many lines a difference adds and removes."""
     if file.same_content():
         return Counts(0, 0)
-    if _obstacle(file, sides, limit) is not None:
-        return Counts(None, None)
+    obstacle = _obstacle(file, sides, limit)
+    if obstacle is not None:
+        return Counts(None, None, purged=obstacle.purged is not None)
     old = sides.read_old(file.old_path, file.old) if file.old is not None else None
     new = sides.read_new(file.path, file.new) if file.new is not None else None
     return Counts(*line_counts(old, new, ignore_whitespace=ignore_whitespace))
@@ -197,10 +233,13 @@ def count_lines(
 def _obstacle(file: FileDiff, sides: Sides, limit: int | None) -> Compared | None:
     if file.same_content():
         return Compared(None)
-    if (file.old is not None and is_binary(sides.old_head(file.old))) or (
-        file.new is not None and is_binary(sides.new_head(file.path, file.new))
-    ):
-        return Compared(None, binary=True)
+    try:
+        if (file.old is not None and is_binary(sides.old_head(file.old))) or (
+            file.new is not None and is_binary(sides.new_head(file.path, file.new))
+        ):
+            return Compared(None, binary=True)
+    except ObjectMissingError as error:
+        return Compared(None, purged=sides.purged(error))
     if limit is not None and max(file.old.size if file.old else 0, file.new.size if file.new else 0) > limit:
         return Compared(None, skipped=True)
     return None
@@ -214,7 +253,7 @@ def new_bytes(file: FileDiff, sides: Sides) -> int | None:
         return 0
     if is_small(file.new.size) or file.old is None or file.old.kind not in FILE_KINDS or is_small(file.old.size):
         return file.new.size if file.old is not None else None
-    if not sides.store.has_file(file.new.id):
+    if not sides.store.has_file(file.new.id) or not sides.store.has_file(file.old.id):
         return None
     known: set[ObjectId] = {ObjectId(part.id) for _, part in sides.store.file_parts(file.old.id)}
     return sum(part.length for _, part in sides.store.file_parts(file.new.id) if part.id not in known)

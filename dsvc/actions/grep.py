@@ -15,7 +15,9 @@ from dsvc.errors import UsageError
 from dsvc.history.revisions import RevisionContext, resolve_tree
 from dsvc.history.treediff import diff_trees
 from dsvc.objects.ids import TreeId
-from dsvc.objects.tree import FILE_KINDS
+from dsvc.objects.store import ObjectMissingError, ObjectStore
+from dsvc.objects.tree import FILE_KINDS, Entry
+from dsvc.repo.tombstones import tombstone_of
 from dsvc.workspace import Workspace
 
 SIZE_LIMIT = 64 << 20
@@ -84,7 +86,7 @@ def grep(
 ) -> Iterator[GrepResult]:
     """Yield the text files that have matching lines: versioned files of the working copy, or those of revisions.
 
-    Binary files are left out; files above 64 MiB come as skipped. One file at a time is held in memory.
+    Binary files and purged ones are left out; files above 64 MiB come as skipped. One file at a time is held in memory.
 
     Raises:
         UsageError: for a pattern that is not valid. UnknownRevisionError: for a revision that does not exist.
@@ -110,15 +112,25 @@ def _search_revisions(
             entry = change.new
             if entry is None or entry.kind not in FILE_KINDS or not entry.size:
                 continue
-            if entry.size > SIZE_LIMIT:
-                if not is_binary(next(store.file_chunks(entry.id), b"")[:BINARY_HEAD]):
-                    yield GrepResult(name, change.path, (), skipped=True, size=entry.size)
+            try:
+                found = _search_stored(workspace.repo.store, entry, pattern, query)
+            except ObjectMissingError as error:
+                if tombstone_of(workspace.repo, error.id) is None:
+                    raise
                 continue
-            content = store.read_file(entry.id)
-            if not is_binary(content[:BINARY_HEAD]):
-                matches = find_matches(content, pattern, invert=query.invert)
-                if matches:
-                    yield GrepResult(name, change.path, matches)
+            if found == "large":
+                yield GrepResult(name, change.path, (), skipped=True, size=entry.size)
+            elif found:
+                yield GrepResult(name, change.path, found)
+
+
+def _search_stored(
+    store: ObjectStore, entry: Entry, pattern: re.Pattern[bytes], query: GrepQuery
+) -> tuple[Match, ...] | Literal["large"]:
+    if entry.size > SIZE_LIMIT:
+        return () if is_binary(next(store.file_chunks(entry.id), b"")[:BINARY_HEAD]) else "large"
+    content = store.read_file(entry.id)
+    return () if is_binary(content[:BINARY_HEAD]) else find_matches(content, pattern, invert=query.invert)
 
 
 def _search_working_copy(

@@ -125,7 +125,7 @@ def _followed(
     workspace: Workspace, context: RevisionContext, query: LogQuery, wanted: CommitSet
 ) -> Iterator[LogResult]:
     ancestry, store = context.ancestry(), workspace.repo.store
-    sides = Sides(store)
+    sides = Sides.of(workspace.repo)
     similar = similar_files(sides.read_old, sides.read_new)
     matches = _matches(query)
     since, until = _moment(query.since, context), _moment(query.until, context)
@@ -210,7 +210,7 @@ def commit_files(
     """
     store = workspace.repo.store
     old = workspace.tree_of(commit.parents[parent]) if commit.parents else None
-    sides = Sides(store)
+    sides = Sides.of(workspace.repo)
     limits = () if follow_path is not None else paths
     files, limit = paired(diff_trees(store, old, commit.tree, paths=limits), sides, minimum=minimum)
     if follow_path is not None:

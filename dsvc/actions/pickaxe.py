@@ -64,10 +64,10 @@ def _compiled(pattern: str, *, ignore_case: bool) -> re.Pattern[bytes]:
 def _old(file: FileDiff, sides: Sides) -> bytes | None:
     if file.old is None or file.old.size > TEXT_LIMIT:
         return None
-    return sides.read_old(file.old_path, file.old)
+    return sides.old_or_none(file.old_path, file.old)
 
 
 def _new(file: FileDiff, sides: Sides) -> bytes | None:
     if file.new is None or file.new.size > TEXT_LIMIT:
         return None
-    return sides.read_new(file.path, file.new)
+    return sides.new_or_none(file.path, file.new)

@@ -24,7 +24,7 @@ def print_stat(out: Output, rows: Sequence[StatRow], *, width: int) -> None:
     changes = [_total(row.counts) for row in rows]
     most = max(changes, default=0)
     sizes = [_sizes(row) for row in rows]
-    number_width = max(len(str(most)), *(3 for size in sizes if size), 1)
+    number_width = max(len(str(most)), *(len(_word(row)) for row in rows if _sizes(row)), 1)
     size_width = max((len(size) for size in sizes), default=0) + 4 if any(sizes) else 0
     name_width, bar_width = _widths(
         max(map(display_width, names), default=0), number_width, most, size_width=size_width, width=width
@@ -33,7 +33,7 @@ def print_stat(out: Output, rows: Sequence[StatRow], *, width: int) -> None:
         shown = _shortened(name, name_width)
         space = " " * (name_width - display_width(shown))
         if size:
-            out.line(f" {shown}{space} | {'Bin':>{number_width}} {size}".rstrip())
+            out.line(f" {shown}{space} | {_word(row):>{number_width}} {size}".rstrip())
             continue
         plus, minus = _bar(row.counts, bar_width, most)
         bar = out.paint("+" * plus, "green") + out.paint("-" * minus, "red")
@@ -79,6 +79,10 @@ def stat_name(file: FileDiff) -> str:
 
 def _total(counts: Counts) -> int:
     return (counts.added or 0) + (counts.removed or 0)
+
+
+def _word(row: StatRow) -> str:
+    return "Purged" if row.counts.purged else "Bin"
 
 
 def _sizes(row: StatRow) -> str:

@@ -108,6 +108,9 @@ def _print_content(out: Output, file: FileDiff, sides: Sides, form: DiffForm) ->
     if compared.text is not None:
         _print_hunks(out, compared.text)
         return
+    if compared.purged is not None:
+        out.line(f"Not shown: {compared.purged}")
+        return
     old_name = quoted_name(b"a/" + file.old_path) if file.old is not None else b"/dev/null"
     new_name = quoted_name(b"b/" + file.path) if file.new is not None else b"/dev/null"
     if compared.binary:
@@ -250,7 +253,8 @@ def file_json(file: FileDiff, sides: Sides, form: DiffForm) -> dict[str, Any]:
 def _patch_json(file: FileDiff, sides: Sides, form: DiffForm) -> dict[str, Any]:
     compared = compare(file, sides, context=form.context, ignore_whitespace=form.ignore_whitespace)
     if compared.text is None:
-        return {"binary": compared.binary, "skipped": compared.skipped, "new_bytes": new_bytes(file, sides)}
+        why = {"binary": compared.binary, "skipped": compared.skipped, "purged": compared.purged}
+        return {**why, "new_bytes": new_bytes(file, sides)}
     hunks = [
         {
             "old_start": hunk.old_start,
@@ -261,7 +265,7 @@ def _patch_json(file: FileDiff, sides: Sides, form: DiffForm) -> dict[str, Any]:
         }
         for hunk in compared.text.hunks
     ]
-    return {"binary": False, "skipped": False, "hunks": hunks}
+    return {"binary": False, "skipped": False, "purged": None, "hunks": hunks}
 
 
 def _entry_json(entry: Entry | None) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from dsvc.contents.similarity import Fingerprint, best_matches, fingerprint
 from dsvc.history.renames import Similar, base_name
+from dsvc.objects.store import ObjectMissingError
 from dsvc.objects.tree import Entry
 
 _BUDGET = 48 << 20  # bytes of content that one search reads: what it holds of them is a few times as large
@@ -16,7 +17,8 @@ Read = Callable[[bytes, Entry], bytes]
 def similar_files(read_old: Read, read_new: Read) -> Similar:
     """Return the callback of `dsvc.history.renames.detect` that reads files by path and entry and compares them.
 
-    Of very many bytes only the first are read, so that memory stays bounded; the files left over are like none.
+    Of very many bytes only the first are read, so that memory stays bounded; the files left over are like none, and so
+    are those whose content is not there any more.
     """
 
     def similar(
@@ -34,7 +36,12 @@ def _read(files: Mapping[bytes, Entry], read: Read) -> dict[bytes, Fingerprint]:
     left = _BUDGET // 2
     found: dict[bytes, Fingerprint] = {}
     for path, entry in files.items():
-        if entry.size <= left:
-            left -= entry.size
-            found[path] = fingerprint(read(path, entry))
+        if entry.size > left:
+            continue
+        try:
+            content = read(path, entry)
+        except ObjectMissingError:
+            continue
+        left -= entry.size
+        found[path] = fingerprint(content)
     return found

@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 from dsvc.history.treediff import Change
 from dsvc.objects.chunker import SMALL_LIMIT
 from dsvc.objects.filemap import Part
+from dsvc.objects.store import ObjectMissingError
 from dsvc.objects.tree import FILE_KINDS, Entry, EntryKind
 
 LIMIT = 1000
@@ -188,6 +189,14 @@ def _shortened(files: Mapping[bytes, Entry], others: Mapping[bytes, Entry], limi
     return {path: files[path] for path in order[:limit]}
 
 
+def _chunks(store: FileParts, entry: Entry) -> set[tuple[bytes, int]]:
+    """Return the chunks of a large file with their lengths; none where the file is not there any more."""
+    try:
+        return {(part.id, part.length) for _, part in store.file_parts(entry.id)}
+    except ObjectMissingError:
+        return set()
+
+
 def _sharing(
     store: FileParts, gone: Mapping[bytes, Entry], fresh: Mapping[bytes, Entry], minimum: int
 ) -> list[tuple[bytes, bytes, int]]:
@@ -196,12 +205,12 @@ def _sharing(
         return []
     holders: defaultdict[bytes, list[bytes]] = defaultdict(list)
     for path, entry in gone.items():
-        for chunk in {part.id for _, part in store.file_parts(entry.id)}:
+        for chunk, _ in _chunks(store, entry):
             holders[chunk].append(path)
     scores: list[tuple[int, bool, bytes, bytes]] = []
     for path, entry in fresh.items():
         shared: defaultdict[bytes, int] = defaultdict(int)
-        for chunk, length in {(part.id, part.length) for _, part in store.file_parts(entry.id)}:
+        for chunk, length in _chunks(store, entry):
             for source in holders.get(chunk, ()):
                 shared[source] += length
         for source, length in shared.items():

@@ -67,6 +67,7 @@ def test_a_file_that_stands_in_head_is_pointed_out(cli, project):
     answer = cli.ok("purge", "a.txt", "--reason", "x", "--yes")
     assert "a.txt still stands in HEAD" in answer.err
 
+
 @pytest.fixture
 def purged(cli, project) -> Path:
     (project / "big.bin").write_bytes(bytes(range(256)) * 4000)
@@ -85,10 +86,6 @@ def purged(cli, project) -> Path:
         "switch --detach HEAD~4",
         "switch --detach HEAD~1",
         "restore --source HEAD~1 big.bin",
-        "diff HEAD~4",
-        "diff --stat HEAD~4",
-        "show HEAD~3",
-        "log -p",
         "export HEAD~1 ../out",
     ],
 )
@@ -108,3 +105,52 @@ def test_scripts_learn_it_too(cli, purged):
 def test_fsck_knows_that_it_is_gone_on_purpose(cli, purged):
     answer = cli.ok("fsck")
     assert "3 files are absent on purpose: they were purged" in answer.out + answer.err
+
+
+_WHO = "was purged by Ada Example <ada@example.com> on 2026-01-31: published by mistake"
+
+
+@pytest.mark.parametrize(
+    "line", ["diff HEAD~4 HEAD~3", "diff HEAD~4", "show HEAD~3", "log -p", "log -p --follow -- secret.txt"]
+)
+def test_a_difference_says_it_where_the_content_would_stand(cli, purged, line):
+    answer = cli.ok(*line.split())
+    assert "diff --git a/secret.txt b/secret.txt" in answer.out
+    assert _WHO in answer.out
+    assert "first password" not in answer.out
+
+
+def test_lists_of_differences_mark_it(cli, purged):
+    assert " secret.txt | Purged 19 -> 20 bytes\n" in cli.ok("diff", "--stat", "HEAD~4", "HEAD~3").out
+    assert " big.bin | Purged 0 -> 1024000 bytes\n" in cli.ok("show", "--stat", "HEAD~1").out
+    assert "-\t-\tsecret.txt\n" in cli.ok("diff", "--numstat", "HEAD~4", "HEAD~3").out
+    assert "M\tsecret.txt\n" in cli.ok("diff", "--name-status", "HEAD~4", "HEAD~3").out
+    (file,) = cli.ok("diff", "--json", "HEAD~4", "HEAD~3").json["files"]
+    assert _WHO in file["purged"]
+    assert "hunks" not in file
+
+
+def test_a_purged_file_that_still_lies_in_the_working_copy(cli, project):
+    (project / "secret.txt").write_text("the first password\n")
+    cli.ok("commit", "-m", "again")
+    cli.ok("purge", "secret.txt", "--reason", "published by mistake", "--yes")
+    (project / "secret.txt").write_text("nothing\n")
+    assert _WHO in cli.ok("diff").out
+    assert " secret.txt | Purged 19 -> 8 bytes\n" in cli.ok("diff", "--stat").out
+    cli.ok("commit", "-m", "replaced")
+    assert cli.ok("blame", "secret.txt").out.endswith("nothing\n")
+    (project / "secret.txt").write_text("the first password\n")
+    assert "+the first password" in cli.ok("diff", "HEAD~2", "--", "secret.txt").out
+
+
+def test_searches_pass_over_it(cli, purged):
+    assert cli.ok("log", "-S", "second password").out == ""
+    assert cli("grep", "first password", "HEAD~4").code == 1
+    assert cli("log", "-G", "second password").out == ""
+
+
+def test_renames_are_found_among_what_is_left(cli, purged):
+    (purged / "b.txt").write_text("a\n")
+    (purged / "a.txt").unlink()
+    cli.ok("commit", "-m", "renamed")
+    assert "R100\ta.txt\tb.txt\n" in cli.ok("diff", "--name-status", "HEAD~4", "HEAD").out
