@@ -24,10 +24,11 @@ NoDecorate = Annotated[bool, typer.Option("--no-decorate", help="Do not show bra
 
 
 def chosen_form(form: str | None, *, oneline: bool, default: str = "medium") -> str:
-    """The form of commits that the options ask for; raises UsageError where there is no such form."""
-    if oneline and form is not None:
-        raise UsageError("--oneline and --format exclude each other")
-    chosen = "oneline" if oneline else form if form is not None else default
+    """The form of commits that the options ask for; raises UsageError where there is no such form.
+
+    A form that is named goes before --oneline, which then still means short ids.
+    """
+    chosen = form if form is not None else "oneline" if oneline else default
     template_of(chosen)
     return chosen
 

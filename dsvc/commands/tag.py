@@ -27,7 +27,7 @@ def command(
     *,
     listing: Annotated[bool, typer.Option("-l", "--list", help="List; names are patterns such as 'v1.*'.")] = False,
     lines: Annotated[
-        int | None, typer.Option("-n", metavar="N", min=0, help="List with N lines of each message.")
+        int | None, typer.Option("-n", metavar="[N]", min=0, help="List with N lines of each message (1).")
     ] = None,
     contains: Annotated[str | None, typer.Option("--contains", metavar="REV", help="List those with REV.")] = None,
     merged: Annotated[str | None, typer.Option("--merged", metavar="REV", help="List those that REV contains.")] = None,

@@ -43,8 +43,18 @@ class VerbCommand(TyperCommand):
                 f"-n{word[1:]}" if _COUNT.fullmatch(word) and previous not in with_value else word
                 for previous, word in zip(["", *args], args[:dashes], strict=False)
             ]
+            if any(param.metavar == "[N]" and "-n" in param.opts for param in self.params):
+                before = [
+                    "-n1" if word == "-n" and not after.isdecimal() else word
+                    for word, after in zip(before, [*before[1:], ""], strict=False)
+                ]
             args = [*before, *args[dashes:]]
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if getattr(error, "ctx", ctx) is None:  # so that its hint names this verb's help page
+                error.ctx = ctx  # type: ignore[attr-defined]
+            raise
 
     def get_help_option(self, ctx: Any) -> Any:
         """The help option, printing through the context."""

@@ -164,3 +164,8 @@ def test_before_the_first_commit(cli) -> None:
     answer = cli("log")
     assert (answer.code, "no commits yet" in answer.err) == (3, True)
     assert cli.ok("log", "--all").out == ""
+
+
+def test_a_form_goes_before_oneline(history) -> None:
+    history.commit("one")
+    assert history.cli.ok("log", "--oneline", "--format=%s").out == "one\n"

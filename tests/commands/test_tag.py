@@ -47,3 +47,11 @@ def test_messages_from_files_and_editors(history) -> None:
     cli.environment["DSVC_EDITOR"] = cli.environment["EDITOR"] = "true"
     empty = cli("tag", "-a", "v2")
     assert (empty.code, "the message is empty" in empty.err) == (3, True)
+
+
+def test_lines_of_the_message_without_a_number(history) -> None:
+    history.commit("one")
+    history.cli.ok("tag", "-m", "The first\n\nand more", "v1")
+    assert history.cli.ok("tag", "-n").out == "v1              The first\n"
+    assert history.cli.ok("tag", "-n", "-l", "v*").out == "v1              The first\n"
+    assert history.cli.ok("tag", "-n2").out.count("\n") == 2
