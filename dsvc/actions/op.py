@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dsvc.actions.checkout import checkout
 from dsvc.actions.operations import BEGIN, OperationRow, RefMove, describe, find_operation, ref_moves
+from dsvc.actions.state import read_state
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, Kind, OperationId, TreeId
 from dsvc.objects.values import Operation
@@ -37,9 +38,9 @@ def op_show(workspace: Workspace, name: str = "@") -> OperationRow:
 
 @dataclass(frozen=True, slots=True)
 class OpRestoreResult:
-    """The new operation, the one whose state was restored, and the refs that moved by that."""
+    """The new operation (None: all was so already), the one whose state was restored, and the refs that moved."""
 
-    operation_id: OperationId
+    operation_id: OperationId | None
     restored: OperationId
     moves: tuple[RefMove, ...]
 
@@ -58,14 +59,18 @@ def op_restore(workspace: Workspace, name: str) -> OpRestoreResult:
     then = repo.log.view(wanted)
     transaction = workspace.transaction()
     own = f"{WORKTREES}{workspace.worktree_id}/"
+    differs = read_state(workspace) is not None
     for ref_name, _, value in transaction.view.differences(then):
         others = ref_name.startswith(WORKTREES) and not ref_name.startswith(own)
         if others or ref_name.startswith(_STAYS) or ref_name in moving_of(workspace.worktree_id):
             continue
+        differs = True
         if value is None or ref_name == state_of(workspace.worktree_id):
             transaction.delete(ref_name)
         else:
             transaction.set(ref_name, value)
+    if not differs:
+        return OpRestoreResult(None, wanted, ())
     transaction.delete(state_of(workspace.worktree_id))
     made = checkout(
         workspace,

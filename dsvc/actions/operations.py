@@ -33,11 +33,11 @@ class RefMove:
 
 @dataclass(frozen=True, slots=True)
 class OperationRow:
-    """An operation, its id, and the refs that it moved."""
+    """An operation, its id, and the refs that it moved; None where gc removed what was before it."""
 
     operation_id: OperationId
     operation: Operation
-    moves: tuple[RefMove, ...]
+    moves: tuple[RefMove, ...] | None
 
 
 def moved_files(operation: Operation) -> tuple[TreeId, TreeId] | None:
@@ -73,7 +73,11 @@ def ref_moves(log: OperationLog, operation: Operation) -> tuple[RefMove, ...]:
 def describe(workspace: Workspace, operation_id: OperationId) -> OperationRow:
     """Return an operation with the refs that it moved."""
     operation = workspace.repo.log.get(operation_id)
-    return OperationRow(operation_id, operation, ref_moves(workspace.repo.log, operation))
+    try:
+        moves = ref_moves(workspace.repo.log, operation)
+    except UnknownOperationError:
+        return OperationRow(operation_id, operation, None)
+    return OperationRow(operation_id, operation, moves)
 
 
 def own_operations(workspace: Workspace) -> Iterator[tuple[OperationId, Operation]]:

@@ -50,7 +50,7 @@ def show(context: Context, operation: Operation = "@", *, json: Json = False) ->
     row = op_show(context.workspace(), operation)
     found = row.operation
     if json:
-        moves = [move_json(move) for move in row.moves]
+        moves = None if row.moves is None else [move_json(move) for move in row.moves]
         context.out.json("dsvc.op.show", {**operation_json(row.operation_id, found), "moves": moves})
         return
     out = context.out
@@ -63,7 +63,9 @@ def show(context: Context, operation: Operation = "@", *, json: Json = False) ->
     if found.reverts is not None:
         out.line(f"reverts   {found.reverts.hex()[:SHORT]}")
     out.line(f"what      {found.description or found.verb}")
-    if row.moves:
+    if row.moves is None:
+        context.out.note("Which refs it moved is not known any more: gc removed the operation before it")
+    elif row.moves:
         out.line("\nrefs")
         show_moves(context, row.moves)
 
@@ -81,8 +83,12 @@ def restore(
     """
     result = op_restore(context.workspace(), operation)
     if json:
-        payload = {"operation": result.operation_id.hex(), "restored": result.restored.hex()}
+        made = result.operation_id
+        payload = {"operation": made.hex() if made is not None else None, "restored": result.restored.hex()}
         context.out.json("dsvc.op.restore", {**payload, "moves": [move_json(move) for move in result.moves]})
+        return
+    if result.operation_id is None:
+        context.out.note(f"Nothing to restore: all is as it was after {result.restored.hex()[:SHORT]}")
         return
     context.out.note(f"Restored the state after {result.restored.hex()[:SHORT]}; 'dsvc undo' takes this back")
     show_moves(context, result.moves, notes=True)

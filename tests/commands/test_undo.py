@@ -149,3 +149,19 @@ def test_op_show_names_the_refs(cli: CommandLine, project: Path) -> None:
     assert "main:" in cli.ok("op", "show").out
     (move,) = cli.ok("op", "show", "@~1", "--json").json["moves"]
     assert move["ref"] == "heads/main"
+
+
+def test_restoring_the_present_state_is_no_operation(cli: CommandLine, project: Path) -> None:
+    before = cli.ok("op", "log").out
+    assert "Nothing to restore" in cli.ok("op", "restore", "@").err
+    assert cli.ok("op", "restore", "@", "--json").json["operation"] is None
+    assert cli.ok("op", "log").out == before
+
+
+def test_the_oldest_operation_can_be_shown(cli: CommandLine, project: Path) -> None:
+    cli.environment["DSVC_DATE"] = "2026-02-28T12:00:00+01:00"
+    cli.ok("gc", "--prune", "now")
+    answer = cli.ok("op", "show")
+    assert answer.out.startswith("operation ")
+    assert "is not known any more" in answer.err
+    assert cli.ok("op", "show", "--json").json["moves"] is None
