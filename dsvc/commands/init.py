@@ -35,6 +35,7 @@ def command(
         )
         return
     what = "There is a dsvc repository already in" if result.existed else "Made an empty dsvc repository in"
-    context.out.line(f"{what} {result.private}")
+    if not quiet:
+        context.out.line(f"{what} {result.private}")
     if result.wrote_ignore:
         context.out.note("Wrote .dsvcignore: it keeps environments, caches and keys out. Edit it as you like.")

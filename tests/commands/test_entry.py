@@ -220,3 +220,23 @@ def test_a_folder_that_is_gone(tmp_path):
     done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 3
     assert done.stderr == "dsvc: the current folder does not exist any more\nhint: go to another with 'cd'\n"
+
+
+@pytest.mark.parametrize(("verb", "instead"), [("clone", "dsvc fork"), ("ls-files", "dsvc ls -r"), ("lfs", "commit")])
+def test_verbs_of_git_name_what_to_use(cli, verb, instead):
+    answer = cli(verb)
+    assert answer.code == 2
+    assert instead in answer.err.splitlines()[1]
+    assert "Did you mean" not in answer.err
+
+
+def test_init_is_quiet_when_asked(cli):
+    answer = cli.ok("init", "-q")
+    assert (answer.out, answer.err) == ("", "")
+
+
+def test_an_option_without_its_value_names_the_help_page_of_its_verb(cli) -> None:
+    cli.ok("init")
+    answer = cli("commit", "-m")
+    assert answer.code == 2
+    assert "see 'dsvc commit --help'" in answer.err
