@@ -46,6 +46,12 @@ def run_hook(
     return True
 
 
+def dormant_hooks(workspace: Workspace) -> list[Path]:
+    """Return the hooks that are there and do not run, because they are not executable."""
+    places = (_folder(workspace) / name for name in NAMES)
+    return [place for place in places if place.is_file() and not os.access(place, os.X_OK)]
+
+
 def _folder(workspace: Workspace) -> Path:
     """Return the folder of hooks; a relative `core.hooksPath` counts from the working copy's root."""
     chosen = workspace.config.get_str("core.hooksPath")

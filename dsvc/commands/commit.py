@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from dsvc.actions.commit import CommitResult, changed_by, commit
+from dsvc.actions.hooks import dormant_hooks
 from dsvc.actions.state import read_state
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json, NoStaging, Quiet
@@ -66,6 +67,8 @@ def command(
     )
     for skipped in result.skipped:
         context.out.warn(f"{quote_path(skipped.path)} was left out: {skipped.reason}")
+    for hook in [] if no_verify else dormant_hooks(workspace):
+        context.out.warn(f"the hook {hook} did not run: it is not executable", hint=f"chmod +x {hook}")
     if json:
         _json(context, result)
     elif not quiet:

@@ -141,3 +141,13 @@ def test_a_folder_of_hooks_beside_the_files_needs_a_word(project: CommandLine) -
     project.ok("config", "core.hooksPath", "hooks")
     (project.directory / "a").write_text("two\n")
     assert project("commit", "-m", "y").code == 1
+
+
+def test_a_hook_that_may_not_run_is_named(cli) -> None:
+    cli.ok("init", "-q")
+    hook = cli.directory / ".dsvc/hooks/pre-commit"
+    hook.parent.mkdir()
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    answer = cli.ok("commit", "-m", "one")
+    assert f"the hook {hook} did not run: it is not executable" in answer.err
+    assert "the hook" not in cli.ok("commit", "-n", "--allow-empty", "-m", "two").err
