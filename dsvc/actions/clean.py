@@ -102,7 +102,8 @@ def _store(workspace: Workspace, index: Index, found: Sequence[tuple[bytes, os.s
         workspace.progress.finish()
     transaction = workspace.transaction()
     transaction.set(saved_of(workspace.worktree_id), Direct(Kind.TREE, ObjectId(saved)))
-    act = workspace.act("clean", f"clean: {len(seen)} files", metadata={FILES: (saved, index.tree)})
+    what = f"clean: {len(seen)} file{'s' if len(seen) != 1 else ''}"
+    act = workspace.act("clean", what, metadata={FILES: (saved, index.tree)})
     workspace.publish(transaction, act)
     return seen
 

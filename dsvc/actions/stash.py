@@ -206,5 +206,6 @@ def stash_clear(workspace: Workspace) -> int:
     for name in names:
         transaction.delete(name)
     if names:
-        workspace.publish(transaction, workspace.act("stash", f"stash clear: {len(names)} stashes"))
+        what = f"stash clear: {len(names)} stash{'es' if len(names) != 1 else ''}"
+        workspace.publish(transaction, workspace.act("stash", what))
     return len(names)

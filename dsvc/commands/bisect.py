@@ -18,6 +18,7 @@ from dsvc.actions.bisect import (
     require_bisection,
 )
 from dsvc.commands.context import Context
+from dsvc.commands.count_text import counted
 from dsvc.commands.options import Json, Quiet
 from dsvc.errors import AnswerNoError, RequestError
 from dsvc.objects.ids import CommitId
@@ -108,7 +109,7 @@ def _show(context: Context, result: BisectResult, *, json: bool) -> int | None:
         return code
     match result.kind:
         case "waiting":
-            context.out.note("Waiting for a bad and a good commit: dsvc bisect bad REV, dsvc bisect good REV")
+            context.out.note(_awaited(context))
         case "testing":
             _note_step(context, result)
         case "found":
@@ -123,10 +124,19 @@ def _show(context: Context, result: BisectResult, *, json: bool) -> int | None:
     return code
 
 
+def _awaited(context: Context) -> str:
+    known = require_bisection(context.workspace())
+    if known.bad is not None:
+        return "Waiting for a good commit: dsvc bisect good REV"
+    if known.good:
+        return "Waiting for a bad commit: dsvc bisect bad REV"
+    return "Waiting for a bad and a good commit: dsvc bisect bad REV, dsvc bisect good REV"
+
+
 def _note_step(context: Context, result: BisectResult) -> None:
     short = result.commit_id.hex()[:SHORT] if result.commit_id is not None else ""
     steps = max((result.left - 1).bit_length(), 1)
-    about = f"{result.left} commits left, about {steps} step{'s' if steps > 1 else ''}"
+    about = f"{counted(result.left, 'commit')} left, about {counted(steps, 'step')}"
     context.out.note(f"Testing {short} {_subject(context, result)} ({about})")
 
 

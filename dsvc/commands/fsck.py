@@ -8,6 +8,7 @@ import typer
 
 from dsvc.actions.fsck import Damage, FsckResult, check, drop_damaged
 from dsvc.commands.context import Context
+from dsvc.commands.count_text import counted
 from dsvc.commands.entry_text import human_size
 from dsvc.commands.options import Json, Quiet
 from dsvc.commands.path_text import path_json, quote_path
@@ -44,12 +45,14 @@ def command(
             _show(context, damage)
         what = "checked" if result.deep else "checked quickly"
         context.out.note(
-            f"{result.packs:,} packs, {human_size(result.size)}, {result.objects:,} objects, "
-            f"{result.operations:,} operations {what}: "
+            f"{counted(result.packs, 'pack')}, {human_size(result.size)}, {counted(result.objects, 'object')}, "
+            f"{counted(result.operations, 'operation')} {what}: "
             + (f"{len(result.damage)} damaged" if result.damage else "nothing is damaged")
         )
         if result.purged:
-            context.out.note(f"{len(result.purged)} files are absent on purpose: they were purged")
+            count = len(result.purged)
+            absent = "is absent on purpose: it was" if count == 1 else "are absent on purpose: they were"
+            context.out.note(f"{counted(count, 'file')} {absent} purged")
     return IntegrityError.exit_code if result.damage else None
 
 

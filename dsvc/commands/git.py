@@ -11,6 +11,7 @@ import typer
 from dsvc.actions.git_export import git_export
 from dsvc.actions.git_import import git_import
 from dsvc.commands.context import Context
+from dsvc.commands.count_text import counted
 from dsvc.commands.options import Json, Quiet
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.errors import DivergedError, RequestError
@@ -53,7 +54,7 @@ def import_(
         for move in result.moved:
             what = "new" if move.old is None else f"was {move.old.id.hex()[:_SHORT]}"
             context.out.line(f"{short_name(move.name)} {move.new.id.hex()[:_SHORT]} ({what})")
-        context.out.note(f"Imported {result.commits} commits")
+        context.out.note(f"Imported {counted(result.commits, 'commit')}")
     if result.diverged:
         names = ", ".join(short_name(move.name) for move in result.diverged)
         error = DivergedError(
@@ -89,7 +90,7 @@ def export(
         for move in result.moved:
             what = "new" if move.old is None else f"was {move.old.hex()[:_SHORT]}"
             context.out.line(f"{move.name} {move.new.hex()[:_SHORT]} ({what})")
-        context.out.note(f"Exported {result.commits} commits")
+        context.out.note(f"Exported {counted(result.commits, 'commit')}")
     for refused in result.refused:
         context.out.warn(f"{refused.move.name} was left: {refused.reason}", hint=refused.hint)
     if not result.refused:
@@ -104,7 +105,7 @@ def _warn(context: Context, result: ExportResult) -> None:
         context.out.warn(f"git cannot hold {reason}: {_listed(paths)}")
     if result.pointers:
         context.out.warn(
-            f"{len(result.pointers)} files were written as LFS pointers: {_listed(result.pointers)}",
+            f"files written as LFS pointers: {_listed(result.pointers)}",
             hint="let .gitattributes mark them (git lfs track PATTERN), or raise git.lfsThreshold",
         )
 

@@ -39,8 +39,11 @@ def command(
     before, after = context.split_dashes(words)
     workspace = context.workspace()
     if after is not None or len(before) > 1 or (before and _is_path(context, before[0])):
-        paths = " ".join([*(after or ()), *before][:3])
-        raise UsageError("reset takes no paths: there is no staging area", hint=f"dsvc restore {paths}")
+        revision = before[0] if before and not _is_path(context, before[0]) else None
+        paths = [*before[revision is not None :], *(after or ())] or ["PATH"]
+        source = f"--source {revision} " if revision not in (None, "HEAD") else ""
+        hint = f"dsvc restore {source}{' '.join(paths[:3])}"
+        raise UsageError("reset takes no paths: there is no staging area", hint=hint)
     result = reset(workspace, before[0] if before else "HEAD", mode=modes[0] if modes else "mixed")
     if json:
         context.out.json("dsvc.reset", _payload(result))

@@ -10,6 +10,7 @@ import typer
 
 from dsvc.actions.sparse import SparseResult, add_sparse, set_sparse, sparse_patterns
 from dsvc.commands.context import Context
+from dsvc.commands.count_text import counted
 from dsvc.commands.options import Json, Quiet
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.errors import RequestError
@@ -83,7 +84,7 @@ def _show(context: Context, result: SparseResult, *, as_json: bool) -> None:
             },
         )
         return
-    context.out.note(f"{result.written:,} files came into the working copy, {result.removed:,} left it")
+    context.out.note(f"{counted(result.written, 'file')} came into the working copy, {result.removed:,} left it")
 
 
 SUBCOMMANDS = {"set": set_, "add": add, "list": list_, "disable": disable, "reapply": reapply}

@@ -74,7 +74,7 @@ def resolve_set(context: RevisionContext, words: Sequence[str], *, default: str 
             if found[2] == "!":
                 hidden += parents
             elif not 1 <= number <= len(parents):
-                raise UnknownRevisionError(f"{word!r}: the commit has {len(parents)} parent(s)")
+                raise UnknownRevisionError(f"{word!r}: the commit has no parent {number}")
             else:
                 hidden.append(parents[number - 1])
         else:

@@ -180,7 +180,7 @@ def _climb(context: RevisionContext, resolved: Resolved, sign: str, digits: str,
         wanted = 0 if sign == "~" else number - 1
         if wanted >= len(parents):
             raise UnknownRevisionError(
-                f"{text!r} goes past the history: {commit.hex()[:10]} has {len(parents)} parent(s)", hint="dsvc log"
+                f"{text!r} goes past the history: {commit.hex()[:10]} has {_parents(len(parents))}", hint="dsvc log"
             )
         commit = parents[wanted]
     return Resolved(Kind.COMMIT, commit)
@@ -269,3 +269,7 @@ def _newest_match(context: RevisionContext, pattern: str, tips: list[CommitId], 
                 seen.add(parent)
                 heappush(heap, (-context.get_commit(parent).committer.time, parent))
     raise UnknownRevisionError(f"no commit's message matches {pattern!r}")
+
+
+def _parents(count: int) -> str:
+    return "no parent" if not count else "1 parent" if count == 1 else f"{count} parents"

@@ -84,3 +84,13 @@ def test_undo_takes_a_wrong_answer_back(cli: CommandLine, project: Path) -> None
     cli.ok("undo")
     assert cli.ok("rev-parse", "HEAD").out.strip() == first
     assert len(cli.ok("bisect", "log").out.splitlines()) == 3
+
+
+def test_it_says_which_commit_it_waits_for(history) -> None:
+    history.commit("one")
+    history.commit("two")
+    assert "a bad and a good commit" in history.cli.ok("bisect", "start").err
+    assert history.cli.ok("bisect", "bad").err == "Waiting for a good commit: dsvc bisect good REV\n"
+    history.cli.ok("bisect", "reset")
+    history.cli.ok("bisect", "start")
+    assert history.cli.ok("bisect", "good", "HEAD~1").err == "Waiting for a bad commit: dsvc bisect bad REV\n"

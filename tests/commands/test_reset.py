@@ -73,3 +73,13 @@ def test_paths_are_a_usage_error(cli: CommandLine, project: Path) -> None:
         assert "dsvc restore" in answer.err
     assert cli("reset", "--soft", "--hard").code == 2
     assert cli("reset", "nowhere").code == 3
+
+
+def test_paths_are_sent_to_restore(cli) -> None:
+    cli.ok("init", "-q")
+    (cli.directory / "a").write_text("1")
+    cli.ok("commit", "-q", "-m", "one")
+    cli.ok("commit", "-q", "--allow-empty", "-m", "two")
+    assert "hint: dsvc restore a\n" in cli("reset", "a").err
+    assert "hint: dsvc restore a\n" in cli("reset", "HEAD", "a").err
+    assert "hint: dsvc restore --source HEAD~1 a\n" in cli("reset", "HEAD~1", "--", "a").err
