@@ -71,7 +71,7 @@ def check(repo: Repository, *, deep: bool = True, progress: Progress | None = No
     result = None
     for _ in range(_ATTEMPTS):
         try:
-            head = read_head(repo.backend)
+            head = read_head(repo.backend, repo.store.segments)
         except IntegrityError as error:
             return _headless(error, deep=deep)
         if head is None:
@@ -96,7 +96,7 @@ def drop_damaged(repo: Repository, damage: Iterable[Damage]) -> int:
 
 def _was_exchanged(repo: Repository, head: Head) -> bool:
     try:
-        now = read_head(repo.backend)
+        now = read_head(repo.backend, repo.store.segments)
     except IntegrityError:
         return False
     return now is not None and not {p.id for p in head.packs.packs} <= {p.id for p in now.packs.packs}

@@ -14,6 +14,7 @@ from dsvc.repo.gcrecord import change_record
 from dsvc.repo.leftovers import (
     Leftovers,
     remove_dead_lists,
+    remove_dead_segments,
     remove_stale_files,
     remove_unlisted_packs,
     temporary_folders,
@@ -73,6 +74,7 @@ def collect(
     moved, packs = remove_unlisted_packs(repo.store, now=now, at_once=prune_all, dry_run=dry_run)
     repo.head = moved or repo.head
     lists = remove_dead_lists(repo.backend, dry_run=dry_run)
+    repo.head, segments = remove_dead_segments(repo.store, repo.head, dry_run=dry_run)
     files = remove_stale_files(temporary_folders(repo.backend), now=now, at_once=prune_all, dry_run=dry_run)
     if not dry_run:
         repo.refresh()
@@ -80,7 +82,7 @@ def collect(
             with contextlib.suppress(BlobMissingError, BusyError):  # somebody else was faster
                 repo.head = merge_packs(repo.store, repo.head, group)
     return GcResult(
-        freed=garbage.freed + packs.size + lists.size + files.size,
+        freed=garbage.freed + packs.size + lists.size + segments.size + files.size,
         objects_kept=garbage.marks.count,
         objects_removed=garbage.removed,
         operations_kept=len(garbage.kept),
@@ -88,7 +90,12 @@ def collect(
         undo_reaches=garbage.reaches,
         packs_before=len(garbage.head.packs.packs),
         packs_after=len(repo.head.packs.packs),
-        leftovers=Leftovers(packs.packs, lists.lists, files.files, packs.size + lists.size + files.size),
+        leftovers=Leftovers(
+            packs.packs,
+            lists.lists + segments.lists,
+            files.files,
+            packs.size + lists.size + segments.size + files.size,
+        ),
         dry_run=dry_run,
     )
 
@@ -106,7 +113,7 @@ def _collect(
             if remove_garbage(repo, garbage, progress=progress):
                 break
         except BlobMissingError:
-            head = read_head(repo.backend)
+            head = read_head(repo.backend, repo.store.segments)
             if head is None or head.value == started:
                 raise
             # Another process exchanged packs while this one read them.

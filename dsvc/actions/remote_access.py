@@ -123,7 +123,7 @@ def open_remote(
 def _open(workspace: Workspace, place: Place, settings: RemoteSettings, *, create: bool) -> Repository:
     level = workspace.config.get_int("store.compression")
     try:
-        return Repository.open(place.backend, place.staging, level=level, tidies=False)
+        return Repository.open(place.backend, place.staging, level=level, far=True)
     except NotARepositoryError as error:
         if not create:
             raise PlaceMissingError(
@@ -133,7 +133,7 @@ def _open(workspace: Workspace, place: Place, settings: RemoteSettings, *, creat
     act = workspace.act("init", f"init by a push from {workspace.root.name}")
     branch = workspace.head().branch or f"{HEADS}{MAIN}"
     return Repository.create(
-        place.backend, place.staging, act=act, refs={head_of(MAIN): Symbolic(branch)}, tidies=False
+        place.backend, place.staging, act=act, refs={head_of(MAIN): Symbolic(branch)}, far=True
     )
 
 

@@ -88,6 +88,11 @@ class PackIndex:
         self._asked = 0
         self._words: array[int] | None = None
 
+    @property
+    def data(self) -> bytes:
+        """The bytes of the index."""
+        return self._data
+
     def frame(self, number: int) -> Frame:
         """Return the frame of that number."""
         if number >= self.frames:
@@ -134,6 +139,21 @@ class PackIndex:
         """Yield all objects in order of ids."""
         return ((self.id_at(i), self.place_at(i)) for i in range(self.count))
 
+    @staticmethod
+    def peek(data: bytes, start: int, position: int, object_id: bytes) -> Place | None:
+        """Return the place at a position of the index that begins at byte `start` of `data`, if it is of this id."""
+        _, _, _, frames, count = _HEADER.unpack_from(data, start)
+        at = start + _HEADER.size + frames * _FRAME.size + position * RECORD
+        if position >= count or data[at : at + ID_LENGTH] != object_id:
+            return None
+        return Place._make(_PLACE.unpack_from(data, at + ID_LENGTH))
+
+    @staticmethod
+    def words_of(index: bytes) -> array[int]:
+        """Return the first eight bytes of each id of an index as numbers, in order of ids."""
+        _, _, _, frames, count = _HEADER.unpack_from(index)
+        return leading_words(index, _HEADER.size + frames * _FRAME.size, count)
+
     def _lower_bound(self, key: bytes) -> int:
         """Return the first position whose id is not below `key`."""
         words = self._words
@@ -141,22 +161,12 @@ class PackIndex:
             self._asked += 1
             if self._asked * _PATIENCE < self.count:
                 return self._search_around_guess(key)
-            words = self._words = self._leading_words()
+            words = self._words = leading_words(self._data, self._first, self.count)
         word = int.from_bytes(key[:_WORD].ljust(_WORD, b"\0"), "big")
         low = bisect_left(words, word)
         if low == self.count or words[low] != word:
             return low
         return self._search(key, low, bisect_right(words, word, low))
-
-    def _leading_words(self) -> array[int]:
-        """Return the first bytes of all ids as numbers: cut out of the records by strides, in C."""
-        swapped = bytearray(_WORD * self.count)
-        for byte in range(_WORD):
-            swapped[_WORD - 1 - byte :: _WORD] = self._data[self._first + byte :: RECORD]
-        words = array("Q", bytes(swapped))
-        if sys.byteorder == "big":
-            words.byteswap()
-        return words
 
     def _search_around_guess(self, key: bytes) -> int:
         """Search without a table. Ids are uniformly distributed, so it begins around where the key should be."""
@@ -187,3 +197,15 @@ class PackIndex:
             else:
                 high = middle
         return low
+
+
+def leading_words(data: bytes, first: int, count: int, *, width: int = RECORD) -> array[int]:
+    """Return the first eight bytes of `count` rows of `width` bytes as numbers: cut out by strides, in C."""
+    swapped = bytearray(_WORD * count)
+    end = first + count * width
+    for byte in range(_WORD):
+        swapped[_WORD - 1 - byte :: _WORD] = data[first + byte : end : width]
+    words = array("Q", bytes(swapped))
+    if sys.byteorder == "big":
+        words.byteswap()
+    return words

@@ -2,63 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
 from typing import cast
 
 from dsvc.objects import codec
 from dsvc.objects.codec import BadEncodingError
-from dsvc.objects.ids import ID_LENGTH, Kind, ObjectId, PackId
+from dsvc.objects.ids import ID_LENGTH, ObjectId, PackId
+from dsvc.objects.packref import PackClass, PackRef, classes_of
+from dsvc.objects.segment import Segment, SegmentRef
+
+__all__ = [
+    "PackClass", "PackList", "PackRef", "classes_of", "decode_pack_list", "encode_pack_list", "pack_list_id",
+    "pack_list_key", "previous_of",
+]  # fmt: skip
 
 CONTEXT = "dsvc pack list v1"
 _KEPT_REPLACEMENTS = 256
-
-
-class PackClass(IntEnum):
-    """What a pack holds, so that a clone can take history and code without the data."""
-
-    METADATA = 0
-    SMALL = 1  # whole files of up to 256 KiB
-    BULK = 2  # pieces of larger files, and their maps
-
-
-def classes_of(kind: Kind) -> tuple[PackClass, ...]:
-    """Return the classes of packs that may hold objects of a kind."""
-    if kind == Kind.CHUNK:
-        return (PackClass.SMALL, PackClass.BULK)
-    if kind in (Kind.FILE_MAP, Kind.MAP_PAGE):
-        return (PackClass.BULK,)
-    return (PackClass.METADATA,)
-
-
-@dataclass(frozen=True, slots=True)
-class PackRef:
-    """A pack as the list names it: id, class, bytes in all, where its index begins, number of objects."""
-
-    id: PackId
-    pack_class: PackClass
-    size: int
-    index_offset: int
-    objects: int
-
-    @property
-    def key(self) -> str:
-        """The blob's key in a backend."""
-        return f"packs/{self.id.hex()}"
 
 
 @dataclass(frozen=True, slots=True)
 class PackList:
     """Live packs, those that are being removed, and by which packs removed ones were replaced.
 
-    `previous` is the id of the list before this one: once a later list is in force nobody needs that one.
+    `previous` is the id of the list before this one: once a later list is in force nobody needs that one. `segments`
+    hold the indexes of some of the packs; `retired` are those that this list has no more and the one before it had.
     """
 
     packs: tuple[PackRef, ...] = ()
     condemned: tuple[PackId, ...] = ()
     replaced: Mapping[PackId, tuple[PackId, ...]] = field(default_factory=dict)
     previous: ObjectId | None = None
+    segments: tuple[Segment, ...] = ()
+    retired: tuple[SegmentRef, ...] = ()
+
+    def folded(self, old: tuple[Segment, ...], new: tuple[Segment, ...]) -> PackList:
+        """Return the list with `new` segments in place of `old` ones."""
+        gone = {segment.ref.id for segment in old}
+        kept = tuple(segment for segment in self.segments if segment.ref.id not in gone)
+        return replace(self, segments=kept + new, retired=tuple(segment.ref for segment in old))
+
+    def loose(self) -> tuple[PackRef, ...]:
+        """Return the packs whose indexes are in no segment."""
+        held = {ref.id for segment in self.segments for ref in segment.packs}
+        return tuple(ref for ref in self.packs if ref.id not in held)
 
     def adding(self, packs: tuple[PackRef, ...]) -> PackList:
         """Return the list with more packs, each once."""
@@ -100,22 +87,31 @@ class PackList:
 
 
 def encode_pack_list(packs: PackList) -> bytes:
-    """Return the canonical bytes of a pack list."""
-    return codec.encode(
-        {
-            "packs": [[p.id, int(p.pack_class), p.size, p.index_offset, p.objects] for p in packs.packs],
-            "condemned": packs.condemned,
-            "replaced": [[old, new] for old, new in packs.replaced.items()],
-            "previous": packs.previous,
-        }
-    )
+    """Return the canonical bytes of a pack list: of version 1 where it has no segments and retired none."""
+    fields: dict[str, object] = {
+        "packs": [[p.id, int(p.pack_class), p.size, p.index_offset, p.objects] for p in packs.loose()],
+        "condemned": packs.condemned,
+        "replaced": [[old, new] for old, new in packs.replaced.items()],
+        "previous": packs.previous,
+    }
+    if packs.segments or packs.retired:
+        live = {p.id for p in packs.packs}
+        fields["segments"] = [_segment_row(segment.ref) for segment in packs.segments]
+        fields["retired"] = [_segment_row(ref) for ref in packs.retired]
+        # A segment outlives a pack that gc took away: such packs are named, until a fold leaves them out.
+        fields["gone"] = [p.id for segment in packs.segments for p in segment.packs if p.id not in live]
+    return codec.encode(fields)
 
 
-def decode_pack_list(payload: bytes) -> PackList:
-    """Return the pack list that `payload` encodes.
+def _segment_row(ref: SegmentRef) -> list[object]:
+    return [ref.id, ref.size, ref.packs, ref.objects]
+
+
+def decode_pack_list(payload: bytes, load: Callable[[SegmentRef], Segment]) -> PackList:
+    """Return the pack list that `payload` encodes; `load` gives the segments it names.
 
     Raises:
-        BadEncodingError: when it is none, or lists a condemned pack.
+        BadEncodingError: when it is none, or lists a condemned pack. What `load` raises.
     """
     value = codec.decode(payload)
     try:
@@ -126,12 +122,37 @@ def decode_pack_list(payload: bytes) -> PackList:
         )
         steps = {_pack_id(old): tuple(map(_pack_id, cast("tuple[object, ...]", new))) for old, new in replaced}
         previous = None if fields["previous"] is None else ObjectId(_pack_id(fields["previous"]))
-        result = PackList(packs, tuple(map(_pack_id, condemned)), steps, previous)
+        named = [_segment_ref(row) for row in fields.get("segments", ())]
+        retired = tuple(_segment_ref(row) for row in fields.get("retired", ()))
+        gone = set(map(_pack_id, fields.get("gone", ())))
     except (KeyError, TypeError, ValueError) as error:
         raise BadEncodingError("a pack list has bad fields") from error
-    if {p.id for p in packs} & set(result.condemned) or encode_pack_list(result) != payload:
+    segments = tuple(map(load, named))
+    held = tuple(ref for segment in segments for ref in segment.packs if ref.id not in gone)
+    result = PackList(held + packs, tuple(map(_pack_id, condemned)), steps, previous, segments, retired)
+    live = [p.id for p in result.packs]
+    if len(set(live)) != len(live) or set(live) & set(result.condemned) or encode_pack_list(result) != payload:
         raise BadEncodingError("a pack list contradicts itself")
     return result
+
+
+def previous_of(payload: bytes) -> ObjectId | None:
+    """Return the id of the list before an encoded one, of which nothing else is looked at.
+
+    Raises:
+        BadEncodingError: when it is no pack list.
+    """
+    value = codec.decode(payload)
+    try:
+        previous = cast("dict[str, object]", value)["previous"]
+        return None if previous is None else ObjectId(_pack_id(previous))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadEncodingError("a pack list has bad fields") from error
+
+
+def _segment_ref(row: tuple[object, ...]) -> SegmentRef:
+    segment_id, size, packs, objects = row
+    return SegmentRef(ObjectId(_pack_id(segment_id)), _count(size), _count(packs), _count(objects))
 
 
 def pack_list_id(payload: bytes) -> ObjectId:

@@ -12,6 +12,7 @@ from dsvc.objects.ids import Kind, ObjectId, PackId
 from dsvc.objects.packindex import MAX_BASES, NO_BASE, Frame, PackIndex, Place
 from dsvc.objects.packlist import PackClass, PackRef, classes_of
 from dsvc.objects.packwriter import FOOTER
+from dsvc.objects.segment import Segment
 from dsvc.storage.backend import Backend
 
 CACHE_BYTES = 32 << 20  # decoded frames that hold more than one object
@@ -27,6 +28,8 @@ class PackSet:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._refs: dict[PackId, PackRef] = {}
+        self._segments: tuple[Segment, ...] = ()
+        self._folded: dict[PackId, tuple[Segment, int]] = {}
         self._by_class: dict[PackClass, list[PackRef]] = {c: [] for c in PackClass}
         self._indexes: dict[PackId, PackIndex] = {}
         self._frames: OrderedDict[tuple[PackId, int], bytes] = OrderedDict()
@@ -34,13 +37,21 @@ class PackSet:
         self._lock = threading.Lock()
         self._local = threading.local()
 
-    def show(self, refs: Iterable[PackRef]) -> None:
-        """Make exactly these packs visible."""
+    def show(self, refs: Iterable[PackRef], segments: Iterable[Segment] = ()) -> None:
+        """Make exactly these packs visible; `segments` have the indexes of some of them."""
         with self._lock:
             self._refs = {ref.id: ref for ref in refs}
+            self._segments = tuple(sorted(segments, key=lambda segment: -segment.ref.objects))
+            self._folded = {
+                ref.id: (segment, number)
+                for segment in self._segments
+                for number, ref in enumerate(segment.packs)
+                if ref.id in self._refs
+            }
             by_class: dict[PackClass, list[PackRef]] = {c: [] for c in PackClass}
             for ref in self._refs.values():
-                by_class[ref.pack_class].append(ref)
+                if ref.id not in self._folded:
+                    by_class[ref.pack_class].append(ref)
             for group in by_class.values():
                 group.sort(key=lambda ref: -ref.objects)
             self._by_class = by_class
@@ -49,7 +60,7 @@ class PackSet:
 
     def add(self, ref: PackRef) -> None:
         """Make one more pack visible."""
-        self.show([*self._refs.values(), ref])
+        self.show([*self._refs.values(), ref], self._segments)
 
     def refs(self) -> list[PackRef]:
         """Return the visible packs."""
@@ -62,6 +73,11 @@ class PackSet:
             BlobMissingError, BlobDamagedError, DamagedIndexError: when the pack cannot be used.
         """
         found = self._indexes.get(ref.id)
+        if found is None and ref.id in self._folded:
+            segment, number = self._folded[ref.id]
+            found = PackIndex(segment.index(number), ref.id)
+            with self._lock:
+                self._indexes[ref.id] = found
         if found is None:
             length = ref.size - ref.index_offset - FOOTER.size
             found = PackIndex(self._backend.get(ref.key, offset=ref.index_offset, length=length), ref.id)
@@ -97,6 +113,10 @@ class PackSet:
                 for other in index.find_all(object_id):
                     if other.kind == kind:
                         return ref, other
+        for segment in self._segments:
+            for ref, place in segment.find(object_id):
+                if place.kind == kind and ref.id in self._refs:
+                    return ref, place
         if failure is not None:
             raise failure
         return None
@@ -116,6 +136,11 @@ class PackSet:
                     if place.kind == kind:
                         found = True
                         yield ref, place
+        for segment in self._segments:
+            for ref, place in segment.find(object_id):
+                if place.kind == kind and ref.id in self._refs:
+                    found = True
+                    yield ref, place
         if failure is not None and not found:
             raise failure
 

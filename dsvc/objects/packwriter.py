@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dsvc.atomic import temporary_name
 from dsvc.objects.ids import PackId
 from dsvc.objects.packindex import NO_BASE, SALT_LENGTH, Frame, Place, encode_index, pack_id_of, record
-from dsvc.objects.packlist import PackClass, PackRef
+from dsvc.objects.packref import PackClass, PackRef
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future

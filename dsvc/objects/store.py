@@ -18,6 +18,7 @@ from dsvc.objects.packindex import Place
 from dsvc.objects.packlist import PackList, PackRef
 from dsvc.objects.packs import PackSet
 from dsvc.objects.reliance import CollectedError, Reliance
+from dsvc.objects.segment import Segments
 from dsvc.objects.sortedmap import MapKind, Node, decode_node
 from dsvc.storage.backend import Backend
 
@@ -56,6 +57,7 @@ class ObjectStore:
         """`staging` gives a folder for packs under construction; `reread` the newest pack list."""
         self.backend = backend
         self.packs = PackSet(backend)
+        self.segments = Segments(backend)
         self.staging = staging
         self._level = level
         self._reread = reread
@@ -75,7 +77,8 @@ class ObjectStore:
         with self._lock:
             self._own = {k: v for k, v in self._own.items() if k not in listed}
             self._shown = listed
-            self.packs.show([*packs.packs, *self._own.values()])
+            self.packs.show([*packs.packs, *self._own.values()], packs.segments)
+            self.segments.forget_others(segment.ref for segment in packs.segments)
 
     def published(self, packs: PackList) -> None:
         """Take note that all packs of this process were published; `packs` is the list that did, or a later one."""

@@ -40,12 +40,15 @@ def verify_outline(backend: Backend, packs: PackSet, ref: PackRef) -> Fault | No
         magic, version, pack_class = HEADER.unpack(backend.get(ref.key, length=HEADER.size))
         footer = FOOTER.unpack(backend.get(ref.key, offset=ref.size - FOOTER.size, length=FOOTER.size))
         index = packs.index(ref)
+        own = backend.get(ref.key, offset=ref.index_offset, length=ref.size - FOOTER.size - ref.index_offset)
     except IntegrityError as error:
         return Fault(ref.id, "pack", error.message)
     if (magic, version, pack_class) != (MAGIC, VERSION, ref.pack_class):
         return Fault(ref.id, "pack", f"pack {name} has a damaged header")
     if footer != (ref.index_offset, ref.size - FOOTER.size - ref.index_offset, MAGIC):
         return Fault(ref.id, "pack", f"pack {name} has a damaged footer")
+    if own != index.data:  # which came from a segment
+        return Fault(ref.id, "pack", f"the index of pack {name} is damaged")
     if index.count != ref.objects or index.pack_class != ref.pack_class:
         return Fault(ref.id, "pack", f"the index of pack {name} is not what the pack list says")
     return None

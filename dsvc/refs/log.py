@@ -12,6 +12,7 @@ from dsvc.objects import codec
 from dsvc.objects.codec import BadEncodingError
 from dsvc.objects.ids import ID_LENGTH, Kind, ObjectId, OperationId
 from dsvc.objects.packlist import PackList, decode_pack_list, encode_pack_list, pack_list_id, pack_list_key
+from dsvc.objects.segment import Segments
 from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.objects.values import Operation, decode_operation
 from dsvc.refs.view import View
@@ -35,8 +36,10 @@ class Head:
     value: bytes
 
 
-def read_head(backend: Backend) -> Head | None:
+def read_head(backend: Backend, segments: Segments | None = None) -> Head | None:
     """Return the head of a repository, or None where none was ever published.
+
+    `segments` are those that were read before; without them each one is read again.
 
     Raises:
         DamagedHeadError: when the cell or the list is not of its form.
@@ -48,13 +51,13 @@ def read_head(backend: Backend) -> Head | None:
         operation, list_id = _decode_head(value)
         try:
             payload = backend.get(pack_list_key(list_id))
+            if pack_list_id(payload) != list_id:
+                raise DamagedHeadError(f"the pack list {list_id.hex()} is damaged", hint="dsvc fsck")
+            return Head(operation, decode_pack_list(payload, (segments or Segments(backend)).get), value)
         except BlobMissingError:
             if backend.read_cell(CELL) != value:
-                continue  # the head moved on and its old list was removed
+                continue  # the head moved on, and its old list or a segment of it was removed
             raise
-        if pack_list_id(payload) != list_id:
-            raise DamagedHeadError(f"the pack list {list_id.hex()} is damaged", hint="dsvc fsck")
-        return Head(operation, decode_pack_list(payload), value)
     raise DamagedHeadError("the head moved at every attempt to read it", hint="run the same command again")
 
 
@@ -64,7 +67,9 @@ def swap_head(backend: Backend, old: Head | None, operation: OperationId, packs:
     Raises:
         SwapUncertainError: when it is not known whether it moved.
     """
-    packs = replace(packs, previous=None if old is None else _decode_head(old.value)[1])
+    fresh = old is None or packs.segments != old.packs.segments
+    retired = packs.retired if fresh else ()  # named in one list: the one that has them no more
+    packs = replace(packs, previous=None if old is None else _decode_head(old.value)[1], retired=retired)
     payload = encode_pack_list(packs)
     list_id = pack_list_id(payload)
     backend.put(pack_list_key(list_id), payload)
@@ -75,6 +80,8 @@ def swap_head(backend: Backend, old: Head | None, operation: OperationId, packs:
             # Lists that no head ever named belong to writers that are about to swap, and are left to gc.
             with contextlib.suppress(OSError, DsvcError):  # the head has moved: nothing may say otherwise now
                 backend.delete(pack_list_key(old.packs.previous))
+                for segment in old.packs.retired:
+                    backend.delete(segment.key)
         return Head(operation, packs, value)
     return None
 

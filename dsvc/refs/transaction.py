@@ -97,7 +97,7 @@ class Transaction:
         try:
             return self._publish(act, known or self.base, wait)
         except ObjectMissingError as error:
-            now = read_head(self._store.backend)
+            now = read_head(self._store.backend, self._store.segments)
             if now is None or now.packs.holds_all_of(self.base.packs):
                 raise
             raise CollectedError(1) from error
@@ -145,7 +145,7 @@ class Transaction:
                 return operation_id, moved
             if wait is not None:
                 wait(attempt)
-            newer = read_head(self._store.backend)
+            newer = read_head(self._store.backend, self._store.segments)
             assert newer is not None, "a head that was there does not vanish"
             head = newer
             self._store.show(head.packs)
@@ -162,7 +162,7 @@ class Transaction:
             if self._check_whole is not None and not head.packs.holds_all_of(self.base.packs):
                 self._check_whole(refs, view)
         except (CollectedError, IntegrityError):
-            now = read_head(self._store.backend)
+            now = read_head(self._store.backend, self._store.segments)
             if now is None or now.value == head.value:
                 raise
             return False

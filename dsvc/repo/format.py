@@ -9,7 +9,8 @@ from dsvc.errors import BusyError, FormatTooNewError, IntegrityError
 from dsvc.storage.backend import Backend
 
 CELL = "format"
-FEATURES = frozenset({"base-1"})
+SEGMENTS = "segments-1"
+FEATURES = frozenset({"base-1", SEGMENTS})
 
 
 class DamagedFormatError(IntegrityError):
@@ -25,6 +26,8 @@ class Format:
 
 
 CURRENT = Format(frozenset({"base-1"}), frozenset({"base-1"}))
+FAR = Format(CURRENT.read | {SEGMENTS}, CURRENT.write | {SEGMENTS})
+"""Of a repository that is made at a remote place: its indexes are folded into segments."""
 
 
 def encode_format(record: Format) -> bytes:

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from dsvc.errors import IntegrityError
 from dsvc.objects.ids import ID_LENGTH, PackId
-from dsvc.objects.packlist import PackList, decode_pack_list, pack_list_key
+from dsvc.objects.packlist import PackList, pack_list_key, previous_of
+from dsvc.objects.segment import SegmentRef
 from dsvc.objects.store import ObjectStore
-from dsvc.refs.log import Head, list_of, read_head
+from dsvc.refs.log import Head, list_of, read_head, swap_head
 from dsvc.repo.gcrecord import GcRecord, change_record, read_record
 from dsvc.repo.maintenance import exchange
 from dsvc.storage.backend import Backend, BlobMissingError
@@ -44,7 +45,7 @@ def remove_unlisted_packs(
     """
     backend = store.backend
     sizes = dict(_packs(backend))  # before the head is read, so that a pack listed meanwhile is in its list
-    head = read_head(backend)
+    head = read_head(backend, store.segments)
     if head is None:
         return None, Leftovers()
     known = {ref.id for ref in head.packs.packs} | set(head.packs.condemned)
@@ -95,7 +96,7 @@ def remove_dead_lists(backend: Backend, *, dry_run: bool) -> Leftovers:
         if key in kept:
             continue
         try:
-            if decode_pack_list(backend.get(key)).previous == current:
+            if previous_of(backend.get(key)) == current:
                 continue  # of a writer that is about to move the head
         except BlobMissingError:
             continue
@@ -105,6 +106,30 @@ def remove_dead_lists(backend: Backend, *, dry_run: bool) -> Leftovers:
         if not dry_run:
             backend.delete(key)
     return Leftovers(lists=count, size=total)
+
+
+def remove_dead_segments(store: ObjectStore, head: Head, *, dry_run: bool) -> tuple[Head, Leftovers]:
+    """Remove index segments that no list names; return the newest head.
+
+    The head is moved in between. Whoever wrote a segment before that and has not named it yet fails to name it now,
+    and does not try again; so what is still not named then never will be.
+    """
+    backend = store.backend
+    found = dict(backend.list("segments/"))
+    dead = found.keys() - {ref.key for ref in _segments_of(head.packs)}
+    if dead and not dry_run:
+        moved = swap_head(backend, head, head.operation, head.packs)
+        if moved is None:
+            return read_head(backend, store.segments) or head, Leftovers()
+        head = moved
+        dead -= {ref.key for ref in _segments_of(head.packs)}
+        for key in dead:
+            backend.delete(key)
+    return head, Leftovers(lists=len(dead), size=sum(found[key] for key in dead))
+
+
+def _segments_of(packs: PackList) -> Iterable[SegmentRef]:
+    return (*(segment.ref for segment in packs.segments), *packs.retired)
 
 
 def remove_stale_files(folders: Iterable[Path], *, now: int, at_once: bool, dry_run: bool) -> Leftovers:

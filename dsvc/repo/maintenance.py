@@ -57,7 +57,7 @@ def merge_packs(store: ObjectStore, head: Head, group: Sequence[PackRef]) -> Hea
     moved = exchange(store, head, lambda packs: packs.replacing(old, tuple(made)), old=old, new=made)
     if moved is None:
         delete_packs(store, [ref.id for ref in made])
-        newest = read_head(store.backend) or head
+        newest = read_head(store.backend, store.segments) or head
         store.show(newest.packs)
         return newest
     return moved
@@ -92,7 +92,7 @@ def exchange(
         except SwapUncertainError:
             moved = None
         if moved is None:
-            newer = read_head(store.backend)
+            newer = read_head(store.backend, store.segments)
             assert newer is not None, "a head that was there does not vanish"
             if _was_swapped(newer.packs, wanted, fresh):
                 moved = newer

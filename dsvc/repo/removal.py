@@ -49,7 +49,7 @@ def drop_objects(
         try:
             count = _drop(repo, doomed, frozenset(unusable), since)
         except BlobMissingError:
-            head = read_head(repo.backend)
+            head = read_head(repo.backend, repo.store.segments)
             if head is None or head.value == started:
                 raise
             continue

@@ -15,7 +15,8 @@ from dsvc.objects.values import Commit, Operation, Tag, decode_commit, decode_ta
 from dsvc.refs.log import Head, OperationLog, read_head
 from dsvc.refs.transaction import Act, Transaction, first_operation
 from dsvc.refs.view import Direct, Ref, View
-from dsvc.repo.format import CURRENT, check_readable, check_writable, read_format, write_format
+from dsvc.repo.folding import fold
+from dsvc.repo.format import CURRENT, FAR, SEGMENTS, check_readable, check_writable, read_format, write_format
 from dsvc.repo.maintenance import tidy
 from dsvc.repo.reachable import check_whole
 from dsvc.storage.backend import Backend
@@ -26,9 +27,11 @@ _COMMIT_CACHE = 20_000
 class Repository:
     """An open repository. It sees the head that was read when it was opened or last refreshed."""
 
-    def __init__(self, backend: Backend, store: ObjectStore, head: Head, *, tidies: bool = True) -> None:
+    def __init__(
+        self, backend: Backend, store: ObjectStore, head: Head, *, tidies: bool = True, folds: bool = False
+    ) -> None:
         self.backend = backend
-        self._tidies = tidies
+        self._tidies, self._folds = tidies, folds
         self.store = store
         self.log = OperationLog(store)
         self.head = head
@@ -43,25 +46,28 @@ class Repository:
         act: Act,
         refs: dict[str, Ref],
         packs: tuple[PackRef, ...] = (),
-        tidies: bool = True,
+        far: bool = False,
     ) -> Repository:
         """Make a new repository with one operation that sets `refs`, over `packs` that lie in the backend already.
 
-        `tidies` is as in `open`.
+        `far` says that it is a remote one, see `open`.
 
         Raises:
             BusyError: when there is one already.
         """
         if read_format(backend) is None:
-            write_format(backend, CURRENT)
+            write_format(backend, FAR if far else CURRENT)
         store = _store(backend, staging, LEVEL)
-        return cls(backend, store, first_operation(store, act, refs, packs=packs), tidies=tidies)
+        return cls(backend, store, first_operation(store, act, refs, packs=packs), tidies=not far, folds=far)
 
     @classmethod
     def open(
-        cls, backend: Backend, staging: Callable[[], Path], *, level: int = LEVEL, tidies: bool = True
+        cls, backend: Backend, staging: Callable[[], Path], *, level: int = LEVEL, far: bool = False
     ) -> Repository:
-        """Open an existing repository; with `tidies` small packs are merged behind a publish.
+        """Open an existing repository.
+
+        Behind a publish small packs are merged, unless it is `far`: then its packs stay, and their indexes are folded
+        into segments where its format allows that.
 
         Raises:
             NotARepositoryError: where there is none. FormatTooNewError, IntegrityError: where it cannot be used.
@@ -70,16 +76,16 @@ class Repository:
         if record is None:
             raise NotARepositoryError("there is no dsvc repository at this place", hint="dsvc init")
         check_readable(record)
-        head = read_head(backend)
+        store = _store(backend, staging, level)
+        head = read_head(backend, store.segments)
         if head is None:
             raise NotARepositoryError("a dsvc repository was begun here and not finished", hint="dsvc init")
-        store = _store(backend, staging, level)
         store.show(head.packs)
-        return cls(backend, store, head, tidies=tidies)
+        return cls(backend, store, head, tidies=not far, folds=far and SEGMENTS in record.write)
 
     def refresh(self) -> None:
         """See what other processes have published since."""
-        head = read_head(self.backend)
+        head = read_head(self.backend, self.store.segments)
         if head is not None and head.value != self.head.value:
             self.head = head
             self.store.show(head.packs)
@@ -119,6 +125,8 @@ class Repository:
         operation_id, self.head = transaction.publish(act, known=self.head)
         if self._tidies:
             self.head = tidy(self.store, self.head)
+        if self._folds:
+            self.head = fold(self.store, self.head)
         return operation_id
 
     def commit(self, commit_id: CommitId) -> Commit:
@@ -167,7 +175,8 @@ class Repository:
 
 def _store(backend: Backend, staging: Callable[[], Path], level: int) -> ObjectStore:
     def reread() -> PackList:
-        head = read_head(backend)
+        head = read_head(backend, store.segments)
         return head.packs if head is not None else PackList()
 
-    return ObjectStore(backend, staging, level=level, reread=reread)
+    store = ObjectStore(backend, staging, level=level, reread=reread)
+    return store

@@ -16,7 +16,8 @@ from dsvc.objects.filemap import Page, Part, decode_page, encode_page
 from dsvc.objects.ids import CONTEXTS, Kind, content_id, object_id
 from dsvc.objects.packindex import NO_BASE, Frame, PackIndex, Place, encode_index, pack_id_of, record
 from dsvc.objects.packlist import PackClass, PackList, PackRef, decode_pack_list, encode_pack_list, pack_list_id
-from dsvc.objects.packwriter import PackWriter
+from dsvc.objects.packwriter import FOOTER, PackWriter
+from dsvc.objects.segment import Segment, SegmentRef, encode_segment, segment_id
 from dsvc.objects.sortedmap import Child, Node, decode_node, encode_node
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
@@ -45,6 +46,21 @@ from dsvc.worktree.journal import Journal, begin, read
 PAGES = Path(__file__).parents[2] / "docs" / "formats"
 
 GOLDEN: dict[str, str] = {
+    "segment": (
+        "64737663736567310000000100000000000000024a4f3073f17493744cd6059cd930b36bfa59876323d42c75f84286e1112d"
+        "69c80100000000000000cc000000000000001a0000000000000002647376636964783101000000000102030405060708090a"
+        "0b0c0d0e0f00000001000000000000000200000000000000100000000a0000000affffffff000000008e4c7c1b99dbfd50e7"
+        "a95185fead5ee1448fa904a2fdd778eaf5f2dbfd629a9901000000000000000000000006be9a8ee3f047b38994215f103128"
+        "175bd1333efd1ac0a3bbda9cb26749205ccb010000000000000006000000048e4c7c1b99dbfd500000000000000000be9a8e"
+        "e3f047b3890000000000000001"
+    ),
+    "folded pack list": (
+        "87a9636f6e64656d6e656490a4676f6e6590a57061636b739195c42088888888888888888888888888888888888888888888"
+        "8888888888888888888801ccf41a02a870726576696f7573c420aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+        "aaaaaaaaaaaaaaaaa87265706c6163656490a7726574697265649194c420bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+        "bbbbbbbbbbbbbbbbbbbbbbbbcd01f40307a87365676d656e74739194c4206b4049667e482159f098c732e8c5a0d774131e94"
+        "deb8dd94b728748bda0fe7dccd01070102"
+    ),
     "value": (
         "87a5617272617993c0c3c2a56279746573c40200ffa5666c6f6174cb3ff8000000000000a8696e74656765727397007f"
         "cc80e0d0dfcfffffffffffffffffd38000000000000000a56c61726765c7140131383434363734343037333730393535"
@@ -161,6 +177,8 @@ GOLDEN: dict[str, str] = {
     ),
 }
 IDS: dict[str, str] = {
+    "segment": "6b4049667e482159f098c732e8c5a0d774131e94deb8dd94b728748bda0fe7dc",
+    "folded pack list": "124443623e0ee7318a8578f0a7eb4a785cd02549c32e9777f2c13288ce7bc655",
     "tree": "71bc815d73dd5ebbd1402e32738057a0e8263dca55d39c73e77b5c4bfc0724e8",
     "empty tree": "ac76122d7bc42c957a67e5fd51cdeecbaf7ec98443744f9f3e7c95fceaee43a2",
     "inner node": "ac4eaff551d55549f2065a8a57fc745c630b2932739ff4b67c73327fac0951fa",
@@ -239,6 +257,33 @@ PACKS = PackList(
     previous=b"\xaa" * 32,
 )
 
+
+
+def a_row():
+    """The golden index as a segment takes it in."""
+    index = bytes.fromhex(GOLDEN["index"])
+    ref = PackRef(pack_id_of(index), PackClass.SMALL, 26 + len(index) + FOOTER.size, 26, 2)
+    return ref, index
+
+
+def a_segment():
+    data = bytes.fromhex(GOLDEN["segment"])
+    return Segment(data, segment_id(data))
+
+
+SEGMENT = a_segment()
+
+
+def folded_packs():
+    retired = (SegmentRef(b"\xbb" * 32, 500, 3, 7),)
+    packs = (*SEGMENT.packs, *PACKS.packs)
+    return PackList(packs, previous=b"\xaa" * 32, segments=(SEGMENT,), retired=retired)
+
+
+def no_segment(ref):
+    raise AssertionError(ref)
+
+
 WORKING_INDEX = Index(
     TREE_ID,
     1_700_000_003_000_000_000,
@@ -303,6 +348,8 @@ ENCODED = {
     "map page": lambda: encode_page(MAP_PAGE.level, list(MAP_PAGE.parts)),
     "index": an_index,
     "pack list": lambda: encode_pack_list(PACKS),
+    "segment": lambda: encode_segment([a_row()]),
+    "folded pack list": lambda: encode_pack_list(folded_packs()),
     "head": a_head,
     "format": lambda: encode_format(CURRENT),
     "state": lambda: encode_state(STATE),
@@ -317,7 +364,8 @@ DECODED = {
     "view": (lambda data: decode_node(VIEWS, data), VIEW),
     "operation": (decode_operation, OPERATION),
     "map page": (decode_page, MAP_PAGE),
-    "pack list": (decode_pack_list, PACKS),
+    "pack list": (lambda data: decode_pack_list(data, no_segment), PACKS),
+    "folded pack list": (lambda data: decode_pack_list(data, lambda _ref: SEGMENT), folded_packs()),
     "state": (decode_state, STATE),
 }
 KINDS = {
@@ -356,6 +404,8 @@ def test_ids(name):
 def test_ids_of_what_is_no_object():
     assert content_id(b"hello\n").hex() == IDS["hello"]
     assert pack_list_id(golden("pack list")).hex() == IDS["pack list"]
+    assert pack_list_id(golden("folded pack list")).hex() == IDS["folded pack list"]
+    assert segment_id(golden("segment")).hex() == IDS["segment"]
     assert pack_id_of(golden("index")).hex() == IDS["index"]
 
 

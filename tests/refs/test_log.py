@@ -4,6 +4,7 @@ import pytest
 
 from dsvc.objects import codec
 from dsvc.objects.packlist import PackList, decode_pack_list, pack_list_key
+from dsvc.objects.segment import Segments
 from dsvc.refs.log import CELL, DamagedHeadError, contains_operation, read_head, swap_head
 from dsvc.refs.view import Symbolic
 from dsvc.storage.memory import MemoryBackend
@@ -88,7 +89,7 @@ def test_a_head_of_another_form_is_an_error(value):
 def test_a_damaged_or_missing_pack_list_is_an_error(repository):
     key = pack_list_key(codec.decode_plain(repository.head.value)[2])
     payload = repository.backend.get(key)
-    assert decode_pack_list(payload) == repository.head.packs
+    assert decode_pack_list(payload, Segments(repository.backend).get) == repository.head.packs
     repository.backend.delete(key)
     with pytest.raises(Exception, match=key) as missing:
         read_head(repository.backend)

@@ -1,0 +1,41 @@
+"""How a pack is named: by its id, with what one must know to read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from dsvc.objects.ids import Kind, PackId
+
+
+class PackClass(IntEnum):
+    """What a pack holds, so that a clone can take history and code without the data."""
+
+    METADATA = 0
+    SMALL = 1  # whole files of up to 256 KiB
+    BULK = 2  # pieces of larger files, and their maps
+
+
+def classes_of(kind: Kind) -> tuple[PackClass, ...]:
+    """Return the classes of packs that may hold objects of a kind."""
+    if kind == Kind.CHUNK:
+        return (PackClass.SMALL, PackClass.BULK)
+    if kind in (Kind.FILE_MAP, Kind.MAP_PAGE):
+        return (PackClass.BULK,)
+    return (PackClass.METADATA,)
+
+
+@dataclass(frozen=True, slots=True)
+class PackRef:
+    """A pack as the list names it: id, class, bytes in all, where its index begins, number of objects."""
+
+    id: PackId
+    pack_class: PackClass
+    size: int
+    index_offset: int
+    objects: int
+
+    @property
+    def key(self) -> str:
+        """The blob's key in a backend."""
+        return f"packs/{self.id.hex()}"

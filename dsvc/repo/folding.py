@@ -1,0 +1,85 @@
+"""Fold the indexes of many packs into segments, so that a repository far away is opened with a few requests.
+
+Runs behind a publish and never fails it. Segments at least double in size with each fold, so a repository has about
+log2 of its packs, and an index is written again about as often. A segment is named by one attempt to move the head:
+where another process was faster, it is removed again (see dsvc.repo.leftovers on why that must be so).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+from dsvc.errors import DsvcError
+from dsvc.objects.packlist import PackList, PackRef
+from dsvc.objects.segment import Segment, encode_segment, segment_id
+from dsvc.objects.store import ObjectStore
+from dsvc.refs.log import Head, read_head, swap_head
+from dsvc.storage.backend import SwapUncertainError
+
+LOOSE = 16  # so many packs may stand beside the segments
+MOST = 16  # so many segments may be there before large ones are folded too
+LARGE_OBJECTS = 200_000  # a segment of more, about 13 MB, is left alone as long as there are few
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Packs and segments that become one segment."""
+
+    loose: tuple[PackRef, ...]
+    segments: tuple[Segment, ...]
+
+
+def choose_fold(packs: PackList) -> Fold | None:
+    """Return what should be folded, usually nothing."""
+    loose = packs.loose()
+    if len(loose) <= LOOSE:
+        return None
+    total = sum(ref.objects for ref in loose)
+    absorbed: list[Segment] = []
+    for segment in sorted(packs.segments, key=lambda segment: segment.ref.objects):
+        many = len(packs.segments) - len(absorbed) >= MOST
+        fits = segment.ref.objects <= total and total + segment.ref.objects <= LARGE_OBJECTS
+        if not (fits or many):
+            break
+        absorbed.append(segment)
+        total += segment.ref.objects
+    return Fold(loose, tuple(absorbed))
+
+
+def fold(store: ObjectStore, head: Head) -> Head:
+    """Fold if there is something to fold; return the newest head. A failure leaves everything as it was."""
+    chosen = choose_fold(head.packs)
+    if chosen is None:
+        return head
+    try:
+        return _fold(store, head, chosen)
+    except (DsvcError, OSError):
+        return head
+
+
+def _fold(store: ObjectStore, head: Head, chosen: Fold) -> Head:
+    live = {ref.id for ref in head.packs.packs}
+    rows = [
+        (ref, segment.index(number))
+        for segment in chosen.segments
+        for number, ref in enumerate(segment.packs)
+        if ref.id in live
+    ]
+    rows += [(ref, store.packs.index(ref).data) for ref in chosen.loose]
+    data = encode_segment(rows)
+    segment = Segment(data, segment_id(data))
+    store.backend.put(segment.ref.key, data)
+    store.segments.learn(segment)
+    try:
+        moved = swap_head(store.backend, head, head.operation, head.packs.folded(chosen.segments, (segment,)))
+    except SwapUncertainError:
+        moved = read_head(store.backend, store.segments) or head  # it may be named by now: it stays
+        store.show(moved.packs)
+        return moved
+    if moved is None:
+        with contextlib.suppress(DsvcError, OSError):
+            store.backend.delete(segment.ref.key)
+        moved = read_head(store.backend, store.segments) or head
+    store.show(moved.packs)
+    return moved
