@@ -1,1 +1,1 @@
-"""Repositories elsewhere; nothing lives here yet."""
+"""Repositories elsewhere: backends for services, and what goes between them."""

@@ -1,0 +1,246 @@
+"""A backend in a bucket: a blob is an object that is never replaced, a cell one that is replaced on condition.
+
+Which keys mean what is written in docs/formats/s3.md.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from blake3 import blake3
+
+from dsvc.remotes.s3_calls import Calls
+from dsvc.remotes.s3_cells import Cells, ConditionalWrites
+from dsvc.remotes.s3_errors import Kind, Place
+from dsvc.remotes.s3_listing import Listing
+from dsvc.remotes.s3_multipart import Budget, Multipart, UnfinishedUpload
+from dsvc.remotes.s3_settings import S3Settings, make_client
+from dsvc.storage.backend import BlobDamagedError, BlobMissingError, check_key
+
+_ABSENT: Final[frozenset[Kind]] = frozenset({"absent"})
+_ABSENT_OR_RANGE: Final[frozenset[Kind]] = frozenset({"absent", "range"})
+_CONFLICT: Final[frozenset[Kind]] = frozenset({"conflict"})
+
+
+def open_s3(
+    settings: S3Settings, *, environment: Mapping[str, str], on_bytes: Callable[[int], None] | None = None
+) -> S3Backend:
+    """Return the backend of a bucket; nothing is sent yet.
+
+    `on_bytes` hears of each piece of a blob that was sent or received, in bytes, from any thread.
+
+    Raises:
+        RequestError: when botocore is not installed. S3Error: for a profile that does not exist and the like.
+    """
+    return S3Backend(settings, make_client(settings, environment), on_bytes=on_bytes)
+
+
+class S3Backend:
+    """Blobs and cells below a prefix of a bucket; `client` is one of botocore's for S3.
+
+    Each call sends its requests itself, so who wants several at once calls from several threads; only a large file is
+    sent in parts by threads of the backend's own.
+    """
+
+    def __init__(self, settings: S3Settings, client: Any, *, on_bytes: Callable[[int], None] | None = None) -> None:
+        self.settings = settings
+        self._client = client
+        self._bucket = settings.bucket
+        self._prefix = f"{settings.prefix}/" if settings.prefix else ""
+        self._moved = on_bytes or (lambda _: None)
+        self.place = Place(settings.url, client.meta.endpoint_url)
+        self._calls = Calls(self.place, connections=settings.connections, attempts=settings.attempts)
+        encryption = _encryption(settings)
+        self._arguments = encryption | ({"StorageClass": settings.storage_class} if settings.storage_class else {})
+        self._cells = Cells(
+            client,
+            self._calls,
+            self._bucket,
+            key_of=lambda name: f"{self._prefix}cells/{name}",
+            arguments=encryption,
+            mark=blake3(f"{client.meta.endpoint_url}\n{self._bucket}".encode()).digest(16),
+            single_writer=settings.single_writer,
+        )
+        self._listing = Listing(client, self._calls, self._bucket, self._prefix)
+        self._workers: ThreadPoolExecutor | None = None
+        self._budget = Budget(settings.max_memory)
+        self._lock = threading.Lock()
+
+    def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        """See `Backend.get`."""
+        name = self._name(key)
+        if offset < 0 or (length is not None and length < 0):
+            raise BlobDamagedError(f"{key} has no bytes before its first one")
+        if length == 0:
+            self._expect_size(key, offset)
+            return b""
+        whole = offset == 0 and length is None
+        last = "" if length is None else offset + length - 1
+        bytes_wanted = {} if whole else {"Range": f"bytes={offset}-{last}"}
+
+        def request() -> tuple[bool, bytes]:
+            answer = self._client.get_object(Bucket=self._bucket, Key=name, **bytes_wanted)
+            return "ContentRange" in answer, answer["Body"].read()
+
+        try:
+            in_part, data = self._calls.repeat(request, f"reading {key}", expected=_ABSENT_OR_RANGE)
+        except Exception as error:
+            kind = self._calls.known(error)
+            if kind == "absent":
+                raise BlobMissingError(key, self.settings.url) from error
+            if kind == "range":
+                if length is not None or self._expect_size(key, offset) != offset:
+                    raise self._too_short(key, offset + (length or 0)) from error
+                return b""
+            raise
+        if bytes_wanted and not in_part:  # a store that does not know ranges sends all
+            data = data[offset:] if length is None else data[offset : offset + length]
+        if length is not None and len(data) != length:
+            raise self._too_short(key, offset + length)
+        self._moved(len(data))
+        return data
+
+    def put(self, key: str, source: bytes | Path) -> None:
+        """See `Backend.put`; on an error a file stays where it is, so that the upload can be continued."""
+        name = self._name(key)
+        if isinstance(source, Path):
+            size = source.stat().st_size
+            if size <= self.settings.part_size:
+                self._put_bytes(key, name, source.read_bytes())
+            elif self._size(key) is None:
+                self._multipart().upload(name, source, size)
+            source.unlink()
+        else:
+            self._put_bytes(key, name, source)
+
+    def missing(self, keys: list[str]) -> list[str]:
+        """See `Backend.missing`: by a listing where that takes fewer requests than asking for each."""
+        return self._listing.missing([check_key(key) for key in keys], ask=self._size, jobs=self.settings.connections)
+
+    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """See `Backend.list`; pages are read as they are needed."""
+        return self._listing.blobs(prefix)
+
+    def delete(self, key: str) -> None:
+        """See `Backend.delete`."""
+        name = self._name(key)
+        self._calls.repeat(lambda: self._client.delete_object(Bucket=self._bucket, Key=name), f"deleting {key}")
+
+    def read_cell(self, name: str) -> bytes | None:
+        """See `Backend.read_cell`."""
+        return self._cells.read(check_key(name))
+
+    def swap_cell(self, name: str, expected: bytes | None, value: bytes) -> bool:
+        """See `Backend.swap_cell`.
+
+        Raises:
+            UnconditionalStoreError: when the store ignores conditions on writes and several machines may write.
+        """
+        return self._cells.swap(check_key(name), expected, value)
+
+    def close(self) -> None:
+        """See `Backend.close`."""
+        with self._lock:
+            if self._workers is not None:
+                self._workers.shutdown(cancel_futures=True)
+                self._workers = None
+        self._client.close()
+
+    def conditional_writes(self) -> ConditionalWrites:
+        """Say whether the store keeps conditions on writes; the first time that takes five small requests."""
+        return self._cells.check()
+
+    def unfinished_uploads(self) -> Iterator[UnfinishedUpload]:
+        """Yield the uploads below the prefix that were begun and not completed, for gc."""
+        return self._multipart().unfinished(self._prefix)
+
+    def abort_uploads(self, *, begun_before: datetime) -> int:
+        """Remove the unfinished uploads that are older than that moment (with a zone); return how many.
+
+        A slow upload that is still going on ends with an error and is begun anew when it is put again.
+        """
+        old = [upload for upload in self.unfinished_uploads() if upload.begun < begun_before]
+        for upload in old:
+            self._multipart().abort(upload)
+        return len(old)
+
+    def _name(self, key: str) -> str:
+        return self._prefix + check_key(key)
+
+    def _put_bytes(self, key: str, name: str, data: bytes) -> None:
+        if not self._cells.conditions_known() and self._size(key) is not None:
+            return  # a store that ignores the condition below would write it again
+        try:
+            self._calls.repeat(
+                lambda: self._client.put_object(
+                    Bucket=self._bucket, Key=name, Body=data, IfNoneMatch="*", **self._arguments
+                ),
+                f"writing {key}",
+                expected=_CONFLICT,
+            )
+        except Exception as error:
+            if self._calls.known(error) != "conflict":
+                raise
+            return  # there is one, which is kept
+        self._moved(len(data))
+
+    def _size(self, key: str) -> int | None:
+        """Return the bytes of a blob, or None where there is none."""
+        name = self._name(key)
+        try:
+            answer = self._calls.repeat(
+                lambda: self._client.head_object(Bucket=self._bucket, Key=name), f"looking for {key}", expected=_ABSENT
+            )
+        except Exception as error:
+            if self._calls.known(error) != "absent":
+                raise
+            return None
+        return int(answer["ContentLength"])
+
+    def _expect_size(self, key: str, least: int) -> int:
+        """Return the bytes of a blob, which should be there and have at least so many."""
+        size = self._size(key)
+        if size is None:
+            raise BlobMissingError(key, self.settings.url)
+        if size < least:
+            raise self._too_short(key, least)
+        return size
+
+    def _too_short(self, key: str, end: int) -> BlobDamagedError:
+        return BlobDamagedError(f"{key} in {self.settings.url} ends before byte {end}", hint="dsvc fsck")
+
+    def _multipart(self) -> Multipart:
+        settings = self.settings
+        with self._lock:
+            if self._workers is None:
+                self._workers = ThreadPoolExecutor(max(1, settings.parallel_parts), thread_name_prefix="s3-part")
+            workers = self._workers
+        return Multipart(
+            self._client,
+            self._calls,
+            self._bucket,
+            arguments=self._arguments,
+            smallest_part=settings.part_size,
+            budget=self._budget,
+            workers=workers,
+            sent=self._moved,
+        )
+
+
+def check_conditional_writes(backend: S3Backend) -> ConditionalWrites:
+    """Find out by trying whether the store behind `backend` keeps conditions on writes."""
+    return backend.conditional_writes()
+
+
+def _encryption(settings: S3Settings) -> dict[str, str]:
+    arguments: dict[str, str] = {}
+    if settings.encryption:
+        arguments["ServerSideEncryption"] = settings.encryption
+    if settings.kms_key:
+        arguments["SSEKMSKeyId"] = settings.kms_key
+    return arguments

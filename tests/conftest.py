@@ -1,0 +1,5 @@
+"""Servers that any test can ask for."""
+
+from tests.servers.seaweed import seaweed
+
+__all__ = ["seaweed"]
