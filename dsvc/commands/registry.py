@@ -79,6 +79,9 @@ _SECTIONS: Final = {
         "reflog": "Show where a branch has pointed",
         "reset": "Move the branch to another commit",
     },
+    "Work with others": {
+        "hub": "Serve a repository to other machines",
+    },
     "Keep in order": {
         "gc": "Remove what nothing reaches and tidy the store",
         "fsck": "Verify everything that is stored",

@@ -1,0 +1,83 @@
+"""A repository's place on another machine, over SSH."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from dsvc.errors import RequestError
+from dsvc.remotes.ssh_failures import SshUnreachableError, explain_failure
+from dsvc.remotes.ssh_process import OVERRIDE, ProcessStream, ssh_words
+from dsvc.remotes.ssh_settings import SshSettings
+from dsvc.remotes.wire import ConnectionCutError, ForeignPeerError, Stream
+from dsvc.remotes.wire_client import DELAYS, WireBackend
+from dsvc.remotes.wire_connection import WireConnection
+
+_GREETING = 15  # seconds for the far end to start dsvc, after the connection stands
+
+
+class _SshStream(Stream, Protocol):
+    def kill(self) -> None: ...
+
+    def ending(self, *, patience: float = 1.0) -> tuple[str, int | None]: ...
+
+
+def open_ssh(
+    settings: SshSettings,
+    *,
+    environment: Mapping[str, str],
+    create: bool = False,
+    delays: Sequence[float] = DELAYS,
+) -> WireBackend:
+    """Connect, and return the backend in the folder `settings.path` there; `create` makes that folder.
+
+    Raises:
+        RemoteError: which says why it cannot be reached, and what to do.
+        RequestError: when paramiko is to be used and is not installed.
+    """
+
+    def connect() -> WireConnection:
+        return _connect(settings, environment, create=create)
+
+    return WireBackend(connect, place=settings.place, delays=delays).open()
+
+
+def _connect(settings: SshSettings, environment: Mapping[str, str], *, create: bool) -> WireConnection:
+    stream = _open_stream(settings, environment)
+    late = threading.Event()
+
+    def give_up() -> None:
+        late.set()
+        stream.kill()
+
+    timer = threading.Timer(settings.connect_timeout + _GREETING, give_up)
+    timer.daemon = True
+    if not settings.interactive:
+        timer.start()
+    try:
+        return WireConnection(stream, place=settings.place, create=create)
+    except (ConnectionCutError, ForeignPeerError) as error:
+        if late.is_set():
+            stream.close()
+            seconds = settings.connect_timeout + _GREETING
+            raise SshUnreachableError(f"{settings.account} did not answer within {seconds} seconds") from error
+        stderr, code = stream.ending()
+        stream.close()
+        raise explain_failure(settings, error, stderr=stderr, code=code) from error
+    except BaseException:
+        stream.close()
+        raise
+    finally:
+        timer.cancel()
+
+
+def _open_stream(settings: SshSettings, environment: Mapping[str, str]) -> _SshStream:
+    client = settings.client
+    if client == "auto":
+        has_program = environment.get(OVERRIDE) or shutil.which("ssh", path=environment.get("PATH"))
+        client = "openssh" if has_program else "paramiko"
+    if client == "openssh":
+        return ProcessStream(ssh_words(settings, environment), environment=environment)
+    raise RequestError("paramiko is not supported yet")

@@ -1,0 +1,58 @@
+"""What is needed to reach a place over SSH."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dsvc.errors import RequestError
+
+SshClient = Literal["auto", "openssh", "paramiko"]
+COMMAND = "dsvc hub serve"
+_MEANING = frozenset(" '\"`$;&|<>()\\")  # to a shell
+
+
+@dataclass(frozen=True, slots=True)
+class SshSettings:
+    """Where and how.
+
+    `path` is the folder at the far end: absolute, below the home folder, or `~/...`. `command` is what is run there,
+    followed by the path. `options` are words for the `ssh` program, such as `-i FILE` and `-o Name=value`. Times are
+    in seconds. `interactive` says that somebody sits at a terminal who can answer questions of `ssh`.
+    """
+
+    host: str
+    path: str
+    user: str | None = None
+    port: int | None = None
+    client: SshClient = "auto"
+    command: str = COMMAND
+    options: tuple[str, ...] = ()
+    connect_timeout: int = 30
+    keepalive: int = 15
+    interactive: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what a shell or the `ssh` program could take for something else.
+
+        Raises:
+            RequestError: for a host or user that is none, or an empty path.
+        """
+        for name, value in (("host", self.host), ("user", self.user or "x")):
+            if not value or value.startswith("-") or not value.isprintable() or _MEANING.intersection(value):
+                raise RequestError(f"{value!r} is no {name} for SSH")
+        if not self.path or "\0" in self.path or "\n" in self.path:
+            raise RequestError(f"{self.path!r} is no path at an SSH host")
+
+    @property
+    def account(self) -> str:
+        """`user@host`, or the host alone."""
+        return f"{self.user}@{self.host}" if self.user else self.host
+
+    @property
+    def place(self) -> str:
+        """The address, for messages."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        user = f"{self.user}@" if self.user else ""
+        port = f":{self.port}" if self.port else ""
+        return f"ssh://{user}{host}{port}{self.path if self.path.startswith('/') else '/' + self.path}"
