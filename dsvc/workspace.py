@@ -30,7 +30,14 @@ from dsvc.worktree.sparse import read_patterns
 if TYPE_CHECKING:
     from dsvc.config.identity import Identity
     from dsvc.config.settings import Config
+    from dsvc.config.signing import SigningSettings
     from dsvc.worktree.ignore import IgnoreRules
+
+
+def _no_signing() -> SigningSettings:
+    from dsvc.config.signing import SigningSettings
+
+    return SigningSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,7 @@ class Surroundings:
     user: str = "unknown"  # login name: for operations of people without an identity
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)  # for programs and services that are called
+    signing: Callable[[], SigningSettings] = _no_signing
 
 
 @dataclass(frozen=True, slots=True)

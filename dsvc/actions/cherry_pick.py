@@ -8,6 +8,7 @@ from dsvc.actions.merging import Favor
 from dsvc.actions.picker import PickOptions
 from dsvc.actions.picking import PickResult, pick, pick_into_files
 from dsvc.actions.revision import revision_context
+from dsvc.actions.signing import Sign
 from dsvc.actions.state import require_no_state
 from dsvc.errors import RequestError
 from dsvc.history.mergebase import merge_bases, only_in
@@ -26,6 +27,7 @@ def cherry_pick(
     mark_origin: bool = False,
     keep_empty: bool = False,
     favor: Favor | None = None,
+    sign: Sign = None,
 ) -> PickResult:
     """Apply the changes of commits, given one by one or as ranges (oldest first), on HEAD's branch.
 
@@ -39,7 +41,7 @@ def cherry_pick(
     require_no_state(workspace)
     commits = commits_named(workspace, revisions)
     options = PickOptions(
-        "cherry-pick", mainline=mainline, mark_origin=mark_origin, keep_empty=keep_empty, favor=favor
+        "cherry-pick", mainline=mainline, mark_origin=mark_origin, keep_empty=keep_empty, favor=favor, sign=sign
     )
     if not make_commits:
         return pick_into_files(workspace, commits, options)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dsvc.actions.changes import new_files
 from dsvc.actions.checkout import keep_index_tree
 from dsvc.actions.hooks import run_hook
+from dsvc.actions.signing import Sign, find_signer
 from dsvc.actions.state import KEEPS_AUTHOR, UnresolvedError, WorktreeState, after_commit, read_state, set_state
 from dsvc.errors import RequestError
 from dsvc.history.treediff import Change, diff_trees
@@ -54,12 +55,14 @@ def commit(
     confirmed: bool = False,
     run_hooks: bool = True,
     metadata: dict[str, Value] | None = None,
+    sign: Sign = None,
 ) -> CommitResult:
     """Commit the working copy, or of it only `paths`, on the branch where HEAD is; return the new commit.
 
     New files that are not ignored are taken too. Everything is stored and durable before the branch moves. An empty
     message with `amend` keeps the old one. In the middle of a merge the commit ends it, with its parents, and what was
-    changed before the merge began stays out of it.
+    changed before the merge began stays out of it. It is signed where `sign` or `commit.sign` says so, also with
+    `amend`: the signature of the commit that is replaced is never taken along.
 
     Raises:
         RequestError: for a path that is nowhere.
@@ -68,6 +71,7 @@ def commit(
         RefMovedError: when another process moved the branch meanwhile; the files are as they were.
         CheckoutRunningError: while another process moves the files.
         UnreadableError, UnstableFileError: naming a file that could not be taken.
+        NoSigningKeyError, SigningFailedError: when it should be signed and cannot be; nothing is committed then.
     """
     head = workspace.head()
     state = read_state(workspace)
@@ -84,6 +88,7 @@ def commit(
         )
     if amend and head.commit_id is None:
         raise RequestError("there is no commit yet to amend", hint="dsvc commit -m MESSAGE")
+    signer = find_signer(workspace, _sign_of(state) if sign is None else sign)
     if run_hooks:
         run_hook(workspace, "pre-commit")
     committer = workspace.person()
@@ -112,6 +117,12 @@ def commit(
         message=run_message_hook(workspace, message or (amended.message if amended else ""), run_hooks=run_hooks),
         metadata={**git_metadata(workspace), **(metadata or {})},
     )
+    if signer is not None:
+        try:
+            made = signer.commit(made)
+        except BaseException:
+            workspace.repo.store.abandon()
+            raise
     commit_id = _publish(workspace, made, head, state, amend=amend, index_tree=recorded.index.tree)
     workspace.write_index(recorded.index)
     return CommitResult(
@@ -207,6 +218,12 @@ def _author(workspace: Workspace, state: WorktreeState | None, amended: Commit |
     if state is not None and state.verb in KEEPS_AUTHOR and state.heads:
         return workspace.repo.commit(state.heads[0]).author
     return None
+
+
+def _sign_of(state: WorktreeState | None) -> Sign:
+    """Return what was said of signing when that which is under way began."""
+    said = state.extra.get("sign") if state is not None else None
+    return said if isinstance(said, bool | str) else None
 
 
 def git_metadata(workspace: Workspace) -> dict[str, Value]:

@@ -11,6 +11,7 @@ from dsvc.actions.checkout import checkout
 from dsvc.actions.commit import CommitResult, commit, git_metadata, run_message_hook
 from dsvc.actions.merging import Favor, commit_merger, conflicts_of, merge_notes, under_way
 from dsvc.actions.revision import revision_context
+from dsvc.actions.signing import Sign, Signer, find_signer
 from dsvc.actions.state import (
     Conflict,
     UnresolvedError,
@@ -65,13 +66,14 @@ def merge(
     unrelated: bool = False,
     map_names: bool = False,
     run_hooks: bool = True,
+    sign: Sign = None,
 ) -> MergeResult:
     """Merge a commit into HEAD's branch.
 
     Changes that are not committed may be there as long as the merge does not touch their files. A clean merge is
     committed, unless `squash` (the changes without the history) or `make_commit` says otherwise. With conflicts the
     working copy holds the merged files, text with markers, and the worktree is in the middle of a merge. `map_names`
-    is as in `switch`.
+    is as in `switch`, `sign` as in `commit`, also for the commit that ends a merge with conflicts.
 
     Raises:
         CannotFastForwardError: with `fast_forward="only"`. OperationUnderWayError: in the middle of something.
@@ -101,6 +103,7 @@ def merge(
     if ours is None:
         raise RequestError("there is no commit yet to merge into", hint=f"dsvc merge {revisions[0]}")
     workspace.person()
+    signer = find_signer(workspace, sign)
     merger = commit_merger(workspace, favor=favor)
     found = merger.merge(ours, theirs, ours_label=b"HEAD", theirs_label=revisions[0].encode("utf-8", "surrogateescape"))
     if not found.bases and not unrelated:
@@ -113,21 +116,24 @@ def merge(
     transaction = workspace.transaction()
     ours_tree, target = workspace.tree_of(ours), found.merge.tree
     if conflicts or squash or not make_commit:
-        state = WorktreeState("merge", heads=() if squash else (theirs,), message=text, original=ours)
+        kept = {} if sign is None else {"sign": sign}
+        state = WorktreeState("merge", heads=() if squash else (theirs,), message=text, original=ours, extra=kept)
         set_state(workspace, transaction, under_way(workspace, state, found.merge))
         description = f"merge {revisions[0]}: {len(conflicts)} conflicts" if conflicts else f"merge {revisions[0]}"
         checkout(workspace, ours_tree, target, transaction=transaction, verb="merge", description=description)
         kind: MergeKind = "conflicts" if conflicts else "squashed" if squash else "prepared"
         return MergeResult(kind, ours, ours, theirs, text, conflicts, notes)
-    commit_id = _put_merge(workspace, (ours, theirs), target, text, run_hooks=run_hooks)
+    commit_id = _put_merge(workspace, (ours, theirs), target, text, run_hooks=run_hooks, signer=signer)
     workspace.move_head(transaction, commit_id)
     description = f"merge {revisions[0]}: merge made"
     checkout(workspace, ours_tree, target, transaction=transaction, verb="merge", description=description)
     return MergeResult("merged", ours, commit_id, theirs, text, (), notes)
 
 
-def merge_continue(workspace: Workspace, *, message: str | None = None, run_hooks: bool = True) -> CommitResult:
-    """Commit a merge whose conflicts are settled.
+def merge_continue(
+    workspace: Workspace, *, message: str | None = None, run_hooks: bool = True, sign: Sign = None
+) -> CommitResult:
+    """Commit a merge whose conflicts are settled; `sign` None: as was said when it began.
 
     Raises:
         NothingUnderWayError: when there is no merge. UnresolvedError: while paths are in conflict.
@@ -135,7 +141,7 @@ def merge_continue(workspace: Workspace, *, message: str | None = None, run_hook
     state = require_state(workspace, "merge")
     if state.conflicts:
         raise UnresolvedError(state)
-    return commit(workspace, message or state.message, confirmed=True, run_hooks=run_hooks)
+    return commit(workspace, message or state.message, confirmed=True, run_hooks=run_hooks, sign=sign)
 
 
 def merge_abort(workspace: Workspace) -> CommitId | None:
@@ -166,13 +172,18 @@ def merge_message(workspace: Workspace, text: str) -> str:
 
 
 def _put_merge(
-    workspace: Workspace, parents: tuple[CommitId, ...], tree: TreeId, text: str, *, run_hooks: bool
+    workspace: Workspace,
+    parents: tuple[CommitId, ...],
+    tree: TreeId,
+    text: str,
+    *,
+    run_hooks: bool,
+    signer: Signer | None,
 ) -> CommitId:
     person = workspace.person()
     message = run_message_hook(workspace, text, run_hooks=run_hooks)
-    return workspace.repo.put_commit(
-        Commit(tree, parents, person, person, message, metadata=git_metadata(workspace))
-    )
+    made = Commit(tree, parents, person, person, message, metadata=git_metadata(workspace))
+    return workspace.repo.put_commit(made if signer is None else signer.commit(made))
 
 
 def _fast_forward(workspace: Workspace, head: HeadState, theirs: CommitId, text: str) -> MergeResult:

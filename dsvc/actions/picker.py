@@ -8,6 +8,7 @@ from typing import Literal
 
 from dsvc.actions.commit import git_metadata
 from dsvc.actions.merging import Favor, commit_merger, merge_notes
+from dsvc.actions.signing import Sign, find_signer
 from dsvc.errors import RequestError
 from dsvc.history.mergeentry import Labels
 from dsvc.history.treemerge import TreeMerge, merge_trees
@@ -34,7 +35,8 @@ class PickOptions:
     """How commits are applied; kept in the state so that going on does the same.
 
     `mainline` is the number of the parent that a merge is compared with, `mark_origin` adds a line that names the
-    commit picked, `keep_empty` keeps commits that change nothing any more.
+    commit picked, `keep_empty` keeps commits that change nothing any more, `sign` says whether the new commits are
+    signed.
     """
 
     verb: PickVerb
@@ -42,6 +44,7 @@ class PickOptions:
     mark_origin: bool = False
     keep_empty: bool = False
     favor: Favor | None = None
+    sign: Sign = None
 
 
 @dataclass(slots=True)
@@ -65,6 +68,7 @@ class Picker:
         self.workspace = workspace
         self.options = options
         self._merger = commit_merger(workspace, favor=options.favor)
+        self._signer = find_signer(workspace, options.sign)
 
     def run(self, tip: CommitId, commits: Sequence[CommitId]) -> Picked:
         """Apply commits on `tip`, until the first conflict."""
@@ -72,7 +76,7 @@ class Picker:
         picked = Picked(tip)
         for number, commit_id in enumerate(commits):
             source = repo.commit(commit_id)
-            if self.options.verb == "rebase" and source.parents == (picked.tip,):
+            if self._stays(source, picked.tip):
                 picked.tip = commit_id
                 continue
             ours = repo.commit(picked.tip).tree
@@ -90,6 +94,12 @@ class Picker:
             picked.done.append((commit_id, new_id))
             picked.tip = new_id
         return picked
+
+    def _stays(self, source: Commit, tip: CommitId) -> bool:
+        """Say whether a commit need not be made anew: a rebase that is told to sign makes those without signature."""
+        if self.options.verb != "rebase" or source.parents != (tip,):
+            return False
+        return not self.options.sign or source.signature is not None
 
     def apply(self, commit_id: CommitId, ours: TreeId) -> tuple[TreeMerge, TreeId, TreeId]:
         """Merge the change of a commit (taken back, for a revert) into a tree; return also from what to what it is.
@@ -141,7 +151,8 @@ class Picker:
         return source.message
 
     def made(self, source: Commit, tree: TreeId, parents: tuple[CommitId, ...], message: str) -> Commit:
-        """Return the new commit: its author stays the same, unless it takes one back."""
+        """Return the new commit: its author stays the same, unless it takes one back; a signature is its own."""
         person = self.workspace.person()
         author = person if self.options.verb == "revert" else source.author
-        return Commit(tree, parents, author, person, message, metadata=git_metadata(self.workspace))
+        made = Commit(tree, parents, author, person, message, metadata=git_metadata(self.workspace))
+        return made if self._signer is None else self._signer.commit(made)

@@ -180,13 +180,14 @@ def pick_abort(workspace: Workspace, verb: PickVerb) -> CommitId | None:
 def options_of(state: WorktreeState) -> PickOptions:
     """Return the options that a state keeps."""
     extra = state.extra
-    mainline, favor = extra.get("mainline"), extra.get("favor")
+    mainline, favor, sign = extra.get("mainline"), extra.get("favor"), extra.get("sign")
     return PickOptions(
         state.verb,  # type: ignore[arg-type]
         mainline=mainline if isinstance(mainline, int) else None,
         mark_origin=bool(extra.get("mark_origin")),
         keep_empty=bool(extra.get("keep_empty")),
         favor=favor if favor in ("ours", "theirs", "union") else None,  # type: ignore[arg-type]
+        sign=sign if isinstance(sign, bool | str) else None,
     )
 
 
@@ -196,6 +197,7 @@ def _kept(options: PickOptions) -> dict[str, int | bool | str | None]:
         "mark_origin": options.mark_origin,
         "keep_empty": options.keep_empty,
         "favor": options.favor,
+        "sign": options.sign,
     }
 
 

@@ -10,6 +10,7 @@ from dsvc.actions.patches import PatchFinder
 from dsvc.actions.picker import Picker, PickOptions
 from dsvc.actions.picking import PickResult, commit_step, options_of, publish_picked, skip_step
 from dsvc.actions.revision import revision_context
+from dsvc.actions.signing import Sign
 from dsvc.actions.stash import Stash, apply_stash, stash_list, stash_push
 from dsvc.actions.state import WorktreeState, require_no_state, require_state, set_state
 from dsvc.errors import RequestError
@@ -44,12 +45,14 @@ def rebase(
     onto: str | None = None,
     autostash: bool = False,
     favor: Favor | None = None,
+    sign: Sign = None,
 ) -> RebaseResult:
     """Make the commits of HEAD's branch that `upstream` has not anew, on top of `onto` (`upstream` if none is given).
 
     Merges are left out, as are commits whose change is there already. The branch moves when all are made; until then,
     at a conflict, HEAD stands alone on what is done. Changes that are not committed may stay where no commit touches
-    their files; with `autostash` they are stashed before and applied afterwards.
+    their files; with `autostash` they are stashed before and applied afterwards. With `sign` commits that have no
+    signature are made anew even where they would stay.
 
     Raises:
         OperationUnderWayError: in the middle of something. InTheWayError: for changed files; nothing is changed then.
@@ -64,7 +67,7 @@ def rebase(
     onto_id = resolve_commit(context, onto) if onto is not None else upstream_id
     ancestry = context.ancestry()
     own = only_in(ancestry, head.commit_id, [upstream_id])
-    if _is_line(workspace, own, onto_id, head.commit_id):
+    if _is_line(workspace, own, onto_id, head.commit_id) and (not sign or _are_signed(workspace, own)):
         return RebaseResult(PickResult(head.commit_id, kind="up to date"), head.branch, head.commit_id)
     own = [commit_id for commit_id in own if len(workspace.repo.commit(commit_id).parents) < 2]
     theirs = only_in(ancestry, upstream_id, [head.commit_id])
@@ -77,7 +80,7 @@ def rebase(
         stash=stash.commit_id if stash is not None else None,
         extra={"branch": head.branch or "", "onto": onto or upstream},
     )
-    options = PickOptions("rebase", favor=favor)
+    options = PickOptions("rebase", favor=favor, sign=sign)
     try:
         result = _go_on(workspace, state, onto_id, commits, options, what=f"onto {onto or upstream}")
     except BaseException:
@@ -184,6 +187,10 @@ def _is_line(workspace: Workspace, own: list[CommitId], onto: CommitId, tip: Com
             return False
         at = commit_id
     return at == tip
+
+
+def _are_signed(workspace: Workspace, commits: list[CommitId]) -> bool:
+    return all(workspace.repo.commit(commit_id).signature is not None for commit_id in commits)
 
 
 def _branch(state: WorktreeState) -> str | None:

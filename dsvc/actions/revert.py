@@ -8,6 +8,7 @@ from dsvc.actions.cherry_pick import commits_named
 from dsvc.actions.merging import Favor
 from dsvc.actions.picker import PickOptions
 from dsvc.actions.picking import PickResult, pick, pick_into_files
+from dsvc.actions.signing import Sign
 from dsvc.actions.state import require_no_state
 from dsvc.history.ranges import split_range
 from dsvc.workspace import Workspace
@@ -20,6 +21,7 @@ def revert(
     make_commits: bool = True,
     mainline: int | None = None,
     favor: Favor | None = None,
+    sign: Sign = None,
 ) -> PickResult:
     """Take back the changes of commits, given one by one or as ranges (newest first), on HEAD's branch.
 
@@ -36,7 +38,7 @@ def revert(
         for commit_id in (reversed(commits_named(workspace, [word])) if split_range(word) else
                           commits_named(workspace, [word]))
     ]  # fmt: skip
-    options = PickOptions("revert", mainline=mainline, favor=favor)
+    options = PickOptions("revert", mainline=mainline, favor=favor, sign=sign)
     if not make_commits:
         return pick_into_files(workspace, commits, options)
     return pick(workspace, commits, options, what=" ".join(revisions[:3]))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from dsvc.actions.refs import RefExistsError, RefInfo, check_free, list_refs
 from dsvc.actions.revision import revision_context
+from dsvc.actions.signing import Sign, find_signer
+from dsvc.errors import UsageError
 from dsvc.history.revisions import UnknownRevisionError, resolve
 from dsvc.objects.ids import Kind, ObjectId
 from dsvc.objects.values import Tag
@@ -30,15 +32,25 @@ def list_tags(workspace: Workspace) -> list[RefInfo]:
 
 
 def create_tag(
-    workspace: Workspace, name: str, *, target: str = "HEAD", message: str | None = None, force: bool = False
+    workspace: Workspace,
+    name: str,
+    *,
+    target: str = "HEAD",
+    message: str | None = None,
+    force: bool = False,
+    sign: Sign = None,
 ) -> TagResult:
-    """Tag an object; with a message as an object of its own that says who tagged when.
+    """Tag an object; with a message as an object of its own that says who tagged when, signed where `sign` says so.
 
     Raises:
         BadRefNameError, UnknownRevisionError. RefExistsError: when there is such a tag and `force` is not set.
         MissingIdentityError: for a message where nothing says who writes it.
+        UsageError: when it should be signed and has no message. NoSigningKeyError, SigningFailedError.
     """
     full = check_short_name(name, TAGS)
+    signer = find_signer(workspace, sign, setting="tag.sign")
+    if signer is not None and message is None:
+        raise UsageError("a signed tag needs a message", hint=f"dsvc tag -s -m TEXT {name}")
     view = workspace.view()
     before = view.resolve(full)[1]
     if before is not None and not force:
@@ -52,6 +64,7 @@ def create_tag(
     direct = Direct(kind, ObjectId(found.id))
     if message is not None:
         tag = Tag(target=found.id, target_kind=kind, name=name, tagger=workspace.person(), message=message)
+        tag = tag if signer is None else signer.tag(tag)
         direct = Direct(Kind.TAG, ObjectId(workspace.repo.put_tag(tag)))
     transaction = workspace.transaction()
     transaction.set(full, direct)

@@ -15,6 +15,7 @@ from dsvc.errors import DsvcError, UsageError
 if TYPE_CHECKING:
     from dsvc.config.identity import Identity
     from dsvc.config.settings import Config, ConfigFiles
+    from dsvc.config.signing import SigningSettings
     from dsvc.progress import Progress
     from dsvc.workspace import Surroundings, Workspace
 
@@ -127,6 +128,18 @@ class Context:
             raise MissingIdentityError
         return found
 
+    def signing(self) -> SigningSettings:
+        """With which key to sign, and who may."""
+        from dsvc.config.signing import find_signing, read_git_signing
+
+        private = private_folder(self.directory)
+        return find_signing(
+            self.config(),
+            self.environment,
+            root=self.directory if private is None else private.parent,
+            git_settings=lambda: read_git_signing(self.environment, self.directory),
+        )
+
     def workspace(self) -> Workspace:
         """The repository and working copy around the current folder."""
         from dsvc.workspace import Workspace
@@ -181,6 +194,7 @@ class Context:
             user=user,
             command=self.command_line,
             environment=self.environment,
+            signing=self.signing,
         )
 
     def now(self) -> datetime:

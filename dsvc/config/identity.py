@@ -57,12 +57,17 @@ def find_identity(
 
 
 def read_git_identity(environment: Mapping[str, str], directory: Path) -> dict[str, str]:
-    """Git's `user.name` and `user.email` as git itself sees them in `directory`; empty without git.
+    """Git's `user.name` and `user.email` as git itself sees them in `directory`; empty without git."""
+    return read_git_settings(r"^user\.(name|email)$", environment, directory)
+
+
+def read_git_settings(keys: str, environment: Mapping[str, str], directory: Path) -> dict[str, str]:
+    """Git's settings whose keys (section and name in lower case) match the pattern `keys`; empty without git.
 
     git is asked, because its configuration has conditional includes and a layer of its own for each
     repository, which a small reader would get wrong; that costs some 3 ms, loading pygit2 more than 60.
     """
-    command = ["git", "config", "--null", "--get-regexp", r"^user\.(name|email)$"]
+    command = ["git", "config", "--null", "--get-regexp", keys]
     try:
         answer = subprocess.run(
             command, cwd=directory, env=dict(environment), capture_output=True, check=False, timeout=10

@@ -31,6 +31,7 @@ _MIB: Final = 1 << 20
 _TABLE: Final = (
     KnownKey("user.name", "str", "Your name, as it stands in commits."),
     KnownKey("user.email", "str", "Your e-mail address, as it stands in commits."),
+    KnownKey("user.signingKey", "str", "The SSH key that signs: a path, or key:: and a public key that the agent has."),
     KnownKey("core.pager", "str", "Program that shows long output; 'cat' or an empty string for none."),
     KnownKey("core.editor", "str", "Program that edits messages and configuration."),
     KnownKey("core.gitignore", "bool", "Read .gitignore files beside .dsvcignore.", default=True),
@@ -64,6 +65,9 @@ _TABLE: Final = (
     KnownKey("merge.tool", "str", "Shell command of 'resolve --tool', with $BASE, $LOCAL, $REMOTE and $MERGED."),
     KnownKey("pull.rebase", "bool", "Let 'pull' rebase instead of merging.", default=False),
     KnownKey("rebase.autoStash", "bool", "Stash changes before a rebase and apply them after it.", default=False),
+    KnownKey("sign.allowedSigners", "str", "File that says who may sign, in OpenSSH's form (ssh-keygen(1))."),
+    KnownKey("sign.program", "str", "Program that signs and checks (ssh-keygen)."),
+    KnownKey("sign.revokedKeys", "str", "File of keys whose signatures count no more, or a key revocation list."),
     KnownKey("store.compression", "int", "zstd level of new objects.", default=1),
     KnownKey(
         "store.link",
@@ -72,6 +76,7 @@ _TABLE: Final = (
         default="auto",
         choices=("auto", "reflink", "hardlink", "copy"),
     ),
+    KnownKey("tag.sign", "bool", "Sign each tag.", default=False),
 )
 
 _FREE_SECTIONS: Final = ("alias", "branch", "remote")

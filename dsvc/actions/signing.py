@@ -1,0 +1,50 @@
+"""Sign commits and tags that are about to be stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from dsvc.objects.values import Commit, Tag, encode_commit, encode_tag
+from dsvc.signing import Keygen, sign_payload
+from dsvc.workspace import Workspace
+
+Sign = bool | str | None
+"""Whether to sign: as the settings say (None), not (False), with the key of the settings (True) or with this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Signs with one key."""
+
+    key: str
+    keygen: Keygen
+
+    def commit(self, commit: Commit) -> Commit:
+        """Return the commit with a signature over everything else in it; raises SigningFailedError."""
+        return replace(commit, signature=self._sign(encode_commit(commit, signed=False)))
+
+    def tag(self, tag: Tag) -> Tag:
+        """Return the tag with a signature over everything else in it; raises SigningFailedError."""
+        return replace(tag, signature=self._sign(encode_tag(tag, signed=False)))
+
+    def _sign(self, payload: bytes) -> bytes:
+        return sign_payload(payload, self.key, keygen=self.keygen)
+
+
+def find_signer(
+    workspace: Workspace, sign: Sign, *, setting: Literal["commit.sign", "tag.sign"] = "commit.sign"
+) -> Signer | None:
+    """Return what signs, None where nothing is to be signed.
+
+    A key in `sign` is a path from the current folder, or `key::` and a public key. Actions ask before they do anything
+    else, so that a missing key is said at once.
+
+    Raises:
+        NoSigningKeyError: when nothing says which key.
+    """
+    if sign is False or (sign is None and not workspace.config.get_bool(setting)):
+        return None
+    settings = workspace.surroundings.signing()
+    key = sign if isinstance(sign, str) else settings.signing_key()
+    return Signer(key, Keygen(settings.program, settings.environment))
