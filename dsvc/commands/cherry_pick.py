@@ -12,6 +12,7 @@ from dsvc.actions.cherry_pick import cherry_pick
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json, Quiet
 from dsvc.commands.pick_text import run_pick
+from dsvc.commands.signature_text import GpgSign, NoGpgSign, chosen_sign
 
 
 def command(
@@ -28,6 +29,8 @@ def command(
         Literal["ours", "theirs", "union"] | None,
         typer.Option("-X", "--strategy-option", metavar="SIDE", help="Settle conflicts: ours, theirs or union."),
     ] = None,
+    gpg_sign: GpgSign = None,
+    no_gpg_sign: NoGpgSign = False,
     go_on: Annotated[bool, typer.Option("--continue", help="Go on after the conflicts are settled.")] = False,
     skip: Annotated[bool, typer.Option("--skip", help="Leave out the commit in conflict and go on.")] = False,
     abort: Annotated[bool, typer.Option("--abort", help="Go back to before it began.")] = False,
@@ -39,6 +42,7 @@ def command(
     With conflicts (exit code 13) it stops; settle them with 'dsvc resolve', then go on with --continue. As far as it
     went without a stop it is one operation, which 'dsvc undo' takes back.
     """
+    sign = chosen_sign(context, gpg_sign, no_sign=no_gpg_sign)
     start = None
     if revisions:
         start = partial(
@@ -50,5 +54,6 @@ def command(
             mark_origin=mark_origin,
             keep_empty=keep_empty,
             favor=favor,
+            sign=sign,
         )
     return run_pick(context, "cherry-pick", start, go_on=go_on, skip=skip, abort=abort, json=json)

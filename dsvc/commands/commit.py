@@ -14,6 +14,7 @@ from dsvc.actions.state import read_state
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json, NoStaging, Quiet
 from dsvc.commands.path_text import path_json, quote_path
+from dsvc.commands.signature_text import GpgSign, NoGpgSign, chosen_sign
 from dsvc.errors import UsageError
 from dsvc.objects.values import Person
 from dsvc.refs.names import short_name
@@ -43,6 +44,8 @@ def command(
     author: Annotated[str | None, typer.Option("--author", metavar="'NAME <EMAIL>'", help="Who made it.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Take large new files and what looks like keys too.")] = False,
     no_verify: Annotated[bool, typer.Option("-n", "--no-verify", help="Run no hooks.")] = False,
+    gpg_sign: GpgSign = None,
+    no_gpg_sign: NoGpgSign = False,
     staged: NoStaging = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -51,6 +54,7 @@ def command(
 
     There is no staging area: new files that are not ignored are taken too. Nothing is lost when it is broken off.
     """
+    sign = chosen_sign(context, gpg_sign, no_sign=no_gpg_sign)
     workspace = context.workspace()
     text = _message(context, workspace, message, file, amend=amend, no_edit=no_edit)
     _check_message(text, empty=allow_empty_message)
@@ -64,6 +68,7 @@ def command(
         allow_empty=allow_empty,
         confirmed=yes,
         run_hooks=not no_verify,
+        sign=sign,
     )
     for skipped in result.skipped:
         context.out.warn(f"{quote_path(skipped.path)} was left out: {skipped.reason}")
@@ -129,6 +134,7 @@ def _json(context: Context, result: CommitResult) -> None:
             "parents": [p.hex() for p in result.commit.parents],
             "branch": short_name(result.branch) if result.branch else None,
             "message": result.commit.message,
+            "signed": result.commit.signature is not None,
             "files_stored": result.files,
             "bytes_stored": result.size,
             "skipped": [{**path_json(s.path), "reason": s.reason} for s in result.skipped],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -13,13 +13,14 @@ from dsvc.commands.date_text import date_text
 from dsvc.commands.output import Output, display_width
 from dsvc.commands.ref_text import SHORT, body, subject
 from dsvc.objects.ids import CommitId
-from dsvc.objects.values import Commit, Person
+from dsvc.objects.values import Commit, Person, Tag
+from dsvc.signing import Verdict
 
 _PLACEHOLDER: Final = re.compile(
     r"%(?:(?P<pad><|>|><)\((?P<width>\d+)(?:,(?P<cut>l|m|r)?trunc)?\)"
     r"|C\((?P<color>[^)]*)\)|C(?P<word>red|green|blue|reset)"
     r"|x(?P<byte>[0-9a-fA-F]{2})"
-    r"|(?P<sign>[-+ ])?(?P<field>G[?SKFP]|a[neltdrDiIshNEL]|c[neltdrDiIshNEL]|[HhTtPpdDsfbBenm%N])"
+    r"|(?P<sign>[-+ ])?(?P<field>G[?GSKFP]|a[neltdrDiIshNEL]|c[neltdrDiIshNEL]|[HhTtPpdDsfbBenm%N])"
     r")"
 )
 _DATE_STYLES: Final = {
@@ -38,14 +39,22 @@ class ShownCommit:
     refs: Sequence[Decoration] = ()
 
 
+Verify = Callable[["Commit | Tag"], Verdict]
+
+
 @dataclass(frozen=True, slots=True)
 class CommitStyle:
-    """How commits are written: the date style, the moment that relative dates count from, whole or short ids."""
+    """How commits are written: the date style, the moment that relative dates count from, whole or short ids.
+
+    `verify` checks the signature of a commit; with `show_signature` what came of it stands below the id.
+    """
 
     out: Output
     date: str
     now: datetime
     whole_ids: bool = True
+    verify: Verify | None = None
+    show_signature: bool = False
 
     def id_text(self, commit_id: bytes) -> str:
         """An id, as long as this style wants it."""
@@ -140,6 +149,8 @@ def _field(field: str, shown: ShownCommit, style: CommitStyle, *, auto: bool) ->
     commit, out = shown.commit, style.out
     if field[0] in "ac" and len(field) == 2:
         return _person_field(field[1], commit.author if field[0] == "a" else commit.committer, style)
+    if field[0] == "G":
+        return _signature_field(field[1], commit, style)
     text = _text_field(field, shown, out) or _CONSTANT.get(field, "")
     return out.paint(text, "yellow") if auto and field in {"H", "h"} else text
 
@@ -171,9 +182,23 @@ def _text_field(field: str, shown: ShownCommit, out: Output) -> str | None:
             return f" {decoration_text(out, shown.refs)}" if shown.refs else ""
         case "D":
             return decoration_text(out, shown.refs, wrapped=False)
-        case "G?":
-            return "N" if commit.signature is None else "E"
     return None
+
+
+def _signature_field(letter: str, commit: Commit, style: CommitStyle) -> str:
+    """The letter of a signature, its signer, its key (which has no name but its fingerprint), or all in words."""
+    if style.verify is None:
+        return ("N" if commit.signature is None else "E") if letter == "?" else ""
+    verdict = style.verify(commit)
+    match letter:
+        case "?":
+            return verdict.letter
+        case "S":
+            return verdict.principal or ""
+        case "G":
+            said = f"{verdict}: {verdict.reason}" if verdict.reason else str(verdict)
+            return "" if verdict.status == "none" else said
+    return verdict.fingerprint or ""
 
 
 def _person_field(letter: str, person: Person, style: CommitStyle) -> str:

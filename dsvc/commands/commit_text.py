@@ -9,6 +9,7 @@ from dsvc.actions.decorations import Decoration
 from dsvc.commands.commit_format import CommitStyle, ShownCommit, decoration_text, format_commit
 from dsvc.commands.date_text import iso_text
 from dsvc.commands.ref_text import subject
+from dsvc.commands.signature_text import verdict_json, verdict_lines
 from dsvc.errors import UsageError
 from dsvc.objects.values import Person
 
@@ -38,6 +39,20 @@ def template_of(form: str) -> str | None:
 
 def commit_lines(shown: ShownCommit, form: str, style: CommitStyle) -> Iterator[str]:
     """Yield the lines of a commit, without line ends."""
+    yield from _commit_lines(shown, form, style)
+    if style.show_signature and is_one_line(form):
+        for line in _signature_lines(shown, style):
+            yield f"  {line}"
+
+
+def _signature_lines(shown: ShownCommit, style: CommitStyle) -> Iterator[str]:
+    if style.verify is not None:
+        verdict = style.verify(shown.commit)
+        if verdict.status != "none":
+            yield from verdict_lines(verdict, style.out)
+
+
+def _commit_lines(shown: ShownCommit, form: str, style: CommitStyle) -> Iterator[str]:
     template = template_of(form)
     if template is not None:
         yield from format_commit(template, shown, style).split("\n")
@@ -52,6 +67,8 @@ def commit_lines(shown: ShownCommit, form: str, style: CommitStyle) -> Iterator[
         yield f"{out.paint(shown.id.hex()[:10], 'yellow')} ({subject(commit.message)}, {date})"
         return
     yield out.paint(f"commit {style.id_text(shown.id)}", "yellow") + refs
+    if style.show_signature:
+        yield from _signature_lines(shown, style)
     yield from _raw_header(shown) if form == "raw" else _header(shown, form, style)
     yield ""
     message = subject(commit.message) if form == "short" else commit.message.rstrip("\n")
@@ -98,8 +115,8 @@ def person_json(person: Person) -> dict[str, Any]:
     return {"name": person.name, "email": person.email, "time": iso_text(person.time, person.zone)}
 
 
-def commit_json(shown: ShownCommit) -> dict[str, Any]:
-    """A commit as an object of a JSON document."""
+def commit_json(shown: ShownCommit, style: CommitStyle | None = None) -> dict[str, Any]:
+    """A commit as an object of a JSON document, with what its signature is worth where the style wants that."""
     commit = shown.commit
     fields: dict[str, Any] = {
         "id": shown.id.hex(),
@@ -117,6 +134,8 @@ def commit_json(shown: ShownCommit) -> dict[str, Any]:
         fields["runs"] = [run.hex() for run in commit.runs]
     if commit.signature is not None:
         fields["signed"] = True
+    if style is not None and style.show_signature and style.verify is not None:
+        fields["signature"] = verdict_json(style.verify(commit))
     return fields
 
 

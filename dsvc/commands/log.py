@@ -39,6 +39,7 @@ from dsvc.commands.json_stream import stream_json
 from dsvc.commands.log_options import Date, Decorate, Form, NoDecorate, OneLine, ShortIds, chosen_form, chosen_style
 from dsvc.commands.log_output import FindDiff, LogForm, print_log
 from dsvc.commands.options import Json, NullEnded
+from dsvc.commands.signature_text import ShowSignature
 from dsvc.errors import UsageError
 from dsvc.refs.names import HEADS, REMOTES, TAGS
 from dsvc.workspace import Workspace
@@ -98,6 +99,7 @@ def command(
     topo_order: Annotated[bool, typer.Option("--topo-order", help="Children first, one line after the other.")] = False,
     date_order: Annotated[bool, typer.Option("--date-order", help="Newest first, the default.")] = False,
     reverse: Annotated[bool, typer.Option("--reverse", help="Show the chosen commits oldest first.")] = False,
+    show_signature: ShowSignature = False,
     short_ids: ShortIds = False,
     date: Date = None,
     decorate: Decorate = False,
@@ -178,7 +180,7 @@ def command(
     decorated = json or (asked and not no_decorate)
     log_form = LogForm(
         form=chosen,
-        style=chosen_style(context, date, short=short_ids or oneline),
+        style=chosen_style(context, date, short=short_ids or oneline, show_signature=show_signature),
         decorations=decorations(workspace) if decorated else {},
         diff=diff_form,
         null_ended=null_ended,
@@ -214,7 +216,7 @@ def _finder(
 
 
 def _entry_json(entry: LogResult, form: LogForm, find_diff: FindDiff) -> dict[str, Any]:
-    document = commit_json(form.shown(entry))
+    document = commit_json(form.shown(entry), form.style)
     diff_form = form.diff
     if diff_form.any():
         found = find_diff(entry)

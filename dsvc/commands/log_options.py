@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,11 @@ from dsvc.commands.commit_text import FORMS, template_of
 from dsvc.commands.context import Context
 from dsvc.config.keys import known_key
 from dsvc.errors import UsageError
+from dsvc.objects.values import Commit, Tag
+from dsvc.signing import Verdict
+
+if TYPE_CHECKING:
+    from dsvc.actions.verify import Verifier
 
 OneLine = Annotated[bool, typer.Option("--oneline", help="One line a commit, with a short id.")]
 Form = Annotated[
@@ -33,11 +38,32 @@ def chosen_form(form: str | None, *, oneline: bool, default: str = "medium") -> 
     return chosen
 
 
-def chosen_style(context: Context, date: str | None, *, short: bool) -> CommitStyle:
-    """How ids and dates are written, by the options and the setting log.date."""
+def chosen_style(context: Context, date: str | None, *, short: bool, show_signature: bool = False) -> CommitStyle:
+    """How ids, dates and signatures are written, by the options and the setting log.date."""
     key = known_key("log.date")
     styles = (*(key.choices if key is not None else ()), "raw")
     chosen = date if date is not None else context.config().get_str("log.date") or "default"
     if chosen not in styles:
         raise UsageError(f"there is no date style {chosen!r}", hint=f"one of {', '.join(styles)}")
-    return CommitStyle(context.out, chosen, context.now(), whole_ids=not short)
+
+    verify = _Verify(context)
+    return CommitStyle(
+        context.out, chosen, context.now(), whole_ids=not short, verify=verify, show_signature=show_signature
+    )
+
+
+class _Verify:
+    """Checks signatures; what that takes is imported for the first one."""
+
+    __slots__ = ("_context", "_verifier")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._verifier: Verifier | None = None
+
+    def __call__(self, signed: Commit | Tag) -> Verdict:
+        if self._verifier is None:
+            from dsvc.actions.verify import Verifier
+
+            self._verifier = Verifier(self._context.workspace(), thorough=False)
+        return self._verifier.tag(signed) if isinstance(signed, Tag) else self._verifier.commit(signed)

@@ -9,9 +9,11 @@ import typer
 
 from dsvc.actions.commit import CommitResult
 from dsvc.actions.merge import FastForward, MergeResult, merge, merge_abort, merge_continue
+from dsvc.actions.signing import Sign
 from dsvc.commands.conflict_text import conflict_json, show_conflicts
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json, MapNames, Message, Quiet
+from dsvc.commands.signature_text import GpgSign, NoGpgSign, chosen_sign
 from dsvc.errors import ConflictError, UsageError
 from dsvc.objects.ids import CommitId
 from dsvc.workspace import Workspace
@@ -39,6 +41,8 @@ def command(
     go_on: Annotated[bool, typer.Option("--continue", help="Commit a merge whose conflicts are settled.")] = False,
     abort: Annotated[bool, typer.Option("--abort", help="Take back a merge that is under way.")] = False,
     no_verify: Annotated[bool, typer.Option("-n", "--no-verify", help="Run no hooks.")] = False,
+    gpg_sign: GpgSign = None,
+    no_gpg_sign: NoGpgSign = False,
     map_names: MapNames = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -53,13 +57,14 @@ def command(
         raise UsageError("--ff, --ff-only, --no-ff and --squash exclude each other")
     if (go_on or abort) and revisions:
         raise UsageError("--continue and --abort take no branch")
+    sign = chosen_sign(context, gpg_sign, no_sign=no_gpg_sign)
     workspace = context.workspace()
     text = "\n\n".join(message) or None
     if abort:
         _aborted(context, workspace, json=json)
         return None
     if go_on:
-        _continued(context, workspace, text, run_hooks=not no_verify, json=json)
+        _continued(context, workspace, text, run_hooks=not no_verify, sign=sign, json=json)
         return None
     if not revisions:
         raise UsageError("merge what?", hint="dsvc branch lists the branches")
@@ -75,6 +80,7 @@ def command(
         unrelated=unrelated,
         map_names=map_names,
         run_hooks=not no_verify,
+        sign=sign,
     )
     if json:
         context.out.json("dsvc.merge", merge_json(result))
@@ -139,8 +145,10 @@ def _aborted(context: Context, workspace: Workspace, *, json: bool) -> None:
     context.out.note("The merge was taken back")
 
 
-def _continued(context: Context, workspace: Workspace, text: str | None, *, run_hooks: bool, json: bool) -> None:
-    made = merge_continue(workspace, message=text, run_hooks=run_hooks)
+def _continued(
+    context: Context, workspace: Workspace, text: str | None, *, run_hooks: bool, sign: Sign, json: bool
+) -> None:
+    made = merge_continue(workspace, message=text, run_hooks=run_hooks, sign=sign)
     if json:
         context.out.json("dsvc.merge", {**_ended("merged", made.commit_id), **_sides(made)})
         return

@@ -10,6 +10,7 @@ from dsvc.actions.rebase import RebaseResult, rebase, rebase_abort, rebase_conti
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json, Quiet
 from dsvc.commands.pick_text import pick_json, show_pick
+from dsvc.commands.signature_text import GpgSign, NoGpgSign, chosen_sign
 from dsvc.errors import ConflictError, UsageError
 from dsvc.refs.names import short_name
 
@@ -28,6 +29,8 @@ def command(
         Literal["ours", "theirs", "union"] | None,
         typer.Option("-X", "--strategy-option", metavar="SIDE", help="Settle conflicts: ours, theirs or union."),
     ] = None,
+    gpg_sign: GpgSign = None,
+    no_gpg_sign: NoGpgSign = False,
     go_on: Annotated[bool, typer.Option("--continue", help="Go on after the conflicts are settled.")] = False,
     skip: Annotated[bool, typer.Option("--skip", help="Leave out the commit in conflict and go on.")] = False,
     abort: Annotated[bool, typer.Option("--abort", help="Go back to before it began.")] = False,
@@ -42,6 +45,7 @@ def command(
     """
     if sum((go_on, skip, abort, upstream is not None)) > 1:
         raise UsageError("--continue, --skip and --abort stand alone")
+    sign = chosen_sign(context, gpg_sign, no_sign=no_gpg_sign)
     workspace = context.workspace()
     if abort:
         result = rebase_abort(workspace)
@@ -57,7 +61,7 @@ def command(
 
             switch(workspace, branch)
         configured = context.config().get_bool("rebase.autoStash") and not no_autostash
-        result = rebase(workspace, upstream, onto=onto, autostash=autostash or configured, favor=favor)
+        result = rebase(workspace, upstream, onto=onto, autostash=autostash or configured, favor=favor, sign=sign)
     if json:
         context.out.json("dsvc.rebase", rebase_json(result))
         return ConflictError.exit_code if result.picks.conflicts else None

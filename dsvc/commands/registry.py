@@ -64,6 +64,8 @@ _SECTIONS: Final = {
         "export": "Write the files of a commit to a folder",
         "describe": "Name a commit by the nearest tag",
         "merge-base": "Find the best common ancestor",
+        "verify-commit": "Check the signatures of commits",
+        "verify-tag": "Check the signatures of tags",
         "rev-parse": "Turn a revision into an id",
     },
     "Work with others": {

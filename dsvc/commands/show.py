@@ -37,6 +37,7 @@ from dsvc.commands.entry_text import entry_json, human_size
 from dsvc.commands.log_options import Date, Decorate, Form, NoDecorate, OneLine, ShortIds, chosen_form, chosen_style
 from dsvc.commands.options import Json, NullEnded
 from dsvc.commands.path_text import path_json, quote_path
+from dsvc.commands.signature_text import ShowSignature, verdict_json, verdict_lines
 from dsvc.contents.kinds import is_binary
 from dsvc.objects import trees
 from dsvc.objects.ids import Kind
@@ -68,6 +69,7 @@ def command(
     find_renames: FindRenames = None,
     no_renames: NoRenames = False,
     full: Full = False,
+    show_signature: ShowSignature = False,
     short_ids: ShortIds = False,
     date: Date = None,
     decorate: Decorate = False,
@@ -107,12 +109,12 @@ def command(
     chosen = chosen_form(form, oneline=oneline)
     asked = decorate or context.out.terminal or "%d" in chosen.lower()
     refs = decorations(workspace) if json or (asked and not no_decorate) else {}
+    style = chosen_style(context, date, short=short_ids or oneline, show_signature=show_signature)
     objects = show(workspace, names or ("HEAD",), context=revisions)
     if json:
-        documents = [_described(workspace, found, refs, diff_form, changes) for found in objects]
+        documents = [_described(workspace, found, refs, diff_form, style=style, changes=changes) for found in objects]
         context.out.json("dsvc.show", {"objects": documents})
         return
-    style = chosen_style(context, date, short=short_ids or oneline)
     with context.paged():
         apart = False
         for found in objects:
@@ -153,6 +155,10 @@ def _print_tag(context: Context, found: ShowResult, style: CommitStyle) -> None:
     tag = found.tag
     assert tag is not None
     context.out.line(context.out.paint(f"tag {tag.name}", "yellow"))
+    if style.show_signature and style.verify is not None:
+        verdict = style.verify(tag)
+        for line in verdict_lines(verdict, context.out) if verdict.status != "none" else ():
+            context.out.line(line)
     if tag.tagger is not None:
         context.out.line(f"Tagger: {tag.tagger.name} <{tag.tagger.email}>")
         context.out.line(f"Date:   {style.date_text(tag.tagger)}")
@@ -185,18 +191,20 @@ def _print_file(context: Context, workspace: Workspace, found: ShowResult) -> No
 
 
 def _described(
-    workspace: Workspace, found: ShowResult, refs: Decorations, form: DiffForm, changes: Any
+    workspace: Workspace, found: ShowResult, refs: Decorations, form: DiffForm, *, style: CommitStyle, changes: Any
 ) -> dict[str, Any]:
     document: dict[str, Any] = {"name": found.name, "kind": "file", "id": found.id.hex()}
     if found.commit is not None:
         shown = ShownCommit(found.id, found.commit, refs.get(found.id, ()))  # type: ignore[arg-type,call-overload]
         result = changes(found)
         files = [file_json(file, result.sides, form) for file in result.files] if form.any() else []
-        return {**document, **commit_json(shown), "kind": "commit", "files": files}
+        return {**document, **commit_json(shown, style), "kind": "commit", "files": files}
     if found.tag is not None:
         tag = found.tag
         tagger = person_json(tag.tagger) if tag.tagger is not None else None
         target = {"kind": tag.target_kind.name.lower(), "id": tag.target.hex()}
+        if style.show_signature and style.verify is not None:
+            document["signature"] = verdict_json(style.verify(tag))
         return {**document, "kind": "tag", "tag": tag.name, "tagger": tagger, "message": tag.message, "target": target}
     if found.kind == Kind.TREE:
         entries = [entry_json(name, entry) for name, entry in trees.entries(workspace.repo.store, found.id)]

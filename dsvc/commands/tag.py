@@ -14,6 +14,8 @@ from dsvc.actions.tag import TagResult, create_tag, delete_tags, list_tags
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json, Message, Quiet
 from dsvc.commands.ref_text import SHORT, format_ref, ref_json
+from dsvc.commands.signature_text import named_key
+from dsvc.commands.verify_tag import show_verified
 from dsvc.errors import RequestError, UsageError
 from dsvc.history.revisions import resolve_commit
 from dsvc.workspace import Workspace
@@ -42,19 +44,31 @@ def command(
     file: Annotated[
         Path | None, typer.Option("-F", "--file", metavar="FILE", help="Take the message from FILE; - is stdin.")
     ] = None,
+    sign: Annotated[bool, typer.Option("-s", "--sign", help="Make a signed tag, with user.signingKey.")] = False,
+    key: Annotated[
+        str | None, typer.Option("-u", "--local-user", metavar="KEY", help="Make a tag signed with this SSH key.")
+    ] = None,
+    no_sign: Annotated[bool, typer.Option("--no-sign", help="Do not sign, whatever tag.sign says.")] = False,
+    verify: Annotated[bool, typer.Option("-v", "--verify", help="Check signatures: 'dsvc verify-tag'.")] = False,
     force: Annotated[bool, typer.Option("-f", "--force", help="Move a tag that exists.")] = False,
     delete: Annotated[bool, typer.Option("-d", "--delete", help="Delete tags.")] = False,
     quiet: Quiet = False,
     json: Json = False,
-) -> None:
+) -> int | None:
     """List, create or delete tags.
 
     Without arguments, and with the options that choose, lists. With a NAME tags HEAD's commit or REV; -a, -m and -F
-    make a tag with a message, which also records who made it when. 'dsvc undo' takes a deletion back.
+    make a tag with a message, which also records who made it when, -s and -u one that is signed too. 'dsvc undo' takes
+    a deletion back.
     """
-    del quiet
+    if no_sign and (sign or key is not None):
+        raise UsageError("--no-sign excludes -s and -u")
     workspace = context.workspace()
     chooses = listing or lines is not None or any((contains, merged, no_merged, points_at))
+    if verify:
+        if not names:
+            raise UsageError("the tag to check is missing", hint="dsvc tag -v NAME")
+        return show_verified(context, names, verbose=True, quiet=quiet, json=json)
     if delete:
         if not names:
             raise UsageError("the tag to delete is missing", hint="dsvc tag -d NAME")
@@ -69,10 +83,14 @@ def command(
     elif len(names) > 2:
         raise UsageError("too many arguments", hint="dsvc tag NAME [REV]")
     else:
+        signs = False if no_sign else named_key(context, key) if key is not None else True if sign else None
+        signed = context.config().get_bool("tag.sign") if signs is None else bool(signs)
+        annotate = annotate or signed
         text = _message(context, workspace, names[0], given=message, file=file, annotate=annotate, force=force)
         target = names[1] if len(names) == 2 else "HEAD"
-        result = create_tag(workspace, names[0], target=target, message=text, force=force)
+        result = create_tag(workspace, names[0], target=target, message=text, force=force, sign=signs)
         _tell(context, [result], "Created" if result.before is None else "Moved", json=json)
+    return None
 
 
 def _message(

@@ -49,6 +49,7 @@ class VerbCommand(TyperCommand):
                     for word, after in zip(before, [*before[1:], ""], strict=False)
                 ]
             args = [*before, *args[dashes:]]
+        args = _with_values(args, self.params, with_value)
         try:
             return super().parse_args(ctx, args)
         except Exception as error:
@@ -63,6 +64,33 @@ class VerbCommand(TyperCommand):
     def get_help(self, ctx: Any) -> str:
         """The help page."""
         return verb_page(self, ctx)
+
+
+def _with_values(args: list[str], params: Sequence[Any], with_value: set[str]) -> list[str]:
+    """Return the words with an empty value at options that stand without theirs and may: those with a `[KEY]`.
+
+    As in git the value is part of the word, `-SKEY` or `--gpg-sign=KEY`; what follows after a blank is another word.
+    """
+    optional = [param for param in params if getattr(param, "metavar", None) == "[KEY]"]
+    names = {name: param for param in optional if param.param_type_name == "option" for name in param.opts}
+    if not names:
+        return args
+    letters = "".join(name[1] for name in names if len(name) == 2)
+    flags = {name[1] for param in params if getattr(param, "is_flag", False) for name in param.opts if len(name) == 2}
+    found: list[str] = []
+    previous = ""
+    for at, word in enumerate(args):
+        if word == "--":
+            return found + args[at:]
+        option, is_value = word, previous in with_value - names.keys()
+        if not is_value and re.fullmatch(rf"-\w+[{letters}]", word) and flags.issuperset(word[1:-1]):
+            found.append(word[:-1])
+            option = f"-{word[-1]}"
+        if not is_value and option in names:
+            option = max(names[option].opts, key=len) + "="
+        found.append(option)
+        previous = word
+    return found
 
 
 class VerbGroup(TyperGroup):

@@ -32,8 +32,9 @@ _TYPES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class SshSignature:
-    """What a signature says of itself; nothing of it is checked."""
+    """What a signature says of itself; nothing of it is checked. `key` is the public key as OpenSSH encodes it."""
 
+    key: bytes
     namespace: str
     key_type: str
     fingerprint: str
@@ -60,7 +61,7 @@ def read_signature(signature: bytes) -> SshSignature | None:
     kind, _ = _string(key, 0) if key else (b"", 0)
     if not kind or namespace is None:
         return None
-    return SshSignature(namespace.decode("utf-8", "replace"), _type(kind), _fingerprint(key or b""))
+    return SshSignature(key or b"", namespace.decode("utf-8", "replace"), _type(kind), _fingerprint(key or b""))
 
 
 def _string(blob: bytes, at: int) -> tuple[bytes | None, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import time
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from dsvc.signing.verdict import Status, Verdict
 _SECOND: Final = 1_000_000
 _FIRST, _LAST = 2 * 86_400, 253_370_764_800  # what ssh-keygen can read in every zone: 1970-01-03 to 9999-01-01
 _GOOD: Final = re.compile(r'^Good ".*" signature for (?P<who>.*) with (?P<type>\S+) key (?P<key>\S+)\s*$', re.MULTILINE)
+_KRL: Final = b"SSHKRL\n\0"  # what a binary key revocation list begins with
+_LINE: Final = re.compile(r"line (\d+) of the allowed signers: ")
 _PLACE: Final = re.compile(r"^/dev/fd/\d+:(\d+): |^\S*dsvc-signing-\S*:(\d+): ")
 
 
@@ -64,21 +67,35 @@ class _Check:
     def run(self, allowed: bytes | None, revoked: bytes | None) -> Verdict:
         """Try each signer whom the file names for this key; without one that fits find out why."""
         complaints = ["there is no list of allowed signers: sign.allowedSigners names none"] if allowed is None else []
-        if allowed is not None:
-            _, out, err = self._ask("find-principals", allowed=allowed)
-            complaints += err or ["no line of the allowed signers names this key"]
-            for principal in filter(None, out.splitlines()):
+        while allowed is not None:
+            _, names, err = self._ask("find-principals", allowed=allowed)
+            complaints += err
+            for principal in filter(None, names.splitlines()):
                 code, out, err = self._ask("verify", "-I", principal, allowed=allowed, revoked=revoked)
                 found = _GOOD.search(out)
                 if code == 0 and found is not None:
                     return Verdict("good", principal, found["key"], found["type"])
                 if revoked is not None and self._ask("verify", "-I", principal, allowed=allowed)[0] == 0:
-                    return _verdict("revoked", self.said)
-                complaints = err or complaints
+                    return self._revoked(revoked)
+                complaints += err
+            # Principals come from the first line that has the key, and a later one may allow what it does not.
+            fewer = _without_lines(allowed, complaints) if names else allowed
+            if fewer == allowed:
+                complaints = complaints or ["no line of the allowed signers names this key"]
+                break
+            allowed = fewer
         code, _, err = self._ask("check-novalidate")
+        if code and _is_misfit(err):
+            return _verdict("bad", self.said, "it does not fit the content")
         if code:
-            return _verdict("bad", self.said, "it does not fit the content" if _is_misfit(err) else _joined(err))
+            return _verdict("unchecked", self.said, _joined(err))
         return _verdict(_status(complaints), self.said, _joined(complaints))
+
+    def _revoked(self, revoked: bytes) -> Verdict:
+        """Return the verdict on a signature that only the revoked keys speak against; ssh-keygen does not say why."""
+        if revoked.startswith(_KRL) or base64.b64encode(self.said.key) in revoked:
+            return _verdict("revoked", self.said)
+        return _verdict("unchecked", self.said, "the file of revoked keys is not of its form")
 
     def _ask(
         self, what: str, *arguments: str, allowed: bytes | None = None, revoked: bytes | None = None
@@ -106,6 +123,16 @@ def _verdict(status: Status, said: SshSignature, reason: str = "") -> Verdict:
 
 def _line_of(found: re.Match[str]) -> str:
     return f"line {found[1] or found[2]} of the allowed signers: "
+
+
+def _without_lines(allowed: bytes, complaints: Sequence[str]) -> bytes:
+    """Return the allowed signers without the lines that were complained of; the others keep their numbers."""
+    lines = allowed.split(b"\n")
+    for complaint in complaints:
+        found = _LINE.match(complaint)
+        if found is not None and int(found[1]) <= len(lines):
+            lines[int(found[1]) - 1] = b""
+    return b"\n".join(lines)
 
 
 def _status(complaints: Sequence[str]) -> Status:
