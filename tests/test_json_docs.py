@@ -52,6 +52,8 @@ describe --always
 tag -m word v1
 tag
 describe
+verify-commit HEAD
+verify-tag v1
 rev-parse HEAD
 merge-base main side
 merge-base --is-ancestor main~1 side
