@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from dsvc.objects.values import Commit, Tag, encode_commit, encode_tag
-from dsvc.signing import Keygen, sign_payload
 from dsvc.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dsvc.signing import Keygen
 
 Sign = bool | str | None
 """Whether to sign: as the settings say (None), not (False), with the key of the settings (True) or with this one."""
@@ -29,6 +31,8 @@ class Signer:
         return replace(tag, signature=self._sign(encode_tag(tag, signed=False)))
 
     def _sign(self, payload: bytes) -> bytes:
+        from dsvc.signing import sign_payload
+
         return sign_payload(payload, self.key, keygen=self.keygen)
 
 
@@ -45,6 +49,8 @@ def find_signer(
     """
     if sign is False or (sign is None and not workspace.config.get_bool(setting)):
         return None
+    from dsvc.signing import Keygen
+
     settings = workspace.surroundings.signing()
     key = sign if isinstance(sign, str) else settings.signing_key()
     return Signer(key, Keygen(settings.program, settings.environment))

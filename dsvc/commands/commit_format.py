@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dsvc.actions.decorations import Decoration
 from dsvc.commands.date_text import date_text
@@ -14,7 +14,9 @@ from dsvc.commands.output import Output, display_width
 from dsvc.commands.ref_text import SHORT, body, subject
 from dsvc.objects.ids import CommitId
 from dsvc.objects.values import Commit, Person, Tag
-from dsvc.signing import Verdict
+
+if TYPE_CHECKING:
+    from dsvc.signing import Verdict
 
 _PLACEHOLDER: Final = re.compile(
     r"%(?:(?P<pad><|>|><)\((?P<width>\d+)(?:,(?P<cut>l|m|r)?trunc)?\)"
@@ -39,7 +41,7 @@ class ShownCommit:
     refs: Sequence[Decoration] = ()
 
 
-Verify = Callable[["Commit | Tag"], Verdict]
+Verify = Callable[["Commit | Tag"], "Verdict"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from dsvc.commands.context import Context
 from dsvc.config.keys import known_key
 from dsvc.errors import UsageError
 from dsvc.objects.values import Commit, Tag
-from dsvc.signing import Verdict
 
 if TYPE_CHECKING:
     from dsvc.actions.verify import Verifier
+    from dsvc.signing import Verdict
 
 OneLine = Annotated[bool, typer.Option("--oneline", help="One line a commit, with a short id.")]
 Form = Annotated[

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from dsvc.actions.signing import Sign
 from dsvc.commands.context import Context
 from dsvc.commands.output import Output
 from dsvc.errors import UsageError
-from dsvc.signing import Status, Verdict
+
+if TYPE_CHECKING:  # most commands sign and check nothing
+    from dsvc.actions.signing import Sign
+    from dsvc.signing import Status, Verdict
 
 GpgSign = Annotated[
     str | None,

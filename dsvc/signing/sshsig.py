@@ -61,7 +61,7 @@ def read_signature(signature: bytes) -> SshSignature | None:
     kind, _ = _string(key, 0) if key else (b"", 0)
     if not kind or namespace is None:
         return None
-    return SshSignature(key or b"", namespace.decode("utf-8", "replace"), _type(kind), _fingerprint(key or b""))
+    return SshSignature(key or b"", _printable(namespace), _type(kind), _fingerprint(key or b""))
 
 
 def _string(blob: bytes, at: int) -> tuple[bytes | None, int]:
@@ -76,7 +76,12 @@ def _string(blob: bytes, at: int) -> tuple[bytes | None, int]:
 def _type(kind: bytes) -> str:
     if kind in _TYPES:
         return _TYPES[kind]
-    return "ECDSA" if kind.startswith(b"ecdsa-") else kind.decode("ascii", "replace")
+    return "ECDSA" if kind.startswith(b"ecdsa-") else _printable(kind)
+
+
+def _printable(text: bytes) -> str:
+    """Return a text that a stranger chose, without what could move a terminal's cursor."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text.decode("utf-8", "replace"))
 
 
 def _fingerprint(key: bytes) -> str:

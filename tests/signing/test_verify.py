@@ -124,6 +124,13 @@ def test_made_for_something_else(key: Path) -> None:
         assert verify_signature(WORDS, made, line(key), AT, namespace=namespace).good
 
 
+def test_a_stranger_cannot_write_to_the_terminal(key: Path) -> None:
+    made = sign_payload(WORDS, str(key), namespace="\x1b[2Jdsvc", keygen=KEYGEN)
+    verdict = verify_signature(WORDS, made, line(key), AT)
+    assert verdict.status == "bad"
+    assert "\x1b" not in verdict.reason
+
+
 def test_other_forms_are_not_checked(key: Path) -> None:
     for marker, word in (("PGP SIGNATURE", "a PGP signature"), ("SIGNED MESSAGE", "X.509"), ("X", "unknown form")):
         verdict = verify_signature(WORDS, f"-----BEGIN {marker}-----\n".encode(), line(key), AT)
