@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from dsvc.history.treediff import Change, diff_trees
 from dsvc.objects import trees
 from dsvc.objects.files import hash_content
-from dsvc.objects.ids import TreeId, content_id
+from dsvc.objects.ids import ID_LENGTH, TreeId, content_id
 from dsvc.objects.sortedmap import NodeStore
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import UNKNOWN, Index, changed_at, join, signature
 from dsvc.worktree.record import UnstableFileError
 from dsvc.worktree.scan import Scanner, Skipped, UnreadableError
+
+UNREAD = bytes(ID_LENGTH)
+"""The id of files that were not read, because that they are new or changed is plain without."""
 
 
 @dataclass(slots=True)
@@ -40,9 +43,16 @@ class WorkingChanges:
 
 
 def working_changes(
-    workspace: Workspace, *, paths: Sequence[bytes] = (), collapse: bool = False, include_new: bool = True
+    workspace: Workspace,
+    *,
+    paths: Sequence[bytes] = (),
+    collapse: bool = False,
+    include_new: bool = True,
+    ids: bool = True,
 ) -> WorkingChanges:
     """Compare the working copy with its index; files whose stat changed are read and hashed, nothing is stored.
+
+    Without `ids` files that are new or have another size than before are not read: their ids are `UNREAD`.
 
     Raises:
         UnreadableError: naming a file or folder that may not be read.
@@ -60,7 +70,9 @@ def working_changes(
         for name, sig in delta.changed.items():
             path = join(delta.path, name)
             old = trees.lookup(store, index.tree, path)
-            entry = describe_file(root, index.names.on_disk(path))
+            place = index.names.on_disk(path)
+            resized = not ids and old is not None and old.size != int.from_bytes(sig[:8], "little")
+            entry = _unread(root, place) if resized else describe_file(root, place)
             if entry is None or entry != old:
                 found.entries[path] = entry
                 if changed_at(sig) >= index.stamp:
@@ -71,15 +83,15 @@ def working_changes(
             continue
         for name in delta.new:
             path = join(delta.path, name)
-            found.entries[path] = describe_file(root, index.names.on_disk(path))
+            found.entries[path] = (describe_file if ids else _unread)(root, index.names.on_disk(path))
             found.new.add(path)
         for name in delta.new_directories:
-            _new_folder(workspace, scanner, join(delta.path, name), found, collapse=collapse)
+            _new_folder(workspace, scanner, join(delta.path, name), found, collapse=collapse, ids=ids)
     return found
 
 
 def _new_folder(
-    workspace: Workspace, scanner: Scanner, path: bytes, found: WorkingChanges, *, collapse: bool
+    workspace: Workspace, scanner: Scanner, path: bytes, found: WorkingChanges, *, collapse: bool, ids: bool
 ) -> None:
     files = new_files(scanner, path, found.skipped)
     if collapse:
@@ -90,7 +102,8 @@ def _new_folder(
         if st is None:
             found.entries[file_path] = Entry(EntryKind.TREE, trees.empty_tree(workspace.repo.store), 0)
         else:
-            found.entries[file_path] = describe_file(workspace.root_bytes, scanner.index.names.on_disk(file_path))
+            place = scanner.index.names.on_disk(file_path)
+            found.entries[file_path] = (describe_file if ids else _unread)(workspace.root_bytes, place)
         found.new.add(file_path)
 
 
@@ -111,6 +124,19 @@ def new_files(
         yield file_path, os.lstat(scanner.place(file_path))
     for name in delta.new_directories:
         yield from new_files(scanner, join(path, name), skipped)
+
+
+def _unread(root: bytes, path: bytes) -> Entry | None:
+    """Return the entry of a file by its stat alone; None when it is gone."""
+    try:
+        st = os.lstat(join(root, path))
+    except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(st.st_mode):
+        return Entry(EntryKind.SYMLINK, UNREAD, st.st_size)
+    if not stat.S_ISREG(st.st_mode):
+        return None
+    return Entry(EntryKind.EXECUTABLE if st.st_mode & 0o100 else EntryKind.FILE, UNREAD, st.st_size)
 
 
 def describe_file(root: bytes, path: bytes) -> Entry | None:
@@ -146,16 +172,20 @@ def changes_against(
 ) -> list[Change]:
     """Return what a commit of the working copy would change in a tree, in order of paths.
 
-    The new entries' ids are right; their content lies in the working copy and perhaps not in the store.
+    The new entries' ids are right, unless `found` was made without; their content lies in the working copy and perhaps
+    not in the store.
     """
     found = found if found is not None else working_changes(workspace, paths=paths)
     store = workspace.repo.store
     result = {c.path: c for c in diff_trees(store, tree_id, found.index.tree, paths=paths)}
     carried = sorted(result)
-    for path, entry in found.entries.items():
+    for path, seen in found.entries.items():
+        entry = seen
         for below in _below(carried, path):
             result.pop(below, None)  # of a folder that is gone, or a file by now
         old = trees.lookup(store, tree_id, path)
+        if entry is not None and entry.id == UNREAD and old is not None and old.size == entry.size:
+            entry = describe_file(workspace.root_bytes, found.index.names.on_disk(path))
         if old == entry:
             result.pop(path, None)
             continue

@@ -17,20 +17,23 @@ from dsvc.worktree.scan import Skipped
 
 if TYPE_CHECKING:
     from dsvc.actions.distance import Distance
+    from dsvc.actions.filediff import FileDiff
 
 
 @dataclass(frozen=True, slots=True)
 class StatusResult:
     """Where the worktree stands and what differs there from its commit.
 
-    `changes` are files of the commit that were modified or deleted; `added` those that `dsvc add` stored; `new` are
-    paths that the commit has not, folders with a slash at the end when they are shown as one.
+    `changes` are files of the commit that were modified or deleted; `added` those that `dsvc add` stored; `renamed` are
+    deleted files that live on, alike at least, as added ones, and count among neither. `new` are paths that the commit
+    has not, folders with a slash at the end when they are shown as one.
     """
 
     branch: str | None
     commit_id: CommitId | None
     changes: tuple[Change, ...]
     added: tuple[Change, ...]
+    renamed: tuple[FileDiff, ...]
     new: tuple[bytes, ...]
     skipped: tuple[Skipped, ...]
     state: WorktreeState | None
@@ -39,20 +42,23 @@ class StatusResult:
 
     def is_clean(self) -> bool:
         """Say whether a commit would take nothing."""
-        return not (self.changes or self.added or self.new or self.state)
+        return not (self.changes or self.added or self.renamed or self.new or self.state)
 
 
-def status(workspace: Workspace, *, paths: Sequence[bytes] = (), all_files: bool = False) -> StatusResult:
+def status(
+    workspace: Workspace, *, paths: Sequence[bytes] = (), all_files: bool = False, ids: bool = False
+) -> StatusResult:
     """Compare the working copy with HEAD's commit.
 
-    Only the stat of a file is looked at where that is unchanged; what was found out is kept in the index.
+    Only the stat of a file is looked at where that tells whether it changed, unless `ids` asks for the ids of new
+    contents; the others are `UNREAD`. What was found out is kept in the index.
 
     Raises:
         UnreadableError: naming a file or folder that may not be read.
     """
     head = workspace.head()
     stamp = _clock(workspace)
-    found = working_changes(workspace, paths=paths, collapse=not all_files)
+    found = working_changes(workspace, paths=paths, collapse=not all_files, ids=ids)
     head_tree = workspace.head_tree()
     changes, added = [], []
     for change in changes_against(workspace, head_tree, paths=paths, found=found):
@@ -64,14 +70,17 @@ def status(workspace: Workspace, *, paths: Sequence[bytes] = (), all_files: bool
     new = sorted([*(found.new - listed), *(path + b"/" for path in found.new_folders)])
     if found.refreshed and not paths and stamp is not None:
         _refresh(workspace, found, stamp)
+    state = read_state(workspace)
+    changes, added, renamed = _renamed(workspace, state, changes, added)
     return StatusResult(
         head.branch,
         head.commit_id,
         tuple(changes),
         tuple(added),
+        tuple(renamed),
         tuple(new),
         tuple(found.skipped),
-        read_state(workspace),
+        state,
         workspace.view().get(bisect_of(workspace.worktree_id)) is not None,
         _distance(workspace, head.branch),
     )
@@ -83,6 +92,23 @@ def _distance(workspace: Workspace, branch: str | None) -> Distance | None:
     from dsvc.actions.distance import distance
 
     return distance(workspace, branch)
+
+
+def _renamed(
+    workspace: Workspace, state: WorktreeState | None, changes: list[Change], added: list[Change]
+) -> tuple[list[Change], list[Change], list[FileDiff]]:
+    """Take deleted files out of `changes` that live on as added ones, and these out of `added`."""
+    conflicts = {conflict.path for conflict in state.conflicts} if state is not None else set()
+    gone = [change for change in changes if change.new is None and change.path not in conflicts]
+    fresh = [change for change in added if change.path not in conflicts]
+    if not gone or not fresh:
+        return changes, added, []
+    from dsvc.actions.filediff import Sides, paired
+
+    files, _ = paired([*gone, *fresh], Sides.of(workspace.repo, workspace.place))
+    renamed = [file for file in files if file.status == "R"]
+    old, new = {file.old_path for file in renamed}, {file.path for file in renamed}
+    return [c for c in changes if c.path not in old], [c for c in added if c.path not in new], renamed
 
 
 def _clock(workspace: Workspace) -> int | None:

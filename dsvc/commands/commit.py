@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
@@ -11,20 +12,20 @@ import typer
 from dsvc.actions.commit import CommitResult, changed_by, commit
 from dsvc.actions.hooks import dormant_hooks
 from dsvc.actions.state import read_state
+from dsvc.actions.status import status
+from dsvc.commands.commit_message import message_of, message_template
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json, NoStaging, Quiet
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.commands.signature_text import GpgSign, NoGpgSign, chosen_sign
+from dsvc.commands.status import command as show_status
 from dsvc.errors import UsageError
+from dsvc.history.treediff import Change
 from dsvc.objects.values import Person
 from dsvc.refs.names import short_name
 from dsvc.workspace import Workspace
 
 SHORT = 10
-_MESSAGE_HELP = """
-# Say what this commit does and why. Lines that begin with '#' are left out; an empty message ends the commit.
-"""
-
 
 def command(
     context: Context,
@@ -46,23 +47,32 @@ def command(
     no_verify: Annotated[bool, typer.Option("-n", "--no-verify", help="Run no hooks.")] = False,
     gpg_sign: GpgSign = None,
     no_gpg_sign: NoGpgSign = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be committed and do nothing; 1 if that is nothing.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show the differences in the editor.")] = False,
     staged: NoStaging = False,
     quiet: Quiet = False,
     json: Json = False,
-) -> None:
+) -> int | None:
     """Record all changes of the working copy, or of PATHS only.
 
     There is no staging area: new files that are not ignored are taken too. Nothing is lost when it is broken off.
     """
     sign = chosen_sign(context, gpg_sign, no_sign=no_gpg_sign)
     workspace = context.workspace()
-    text = _message(context, workspace, message, file, amend=amend, no_edit=no_edit)
+    selected = [p for p in (workspace.repo_path(p, context.directory) for p in paths) if p]
+    if dry_run:
+        show_status(context, paths, json=json)
+        return 1 if status(workspace, paths=selected).is_clean() else None
+    text = _message(
+        context, workspace, message, file, amend=amend, no_edit=no_edit, paths=selected, verbose=verbose
+    )
     _check_message(text, empty=allow_empty_message)
-    selected = [workspace.repo_path(p, context.directory) for p in paths]
     result = commit(
         workspace,
         text,
-        paths=[p for p in selected if p],
+        paths=selected,
         author=_author(author, workspace) if author else None,
         amend=amend,
         allow_empty=allow_empty,
@@ -78,10 +88,19 @@ def command(
         _json(context, result)
     elif not quiet:
         _show(context, workspace, result)
+    return None
 
 
 def _message(
-    context: Context, workspace: Workspace, words: Sequence[str], file: str | None, *, amend: bool, no_edit: bool
+    context: Context,
+    workspace: Workspace,
+    words: Sequence[str],
+    file: str | None,
+    *,
+    amend: bool,
+    no_edit: bool,
+    paths: Sequence[bytes],
+    verbose: bool,
 ) -> str:
     if words and file:
         raise UsageError("-m and -F exclude each other", hint="dsvc commit -m MESSAGE")
@@ -96,8 +115,7 @@ def _message(
         before = workspace.repo.commit(head).message
     if no_edit and before:
         return before
-    lines = context.edit(before + "\n" + _MESSAGE_HELP, suffix=".txt").splitlines()
-    return "\n".join(line for line in lines if not line.startswith("#")).strip()
+    return message_of(context.edit(message_template(workspace, before, paths=paths, verbose=verbose)))
 
 
 def _check_message(text: str, *, empty: bool) -> None:
@@ -147,14 +165,18 @@ def _show(context: Context, workspace: Workspace, result: CommitResult) -> None:
     first = " (root-commit)" if not result.commit.parents else ""
     subject = result.commit.message.partition("\n")[0]
     context.out.line(f"[{where}{first} {result.commit_id.hex()[:SHORT]}] {subject}")
-    made = gone = changed = 0
-    for change in changed_by(workspace, result.commit):
-        if change.old is None:
-            made += 1
-        elif change.new is None:
-            gone += 1
-        else:
-            changed += 1
-    counts = [(changed, "changed"), (made, "new"), (gone, "deleted")]
-    parts = [f"{count:,} {word}" for count, word in counts if count]
+    letters = _letters(workspace, changed_by(workspace, result.commit))
+    words = {"M": "changed", "A": "new", "R": "renamed", "D": "deleted"}
+    parts = [f"{letters[letter]:,} {word}" for letter, word in words.items() if letters[letter]]
     context.out.line(f" {', '.join(parts) or 'no files changed'}")
+
+
+def _letters(workspace: Workspace, changes: Sequence[Change]) -> Counter[str]:
+    """Count the changed files by what happened to them."""
+    found = Counter("A" if c.old is None else "D" if c.new is None else "M" for c in changes)
+    if not (found["A"] and found["D"]):
+        return found
+    from dsvc.actions.filediff import Sides, paired
+
+    files, _ = paired(changes, Sides.of(workspace.repo))
+    return Counter("M" if file.status == "T" else file.status for file in files)

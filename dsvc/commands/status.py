@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from dsvc.actions.state import way_on
 from dsvc.actions.status import StatusResult, status
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json
 from dsvc.commands.path_text import path_json, quote_path
+from dsvc.commands.status_text import status_letter, status_lines
 from dsvc.history.treediff import Change
-from dsvc.objects.tree import FILE_KINDS
 from dsvc.refs.names import short_name
 
 if TYPE_CHECKING:
-    from dsvc.actions.distance import Distance
+    from dsvc.actions.filediff import FileDiff
 
 
 def command(
@@ -37,34 +36,28 @@ def command(
     """Show what a commit would take."""
     workspace = context.workspace()
     selected = [p for p in (workspace.repo_path(p, context.directory) for p in paths) if p]
-    result = status(workspace, paths=selected, all_files=untracked == "all" or json)
+    result = status(workspace, paths=selected, all_files=untracked == "all" or json, ids=json)
     if json:
         _json(context, result)
     elif short or porcelain or zero:
         _short(context, result, branch=branch, zero=zero, untracked=untracked != "no")
     else:
-        _long(context, result, untracked=untracked != "no")
+        for line in status_lines(result, context.out.paint, untracked=untracked != "no"):
+            context.out.line(line)
     for skipped in result.skipped:
         context.out.warn(f"{quote_path(skipped.path)} cannot be versioned: {skipped.reason}")
 
 
-def _letter(change: Change) -> str:
-    if change.new is None:
-        return "D"
-    if change.old is None:
-        return "A"
-    both_files = change.old.kind in FILE_KINDS and change.new.kind in FILE_KINDS
-    return "M" if both_files or change.old.kind == change.new.kind else "T"
-
-
-def _rows(result: StatusResult, *, untracked: bool) -> list[tuple[str, bytes]]:
+def _rows(result: StatusResult, *, untracked: bool) -> list[tuple[str, bytes, bytes | None]]:
+    """Return (letters, path, old path of a renamed file) in git's order."""
     conflicts = {c.path for c in result.state.conflicts} if result.state else set()
-    rows = [("UU", path) for path in conflicts]
-    rows += [(f" {_letter(c)}", c.path) for c in result.changes if c.path not in conflicts]
-    rows += [("A ", c.path) for c in result.added if c.path not in conflicts]
-    rows.sort(key=lambda row: row[1])
+    rows: list[tuple[str, bytes, bytes | None]] = [("UU", path, None) for path in conflicts]
+    rows += [(f" {status_letter(c)}", c.path, None) for c in result.changes if c.path not in conflicts]
+    rows += [("A ", c.path, None) for c in result.added if c.path not in conflicts]
+    rows += [("R ", file.path, file.old_path) for file in result.renamed]
+    rows.sort(key=lambda row: row[2] or row[1])
     if untracked:
-        rows += [("??", path) for path in result.new if path not in conflicts]
+        rows += [("??", path, None) for path in result.new if path not in conflicts]
     return rows
 
 
@@ -74,9 +67,12 @@ def _short(context: Context, result: StatusResult, *, branch: bool, zero: bool, 
     if branch:
         name = short_name(result.branch) if result.branch else "HEAD (no branch)"
         lines.append(f"## {name}{_short_distance(result)}".encode())
-    for letters, path in _rows(result, untracked=untracked):
-        shown = path if zero else quote_path(path).encode("utf-8", "surrogateescape")
-        lines.append(letters.encode() + b" " + shown)
+    for letters, path, old_path in _rows(result, untracked=untracked):
+        if zero:  # as git does: the new name first
+            lines += [letters.encode() + b" " + path, *([old_path] if old_path is not None else [])]
+            continue
+        shown = quote_path(path) if old_path is None else f"{quote_path(old_path)} -> {quote_path(path)}"
+        lines.append(f"{letters} {shown}".encode("utf-8", "surrogateescape"))
     end = b"\0" if zero else b"\n"
     if lines:
         out.raw(end.join(lines) + end)
@@ -92,29 +88,11 @@ def _short_distance(result: StatusResult) -> str:
     return f"...{distance.shown}" + (f" [{', '.join(counts)}]" if counts else "")
 
 
-def distance_text(distance: Distance) -> str:
-    """How far a branch is from what it follows, as a sentence with the command to type next."""
-    ahead, behind, name = distance.ahead, distance.behind, distance.shown
-    if distance.gone:
-        return f"It follows {name}, which is not there (any more): dsvc push, or dsvc fetch"
-    if ahead and behind:
-        return f"It has {_commits(ahead)} that {name} has not, and lacks {behind}: dsvc pull"
-    if ahead:
-        return f"It is {_commits(ahead)} ahead of {name}: dsvc push"
-    if behind:
-        return f"It is {_commits(behind)} behind {name}: dsvc pull"
-    return f"It is up to date with {name}"
-
-
-def _commits(count: int) -> str:
-    return f"{count} commit{'s' if count != 1 else ''}"
-
-
 def _json(context: Context, result: StatusResult) -> None:
     def row(change: Change) -> dict[str, object]:
         return {
             **path_json(change.path),
-            "change": {"M": "modified", "D": "deleted", "A": "added", "T": "type"}[_letter(change)],
+            "change": {"M": "modified", "D": "deleted", "A": "added", "T": "type"}[status_letter(change)],
             "old": change.old.id.hex() if change.old else None,
             "new": change.new.id.hex() if change.new else None,
             "size": change.new.size if change.new else None,
@@ -130,6 +108,7 @@ def _json(context: Context, result: StatusResult) -> None:
             "clean": result.is_clean(),
             "changes": [row(c) for c in result.changes],
             "added": [row(c) for c in result.added],
+            "renamed": [_renamed_json(file) for file in result.renamed],
             "new": [path_json(p) for p in result.new],
             "conflicts": [{**path_json(c.path), "kind": c.kind} for c in state.conflicts] if state else [],
             "under_way": state.verb if state else "bisect" if result.bisecting else None,
@@ -145,41 +124,7 @@ def _upstream_json(result: StatusResult) -> dict[str, object] | None:
     return {"name": found.shown, "ahead": found.ahead, "behind": found.behind, "gone": found.gone}
 
 
-def _long(context: Context, result: StatusResult, *, untracked: bool) -> None:
-    out = context.out
-    if result.branch:
-        out.line(f"On branch {short_name(result.branch)}")
-        if result.distance is not None:
-            out.line(distance_text(result.distance))
-    elif result.commit_id:
-        out.line(out.paint("Detached", "red") + f" at {result.commit_id.hex()[:10]}")
-    if result.commit_id is None:
-        out.line("\nNo commits yet")
-    if result.bisecting:
-        out.line("\nA bisection is under way: 'dsvc bisect good' or 'bad' goes on, 'dsvc bisect reset' ends it")
-    state = result.state
-    if state is not None:
-        on = way_on(state.verb)
-        out.line(f"\nA {state.verb} is under way: 'dsvc {state.verb} --abort' takes it back")
-        if not state.conflicts and on is not None:
-            out.line(f"Nothing is in conflict any more: '{on}' goes on")
-        if state.conflicts:
-            out.line("\nIn conflict (edit, then 'dsvc resolve PATH'):")
-            for conflict in state.conflicts:
-                out.line("  " + out.paint(f"{conflict.kind + ':':<18}{quote_path(conflict.path)}", "red"))
-    conflicts = {c.path for c in state.conflicts} if state else set()
-    words = {"M": "modified:", "D": "deleted:", "A": "added:", "T": "other kind:"}
-    changes = [c for c in (*result.changes, *result.added) if c.path not in conflicts]
-    if changes:
-        out.line("\nChanges that 'dsvc commit' takes (put back with 'dsvc restore PATH'):")
-        for change in sorted(changes):
-            letter = _letter(change)
-            colour = "green" if letter == "A" else "red" if letter == "D" else "yellow"
-            out.line("  " + out.paint(f"{words[letter]:<12}{quote_path(change.path)}", colour))
-    new = [p for p in result.new if p not in conflicts]
-    if new and untracked:
-        out.line("\nNew files that 'dsvc commit' takes too (keep out with .dsvcignore):")
-        for path in new:
-            out.line("  " + out.paint(quote_path(path), "green"))
-    if result.is_clean():
-        out.line("Nothing to commit, working copy clean" if result.commit_id else "\nNothing to commit")
+def _renamed_json(file: FileDiff) -> dict[str, object]:
+    old_names = {f"old_{key}": value for key, value in path_json(file.old_path).items()}
+    ids = {"old": file.old.id.hex() if file.old else None, "new": file.new.id.hex() if file.new else None}
+    return {**path_json(file.path), **old_names, "score": file.score, **ids}

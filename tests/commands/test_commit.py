@@ -151,3 +151,41 @@ def test_a_hook_that_may_not_run_is_named(cli) -> None:
     answer = cli.ok("commit", "-m", "one")
     assert f"the hook {hook} did not run: it is not executable" in answer.err
     assert "the hook" not in cli.ok("commit", "-n", "--allow-empty", "-m", "two").err
+
+
+def test_renamed_files_are_counted_as_such(history) -> None:
+    text = "".join(f"line {number}\n" for number in range(50))
+    history.cli.ok("init", "-q")
+    history.commit("one", {"a.txt": text, "b.txt": text.upper(), "c.txt": "c"})
+    history.write({"a.txt": None, "a2.txt": text, "b.txt": None, "b2.txt": text.upper() + "more", "c.txt": None})
+    assert history.cli.ok("commit", "-m", "two").out.splitlines()[1] == " 2 renamed, 1 deleted"
+
+
+def test_a_dry_run_shows_what_it_would_take(history) -> None:
+    cli = history.cli
+    cli.ok("init", "-q")
+    history.commit("one", {"a.txt": "a"})
+    assert cli("commit", "--dry-run").code == 1
+    history.write({"a.txt": "aa", "b.txt": "b"})
+    answer = cli.ok("commit", "--dry-run", "-m", "two", "a.txt")
+    assert "modified:   a.txt" in answer.out
+    assert "b.txt" not in answer.out
+    assert cli.ok("log", "--format=%s").out == "one\n"
+    assert cli.ok("commit", "--dry-run", "--json").json["schema"] == "dsvc.status"
+
+
+def test_the_editor_shows_what_the_commit_takes(history, tmp_path) -> None:
+    cli = history.cli
+    cli.ok("init", "-q")
+    history.commit("one", {"a.txt": "a\n", "gone.txt": "x"})
+    history.write({"a.txt": "aa\n", "gone.txt": None, "new.txt": "n"})
+    seen = tmp_path / "seen.txt"
+    cli.environment["DSVC_EDITOR"] = f"sh -c 'cp \"$0\" {seen} && sed -i \"1s/^/two/\" \"$0\"'"
+    cli.ok("commit", "-v")
+    text = seen.read_text()
+    for line in ("#   modified:   a.txt", "#   deleted:    gone.txt", "#   new.txt", "-a", "+aa"):
+        assert line in text.splitlines()
+    assert cli.ok("log", "-1", "--format=%B").out.strip() == "two"
+    history.write({"a.txt": "aaa\n"})
+    cli.ok("commit")
+    assert "+aaa" not in seen.read_text()

@@ -26,7 +26,7 @@ def test_a_file_gets_a_new_name(cli, project):
     cli.ok("mv", "a.txt", "b.txt")
     assert (project / "b.txt").read_text() == "a.txt"
     assert not (project / "a.txt").exists()
-    assert status(cli) == [" D a.txt", "A  b.txt"]
+    assert status(cli) == ["R  a.txt -> b.txt"]
     cli.ok("commit", "-m", "moved")
     assert status(cli) == []
 
@@ -36,10 +36,8 @@ def test_a_folder_moves_with_all_that_is_in_it(cli, project):
     cli.ok("mv", "data", "src")
     assert (project / "src/data/deep/two.csv").read_text() == "data/deep/two.csv"
     assert status(cli) == [
-        " D data/deep/two.csv",
-        " D data/one.csv",
-        "A  src/data/deep/two.csv",
-        "A  src/data/one.csv",
+        "R  data/deep/two.csv -> src/data/deep/two.csv",
+        "R  data/one.csv -> src/data/one.csv",
         "?? src/data/new.csv",
     ]
     cli.ok("commit", "-m", "moved")

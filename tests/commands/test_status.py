@@ -214,3 +214,36 @@ def test_what_is_under_way_is_taken_back_as_the_hint_says(project: CommandLine, 
     for words in commands:
         assert project(*words[1:]).code != 2, words
     assert project.ok("status", "--json").json["under_way"] is None
+
+
+def test_a_renamed_file(cli: CommandLine, project: CommandLine) -> None:
+    text = "".join(f"line {number}\n" for number in range(50))
+    (cli.directory / "old.txt").write_text(text)
+    (cli.directory / "gone.txt").write_text("unlike")
+    cli.ok("commit", "-m", "texts")
+    cli.ok("mv", "old.txt", "new name.txt")
+    (cli.directory / "new name.txt").write_text(text + "more\n")
+    cli.ok("rm", "gone.txt")
+    assert "  renamed:    old.txt -> new name.txt\n" in cli.ok("status").out
+    assert cli.ok("status", "-s").out == " D gone.txt\nR  old.txt -> new name.txt\n"
+    assert cli.ok("status", "-z").out == " D gone.txt\0R  new name.txt\0old.txt\0"
+    found = cli.ok("status", "--json").json
+    (renamed,) = found["renamed"]
+    assert (renamed["path"], renamed["old_path"], found["added"]) == ("new name.txt", "old.txt", [])
+    assert [change["path"] for change in found["changes"]] == ["gone.txt"]
+
+
+def test_new_and_resized_files_are_told_without_reading_them(cli: CommandLine, project: CommandLine) -> None:
+    (cli.directory / "a.bin").write_bytes(b"a" * 1000)
+    cli.ok("commit", "-m", "a file")
+    (cli.directory / "a.bin").write_bytes(b"b" * 2000)
+    with open(cli.directory / "new.bin", "wb") as file:
+        file.truncate(1 << 40)  # nobody waits until that is read
+    assert cli.ok("status", "-s").out == " M a.bin\n?? new.bin\n"
+    (cli.directory / "new.bin").write_bytes(b"c" * 1000)
+    seen = cli.ok("status", "--json").json
+    assert [change["size"] for change in seen["changes"]] == [2000]
+    assert seen["changes"][0]["new"] == cli.ok("diff", "--json").json["files"][0]["new"]["id"]
+    cli.ok("add", "a.bin")
+    (cli.directory / "a.bin").write_bytes(b"a" * 1000)
+    assert cli.ok("status", "-s").out == "?? new.bin\n"
