@@ -78,7 +78,6 @@ _ELSEWHERE: Final = {
     "archive": "dsvc export REV DEST",
     "cat-file": "dsvc cat REV:PATH, dsvc show",
     "cherry": "dsvc log --oneline UPSTREAM..",
-    "clone": "dsvc fork SRC [DST]",
     "difftool": "dsvc diff",
     "filter-branch": "dsvc purge takes content out of all of history",
     "filter-repo": "dsvc purge takes content out of all of history",

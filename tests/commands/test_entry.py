@@ -222,7 +222,7 @@ def test_a_folder_that_is_gone(tmp_path):
     assert done.stderr == "dsvc: the current folder does not exist any more\nhint: go to another with 'cd'\n"
 
 
-@pytest.mark.parametrize(("verb", "instead"), [("clone", "dsvc fork"), ("ls-files", "dsvc ls -r"), ("lfs", "commit")])
+@pytest.mark.parametrize(("verb", "instead"), [("ls-files", "dsvc ls -r"), ("lfs", "commit")])
 def test_verbs_of_git_name_what_to_use(cli, verb, instead):
     answer = cli(verb)
     assert answer.code == 2
