@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -14,11 +16,51 @@ _INTERVAL: Final = 0.1
 _BAR: Final = 20
 
 
+class Census:
+    """Counts in a thread how much a phase has to do; the totals are known once nothing waits to be counted."""
+
+    __slots__ = ("_busy", "_items", "_size", "_waiting")
+
+    def __init__(self) -> None:
+        self._waiting: deque[Callable[[], tuple[int, int]]] = deque()
+        self._busy: threading.Thread | None = None
+        self._items = self._size = 0
+
+    def add(self, count: Callable[[], tuple[int, int]]) -> None:
+        """Let this be counted too."""
+        self._waiting.append(count)
+
+    def totals(self) -> tuple[int, int] | None:
+        """Items and bytes, or None while they are counted; the first call begins to count."""
+        if self._busy is not None and self._busy.is_alive():
+            return None
+        if self._waiting:
+            self._busy = threading.Thread(target=self._count, daemon=True)
+            self._busy.start()
+            return None
+        return self._items, self._size
+
+    def stop(self) -> None:
+        """Count no more."""
+        self._waiting.clear()
+
+    def _count(self) -> None:
+        while self._waiting:
+            try:
+                count = self._waiting.popleft()
+            except IndexError:  # stopped meanwhile
+                return
+            items, size = count()
+            self._items += items
+            self._size += size
+
+
 class ProgressLine:
     """A `dsvc.progress.Progress` that draws on stderr, but only once a phase has taken a second."""
 
     __slots__ = (
         "_bytes",
+        "_census",
         "_columns",
         "_drawn",
         "_items",
@@ -39,6 +81,7 @@ class ProgressLine:
         self._now = now
         self._columns = columns if columns is not None else _terminal_columns
         self._drawn = False
+        self._census: Census | None = None
         self.start("")
 
     def start(
@@ -55,6 +98,12 @@ class ProgressLine:
         self._started = self._now()
         self._next = self._started + _PATIENCE
 
+    def expect(self, count: Callable[[], tuple[int, int]]) -> None:
+        """Count more of the phase, once it has taken a second."""
+        if self._census is None:
+            self._census = Census()
+        self._census.add(count)
+
     def advance(self, *, items: int = 0, size: int = 0) -> None:
         """Count, and draw at most ten times a second."""
         self._items += items
@@ -66,12 +115,18 @@ class ProgressLine:
 
     def finish(self) -> None:
         """Take the line away."""
+        if self._census is not None:
+            self._census.stop()
+            self._census = None
         if self._drawn:
             self._clear()
             self._out.live_line(None)
 
     def _draw(self, seconds: float) -> None:
         width = self._columns()
+        if self._census is not None:
+            totals = self._census.totals()
+            self._total_items, self._total_bytes = totals if totals is not None else (None, None)
         text = progress_text(
             self._label,
             seconds,

@@ -19,7 +19,8 @@ from dsvc.progress import Progress, Silent
 from dsvc.worktree.guard import HEAD_BYTES, Guard
 from dsvc.worktree.ignore import DirectoryRules, IgnoreRules
 from dsvc.worktree.index import DIRECTORY, EMPTY, Block, Index, join, signature
-from dsvc.worktree.scan import CONTROL, Scanner, Skipped, UnreadableError, special
+from dsvc.worktree.measure import measure_folder
+from dsvc.worktree.scan import CONTROL, Delta, Scanner, Skipped, UnreadableError, special
 
 _ATTEMPTS = 5
 
@@ -89,7 +90,9 @@ class Recorder:
         """
         entry: Entry | None
         if not (self._scanner.paths or self._known_only) and not self._old.blocks.get(b"", EMPTY).names:
-            entry = self._new_tree(b"", self._scanner.ignore.in_directory(b"")) or trees.write_tree(self._store, ())
+            rules = self._scanner.ignore.in_directory(b"")
+            self._expect_folder(b"", rules)
+            entry = self._new_tree(b"", rules) or trees.write_tree(self._store, ())
             self._result.index.blocks.setdefault(b"", EMPTY)
         else:
             self._scanner.prepare()
@@ -103,6 +106,7 @@ class Recorder:
         self._result.skipped += delta.skipped
         changes: dict[bytes, Entry | None] = {}
         touched: dict[bytes, bytes | None] = {}
+        self._expect(delta)
         for name in delta.gone:
             self._gone(path, name, changes, touched)
         for name, sig in delta.changed.items():
@@ -124,6 +128,7 @@ class Recorder:
                 if self._old.sparse and below() is not None:  # it is there, and was not checked out
                     entry = self._directory(join(path, name), below)
                 else:
+                    self._expect_folder(join(path, name), rules.enter(name))
                     entry = self._new_tree(join(path, name), rules.enter(name))
                 if entry is not None:
                     changes[name], touched[name] = entry, DIRECTORY
@@ -136,6 +141,20 @@ class Recorder:
             return trees.write_tree(self._store, sorted((n, e) for n, e in changes.items() if e is not None))
         root = mapedit.update(self._store, TREES, ObjectId(tree_id), changes.items())
         return None if root.id == tree_id else Entry(EntryKind.TREE, root.id, root.weight)
+
+    def _expect(self, delta: Delta) -> None:
+        """Tell who watches of the files of a known directory that will be stored."""
+        new = {} if self._known_only else delta.new
+        if delta.changed or new:
+            count = len(delta.changed) + len(new)
+            size = sum(int.from_bytes(sig[:8], "little") for sigs in (delta.changed, new) for sig in sigs.values())
+            self._progress.expect(lambda: (count, size))
+
+    def _expect_folder(self, path: bytes, rules: DirectoryRules) -> None:
+        """Tell who watches of a new folder."""
+        place = self._scanner.place(path) if path else self._root
+        wanted = self._scanner.wanted if self._scanner.paths else None
+        self._progress.expect(lambda: measure_folder(place, path, rules, wanted))
 
     def _new_tree(self, path: bytes, rules: DirectoryRules) -> Entry | None:
         """Record a directory that the index does not know; return None when nothing in it is to be versioned.

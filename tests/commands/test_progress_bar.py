@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 
 from dsvc.commands.output import Output
 from dsvc.commands.progress_bar import ProgressLine, duration_text, progress_text, size_text
@@ -77,3 +78,35 @@ def test_amounts():
         "1 h 00 min",
         "2 h 10 min",
     ]
+
+
+def test_what_is_counted_meanwhile_shows_once_it_is_known():
+    progress, clock, _, err = make()
+    progress.start("Storing")
+    progress.expect(lambda: (1, 1 << 20))
+    progress.expect(lambda: (3, 3 << 20))
+    clock.seconds += 2
+    progress.advance(items=1, size=1 << 20)
+    assert err.getvalue().decode() == "\r\x1b[KStoring  1 file  1.0 MiB  512.0 KiB/s"
+    for _ in range(2000):
+        clock.seconds += 1
+        progress.advance()
+        if b"1/4 files  1.0 MiB/4.0 MiB" in err.getvalue():
+            break
+        time.sleep(0.01)  # until the other thread has counted
+    assert b"left" in err.getvalue()
+    progress.start("Merging")
+    clock.seconds += 2
+    progress.advance(items=1)
+    assert err.getvalue().decode().endswith("\r\x1b[KMerging  1 file  0 files/s")
+
+
+def test_short_work_is_not_counted():
+    progress, clock, _, _ = make()
+    asked: list[int] = []
+    progress.start("Storing")
+    progress.expect(lambda: (asked.append(1) or 1, 1))
+    clock.seconds += 0.5
+    progress.advance(items=1, size=1)
+    progress.finish()
+    assert asked == []
