@@ -73,6 +73,7 @@ _SECTIONS: Final = {
         "fetch": "Bring branches and tags from a remote",
         "pull": "Fetch, and join what came into the current branch",
         "push": "Send branches to a remote",
+        "hub": "Serve a repository to other machines",
     },
     "Go back": {
         "undo": "Take the last operation back",
@@ -80,9 +81,6 @@ _SECTIONS: Final = {
         "op": "Show or restore operations, the history of all refs",
         "reflog": "Show where a branch has pointed",
         "reset": "Move the branch to another commit",
-    },
-    "Work with others": {
-        "hub": "Serve a repository to other machines",
     },
     "Keep in order": {
         "gc": "Remove what nothing reaches and tidy the store",

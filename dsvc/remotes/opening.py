@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from dsvc.config.keys import Value
-from dsvc.errors import RemoteError
+from dsvc.errors import RemoteError, UsageError
 from dsvc.remotes.address import Address, FolderAddress, S3Address, SshAddress
 from dsvc.storage.backend import Backend
 from dsvc.storage.local import LocalBackend
@@ -19,6 +20,10 @@ class PlaceMissingError(RemoteError):
 
 class PlaceTakenError(RemoteError):
     """A folder that should become a repository holds something else."""
+
+
+class BadOptionError(UsageError):
+    """An option of a remote has a value that does not fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +42,9 @@ def open_place(
     environment: Mapping[str, str],
     staging: Callable[[], Path],
     create: bool = False,
+    interactive: bool = False,
 ) -> Place:
-    """Open a place; with `create` a folder is made where it is missing.
+    """Open a place; with `create` a folder is made where it is missing. `options` are those of the remote.
 
     Raises:
         PlaceMissingError: for a folder that is not there. PlaceTakenError: for one with other things in it, when a
@@ -47,9 +53,52 @@ def open_place(
     if isinstance(address, FolderAddress):
         return _folder(address.path, create=create)
     if isinstance(address, S3Address):
-        raise NotImplementedError(options, environment, staging)
+        from dsvc.remotes.s3 import open_s3
+        from dsvc.remotes.s3_settings import S3Settings
+
+        given = _given(S3Settings, options, bucket=address.bucket, prefix=address.prefix)
+        return Place(open_s3(S3Settings(**given), environment=environment), staging)
     assert isinstance(address, SshAddress)
-    raise NotImplementedError
+    from dsvc.remotes.ssh import open_ssh
+    from dsvc.remotes.ssh_settings import SshSettings
+
+    where: dict[str, Any] = {"host": address.host, "path": address.path, "user": address.user, "port": address.port}
+    ssh = SshSettings(**_given(SshSettings, options, **where, interactive=interactive))
+    return Place(open_ssh(ssh, environment=environment, create=create), staging)
+
+
+def _given(settings: Any, options: Mapping[str, Value], **fixed: Any) -> dict[str, Any]:
+    """Return the fields of a class of settings that a remote's options name; `partSize` is the field `part_size`."""
+    given = dict(fixed)
+    for field in fields(settings):
+        name = _camel(field.name)
+        if field.name in fixed or name not in options:
+            continue
+        given[field.name] = _typed(name, str(field.type), options[name])
+    return given
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _typed(name: str, kind: str, value: Value) -> Any:
+    if kind.startswith("tuple"):
+        return value if isinstance(value, tuple) else (str(value),)
+    if kind.startswith("bool"):
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() in ("true", "false"):
+            return str(value).lower() == "true"
+    elif kind.startswith(("int", "float")):
+        try:
+            return float(str(value)) if kind.startswith("float") else int(str(value))
+        except ValueError:
+            pass
+    else:
+        return str(value)
+    raise BadOptionError(f"{value!r} does not fit a remote's option {name}", hint=f"dsvc config remote.NAME.{name}")
 
 
 def _folder(path: Path, *, create: bool) -> Place:
