@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from dsvc.actions.fetch import RefUpdate
 from dsvc.actions.remote_access import OpenRemote, open_remote
@@ -18,7 +17,6 @@ from dsvc.objects.store import ObjectMissingError
 from dsvc.refs.names import HEADS, REMOTES, TAGS, short_name
 from dsvc.refs.transaction import RefMovedError
 from dsvc.refs.view import Direct, View
-from dsvc.remotes.outbox import lend
 from dsvc.remotes.refspec import Refspec, mapped, parse_refspec
 from dsvc.remotes.selection import Stored, Walk, present_tips
 from dsvc.remotes.sending import Sent, cargo, send
@@ -258,29 +256,30 @@ def _send(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate]
         there,
         cargo(marks, refs),
         remote.outbox,
-        lend=lambda ref: lend(backend.root / ref.key, _lending_folder(remote), copy=remote.place.on_disk),
+        whole=lambda ref: backend.root / ref.key,
         jobs=jobs,
         progress=workspace.progress,
     )
-
-
-def _lending_folder(remote: OpenRemote) -> Path:
-    return remote.place.staging() if remote.place.on_disk else remote.outbox.staging()
 
 
 def _take_up(remote: OpenRemote) -> None:
     """Go on with the packs that an earlier push left: send those that have not arrived, and count all as stored."""
     store, outbox = remote.repo.store, remote.outbox
     left = outbox.packs()
-    condemned = set(remote.repo.head.packs.condemned)
-    listed = {ref.id for ref in remote.repo.head.packs.packs}
-    for ref in left:
-        if ref.id not in condemned and ref.id not in listed:
-            if store.backend.missing([ref.key]):
-                store.backend.put(ref.key, outbox.lend(ref))
-            store.adopt(ref)
     if not left:
         outbox.clear()
+        return
+    gone = set(store.backend.missing([waiting.ref.key for waiting in left]))
+    condemned = set(remote.repo.head.packs.condemned)
+    listed = {ref.id for ref in remote.repo.head.packs.packs}
+    for waiting in left:
+        ref = waiting.ref
+        if ref.id in condemned or ref.id in listed or (waiting.arrived and ref.key in gone):
+            continue
+        if ref.key in gone:
+            store.backend.put(ref.key, outbox.lend(ref))
+            outbox.arrived(ref)
+        store.adopt(ref)
 
 
 def _publish(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate]) -> None:

@@ -6,13 +6,14 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dsvc.errors import NotARepositoryError
 from dsvc.refs.names import HEADS, head_of
 from dsvc.refs.view import Symbolic, View
 from dsvc.remotes.address import Address, FolderAddress, parse_address
+from dsvc.remotes.cached import CachedBackend
 from dsvc.remotes.opening import Place, PlaceMissingError, open_place
 from dsvc.remotes.outbox import Outbox
 from dsvc.remotes.settings import RemoteSettings, UnknownRemoteError, find_remote, read_remotes
@@ -113,6 +114,8 @@ def open_remote(
         staging=staging,
         create=create,
     )
+    if not place.on_disk:
+        place = replace(place, backend=CachedBackend(place.backend, workspace.cache / "remotes" / f"{folder.name}.d"))
     try:
         repo = _open(workspace, place, settings, create=create)
         yield OpenRemote(settings, str(address), place, repo, folder, inside is not None)

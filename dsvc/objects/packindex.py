@@ -19,7 +19,7 @@ from dsvc.objects.ids import ID_LENGTH, ObjectId, PackId
 
 MAGIC = b"dsvcidx1"
 NO_BASE = 0xFFFFFFFF
-SALT_LENGTH = 16
+SALT_AT, SALT_LENGTH = 12, 16  # in the index
 _HEADER = struct.Struct(">8sB3x16sIQ")  # magic, pack class, salt, frames, objects
 _FRAME = struct.Struct(">QIIIB3x")  # offset, stored bytes, plain bytes, frame of the base, encoding
 _WORD = 8  # leading bytes of an id that are compared as one number
@@ -65,6 +65,15 @@ def encode_index(pack_class: int, frames: Sequence[Frame], records: Sequence[byt
     """
     head = _HEADER.pack(MAGIC, pack_class, salt, len(frames), len(records))
     return b"".join([head, *(_FRAME.pack(*frame) for frame in frames), *sorted(records)])
+
+
+def resalted(index: bytes, salt: bytes) -> bytes:
+    """Return an index with another salt, so that its pack has another id.
+
+    A pack that comes from elsewhere gets an id of its own: under the one it had it may have been here before, and a
+    process that condemned it then may still be about to delete it.
+    """
+    return index[:SALT_AT] + salt + index[SALT_AT + SALT_LENGTH :]
 
 
 def pack_id_of(index: bytes) -> PackId:

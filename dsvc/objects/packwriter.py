@@ -6,12 +6,23 @@ import contextlib
 import os
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dsvc.atomic import temporary_name
 from dsvc.objects.ids import PackId
-from dsvc.objects.packindex import NO_BASE, SALT_LENGTH, Frame, Place, encode_index, pack_id_of, record
+from dsvc.objects.packindex import (
+    NO_BASE,
+    SALT_AT,
+    SALT_LENGTH,
+    Frame,
+    Place,
+    encode_index,
+    pack_id_of,
+    record,
+    resalted,
+)
 from dsvc.objects.packref import PackClass, PackRef
 
 if TYPE_CHECKING:
@@ -137,3 +148,19 @@ def _write_all(fd: int, pieces: list[bytes | memoryview]) -> None:
         view = memoryview(piece)
         while view:
             view = view[os.write(fd, view) :]
+
+
+def renamed(ref: PackRef, index: bytes, path: Path, *, salt: bytes | None = None) -> PackRef:
+    """Give the pack in the file `path`, whose index is `index`, an id of its own; return how it is named now.
+
+    See `packindex.resalted` on why. The file is written to and not synced; afterwards it is read-only. With `salt`
+    the same pack gets the same id again.
+    """
+    fresh = resalted(index, salt if salt is not None else os.urandom(SALT_LENGTH))
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.pwrite(fd, fresh[SALT_AT : SALT_AT + SALT_LENGTH], ref.index_offset + SALT_AT)
+        os.fchmod(fd, 0o444)
+    finally:
+        os.close(fd)
+    return replace(ref, id=pack_id_of(fresh))

@@ -65,6 +65,8 @@ class ObjectStore:
         self._nodes: OrderedDict[bytes, Node] = OrderedDict()
         self._relied = Reliance()
         self._own: dict[bytes, PackRef] = {}  # packs of this process that no list names yet
+        self._list: PackList | None = None  # the newest that was shown
+        self._own_since: PackList | None = None  # the one that was shown when the first of them came
         self._lost = 0  # objects in such packs that were collected
         self._shown: frozenset[bytes] = frozenset()
         self._lock = threading.RLock()
@@ -75,6 +77,7 @@ class ObjectStore:
         """Make the packs of this list visible, and this process's own unpublished ones."""
         listed = frozenset(p.id for p in packs.packs)
         with self._lock:
+            self._list = packs
             self._own = {k: v for k, v in self._own.items() if k not in listed}
             self._shown = listed
             self.packs.show([*packs.packs, *self._own.values()], packs.segments)
@@ -224,6 +227,8 @@ class ObjectStore:
     def adopt(self, ref: PackRef) -> None:
         """Take on a pack that lies in the backend and on no list yet: it counts as stored, and `flush` returns it."""
         with self._lock:
+            if not self._own:
+                self._own_since = self._list
             self._own[ref.id] = ref
             self.packs.add(ref)
 
@@ -259,12 +264,13 @@ class ObjectStore:
         """Make sure that no unpublished pack of this process was collected, when `packs` is the newest list.
 
         A pack that gc found unlisted is condemned, then deleted, then forgotten; so one that is neither condemned in
-        this list nor missing can be published by a swap from this list.
+        this list nor missing can be published by a swap from this list. Nothing can have happened to packs that were
+        made since this very list was read.
 
         Raises:
             CollectedError: otherwise; the packs are forgotten, so that the same objects can be put again.
         """
-        lost = self._lose_own(packs)
+        lost = 0 if packs is self._own_since else self._lose_own(packs)
         lost, self._lost = lost + self._lost, 0
         if lost:
             raise CollectedError(lost)

@@ -16,6 +16,7 @@ from dsvc.objects.packlist import PackClass, PackRef
 from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.progress import Progress
 from dsvc.remotes.absorbed import read_absorbed, write_absorbed
+from dsvc.remotes.cached import uncached
 from dsvc.remotes.receiving import Received, Receiver
 from dsvc.remotes.selection import Walk
 from dsvc.repo.reachable import Marks, Target, references
@@ -56,7 +57,7 @@ def fetch_objects(
     received = Received()
     for attempt in range(_ATTEMPTS):
         receiver = Receiver(
-            remote.backend,
+            uncached(remote.backend),
             remote.head.packs.packs,
             local,
             folder,

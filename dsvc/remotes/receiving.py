@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dsvc.atomic import temporary_name
 from dsvc.errors import IntegrityError
 from dsvc.objects.ids import Kind
 from dsvc.objects.packindex import NO_BASE
 from dsvc.objects.packlist import PackClass, PackRef
 from dsvc.objects.packs import PackSet
+from dsvc.objects.packwriter import renamed
 from dsvc.objects.repack import rewrite_packs
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.verify import verify_objects, verify_outline
@@ -139,10 +141,9 @@ class Receiver:
         for job in group:
             if job.whole:
                 part = self._landing.path(job.ref.key)
-                lent = self._store.staging() / part.name
+                lent = self._store.staging() / temporary_name("fetched")
                 os.replace(part, lent)
-                os.chmod(lent, 0o444)
-                deliver(job.ref, lent)
+                deliver(renamed(job.ref, self._packs.index(job.ref).data, lent), lent)
         for pack_class in PackClass:
             sources = [job.ref for job in group if not job.whole and job.ref.pack_class == pack_class]
             rewrite_packs(self._packs, sources, self._store.staging, deliver=deliver, keep=keep)

@@ -7,12 +7,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
+from dsvc.atomic import temporary_name
 from dsvc.objects.ids import Kind
 from dsvc.objects.packlist import PackClass, PackRef
+from dsvc.objects.packwriter import renamed
 from dsvc.objects.repack import rewrite_packs
 from dsvc.objects.store import ObjectStore
 from dsvc.progress import Progress
-from dsvc.remotes.outbox import Outbox
+from dsvc.remotes.outbox import Outbox, copy_file
 from dsvc.repo.reachable import Marks
 
 TOGETHER = 1 << 20  # so much metadata goes into one pack with the operation that publishes it
@@ -59,14 +61,14 @@ def send(
     load: Cargo,
     outbox: Outbox,
     *,
-    lend: Callable[[PackRef], Path],
+    whole: Callable[[PackRef], Path],
     jobs: int,
     progress: Progress,
 ) -> Sent:
     """Bring the marked objects of `source` to the place of `target`, which lists them when it publishes next.
 
-    `lend` gives a file with a whole pack's bytes. Packs that are made for this are kept in the `outbox` until they are
-    published, so that a push that is broken off goes on with them.
+    `whole` gives the file of a pack of the source. Packs are copied or made anew in the `outbox`, and are there until
+    they have arrived, so that a push that is broken off goes on with them.
 
     Raises:
         RemoteError: when the place refuses or cannot be reached; what arrived is used by the next push.
@@ -79,10 +81,11 @@ def send(
     with ThreadPoolExecutor(jobs, thread_name_prefix="dsvc-send") as pool:
         waiting: set[Future[PackRef]] = set()
 
-        def put(ref: PackRef, give: Callable[[PackRef], Path]) -> None:
-            while len(waiting) > 2 * jobs:
+        def deliver(ref: PackRef, path: Path) -> None:
+            outbox.keep(ref, path)
+            while len(waiting) >= jobs:  # so many copies lie on the disk
                 settle()
-            waiting.add(pool.submit(_put, target, ref, give))
+            waiting.add(pool.submit(_put, target, ref, outbox))
 
         def settle() -> None:
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
@@ -93,13 +96,11 @@ def send(
                 sent.append(ref)
                 progress.advance(items=1, size=ref.size)
 
-        def deliver(ref: PackRef, path: Path) -> None:
-            outbox.keep(ref, path)
-            put(ref, outbox.lend)
-
         try:
             for ref in load.whole:
-                put(ref, lend)
+                copy = outbox.staging() / temporary_name("copy")
+                copy_file(whole(ref), copy)
+                deliver(renamed(ref, source.packs.index(ref).data, copy), copy)
             for pack_class in PackClass:
                 sources = [ref for ref in apart if ref.pack_class == pack_class]
                 rewrite_packs(
@@ -137,6 +138,7 @@ def _small_metadata(source: ObjectStore, load: Cargo) -> tuple[list[tuple[PackRe
     return places, [ref for ref in load.partial if ref.pack_class != PackClass.METADATA]
 
 
-def _put(target: ObjectStore, ref: PackRef, give: Callable[[PackRef], Path]) -> PackRef:
-    target.backend.put(ref.key, give(ref))
+def _put(target: ObjectStore, ref: PackRef, outbox: Outbox) -> PackRef:
+    target.backend.put(ref.key, outbox.lend(ref))
+    outbox.arrived(ref)
     return ref

@@ -16,7 +16,7 @@ from dsvc.refs.log import Head, OperationLog, read_head
 from dsvc.refs.transaction import Act, Transaction, first_operation
 from dsvc.refs.view import Direct, Ref, View
 from dsvc.repo.folding import fold
-from dsvc.repo.format import CURRENT, FAR, SEGMENTS, check_readable, check_writable, read_format, write_format
+from dsvc.repo.format import CURRENT, FAR, SEGMENTS, Format, check_readable, check_writable, read_format, write_format
 from dsvc.repo.maintenance import tidy
 from dsvc.repo.reachable import check_whole
 from dsvc.storage.backend import Backend
@@ -28,9 +28,17 @@ class Repository:
     """An open repository. It sees the head that was read when it was opened or last refreshed."""
 
     def __init__(
-        self, backend: Backend, store: ObjectStore, head: Head, *, tidies: bool = True, folds: bool = False
+        self,
+        backend: Backend,
+        store: ObjectStore,
+        head: Head,
+        *,
+        tidies: bool = True,
+        folds: bool = False,
+        record: Format | None = None,
     ) -> None:
         self.backend = backend
+        self._record = record
         self._tidies, self._folds = tidies, folds
         self.store = store
         self.log = OperationLog(store)
@@ -81,7 +89,7 @@ class Repository:
         if head is None:
             raise NotARepositoryError("a dsvc repository was begun here and not finished", hint="dsvc init")
         store.show(head.packs)
-        return cls(backend, store, head, tidies=not far, folds=far and SEGMENTS in record.write)
+        return cls(backend, store, head, tidies=not far, folds=far and SEGMENTS in record.write, record=record)
 
     def refresh(self) -> None:
         """See what other processes have published since."""
@@ -113,9 +121,8 @@ class Repository:
         Raises:
             FormatTooNewError: naming what is unknown to it.
         """
-        record = read_format(self.backend)
-        if record is not None:
-            check_writable(record)
+        if self._record is not None:
+            check_writable(self._record)
 
     def publish(self, transaction: Transaction, act: Act) -> OperationId:
         """Publish a transaction and see its result; raises what `Transaction.publish` raises.

@@ -1,0 +1,115 @@
+"""A backend that remembers, in a folder and within a bound, what it has read: blobs never change.
+
+Kept are whole segments and ranges of packs, up to a size: indexes, and the frames in which refs and history are looked
+up. Content that is fetched does not come through here. The folder may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from blake3 import blake3
+
+from dsvc.atomic import write_file
+from dsvc.storage.backend import Backend, check_key
+
+BOUND = 256 << 20  # bytes of the folder
+LARGEST = 64 << 20  # bytes of one thing that is kept
+_DIGEST = 32
+_KEPT = ("packs/", "segments/")
+
+
+class CachedBackend:
+    """Reads of `inner`, kept in `folder`; everything else goes through."""
+
+    def __init__(self, inner: Backend, folder: Path, *, bound: int = BOUND) -> None:
+        self.inner = inner
+        self._folder = folder
+        self._bound = bound
+        self._written = 0
+
+    def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        """See `Backend.get`. What is kept is compared with a checksum; damaged, it is read again."""
+        if not key.startswith(_KEPT) or length == 0:
+            return self.inner.get(key, offset=offset, length=length)
+        path = self._path(key, offset, length)
+        kept = _read(path)
+        if kept is not None:
+            return kept
+        data = self.inner.get(key, offset=offset, length=length)
+        if len(data) <= min(LARGEST, self._bound // 2):
+            with contextlib.suppress(OSError):  # a full disk only makes it slower
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_file(path, (blake3(data).digest(), data), durable=False)
+                self._written += len(data)
+        return data
+
+    def put(self, key: str, source: bytes | Path) -> None:
+        """See `Backend.put`."""
+        self.inner.put(key, source)
+
+    def missing(self, keys: list[str]) -> list[str]:
+        """See `Backend.missing`."""
+        return self.inner.missing(keys)
+
+    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """See `Backend.list`."""
+        return self.inner.list(prefix)
+
+    def delete(self, key: str) -> None:
+        """See `Backend.delete`."""
+        self.inner.delete(key)
+
+    def read_cell(self, name: str) -> bytes | None:
+        """See `Backend.read_cell`."""
+        return self.inner.read_cell(name)
+
+    def swap_cell(self, name: str, expected: bytes | None, value: bytes) -> bool:
+        """See `Backend.swap_cell`."""
+        return self.inner.swap_cell(name, expected, value)
+
+    def close(self) -> None:
+        """See `Backend.close`; the folder is brought below its bound, what was used longest ago first."""
+        if self._written:
+            self._written = 0
+            with contextlib.suppress(OSError):
+                self._shrink()
+        self.inner.close()
+
+    def _path(self, key: str, offset: int, length: int | None) -> Path:
+        return self._folder / f"{check_key(key).replace('/', '.')}.{offset}.{'end' if length is None else length}"
+
+    def _shrink(self) -> None:
+        found = []
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                status = entry.stat()
+                found.append((max(status.st_atime_ns, status.st_mtime_ns), status.st_size, entry.path))
+        total = sum(size for _, size, _ in found)
+        for _, size, path in sorted(found):
+            if total <= self._bound:
+                break
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+            total -= size
+
+
+def uncached(backend: Backend) -> Backend:
+    """Return the backend behind a cache, for content that is fetched once."""
+    return backend.inner if isinstance(backend, CachedBackend) else backend
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    digest, data = content[:_DIGEST], content[_DIGEST:]
+    if len(content) >= _DIGEST and blake3(data).digest() == digest:
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return data
+    return None
