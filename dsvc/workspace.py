@@ -14,6 +14,7 @@ from dsvc.errors import NotARepositoryError, RequestError
 from dsvc.objects import trees
 from dsvc.objects.codec import Value
 from dsvc.objects.ids import CommitId, Kind, ObjectId, OperationId, TreeId
+from dsvc.objects.tree import FILE_KINDS
 from dsvc.objects.values import Person
 from dsvc.progress import Progress, Silent
 from dsvc.refs.names import HEADS, added_of, head_of, state_of
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from dsvc.config.identity import Identity
     from dsvc.config.settings import Config
     from dsvc.config.signing import SigningSettings
+    from dsvc.worktree.content_filter import ContentFilter
     from dsvc.worktree.ignore import IgnoreRules
+    from dsvc.worktree.plan import LeavesOut
 
 
 def _no_signing() -> SigningSettings:
@@ -289,9 +292,42 @@ class Workspace:
         index, tree = read_index(self.index_path), self.kept_tree()
         if index is None:
             names = read_names(self.names_path)
-            return index_of_tree(self.repo.store, tree, sparse=read_patterns(self.sparse_path), names=names)
+            sparse = read_patterns(self.sparse_path)
+            return index_of_tree(self.repo.store, tree, sparse=sparse, names=names, leaves_out=self._not_fetched())
         index.names = read_names(self.names_path)
-        return index if index.tree == tree else refit_index(self.repo.store, index, tree)
+        if index.tree == tree:
+            return index
+        return refit_index(self.repo.store, index, tree, leaves_out=self._not_fetched())
+
+    def content_filter(self) -> ContentFilter | None:
+        """Return which content is kept here when this is a partial clone, None for a full repository."""
+        remotes = self.config.section("remote")
+        if not any(key.endswith(".filter") for key in remotes):
+            return None
+        from dsvc.worktree.content_filter import join_filters, parse_filter
+
+        filters: list[ContentFilter | None] = []
+        for key in remotes:
+            if key.endswith(".url"):
+                texts = remotes.get(f"{key.removesuffix('.url')}.filter", ())
+                filters.append(parse_filter(texts if isinstance(texts, tuple) else (str(texts),)))
+        return join_filters(filters)
+
+    def leaves_out(self) -> LeavesOut | None:
+        """Return what says whether a checkout leaves a file out because its content is not here and not wanted."""
+        wanted, store = self.content_filter(), self.repo.store
+        if wanted is None:
+            return None
+        return lambda path, entry: (
+            entry.kind in FILE_KINDS and not wanted.wants(path, entry.size) and not store.has_file(entry.id)
+        )
+
+    def _not_fetched(self) -> LeavesOut | None:
+        """Return what says whether a file cannot have been checked out, because its content is not here."""
+        store = self.repo.store
+        if self.content_filter() is None:
+            return None
+        return lambda _path, entry: entry.kind in FILE_KINDS and not store.has_file(entry.id)
 
     def kept_tree(self) -> TreeId:
         """Return the tree that the index stood for when refs were last published: HEAD's, or with added files."""

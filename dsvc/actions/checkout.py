@@ -37,6 +37,7 @@ def plan_checkout(
         index,
         overwrite=overwrite,
         fold_names=not tells_names_apart(workspace.local),
+        leaves_out=workspace.leaves_out(),
     )
     return planner.plan(base, target, paths=paths), index
 

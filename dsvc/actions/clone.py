@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dsvc.actions.bring import attach
 from dsvc.actions.checkout import checkout
 from dsvc.actions.fetch import FetchResult, fetch
 from dsvc.actions.upstream import set_upstream
@@ -93,6 +94,7 @@ def clone(
             target, config=layered, surroundings=surroundings, progress=progress or Silent()
         )
         specs = [f"{HEADS}{branch}"] if single_branch and branch is not None else []
+        attach(workspace, jobs=jobs)
         fetched = fetch(
             workspace,
             find_remote(layered, remote),

@@ -178,6 +178,7 @@ def _bring(workspace: Workspace, remote: OpenRemote, wanted: Iterable[Direct], *
         jobs=jobs,
         progress=workspace.progress,
         name=remote.settings.shown,
+        files="filter" not in remote.settings.options,
     )
 
 

@@ -11,13 +11,16 @@ from dsvc.objects.store import ObjectStore
 from dsvc.progress import Progress, Silent
 from dsvc.refs.log import Head, OperationLog, read_head
 from dsvc.repo.gcrecord import read_record
-from dsvc.repo.integrity import Problem, Reached, check_files, check_packs, follow
+from dsvc.repo.integrity import Problem, check_files, check_packs, follow
+from dsvc.repo.reachable import Target
 from dsvc.repo.removal import drop_objects
 from dsvc.repo.repository import Repository
 from dsvc.repo.whereabouts import Hit, find_hits
 
 _ATTEMPTS = 3
 _IN_TREES = frozenset({Kind.CHUNK, Kind.FILE_MAP, Kind.MAP_PAGE, Kind.TREE})
+
+_CONTENT = frozenset({Kind.CHUNK, Kind.FILE_MAP})
 
 _HINTS = {
     "head": "remove the newest file of the cell named above to go back one step, then run: dsvc fsck",
@@ -48,7 +51,10 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class FsckResult:
-    """What was checked, and everything that is damaged; `purged` files are absent on purpose, so are cut operations."""
+    """What was checked, and everything that is damaged.
+
+    Absent on purpose are `purged` files, cut operations and, in a partial clone, the `not_fetched` contents.
+    """
 
     damage: tuple[Damage, ...]
     packs: int
@@ -59,13 +65,17 @@ class FsckResult:
     purged: tuple[bytes, ...]
     cut: tuple[OperationId, ...]
     deep: bool
+    not_fetched: int = 0
 
 
-def check(repo: Repository, *, deep: bool = True, progress: Progress | None = None) -> FsckResult:
+def check(
+    repo: Repository, *, deep: bool = True, partial: bool = False, progress: Progress | None = None
+) -> FsckResult:
     """Check the head, every pack and all that the view and the operations reach.
 
     With `deep` every object is decoded and hashed again and large files are put together; without it only indexes
-    and what carries history are read. Changes nothing, and other processes may go on.
+    and what carries history are read. In a `partial` clone content may be absent. Changes nothing, and other
+    processes may go on.
     """
     watch = progress or Silent()
     result = None
@@ -76,7 +86,7 @@ def check(repo: Repository, *, deep: bool = True, progress: Progress | None = No
             return _headless(error, deep=deep)
         if head is None:
             return _headless(IntegrityError("the head cell is gone"), deep=deep)
-        result = _check_at(repo, head, deep=deep, progress=watch)
+        result = _check_at(repo, head, deep=deep, partial=partial, progress=watch)
         if not result.damage or not _was_exchanged(repo, head):
             break
         # Packs were exchanged while they were read: what is missing may only have moved.
@@ -107,7 +117,7 @@ def _headless(error: IntegrityError, *, deep: bool) -> FsckResult:
     return FsckResult((damage,), 0, 0, 0, 0, 0, (), (), deep)
 
 
-def _check_at(repo: Repository, head: Head, *, deep: bool, progress: Progress) -> FsckResult:
+def _check_at(repo: Repository, head: Head, *, deep: bool, partial: bool, progress: Progress) -> FsckResult:
     store = ObjectStore(repo.backend, repo.store.staging)  # one that looks at no newer list, and shares no cache
     problems = []
     cut: frozenset[OperationId] = frozenset()
@@ -118,7 +128,9 @@ def _check_at(repo: Repository, head: Head, *, deep: bool, progress: Progress) -
     problems += check_packs(store, head, deep=deep, progress=progress)
     reached = follow(store, head, cut=cut, progress=progress)
     problems += reached.problems
-    problems += _missing(reached)
+    absent = [target for target in reached.absent if target[1] not in reached.purged]
+    not_fetched = [target for target in absent if partial and target[0] in _CONTENT]
+    problems += _missing(target for target in absent if not (partial and target[0] in _CONTENT))
     if deep:
         problems += check_files(store, reached.files, progress=progress)
     return FsckResult(
@@ -131,16 +143,16 @@ def _check_at(repo: Repository, head: Head, *, deep: bool, progress: Progress) -
         purged=tuple(sorted({i for _, i in reached.absent if i in reached.purged})),
         cut=tuple(sorted(cut)),
         deep=deep,
+        not_fetched=len(not_fetched),
     )
 
 
-def _missing(reached: Reached) -> list[Problem]:
+def _missing(absent: Iterable[Target]) -> list[Problem]:
     problems = []
-    for kind, object_id in reached.absent:
-        if object_id not in reached.purged:
-            name = "file" if kind in (Kind.CHUNK, Kind.FILE_MAP) else kind.name.lower().replace("_", " ")
-            message = f"{name} {object_id.hex()} is needed and in no usable pack"
-            problems.append(Problem("missing", kind, object_id, None, message))
+    for kind, object_id in absent:
+        name = "file" if kind in _CONTENT else kind.name.lower().replace("_", " ")
+        message = f"{name} {object_id.hex()} is needed and in no usable pack"
+        problems.append(Problem("missing", kind, object_id, None, message))
     return problems
 
 

@@ -18,7 +18,7 @@ from dsvc.worktree.journal import Journal
 from dsvc.worktree.known import blocks_of_tree
 from dsvc.worktree.names import tells_names_apart
 from dsvc.worktree.plan import Plan, Planner
-from dsvc.worktree.sparse import Sparse, read_patterns, write_patterns
+from dsvc.worktree.sparse import Includes, Sparse, read_patterns, write_patterns
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,16 @@ def set_sparse(workspace: Workspace, patterns: Sequence[bytes]) -> SparseResult:
     Raises:
         BadPatternError: before anything is changed. CheckoutRunningError: when another process writes here.
     """
-    wanted = Sparse(patterns) if patterns else None
+    return check_out_where(workspace, Sparse(patterns) if patterns else None, tuple(patterns))
+
+
+def check_out_where(
+    workspace: Workspace, wanted: Includes | None, patterns: tuple[bytes, ...] | None = None
+) -> SparseResult:
+    """Check out the files that `wanted` takes in (None: all) and no others; `patterns` are kept (None: those so far).
+
+    Raises what `set_sparse` raises.
+    """
     store, root = workspace.repo.store, workspace.root_bytes
     workspace.local.mkdir(parents=True, exist_ok=True)
     token = workspace.new_token()
@@ -79,19 +88,21 @@ def set_sparse(workspace: Workspace, patterns: Sequence[bytes]) -> SparseResult:
         names = index.names
         # First what comes, then the index, then what goes: at no moment does a file that is wanted look deleted.
         written = Writer(store, root, workspace.scratch, names=names, progress=workspace.progress).apply(comes)
-        write_patterns(workspace.sparse_path, patterns)
-        workspace.write_index(_index(workspace, index, tuple(patterns), wanted, written=written, kept=kept))
+        if patterns is not None:
+            write_patterns(workspace.sparse_path, patterns)
+        kept_patterns = index.sparse if patterns is None else patterns
+        workspace.write_index(_index(workspace, index, kept_patterns, wanted, written=written, kept=kept))
         Writer(store, root, workspace.scratch, names=names).apply(goes)
     finally:
         journal.end(workspace.journal_path)
-    return SparseResult(tuple(patterns), len(comes.writes), len(goes.removals), tuple(sorted(kept)))
+    return SparseResult(kept_patterns, len(comes.writes), len(goes.removals), tuple(sorted(kept)))
 
 
 def _index(
     workspace: Workspace,
     index: Index,
     patterns: tuple[bytes, ...],
-    wanted: Sparse | None,
+    wanted: Includes | None,
     *,
     written: dict[bytes, bytes | None],
     kept: set[bytes],

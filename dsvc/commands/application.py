@@ -114,11 +114,14 @@ def _global_options(
         typer.Option("--color", metavar="WHEN", help="Colour the output: auto, always or never."),
     ] = None,
     no_pager: Annotated[bool, typer.Option("--no-pager", help="Do not show long output through a pager.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Fetch nothing that a partial clone lacks: fail instead.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[bool, typer.Option("-V", "--version", help="Show the version.")] = False,
 ) -> None:
     """Version control for machine-learning projects: code, data, models and runs in one history."""
-    del directory, setting, color, no_pager, debug, version  # `_apply` has put them into force
+    del directory, setting, color, no_pager, offline, debug, version  # `_apply` has put them into force
     context = click_context.find_object(Context)
     if click_context.invoked_subcommand is None and context is not None:
         context.out.text(click_context.get_help() + "\n")
@@ -132,6 +135,7 @@ def _apply(
     setting: tuple[str, ...],
     color: Literal["auto", "always", "never"] | None,
     no_pager: bool,
+    offline: bool,
     debug: bool,
     version: bool,
 ) -> None:
@@ -140,7 +144,7 @@ def _apply(
             os.chdir(folder)
         except OSError as error:
             raise RequestError(f"cannot go to {folder}: {error.strerror}", hint="-C takes a folder") from error
-    context.set_global_options(setting or (), color=color, no_pager=no_pager, debug=debug)
+    context.set_global_options(setting or (), color=color, no_pager=no_pager, debug=debug, offline=offline)
     if version:
         context.out.line(f"dsvc {__version__}")
         raise typer.Exit

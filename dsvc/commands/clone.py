@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from dsvc.commands.fetch import fetch_json
 from dsvc.commands.options import Jobs, Json, Quiet
 from dsvc.errors import UsageError
 from dsvc.refs.names import short_name
+from dsvc.worktree.content_filter import parse_filter
 
 
 def command(
@@ -25,6 +27,13 @@ def command(
     single_branch: Annotated[bool, typer.Option("--single-branch", help="Fetch only the branch of -b.")] = False,
     no_checkout: Annotated[bool, typer.Option("-n", "--no-checkout", help="Write no files.")] = False,
     no_tags: Annotated[bool, typer.Option("--no-tags", help="Fetch no tags.")] = False,
+    no_data: Annotated[
+        bool, typer.Option("--no-data", help="Fetch small files (256 KiB) of what is checked out, no larger ones.")
+    ] = False,
+    bare_history: Annotated[bool, typer.Option("--bare-history", help="Fetch commits and no content.")] = False,
+    filters: Annotated[
+        Sequence[str], typer.Option("--filter", metavar="WHAT", help="Fetch content of paths, or of up to size:N.")
+    ] = (),
     jobs: Jobs = 8,
     quiet: Quiet = False,
     json: Json = False,
@@ -33,7 +42,15 @@ def command(
 
     All branches and tags come along, and the remote's default branch is checked out. A clone that is broken off keeps
     what has arrived: the same command goes on with it.
+
+    With --no-data, --bare-history or --filter it is a partial clone: all of the history comes along, and of the files
+    only what is checked out and wanted. Commands fetch what they need of the rest; files that are left out are absent,
+    which is not deleted, and 'dsvc data get PATH' brings them.
     """
+    if no_data + bare_history + bool(filters) > 1:
+        raise UsageError("--no-data, --bare-history and --filter exclude each other")
+    wanted = ("no-data",) if no_data else ("history",) if bare_history else tuple(filters)
+    parse_filter(wanted)
     name = source.rstrip("/").removesuffix("/.dsvc").rpartition("/")[2].rpartition(":")[2]
     folder = target or name
     if not folder or folder in (".", "..", "~"):
@@ -49,8 +66,9 @@ def command(
         remote=origin,
         branch=branch,
         single_branch=single_branch,
-        make_checkout=not no_checkout,
+        make_checkout=not (no_checkout or bare_history),
         tags=not no_tags,
+        options={"filter": wanted} if wanted else None,
         jobs=jobs,
         progress=context.progress,
     )

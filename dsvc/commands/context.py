@@ -41,6 +41,7 @@ class Context:
         "command_line",
         "debug",
         "environment",
+        "offline",
         "out",
     )
 
@@ -64,18 +65,26 @@ class Context:
         self._local_now = local_now
         self._color: ColorWhen | None = None
         self._no_pager = False
+        self.offline = False
         self._overrides: tuple[str, ...] = ()
         self._config: Config | None = None
         self._workspace: Workspace | None = None
         out.color_by(self._takes_color)
 
     def set_global_options(
-        self, overrides: Sequence[str], *, color: ColorWhen | None, no_pager: bool, debug: bool
+        self,
+        overrides: Sequence[str],
+        *,
+        color: ColorWhen | None,
+        no_pager: bool,
+        debug: bool,
+        offline: bool = False,
     ) -> None:
         """Take what stood before the verb; settings are read again."""
         self._overrides = tuple(overrides)
         self._color = color
         self._no_pager = no_pager
+        self.offline = offline
         self.debug = debug
         self._config = None
 
@@ -148,6 +157,10 @@ class Context:
             self._workspace = Workspace.open(
                 self.directory, config=self.config(), surroundings=self.surroundings(), progress=self.progress
             )
+            if self._workspace.content_filter() is not None:
+                from dsvc.actions.bring import attach
+
+                attach(self._workspace, offline=self.offline)
         return self._workspace
 
     def explained(self, error: BaseException) -> BaseException:

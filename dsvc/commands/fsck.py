@@ -36,7 +36,8 @@ def command(
     there. What is damaged is named with the paths and commits that it hits; the exit code is 15 then.
     """
     workspace = context.workspace()
-    result = check(workspace.repo, deep=not quick, progress=context.progress)
+    partial = workspace.content_filter() is not None
+    result = check(workspace.repo, deep=not quick, partial=partial, progress=context.progress)
     dropped = drop_damaged(workspace.repo, result.damage) if drop and result.damage else 0
     if json:
         context.out.json("dsvc.fsck", {**_json(result), "packs_rewritten": dropped})
@@ -49,6 +50,8 @@ def command(
             f"{counted(result.operations, 'operation')} {what}: "
             + (f"{len(result.damage)} damaged" if result.damage else "nothing is damaged")
         )
+        if result.not_fetched:
+            context.out.note(f"The content of {counted(result.not_fetched, 'file')} was not fetched (a partial clone)")
         if result.purged:
             count = len(result.purged)
             absent = "is absent on purpose: it was" if count == 1 else "are absent on purpose: they were"
@@ -89,4 +92,5 @@ def _json(result: FsckResult) -> dict[str, Any]:
         "operations": result.operations,
         "large_files": result.files,
         "purged": [i.hex() for i in result.purged],
+        "not_fetched": result.not_fetched,
     }

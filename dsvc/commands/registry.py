@@ -73,6 +73,7 @@ _SECTIONS: Final = {
         "fetch": "Bring branches and tags from a remote",
         "pull": "Fetch, and join what came into the current branch",
         "push": "Send branches to a remote",
+        "data": "Fetch the content of files that a partial clone left out",
         "hub": "Serve a repository to other machines",
     },
     "Go back": {

@@ -85,6 +85,21 @@ def file_size(source: Source, file_id: bytes) -> int:
     return length_of(decode_page(source.get(file_id, Kind.FILE_MAP)))
 
 
+def is_complete(source: Source, file_id: bytes) -> bool:
+    """Say whether all of a file's content is stored, by one of its maps; nothing of it is read."""
+    if source.has(file_id, Kind.CHUNK):
+        return True
+    if not source.has(file_id, Kind.FILE_MAP):
+        return False
+    try:
+        return any(
+            all(source.has(part.id, Kind.CHUNK) for _, part in chunks(decode_page(payload), _pages(source)))
+            for payload in source.file_maps(file_id)
+        )
+    except IntegrityError:
+        return False
+
+
 def _pages(source: Source) -> Callable[[bytes], Page]:
     return lambda page_id: decode_page(source.get(page_id, Kind.MAP_PAGE))
 

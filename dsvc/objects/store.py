@@ -59,6 +59,8 @@ class ObjectStore:
         self.packs = PackSet(backend)
         self.segments = Segments(backend)
         self.staging = staging
+        self.bring: Callable[[list[bytes]], None] | None = None
+        """In a partial clone: fetches the content of these files, or raises."""
         self._level = level
         self._reread = reread
         self._ingest: Ingest | None = None
@@ -110,6 +112,15 @@ class ObjectStore:
             waiting = self._ingest.get(wanted, kind)
             if waiting is not None:
                 return waiting
+        try:
+            return self._get(wanted, kind)
+        except ObjectMissingError:
+            if self.bring is None or kind not in (Kind.CHUNK, Kind.FILE_MAP):
+                raise
+            self.bring([wanted])
+        return self._get(wanted, kind)
+
+    def _get(self, wanted: bytes, kind: Kind) -> bytes:
         try:
             found = self._find(wanted, kind)
             if found is not None:
@@ -175,12 +186,25 @@ class ObjectStore:
         """Say whether a file's content is stored, as one chunk or as a map (whose chunks are not looked up)."""
         return self.has(file_id, Kind.CHUNK) or self.has(file_id, Kind.FILE_MAP)
 
+    def complete(self, file_ids: Iterable[bytes]) -> None:
+        """In a partial clone, fetch what is not here of these files, at once; elsewhere do nothing.
+
+        Raises:
+            What `bring` raises: where the content cannot be had.
+        """
+        if self.bring is not None:
+            lacking = [file_id for file_id in dict.fromkeys(file_ids) if not files.is_complete(self, file_id)]
+            if lacking:
+                self.bring(lacking)
+
     def read_file(self, file_id: bytes) -> bytes:
         """Return a whole file's content, compared with its id; for files that fit into memory."""
+        self.complete([file_id])
         return files.read_file(self, file_id)
 
     def file_chunks(self, file_id: bytes, *, start: int = 0) -> Iterator[bytes]:
         """Yield a file's content in pieces, from byte `start`; see `files.file_chunks`."""
+        self.complete([file_id])
         return files.file_chunks(self, file_id, start=start)
 
     def file_parts(self, file_id: bytes, *, start: int = 0) -> Iterator[tuple[int, Part]]:

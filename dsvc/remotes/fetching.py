@@ -43,11 +43,13 @@ def fetch_objects(
     jobs: int,
     progress: Progress,
     name: str,
+    files: bool = True,
 ) -> Received:
     """Take in everything that `tips` reach and the commits in `known`, which are complete here, do not.
 
     What was taken in exists for others when the caller publishes. `folder` is for what is under way: a fetch that is
-    broken off goes on from there. `absorbed` is a file that may be deleted.
+    broken off goes on from there. `absorbed` is a file that may be deleted. Without `files` commits and trees come
+    alone.
 
     Raises:
         RemoteIncompleteError: when the remote lacks what its refs reach. BadRemoteError: when it sends damaged data.
@@ -56,19 +58,12 @@ def fetch_objects(
     wanted = list(tips)
     received = Received()
     for attempt in range(_ATTEMPTS):
-        receiver = Receiver(
-            uncached(remote.backend),
-            remote.head.packs.packs,
-            local,
-            folder,
-            indexes=remote.store.packs,
-            jobs=jobs,
-            progress=progress,
-            name=name,
-        )
+        receiver = _receiver(local, remote, folder, jobs=jobs, progress=progress, name=name)
         try:
             received += _metadata(local, remote, receiver, absorbed)
-            received += _files(local, remote, receiver, wanted, known=known, ancestry=ancestry(), name=name)
+            if files:
+                walk = _walk(local, ancestry(), wanted, known)
+                received += _files(local, remote, receiver, walk, name=name)
             return received
         except ObjectMissingError as error:
             if attempt or not absorbed.exists():
@@ -102,21 +97,67 @@ def _metadata(local: ObjectStore, remote: Repository, receiver: Receiver, absorb
     return received
 
 
-def _files(
+def fetch_files(
     local: ObjectStore,
     remote: Repository,
-    receiver: Receiver,
-    tips: list[Target],
+    file_ids: Iterable[bytes],
     *,
-    known: Collection[CommitId],
-    ancestry: Ancestry,
+    folder: Path,
+    jobs: int,
+    progress: Progress,
     name: str,
 ) -> Received:
-    packs = remote.store.packs
+    """Take in the content of single files; raises what `fetch_objects` raises."""
+    ids = list(file_ids)
+    for _ in range(_ATTEMPTS):
+        receiver = _receiver(local, remote, folder, jobs=jobs, progress=progress, name=name)
+        try:
+            return _files(local, remote, receiver, _each(ids), name=name)
+        except BlobMissingError:
+            before = remote.head.value
+            remote.refresh()
+            if remote.head.value == before:
+                raise
+    raise RemoteIncompleteError(f"{name} exchanged its packs again and again", hint="run the same command again")
+
+
+def _walk(
+    local: ObjectStore, ancestry: Ancestry, tips: list[Target], known: Collection[CommitId]
+) -> Callable[[_Files], None]:
+    return lambda files: Walk(local, files).add(ancestry, tips, known=known)
+
+
+def _each(ids: Iterable[bytes]) -> Callable[[_Files], None]:
+    def mark(files: _Files) -> None:
+        for file_id in ids:
+            files.take_file(file_id, small=True)
+
+    return mark
+
+
+def _receiver(
+    local: ObjectStore, remote: Repository, folder: Path, *, jobs: int, progress: Progress, name: str
+) -> Receiver:
+    return Receiver(
+        uncached(remote.backend),
+        remote.head.packs.packs,
+        local,
+        folder,
+        indexes=remote.store.packs,
+        jobs=jobs,
+        progress=progress,
+        name=name,
+    )
+
+
+def _files(
+    local: ObjectStore, remote: Repository, receiver: Receiver, mark: Callable[[_Files], None], *, name: str
+) -> Received:
+    """Take in what `mark` marks, and what turns out to belong to it when maps arrive."""
     refs = [ref for ref in remote.head.packs.packs if ref.pack_class != PackClass.METADATA]
-    marks = Marks(packs, refs)
+    marks = Marks(remote.store.packs, refs)
     wanted = _Files(local, marks, name)
-    Walk(local, wanted).add(ancestry, tips, known=known)
+    mark(wanted)
     received = Received()
     while marks.count:
         _mark_whole_packs(local, remote.store, marks, refs)

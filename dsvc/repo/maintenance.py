@@ -106,6 +106,27 @@ def exchange(
     raise BusyError("the repository changes too often to exchange packs", hint="run the same command again")
 
 
+def list_packs(store: ObjectStore, head: Head) -> Head:
+    """Make what was put into the store exist for others, with no change of refs; return the newest head.
+
+    Raises:
+        CollectedError: when gc removed some of it before it was listed; it can be put again.
+    """
+    own = tuple(store.flush())
+    if not own:
+        return head
+
+    def still(newer: Head) -> bool:
+        store.check_own(newer.packs)
+        return True
+
+    store.check_own(head.packs)
+    moved = exchange(store, head, lambda packs: packs.adding(own), old=(), new=own, still=still)
+    assert moved is not None, "nothing is taken off the list"
+    store.published(moved.packs)
+    return moved
+
+
 def _was_swapped(now: PackList, wanted: PackList, fresh: set[PackId]) -> bool:
     """Say whether a list came after `wanted` was in force."""
     if fresh:

@@ -21,7 +21,7 @@ from dsvc.objects import trees
 from dsvc.objects.chunker import SMALL_LIMIT
 from dsvc.objects.ids import Kind, TreeId
 from dsvc.objects.store import ObjectStore
-from dsvc.objects.tree import FILE_KINDS, Entry, EntryKind
+from dsvc.objects.tree import CONTENT_KINDS, FILE_KINDS, Entry, EntryKind
 from dsvc.progress import Progress, Silent
 from dsvc.worktree.bulkread import Near, chunk_places, read_in_order
 from dsvc.worktree.index import DIRECTORY, GITLINK, join, signature
@@ -75,6 +75,7 @@ class Writer:
         """
         if plan.obstacles:
             raise InTheWayError(plan.obstacles)
+        self._store.complete(entry.id for _, entry in plan.writes if entry.kind in CONTENT_KINDS)
         changed: dict[bytes, bytes | None] = dict(plan.settled)
         for path in plan.removals:
             with self._naming(path), contextlib.suppress(FileNotFoundError, NotADirectoryError):

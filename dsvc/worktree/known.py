@@ -12,27 +12,37 @@ from dsvc.objects.store import ObjectMissingError
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.worktree.index import ABSENT, DIRECTORY, EMPTY, GITLINK, UNKNOWN, Block, Index, join
 from dsvc.worktree.name_map import NameMap
+from dsvc.worktree.plan import LeavesOut
 from dsvc.worktree.sparse import Sparse
 
 
 def index_of_tree(
-    store: NodeStore, tree_id: TreeId, *, sparse: Sequence[bytes] = (), names: NameMap | None = None
+    store: NodeStore,
+    tree_id: TreeId,
+    *,
+    sparse: Sequence[bytes] = (),
+    names: NameMap | None = None,
+    leaves_out: LeavesOut | None = None,
 ) -> Index:
     """Return an index for a tree in which every file counts as unknown: the next scan compares contents.
 
-    `sparse` are the patterns of a partial working copy, `names` the paths that lie under other names on disk.
+    `sparse` are the patterns of a partial working copy, `names` the paths that lie under other names on disk. In a
+    partial clone `leaves_out` says of a file that it is not there.
     """
-    return Index(tree_id, 0, blocks_of_tree(store, tree_id, _unknown(sparse)), tuple(sparse), names or NameMap())
+    blocks = blocks_of_tree(store, tree_id, _unknown(sparse, leaves_out))
+    return Index(tree_id, 0, blocks, tuple(sparse), names or NameMap())
 
 
-def refit_index(store: NodeStore, index: Index, tree_id: TreeId) -> Index:
+def refit_index(
+    store: NodeStore, index: Index, tree_id: TreeId, *, leaves_out: LeavesOut | None = None
+) -> Index:
     """Return the index with `tree_id` as its tree; files in which that differs from its own count as unknown.
 
     An index that does not fit comes from a process that was killed between moving HEAD and writing the index.
     """
-    if index.sparse:
-        return index_of_tree(store, tree_id, sparse=index.sparse, names=index.names)
-    sign = _unknown(())
+    if index.sparse or leaves_out is not None:
+        return index_of_tree(store, tree_id, sparse=index.sparse, names=index.names, leaves_out=leaves_out)
+    sign = _unknown((), None)
     changes: dict[bytes, bytes | None] = {}
     try:
         for path, _, new in diff_trees(store, index.tree, tree_id):
@@ -49,12 +59,14 @@ def refit_index(store: NodeStore, index: Index, tree_id: TreeId) -> Index:
     return index
 
 
-def _unknown(sparse: Sequence[bytes]) -> Callable[[bytes, Entry], bytes]:
+def _unknown(sparse: Sequence[bytes], leaves_out: LeavesOut | None) -> Callable[[bytes, Entry], bytes]:
     """Return what gives the signature of a path of which nothing is known but its entry."""
     wanted = Sparse(sparse) if sparse else None
 
     def sign(path: bytes, entry: Entry) -> bytes:
         if wanted is not None and not wanted.includes(path):
+            return ABSENT
+        if leaves_out is not None and leaves_out(path, entry):
             return ABSENT
         return {EntryKind.TREE: DIRECTORY, EntryKind.GITLINK: GITLINK}.get(EntryKind(entry.kind), UNKNOWN)
 

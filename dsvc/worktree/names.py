@@ -12,7 +12,7 @@ from dsvc.errors import RequestError
 from dsvc.objects import trees
 from dsvc.objects.sortedmap import NodeStore
 from dsvc.objects.tree import Entry, EntryKind
-from dsvc.worktree.sparse import Sparse
+from dsvc.worktree.sparse import Includes
 
 
 class CollidingNamesError(RequestError):
@@ -40,7 +40,7 @@ def find_collisions(
     tree_id: bytes,
     paths: Iterable[bytes],
     *,
-    sparse: Sparse | None = None,
+    sparse: Includes | None = None,
     disk_names: Callable[[bytes], Mapping[bytes, bytes] | None] | None = None,
 ) -> None:
     """Refuse a tree in which names beside one of `paths` fall together with it.
@@ -80,7 +80,7 @@ def _join(directory: bytes, name: bytes) -> bytes:
     return directory + b"/" + name if directory else name
 
 
-def _checked_out(store: NodeStore, path: bytes, entry: Entry, sparse: Sparse) -> bool:
+def _checked_out(store: NodeStore, path: bytes, entry: Entry, sparse: Includes) -> bool:
     if entry.kind != EntryKind.TREE:
         return sparse.includes(path)
     below = trees.walk(store, entry.id, path + b"/")

@@ -16,9 +16,10 @@ from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.worktree.index import ABSENT, DIRECTORY, GITLINK, Index, changed_at, join, parents, signature
 from dsvc.worktree.names import CollidingNamesError, find_collisions
-from dsvc.worktree.sparse import Sparse
+from dsvc.worktree.sparse import Includes, Sparse
 
 _SHOWN = 10
+LeavesOut = Callable[[bytes, Entry], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class Planner:
     index: Index
     overwrite: bool = False
     fold_names: bool = False
+    leaves_out: LeavesOut | None = None  # of a partial clone: what comes new is not on disk where this says yes
 
     def plan(self, base: TreeId, target: TreeId, *, paths: Sequence[bytes] = ()) -> Plan:
         """Return what leads from `base`, which the working copy stands for, to `target`, limited to `paths`.
@@ -94,7 +96,7 @@ class Planner:
         sparse = Sparse(self.index.sparse) if self.index.sparse else None
         absent: list[bytes] = []
         for path, old, new in diff_trees(self.store, base, target, paths=paths):
-            if sparse is not None and self._stays_absent(path, sparse):
+            if self._stays_absent(path, new, sparse):
                 absent.append(path)
                 continue
             present = old if same else self._known(path)
@@ -114,7 +116,7 @@ class Planner:
             plan.obstacles = [o for o in plan.obstacles if o.reason == _PARENT]
         return plan
 
-    def plan_sparse(self, sparse: Sparse | None) -> Plan:
+    def plan_sparse(self, sparse: Includes | None) -> Plan:
         """Return what makes the working copy hold just the files that `sparse` takes in (None: all).
 
         Files that hold something else than the index's tree are left as they are: obstacles name them.
@@ -124,7 +126,7 @@ class Planner:
         """
         return self._with_names(self.index.tree, lambda: self._plan_sparse(sparse))
 
-    def _plan_sparse(self, sparse: Sparse | None) -> Plan:
+    def _plan_sparse(self, sparse: Includes | None) -> Plan:
         plan = Plan(self.index.tree, self.index.tree)
         checked: dict[bytes, bool] = {b"": True}
         for path, entry in trees.walk(self.store, self.index.tree):
@@ -145,7 +147,7 @@ class Planner:
             self._find_collisions(self.index.tree, plan, sparse)
         return plan
 
-    def _find_collisions(self, target: TreeId, plan: Plan, sparse: Sparse | None) -> None:
+    def _find_collisions(self, target: TreeId, plan: Plan, sparse: Includes | None) -> None:
         paths = [path for path, _ in plan.writes]
         find_collisions(self.store, target, paths, sparse=sparse, disk_names=self.index.names.disk_names)
 
@@ -166,9 +168,18 @@ class Planner:
         """Return where a path lies on disk."""
         return join(self.root, self.index.names.on_disk(path))
 
-    def _stays_absent(self, path: bytes, sparse: Sparse) -> bool:
+    def _stays_absent(self, path: bytes, new: Entry | None, sparse: Sparse | None) -> bool:
+        if sparse is None and self.leaves_out is None:
+            return False
         known = self.index.get(path)
-        return known == ABSENT or (known is None and not sparse.includes(path))
+        if known is not None:
+            return known == ABSENT
+        if self.leaves_out is not None:
+            if self.index.is_absent(path):
+                return new is None or self.leaves_out(path, new)
+            if new is not None and self.leaves_out(path, new):
+                return True
+        return sparse is not None and not sparse.includes(path)
 
     def _settle_absent(self, plan: Plan, absent: Sequence[bytes]) -> None:
         """Let the topmost folder that is not on disk stand for what stays absent in it."""

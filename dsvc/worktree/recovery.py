@@ -20,7 +20,7 @@ from dsvc.worktree import journal
 from dsvc.worktree.checkout import Writer
 from dsvc.worktree.index import DIRECTORY, GITLINK, UNKNOWN, Index, parents
 from dsvc.worktree.journal import CheckoutRunningError, Journal
-from dsvc.worktree.plan import Plan, Planner
+from dsvc.worktree.plan import LeavesOut, Plan, Planner
 
 JOURNAL = "journal"  # the key of an operation's metadata that names its journal
 _LOOK_BACK = 100_000
@@ -40,6 +40,7 @@ class Place(Protocol):
     def index(self) -> Index: ...
     def write_index(self, index: Index) -> None: ...
     def clock(self) -> int: ...
+    def leaves_out(self) -> LeavesOut | None: ...
 
 
 def move_files(
@@ -127,7 +128,7 @@ def recover(place: Place, store: ObjectStore, log: OperationLog, head: Operation
 
 def _go_to(place: Place, store: ObjectStore, index: Index, goal: TreeId, other: TreeId) -> None:
     """Bring the files that differ between two trees to `goal`; those with any other content stay as they are."""
-    plan = Planner(store, place.root_bytes, index).plan(other, goal)
+    plan = Planner(store, place.root_bytes, index, leaves_out=place.leaves_out()).plan(other, goal)
     blocked = {o.path for o in plan.obstacles}
     around = parents(blocked)
     left: dict[bytes, bytes | None] = {}

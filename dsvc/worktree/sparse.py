@@ -10,16 +10,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from dsvc.atomic import write_file
 from dsvc.errors import UsageError
 from dsvc.worktree.ignore_rules import Rule, matcher, parse
 
-_GLOB = re.compile(rb"[*?\[\\!]")
+GLOB = re.compile(rb"[*?\[\\!]")
 
 
 class BadPatternError(UsageError):
     """A pattern that names nothing a working copy can hold."""
+
+
+class Includes(Protocol):
+    """Says which paths are checked out."""
+
+    def includes(self, path: bytes) -> bool:
+        """Say whether a file, or an empty folder, at `path` is checked out."""
 
 
 class Sparse:
@@ -34,7 +42,7 @@ class Sparse:
         folders: set[bytes] = set()
         self._rules: list[tuple[Rule, Callable[[bytes], object]]] = []
         for pattern in patterns:
-            if _GLOB.search(pattern):
+            if GLOB.search(pattern):
                 found = list(parse([pattern + b"\n"], b"sparse", base=b""))
                 if not found:
                     raise BadPatternError(f"{pattern!r} matches nothing")

@@ -1,0 +1,121 @@
+"""Fetch content into a partial clone when a command needs it, many files with one conversation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dsvc.actions.remote_access import open_remote
+from dsvc.errors import BusyError, RemoteError, RequestError
+from dsvc.objects import trees
+from dsvc.objects.reliance import CollectedError
+from dsvc.objects.tree import CONTENT_KINDS, Entry
+from dsvc.remotes.fetching import fetch_files
+from dsvc.remotes.receiving import Received
+from dsvc.remotes.settings import RemoteSettings, read_remotes
+from dsvc.repo.maintenance import list_packs
+from dsvc.workspace import Workspace
+
+_ATTEMPTS = 5
+
+
+class OfflineError(RemoteError):
+    """Content is needed that is not here, and the remote may not be asked."""
+
+
+class NotHereError(RequestError):
+    """Content is needed that is not here, and no remote is known that has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class BringResult:
+    """What was fetched of which remote."""
+
+    remote: str
+    received: Received
+
+
+def attach(workspace: Workspace, *, offline: bool = False, jobs: int = 8) -> None:
+    """Let a partial clone fetch content by itself whenever it is read; a full repository stays as it is.
+
+    With `offline` reading content that is not here raises OfflineError instead.
+    """
+    if workspace.content_filter() is None:
+        return
+
+    def fetch(file_ids: list[bytes]) -> None:
+        if offline:
+            raise OfflineError(
+                f"the content of {_count(len(file_ids))} is not here, and this command is to stay offline",
+                hint="leave --offline out, or fetch before: dsvc data get PATH",
+                details={"ids": [file_id.hex() for file_id in file_ids[:100]]},
+            )
+        bring(workspace, file_ids, jobs=jobs)
+
+    workspace.repo.store.bring = fetch
+
+
+def bring(workspace: Workspace, file_ids: Sequence[bytes], *, jobs: int = 8) -> BringResult:
+    """Fetch the content of files from the remotes of a partial clone, the first that has it.
+
+    The content is stored for good when this returns.
+
+    Raises:
+        RemoteError, RemoteIncompleteError: of the last remote that was tried. NotHereError: when there is none.
+    """
+    remotes = [settings for settings in read_remotes(workspace.config).values() if "filter" in settings.options]
+    failure: Exception | None = None
+    for settings in remotes:
+        try:
+            return BringResult(settings.shown, _from(workspace, settings, file_ids, jobs=jobs))
+        except (RemoteError, RequestError) as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
+    raise NotHereError(f"the content of {_count(len(file_ids))} is not here", hint="dsvc fsck")
+
+
+def _from(workspace: Workspace, settings: RemoteSettings, file_ids: Sequence[bytes], *, jobs: int) -> Received:
+    repo = workspace.repo
+    with open_remote(workspace, settings) as remote:
+        received = fetch_files(
+            repo.store,
+            remote.repo,
+            file_ids,
+            folder=remote.inbox,
+            jobs=jobs,
+            progress=workspace.progress,
+            name=settings.shown,
+        )
+    for _ in range(_ATTEMPTS):
+        try:
+            repo.head = list_packs(repo.store, repo.head)
+            return received
+        except CollectedError:
+            continue  # gc was faster than we: what it took is fetched again by whoever asks for it
+    raise BusyError("the repository changes too often to take in what was fetched", hint="run the same command again")
+
+
+def entries_below(workspace: Workspace, paths: Sequence[bytes]) -> dict[bytes, Entry]:
+    """Return the files of HEAD's tree at or below `paths`, or all of them for none, by path.
+
+    Raises:
+        RequestError: for a path that the tree has not.
+    """
+    store, tree = workspace.repo.store, workspace.head_tree()
+    found: dict[bytes, Entry] = {}
+    for path in paths or (b"",):
+        entry = trees.lookup(store, tree, path) if path else trees.tree_entry(store, tree)
+        if entry is None:
+            raise RequestError(f"there is no {os.fsdecode(path)} in the commit", hint="dsvc ls")
+        if entry.kind in CONTENT_KINDS:
+            found[path] = entry
+        else:
+            below = trees.walk(store, entry.id, path)
+            found |= {name: inside for name, inside in below if inside.kind in CONTENT_KINDS}
+    return found
+
+
+def _count(files: int) -> str:
+    return "one file" if files == 1 else f"{files} files"
