@@ -18,7 +18,7 @@ from dsvc.remotes.s3_calls import Calls
 from dsvc.remotes.s3_cells import Cells, ConditionalWrites
 from dsvc.remotes.s3_errors import Kind, Place
 from dsvc.remotes.s3_listing import Listing
-from dsvc.remotes.s3_multipart import Budget, Multipart, UnfinishedUpload
+from dsvc.remotes.s3_multipart import FilePart, Multipart, UnfinishedUpload
 from dsvc.remotes.s3_settings import S3Settings, make_client
 from dsvc.storage.backend import BlobDamagedError, BlobMissingError, check_key
 
@@ -68,7 +68,6 @@ class S3Backend:
         )
         self._listing = Listing(client, self._calls, self._bucket, self._prefix)
         self._workers: ThreadPoolExecutor | None = None
-        self._budget = Budget(settings.max_memory)
         self._lock = threading.Lock()
 
     def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
@@ -111,12 +110,13 @@ class S3Backend:
         if isinstance(source, Path):
             size = source.stat().st_size
             if size <= self.settings.part_size:
-                self._put_bytes(key, name, source.read_bytes())
+                with source.open("rb") as file:
+                    self._put_whole(key, name, size, lambda: FilePart(file.fileno(), 0, size))
             elif self._size(key) is None:
                 self._multipart().upload(name, source, size)
             source.unlink()
         else:
-            self._put_bytes(key, name, source)
+            self._put_whole(key, name, len(source), lambda: source)
 
     def missing(self, keys: list[str]) -> list[str]:
         """See `Backend.missing`: by a listing where that takes fewer requests than asking for each."""
@@ -172,13 +172,13 @@ class S3Backend:
     def _name(self, key: str) -> str:
         return self._prefix + check_key(key)
 
-    def _put_bytes(self, key: str, name: str, data: bytes) -> None:
+    def _put_whole(self, key: str, name: str, size: int, body: Callable[[], object]) -> None:
         if not self._cells.conditions_known() and self._size(key) is not None:
             return  # a store that ignores the condition below would write it again
         try:
             self._calls.repeat(
                 lambda: self._client.put_object(
-                    Bucket=self._bucket, Key=name, Body=data, IfNoneMatch="*", **self._arguments
+                    Bucket=self._bucket, Key=name, Body=body(), IfNoneMatch="*", **self._arguments
                 ),
                 f"writing {key}",
                 expected=_CONFLICT,
@@ -187,7 +187,7 @@ class S3Backend:
             if self._calls.known(error) != "conflict":
                 raise
             return  # there is one, which is kept
-        self._moved(len(data))
+        self._moved(size)
 
     def _size(self, key: str) -> int | None:
         """Return the bytes of a blob, or None where there is none."""
@@ -226,7 +226,6 @@ class S3Backend:
             self._bucket,
             arguments=self._arguments,
             smallest_part=settings.part_size,
-            budget=self._budget,
             workers=workers,
             sent=self._moved,
         )

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from dsvc.errors import RequestError
 
 _MIB: Final = 1 << 20
+_SENT_AT_ONCE: Final = 256 << 10  # bytes of a body
 _NO: Final = ("", "0", "false", "no", "off")
 
 # Variables of the AWS programs that name a setting of botocore.
@@ -28,8 +29,9 @@ class S3Settings:
 
     `prefix` is the folder of the repository in the bucket, without a slash at either end. `addressing` says whether the
     bucket stands in the path or in the host name; "auto" means the path for an endpoint of one's own. `encryption` is
-    "AES256", "aws:kms" or "aws:kms:dsse". `max_memory` bounds the bytes of parts that are held at once,
-    `parallel_parts` how many parts are under way, `connections` how many requests. Sizes are bytes, times seconds.
+    "AES256", "aws:kms" or "aws:kms:dsse". A file larger than `part_size` goes up in parts, `parallel_parts` at once;
+    each is read from the disk as it is sent and takes about 3 MiB of memory, whatever its size. `connections` bounds
+    the requests of all threads. Sizes are bytes, times seconds.
     Without `checksums` only those are sent that the protocol demands, for stores that refuse the others.
     `single_writer` is the user's word that one machine alone writes: then a store without conditional writes will do.
     """
@@ -47,7 +49,6 @@ class S3Settings:
     checksums: bool = True
     part_size: int = 16 * _MIB
     parallel_parts: int = 4
-    max_memory: int = 128 * _MIB
     connections: int = 32
     attempts: int = 8
     connect_timeout: float = 10
@@ -83,7 +84,7 @@ def make_client(settings: S3Settings, environment: Mapping[str, str]) -> Any:
         region = settings.region or environment.get("AWS_DEFAULT_REGION") or environment.get("AWS_REGION")
         if region is None and endpoint is not None:
             region = session.get_config_variable("region") or "us-east-1"  # part of the signature, else without meaning
-        return session.create_client(
+        client = session.create_client(
             "s3",
             region_name=region,
             endpoint_url=endpoint,
@@ -98,8 +99,20 @@ def make_client(settings: S3Settings, environment: Mapping[str, str]) -> Any:
                 s3={} if settings.addressing == "auto" else {"addressing_style": settings.addressing},
             ),
         )
+        client.meta.events.register_last("before-call.s3", _send_small_at_once)
+        return client
     except (BotoCoreError, ValueError) as error:
         raise translate(error, Place(settings.url, endpoint or "AWS"), "opening it") from error
+
+
+def _send_small_at_once(params: Mapping[str, Any], **_: object) -> None:
+    """Take away the question whether a body may be sent, where waiting for its answer takes longer than sending."""
+    body = params.get("body")
+    if body is not None and hasattr(body, "seek"):
+        size = body.seek(0, os.SEEK_END)
+        body.seek(0)
+        if size <= _SENT_AT_ONCE:
+            params["headers"].pop("Expect", None)
 
 
 def _prepare(session: Any, settings: S3Settings, environment: Mapping[str, str]) -> None:
