@@ -108,13 +108,14 @@ class Cells:
     def swap(self, name: str, expected: bytes | None, value: bytes) -> bool:
         """See `Backend.swap_cell`.
 
-        When the object that was last read or written here has the expected value, one request does it.
+        When the object that was last read or written here has the expected value, one request does it: the store
+        compares.
 
         Raises:
             UnconditionalStoreError: when the store ignores conditions and several may write.
         """
         base = self._seen.get(name)
-        if base is None or base.object.value != expected:
+        if base is None or base.object.value != expected or not self.conditions_known():
             base = self._read(name)
         if (None if base is None else base.object.value) != expected:
             return False

@@ -8,8 +8,20 @@ import sys
 import pytest
 
 STRANGE = [
-    b"latin-\xe9", b"\xff\xfe", b"new\nline", b"tab\tand \"quote\"", b"back\\slash", b"\x01\x1b[31m", b" space ",
-    "gr\u00fc\u00df".encode(), b"n" * 255, b"a:b*c?d", b"#hash", b"!not", b"*", b"-dash",
+    b"latin-\xe9",
+    b"\xff\xfe",
+    b"new\nline",
+    b'tab\tand "quote"',
+    b"back\\slash",
+    b"\x01\x1b[31m",
+    b" space ",
+    "gr\u00fc\u00df".encode(),
+    b"n" * 255,
+    b"a:b*c?d",
+    b"#hash",
+    b"!not",
+    b"*",
+    b"-dash",
 ]
 
 

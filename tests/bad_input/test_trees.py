@@ -16,8 +16,20 @@ from dsvc.repo.repository import Repository
 from dsvc.storage.local import LocalBackend
 
 NAMES = [
-    b"..", b".", b"", b"/etc/x", b"/", b"a/b", b"../x", b".git", b".dsvc", b".GIT", b".Dsvc", b"GIT~1",
-    b".gi\xe2\x80\x8ct", b"nul\0name",
+    b"..",
+    b".",
+    b"",
+    b"/etc/x",
+    b"/",
+    b"a/b",
+    b"../x",
+    b".git",
+    b".dsvc",
+    b".GIT",
+    b".Dsvc",
+    b"GIT~1",
+    b".gi\xe2\x80\x8ct",
+    b"nul\0name",
 ]
 
 

@@ -47,7 +47,7 @@ def test_a_program_decides(cli: CommandLine, project: Path) -> None:
 
 def test_skipped_commits_are_left_out(cli: CommandLine, project: Path) -> None:
     cli.ok("bisect", "start", "HEAD", "HEAD~19")
-    script = 'n=$(cat number); if [ $n = 12 ] || [ $n = 13 ]; then exit 125; fi; grep -q fine state'
+    script = "n=$(cat number); if [ $n = 12 ] || [ $n = 13 ]; then exit 125; fi; grep -q fine state"
     answer = cli("bisect", "run", "sh", "-c", script, "--json")
     assert answer.code == 1
     found = {cli.ok("cat", f"{line}:number").out for line in answer.out.split()}

@@ -19,7 +19,6 @@ def project(cli: CommandLine) -> CommandLine:
     return cli
 
 
-
 def test_new_changed_and_gone_files_are_taken(project: CommandLine) -> None:
     (project.directory / "a").write_text("two\n")
     (project.directory / "new").write_text("new\n")

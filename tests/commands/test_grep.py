@@ -8,9 +8,7 @@ def test_search(history) -> None:
     history.commit("one", {"a.txt": "one\nTwo two\nthree\r\n", "b/c.py": "import two\n", "d.bin": b"two\0"})
     history.commit("two", {"a.txt": "none\n"})
     assert cli.ok("grep", "two").out == "b/c.py:import two\n"
-    assert cli.ok("grep", "-n", "-i", "TWO", "HEAD~1").out == (
-        "HEAD~1:a.txt:2:Two two\nHEAD~1:b/c.py:1:import two\n"
-    )
+    assert cli.ok("grep", "-n", "-i", "TWO", "HEAD~1").out == ("HEAD~1:a.txt:2:Two two\nHEAD~1:b/c.py:1:import two\n")
     assert cli.ok("grep", "-l", "o", "HEAD", "HEAD~1", "--", "a.txt").out == "HEAD:a.txt\nHEAD~1:a.txt\n"
     assert cli.ok("grep", "-c", "-e", "one", "-e", "three", "HEAD~1").out == "HEAD~1:a.txt:2\n"
     assert cli.ok("grep", "-o", "-h", "t.o", "HEAD~1").out == "two\ntwo\n"

@@ -296,9 +296,7 @@ def test_binary_files_are_kept_beside_each_other(cli: CommandLine, project: Proj
 
 
 def test_aborting_leaves_what_was_changed_before_to_the_same(cli: CommandLine, project: Project) -> None:
-    project.diverge(
-        {"a": "1\n", "same": "1", "d/gone": "g"}, {"a": "2\n"}, {"a": "3\n", "same": "2", "d/gone": None}
-    )
+    project.diverge({"a": "1\n", "same": "1", "d/gone": "g"}, {"a": "2\n"}, {"a": "3\n", "same": "2", "d/gone": None})
     project.write({"same": "2", "d/gone": None})
     before = project.files()
     assert cli("merge", "side").code == 13

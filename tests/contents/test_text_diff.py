@@ -103,8 +103,7 @@ def test_git_applies_what_is_rendered(tmp_path: Path) -> None:
 def test_no_newline_at_the_end_is_said() -> None:
     diff = unified(b"a\r\nb", b"a\r\nB", old_name=b"x", new_name=b"x")
     assert render(diff) == (
-        b"--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n a\r\n-b\n\\ No newline at end of file\n"
-        b"+B\n\\ No newline at end of file\n"
+        b"--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n a\r\n-b\n\\ No newline at end of file\n+B\n\\ No newline at end of file\n"
     )
     assert diff.hunks[0].lines == ((" ", b"a\r\n"), ("-", b"b"), ("+", b"B"))
 

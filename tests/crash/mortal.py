@@ -38,8 +38,6 @@ CALLS = ("rename", "replace", "link", "unlink", "fsync", "mkdir", "rmdir", "syml
 PASSING = re.compile(r"/saved$|/moving/")  # refs that keep files for the last command of a worktree alone
 
 
-
-
 def load_everything() -> None:
     """Import every module of dsvc and what it uses, so that a forked process has it all."""
     for module in pkgutil.walk_packages(dsvc.__path__, "dsvc."):
@@ -147,6 +145,7 @@ class Project:
 
         Returns its answer, None when it was killed, and whether it was.
         """
+
         def work() -> Answer:
             if at_call is not None:
                 die_before(at_call)

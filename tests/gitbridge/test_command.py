@@ -24,9 +24,7 @@ class Dsvc:
 
     def __call__(self, *words: str, code: int = 0) -> tuple[str, str]:
         out, err = io.BytesIO(), io.BytesIO()
-        got = run(
-            words, self.environment, stdin=io.BytesIO(), stdout=out, stderr=err, directory=self.directory
-        )
+        got = run(words, self.environment, stdin=io.BytesIO(), stdout=out, stderr=err, directory=self.directory)
         assert got == code, err.getvalue().decode()
         return out.getvalue().decode(), err.getvalue().decode()
 

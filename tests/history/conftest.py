@@ -53,8 +53,13 @@ class Project:
         return found
 
     def commit(
-        self, *parents: CommitId, files: Files | None = None, tree: TreeId | None = None, message: str = "",
-        time: int | None = None, author: str = "A",
+        self,
+        *parents: CommitId,
+        files: Files | None = None,
+        tree: TreeId | None = None,
+        message: str = "",
+        time: int | None = None,
+        author: str = "A",
     ) -> CommitId:
         self.clock += 1
         person = Person(author, "a@example.org", (self.clock if time is None else time) * 1_000_000)

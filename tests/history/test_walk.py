@@ -34,9 +34,7 @@ class Twin:
             files |= {rng.choice(["a", "d/b", "d/c", "e"]): str(rng.randrange(3))} if rng.random() < 0.7 else {}
             time = 1_700_000_000 + number * 100 + rng.choice([0, 0, -skew])
             contents.append(files)
-            commit_id = project.commit(
-                *(self.commits[p] for p in parents), files=files, message=str(number), time=time
-            )
+            commit_id = project.commit(*(self.commits[p] for p in parents), files=files, message=str(number), time=time)
             self.commits.append(commit_id)
             self.names[commit_id] = str(number)
             lines.append(f"commit refs/heads/h{number}\nmark :{number + 1}\ncommitter A <a@e> {time} +0000\n")

@@ -79,9 +79,7 @@ def test_text_is_compressed():
 
 
 def test_a_group_of_text_and_noise_is_compressed_where_it_can_be():
-    encoding, share = there_and_back(
-        noise(40_000) + TEXT[:180_000] + noise(40_000, "other"), allow_planes=False
-    )
+    encoding, share = there_and_back(noise(40_000) + TEXT[:180_000] + noise(40_000, "other"), allow_planes=False)
     assert encoding == Encoding.ZSTD
     assert share < 0.75
 

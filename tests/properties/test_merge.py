@@ -101,16 +101,12 @@ class Bench:
         }
 
     def merge(self, base: TreeId, ours: TreeId, theirs: TreeId, labels: Labels = Labels(b"B", b"O", b"T")):  # noqa: B008
-        return merge_trees(
-            self.store, base, ours, theirs, content=self.content, labels=labels, similar=self.similar
-        )
+        return merge_trees(self.store, base, ours, theirs, content=self.content, labels=labels, similar=self.similar)
 
     def similar(self, old, new, minimum):
         sources = {path: fingerprint(self.store.read_file(entry.id)) for path, entry in old.items()}
         targets = {path: fingerprint(self.store.read_file(entry.id)) for path, entry in new.items()}
-        return best_matches(
-            sources, targets, minimum=minimum, prefer=lambda a, b: base_name(a) == base_name(b)
-        )
+        return best_matches(sources, targets, minimum=minimum, prefer=lambda a, b: base_name(a) == base_name(b))
 
     def content(self, request):
         sides = [self.store.read_file(e.id) if e else b"" for e in (request.base, request.ours, request.theirs)]

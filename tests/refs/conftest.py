@@ -21,9 +21,7 @@ def act():
 
 @pytest.fixture
 def repository(tmp_path, act):
-    made = Repository.create(
-        MemoryBackend(), lambda: tmp_path, act=act(0, "init"), refs={HEAD: Symbolic("heads/main")}
-    )
+    made = Repository.create(MemoryBackend(), lambda: tmp_path, act=act(0, "init"), refs={HEAD: Symbolic("heads/main")})
     yield made
     made.close()
 

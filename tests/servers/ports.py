@@ -9,7 +9,7 @@ import socket
 def free_port(*, beside: int = 0) -> int:
     """Return a port that nobody listens on; with `beside`, the port that many numbers higher is free too."""
     for _ in range(1000):
-        port = random.randrange(12_000, 32_000)  # below those that the system gives out for outgoing connections
+        port = random.randrange(10_000, 32_000 - beside)  # below those that outgoing connections get
         if all(_is_free(number) for number in {port, port + beside}):
             return port
     raise RuntimeError("no free port was found")

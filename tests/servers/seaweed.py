@@ -110,6 +110,7 @@ class Seaweed:
                 return
             except Exception:
                 if self._process.poll() is not None or time.monotonic() > deadline:
+                    print((self._folder / "log").read_text(errors="replace")[-3000:])
                     self.kill()
                     raise
                 time.sleep(0.1)

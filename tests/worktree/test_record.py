@@ -219,5 +219,3 @@ def test_a_gitlink_stays_as_long_as_its_folder(copy):
 def test_very_deep_folders(copy):
     copy.put({"/".join("d" * 100) + "/f": b"one"})
     assert copy.in_tree(copy.record().tree) == copy.files()
-
-
