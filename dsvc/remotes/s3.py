@@ -16,7 +16,7 @@ from blake3 import blake3
 
 from dsvc.remotes.s3_calls import Calls
 from dsvc.remotes.s3_cells import Cells, ConditionalWrites
-from dsvc.remotes.s3_errors import Kind, Place
+from dsvc.remotes.s3_errors import Kind, Target
 from dsvc.remotes.s3_listing import Listing
 from dsvc.remotes.s3_multipart import FilePart, Multipart, UnfinishedUpload
 from dsvc.remotes.s3_settings import S3Settings, make_client
@@ -53,8 +53,8 @@ class S3Backend:
         self._bucket = settings.bucket
         self._prefix = f"{settings.prefix}/" if settings.prefix else ""
         self._moved = on_bytes or (lambda _: None)
-        self.place = Place(settings.url, client.meta.endpoint_url)
-        self._calls = Calls(self.place, connections=settings.connections, attempts=settings.attempts)
+        self.target = Target(settings.url, client.meta.endpoint_url)
+        self._calls = Calls(self.target, connections=settings.connections, attempts=settings.attempts)
         encryption = _encryption(settings)
         self._arguments = encryption | ({"StorageClass": settings.storage_class} if settings.storage_class else {})
         self._cells = Cells(
@@ -150,6 +150,11 @@ class S3Backend:
                 self._workers.shutdown(cancel_futures=True)
                 self._workers = None
         self._client.close()
+
+    @property
+    def requests_at_once(self) -> int:
+        """How many requests are let through at once: fewer after the store asked for that, more as it recovers."""
+        return self._calls.gate.limit
 
     def conditional_writes(self) -> ConditionalWrites:
         """Say whether the store keeps conditions on writes; the first time that takes five small requests."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from random import SystemRandom
 from typing import Final, TypeVar
 
-from dsvc.remotes.s3_errors import Kind, Place, S3Error, kind_of, translate
+from dsvc.remotes.s3_errors import Kind, S3Error, Target, kind_of, translate
 
 Answer = TypeVar("Answer")
 
@@ -68,8 +68,8 @@ class Gate:
 class Calls:
     """Sends requests for one backend; safe for threads."""
 
-    def __init__(self, place: Place, *, connections: int, attempts: int) -> None:
-        self.place = place
+    def __init__(self, target: Target, *, connections: int, attempts: int) -> None:
+        self.target = target
         self.gate = Gate(connections)
         self.attempts = attempts
         self._answered = False
@@ -105,7 +105,7 @@ class Calls:
                 return self.once(request)
             except Exception as error:
                 kind = self.known(error)
-                attempt += 1
+                attempt += self.weight(error)
                 if kind in expected and kind not in _REPEATED:
                     raise
                 if kind not in _REPEATED or attempt >= self.attempts_now():
@@ -120,6 +120,12 @@ class Calls:
             raise error
         return kind_of(error)
 
+    def weight(self, error: Exception) -> int:
+        """As how many attempts one counts: a time-out took so long that there should be few more."""
+        from botocore.exceptions import ReadTimeoutError
+
+        return 3 if isinstance(error, ReadTimeoutError) else 1
+
     def attempts_now(self) -> int:
         """How often a request is tried: less often while the endpoint has never answered."""
         return self.attempts if self._answered else min(self.attempts, _ATTEMPTS_BEFORE_FIRST_ANSWER)
@@ -131,4 +137,4 @@ class Calls:
 
     def translated(self, error: Exception, doing: str) -> S3Error:
         """The error for a person."""
-        return translate(error, self.place, doing)
+        return translate(error, self.target, doing)

@@ -144,8 +144,8 @@ class Cells:
         if self.single_writer:
             return False
         raise UnconditionalStoreError(
-            f"{self.calls.place.url}: the store at {self.calls.place.endpoint} {verdict.found}, so two writers at once "
-            "would overwrite each other",
+            f"{self.calls.target.url}: the store at {self.calls.target.endpoint} {verdict.found}, so two writers "
+            "at once would overwrite each other",
             hint="use a store that keeps conditions on writes; or, if one machine alone ever writes here, say so with "
             "--single-writer",
             details={"reason": "no conditional writes", "found": verdict.found},
@@ -171,7 +171,7 @@ class Cells:
                 return True, now
             except Exception as error:
                 kind = self.calls.known(error)
-                attempt += 1
+                attempt += self.calls.weight(error)
                 if kind in ("lost", "throttled"):
                     lost = error
                 elif kind == "unsent":
@@ -245,7 +245,7 @@ class Cells:
                 return self._try_conditions_on(key)
             except Exception as error:
                 kind = self.calls.known(error)
-                attempt += 1
+                attempt += self.calls.weight(error)
                 if kind not in ("lost", "throttled", "unsent") or attempt >= self.calls.attempts_now():
                     raise self.calls.translated(error, "trying conditional writes") from error
             finally:
@@ -289,7 +289,7 @@ class Cells:
         )
 
     def _place(self, name: str) -> str:
-        return f"the cell {check_key(name)} of {self.calls.place.url}"
+        return f"the cell {check_key(name)} of {self.calls.target.url}"
 
 
 def _etag(seen: _Seen | None) -> str | None:

@@ -26,8 +26,8 @@ Kind = Literal["absent", "conflict", "range", "no upload", "throttled", "lost", 
 class S3Error(RemoteError):
     """A bucket refused, failed or could not be reached; `reason` says which, also in `details`."""
 
-    def __init__(self, message: str, *, reason: Reason, hint: str | None, place: Place, code: str = "") -> None:
-        details = {"reason": reason, "url": place.url, "endpoint": place.endpoint, "code": code}
+    def __init__(self, message: str, *, reason: Reason, hint: str | None, target: Target, code: str = "") -> None:
+        details = {"reason": reason, "url": target.url, "endpoint": target.endpoint, "code": code}
         super().__init__(message, hint=hint, details=details)
         self.reason = reason
 
@@ -37,7 +37,7 @@ class UnconditionalStoreError(RemoteError):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Target:
     """Where requests go, for messages."""
 
     url: str
@@ -95,15 +95,15 @@ def kind_of(error: Exception) -> Kind:
     return "refused"
 
 
-def translate(error: Exception, place: Place, doing: str) -> S3Error:
+def translate(error: Exception, target: Target, doing: str) -> S3Error:
     """Return the error that a person understands; `doing` completes "while ..." with a gerund."""
     from botocore import exceptions as boto
 
     def say(reason: Reason, text: str, hint: str | None, code: str = "") -> S3Error:
-        return S3Error(f"{place.url}: {text}", reason=reason, hint=hint, place=place, code=code)
+        return S3Error(f"{target.url}: {text}", reason=reason, hint=hint, target=target, code=code)
 
     if isinstance(error, boto.ClientError):
-        return _of_answer(error, place, doing)
+        return _of_answer(error, target, doing)
     name = type(error).__name__
     if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError):
         return say(
@@ -122,25 +122,25 @@ def translate(error: Exception, place: Place, doing: str) -> S3Error:
     if isinstance(error, boto.ConnectTimeoutError | boto.ReadTimeoutError):
         return say(
             "time-out",
-            f"{place.endpoint} did not answer in time while {doing}",
+            f"{target.endpoint} did not answer in time while {doing}",
             "check that the server runs and that no firewall swallows its answers, then run the command again",
         )
     if isinstance(error, boto.SSLError):
         return say(
             "unreachable",
-            f"the certificate of {place.endpoint} cannot be verified ({_text(error)})",
+            f"the certificate of {target.endpoint} cannot be verified ({_text(error)})",
             "name the authority's certificate in AWS_CA_BUNDLE, or write http:// if it has none",
         )
     if isinstance(error, boto.EndpointConnectionError | boto.ProxyConnectionError):
         return say(
             "unreachable",
-            f"{place.endpoint} cannot be reached",
+            f"{target.endpoint} cannot be reached",
             "check the endpoint (AWS_ENDPOINT_URL_S3 or the remote's setting) and the network",
         )
     if isinstance(error, boto.HTTPClientError | boto.IncompleteReadError | boto.ResponseStreamingError | OSError):
         return say(
             "unreachable",
-            f"the connection to {place.endpoint} broke while {doing}",
+            f"the connection to {target.endpoint} broke while {doing}",
             "run the command again; what has arrived is not sent twice",
         )
     return say("refused", f"{doing} failed: {_text(error)}", "check the remote's settings: dsvc remote show")
@@ -156,7 +156,7 @@ def _code_and_status(error: Any) -> tuple[str, int]:
     return str(error.response.get("Error", {}).get("Code", "")), status_of(error)
 
 
-def _of_answer(error: Any, place: Place, doing: str) -> S3Error:
+def _of_answer(error: Any, target: Target, doing: str) -> S3Error:
     code, status = _code_and_status(error)
     answer = error.response.get("Error", {})
     said = str(answer.get("Message", "")).strip().rstrip(".") or f"status {status}"
@@ -165,7 +165,7 @@ def _of_answer(error: Any, place: Place, doing: str) -> S3Error:
         reason, text = "no bucket", "there is no such bucket"
         hint = "check the bucket's name and the endpoint, or create it: aws s3 mb s3://BUCKET"
     elif code == "RequestTimeTooSkewed":
-        reason, text = "clock", f"this machine's clock differs too much from that of {place.endpoint}"
+        reason, text = "clock", f"this machine's clock differs too much from that of {target.endpoint}"
         hint = "set the clock, for example: timedatectl set-ntp true"
     elif code in _EXPIRED:
         reason, text, hint = "expired", "the credentials have expired", "get new ones, for example: aws sso login"
@@ -179,15 +179,15 @@ def _of_answer(error: Any, place: Place, doing: str) -> S3Error:
         reason, text = "access denied", f"access was denied while {doing}"
         hint = _RIGHTS
     elif code in _THROTTLED or status in (429, 503):
-        reason, text = "slow down", f"{place.endpoint} asks for fewer requests, also after waiting ({code or status})"
+        reason, text = "slow down", f"{target.endpoint} asks for fewer requests, also after waiting ({code or status})"
         hint = "run the command again later, or with fewer at once: --jobs 2"
     elif status >= 500 and status != 501:
-        reason, text = "failing", f"{place.endpoint} fails while {doing}: {said} ({code or status})"
+        reason, text = "failing", f"{target.endpoint} fails while {doing}: {said} ({code or status})"
         hint = "look at the server's log, or run the command again later"
     else:
-        reason, text = "refused", f"{place.endpoint} refused {doing}: {said} ({code or status})"
+        reason, text = "refused", f"{target.endpoint} refused {doing}: {said} ({code or status})"
         hint = "check bucket, endpoint, region and addressing in the remote's settings"
-    return S3Error(f"{place.url}: {text}", reason=reason, hint=hint, place=place, code=code)
+    return S3Error(f"{target.url}: {text}", reason=reason, hint=hint, target=target, code=code)
 
 
 def _text(error: Exception) -> str:

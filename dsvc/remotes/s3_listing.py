@@ -51,7 +51,7 @@ class Listing:
             for entry in page:
                 if entry[0] <= last:
                     raise UnsortedListingError(
-                        f"{self.calls.place.url}: the store lists {entry[0]} after {last}",
+                        f"{self.calls.target.url}: the store lists {entry[0]} after {last}",
                         hint="directory buckets and folders inside folders are not supported",
                     )
                 last = entry[0]

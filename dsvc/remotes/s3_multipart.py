@@ -33,6 +33,10 @@ class UploadGoneError(Exception):
     """An upload was completed or aborted by another process, or one of its parts was replaced."""
 
 
+class UploadStoppedError(Exception):
+    """Another part of the same file could not be sent, or the user gave up."""
+
+
 @dataclass(frozen=True, slots=True)
 class UnfinishedUpload:
     """An upload that was begun and not completed; `key` is the object's name in the bucket."""
@@ -187,31 +191,31 @@ class Multipart:
         stop = threading.Event()
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
-        def send(number: int) -> tuple[int, str] | None:
+        def send(number: int) -> tuple[int, str]:
             start = (number - 1) * step
             length = min(step, size - start)
-            if stop.is_set():
-                return None
-            answer = self._repeat(
-                lambda: self.client.upload_part(
+
+            def request() -> Any:
+                if stop.is_set():
+                    raise UploadStoppedError
+                return self.client.upload_part(
                     Bucket=self.bucket,
                     Key=key,
                     UploadId=upload_id,
                     PartNumber=number,
                     Body=FilePart(fd, start, length),
-                ),
-                "sending a part",
-            )
+                )
+
+            answer = self._repeat(request, "sending a part")
             self.sent(length)
             return number, str(answer["ETag"])
 
-        futures: list[Future[tuple[int, str] | None]] = []
+        futures: list[Future[tuple[int, str]]] = []
         try:
             futures = [self.workers.submit(send, number) for number in numbers if number not in etags]
             for future in futures:
-                part = future.result()
-                if part is not None:
-                    etags[part[0]] = part[1]
+                sent, etag = future.result()
+                etags[sent] = etag
         finally:
             stop.set()
             for future in futures:

@@ -13,6 +13,9 @@ _MIB: Final = 1 << 20
 _SENT_AT_ONCE: Final = 256 << 10  # bytes of a body
 _NO: Final = ("", "0", "false", "no", "off")
 
+_ADDRESSING: Final = ("auto", "path", "virtual")
+_ENCRYPTION: Final = ("AES256", "aws:kms", "aws:kms:dsse")
+
 # Variables of the AWS programs that name a setting of botocore.
 _VARIABLES: Final = {
     "AWS_CONFIG_FILE": "config_file",
@@ -21,6 +24,10 @@ _VARIABLES: Final = {
     "AWS_USE_DUALSTACK_ENDPOINT": "use_dualstack_endpoint",
     "AWS_USE_FIPS_ENDPOINT": "use_fips_endpoint",
 }
+
+
+class BadS3SettingError(RequestError):
+    """A setting of a bucket that cannot be meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,24 @@ class S3Settings:
     connect_timeout: float = 10
     read_timeout: float = 60
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            BadS3SettingError: for a word or a number that does not fit.
+        """
+        if self.prefix and any(part in ("", ".", "..") for part in self.prefix.split("/")):
+            raise BadS3SettingError(f"{self.prefix!r} is no prefix in a bucket", hint="write it as in s3://bucket/a/b")
+        if self.addressing not in _ADDRESSING:
+            raise BadS3SettingError(f"addressing {self.addressing!r} is not known", hint="auto, path or virtual")
+        if self.encryption not in (None, *_ENCRYPTION):
+            raise BadS3SettingError(f"encryption {self.encryption!r} is not known", hint=" or ".join(_ENCRYPTION))
+        if self.part_size < 5 * _MIB:
+            raise BadS3SettingError("parts have at least 5 MiB", hint=f"a part size of {5 * _MIB} or more bytes")
+        for name in ("parallel_parts", "connections", "attempts", "connect_timeout", "read_timeout"):
+            if getattr(self, name) <= 0:
+                raise BadS3SettingError(f"{name} must be above 0", hint="leave it out for the default")
+
     @property
     def url(self) -> str:
         """The place as people write it."""
@@ -75,7 +100,7 @@ def make_client(settings: S3Settings, environment: Mapping[str, str]) -> Any:
         from botocore.session import Session
     except ImportError as error:
         raise RequestError("s3:// needs botocore, which is not installed", hint="pip install 'dsvc[s3]'") from error
-    from dsvc.remotes.s3_errors import Place, translate
+    from dsvc.remotes.s3_errors import Target, translate
 
     endpoint = settings.endpoint or _endpoint(environment)
     session = Session()
@@ -102,7 +127,7 @@ def make_client(settings: S3Settings, environment: Mapping[str, str]) -> Any:
         client.meta.events.register_last("before-call.s3", _send_small_at_once)
         return client
     except (BotoCoreError, ValueError) as error:
-        raise translate(error, Place(settings.url, endpoint or "AWS"), "opening it") from error
+        raise translate(error, Target(settings.url, endpoint or "AWS"), "opening it") from error
 
 
 def _send_small_at_once(params: Mapping[str, Any], **_: object) -> None:

@@ -93,7 +93,8 @@ class Seaweed:
                 "-master.telemetry=false", "-master.electionTimeout=1s", f"-master.port={ports['master']}",
                 "-master.volumeSizeLimitMB=256", f"-volume.port={ports['volume']}", "-volume.max=2000",
                 "-volume.preStopSeconds=0", "-filer", f"-filer.port={ports['filer']}", "-s3", f"-s3.port={ports['s3']}",
-                "-s3.port.iceberg=0", f"-s3.config={self._identities}",
+                "-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.localSocket={self._folder}/s3.sock",
+                f"-filer.localSocket={self._folder}/filer.sock", f"-s3.config={self._identities}",
             ],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder,
             env=os.environ | {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"},  # one volume for each bucket, not seven
@@ -121,6 +122,8 @@ class Seaweed:
             self._process.kill()
             self._process.wait()
             self._process = None
+            for name, port in self._ports.items():  # what it leaves outside of its folder
+                Path(f"/tmp/seaweedfs-{name}-grpc-{port + 10_000}.sock").unlink(missing_ok=True)
 
     def stop(self) -> None:
         """Let it hang: connections open and nobody answers."""
