@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from dsvc.errors import RequestError
 from dsvc.remotes.ssh_failures import SshUnreachableError, explain_failure
+from dsvc.remotes.ssh_paramiko import ParamikoStream
 from dsvc.remotes.ssh_process import OVERRIDE, ProcessStream, ssh_words
 from dsvc.remotes.ssh_settings import SshSettings
 from dsvc.remotes.wire import ConnectionCutError, ForeignPeerError, Stream
@@ -38,14 +38,15 @@ def open_ssh(
         RequestError: when paramiko is to be used and is not installed.
     """
 
+    opener: Callable[[], _SshStream] = _opener(settings, environment)
+
     def connect() -> WireConnection:
-        return _connect(settings, environment, create=create)
+        return _connect(settings, opener(), create=create)
 
     return WireBackend(connect, place=settings.place, delays=delays).open()
 
 
-def _connect(settings: SshSettings, environment: Mapping[str, str], *, create: bool) -> WireConnection:
-    stream = _open_stream(settings, environment)
+def _connect(settings: SshSettings, stream: _SshStream, *, create: bool) -> WireConnection:
     late = threading.Event()
 
     def give_up() -> None:
@@ -62,7 +63,7 @@ def _connect(settings: SshSettings, environment: Mapping[str, str], *, create: b
         if late.is_set():
             stream.close()
             seconds = settings.connect_timeout + _GREETING
-            raise SshUnreachableError(f"{settings.account} did not answer within {seconds} seconds") from error
+            raise SshUnreachableError(settings, f": no answer within {seconds} seconds") from error
         stderr, code = stream.ending()
         stream.close()
         raise explain_failure(settings, error, stderr=stderr, code=code) from error
@@ -73,11 +74,12 @@ def _connect(settings: SshSettings, environment: Mapping[str, str], *, create: b
         timer.cancel()
 
 
-def _open_stream(settings: SshSettings, environment: Mapping[str, str]) -> _SshStream:
+def _opener(settings: SshSettings, environment: Mapping[str, str]) -> Callable[[], _SshStream]:
     client = settings.client
     if client == "auto":
         has_program = environment.get(OVERRIDE) or shutil.which("ssh", path=environment.get("PATH"))
         client = "openssh" if has_program else "paramiko"
     if client == "openssh":
-        return ProcessStream(ssh_words(settings, environment), environment=environment)
-    raise RequestError("paramiko is not supported yet")
+        words = ssh_words(settings, environment)
+        return lambda: ProcessStream(words, environment=environment)
+    return lambda: ParamikoStream(settings, environment=environment)

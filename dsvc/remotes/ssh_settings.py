@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,4 +56,10 @@ class SshSettings:
         host = f"[{self.host}]" if ":" in self.host else self.host
         user = f"{self.user}@" if self.user else ""
         port = f":{self.port}" if self.port else ""
-        return f"ssh://{user}{host}{port}{self.path if self.path.startswith('/') else '/' + self.path}"
+        return f"ssh://{user}{host}{port}{self.path if self.path.startswith('/') else '/~/' + self.path}"
+
+
+def far_command(settings: SshSettings) -> str:
+    """Return what the far end's shell is told to run."""
+    path = settings.path if not settings.path.startswith("-") else f"./{settings.path}"
+    return f"{settings.command} {shlex.quote(path)}"

@@ -48,8 +48,8 @@ class ConnectionCutError(RemoteError):
 class ForeignPeerError(RemoteError):
     """What answers at the other end is not dsvc; `said` is how it began."""
 
-    def __init__(self, said: bytes) -> None:
-        super().__init__(f"the other end is not 'dsvc hub serve'; it says {said.decode('utf-8', 'replace')!r}")
+    def __init__(self, said: bytes, message: str | None = None, *, hint: str | None = None) -> None:
+        super().__init__(message or f"the other end is no dsvc; it begins with {said!r}", hint=hint)
         self.said = said
 
 

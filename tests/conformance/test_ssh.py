@@ -13,7 +13,7 @@ from tests.servers.sshd import DSVC, Sshd, sshd
 __all__ = ["sshd"]
 
 
-@pytest.mark.parametrize("client", ["openssh"])
+@pytest.mark.parametrize("client", ["openssh", "paramiko"])
 @pytest.mark.parametrize("name", CHECKS)
 def test_ssh(name: str, client: str, sshd: Sshd, tmp_path: Path) -> None:
     settings = SshSettings(sshd.host, str(tmp_path / "store"), client=client, command=DSVC, options=sshd.options)
