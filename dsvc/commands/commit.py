@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
@@ -13,6 +12,7 @@ from dsvc.actions.commit import CommitResult, changed_by, commit
 from dsvc.actions.hooks import dormant_hooks
 from dsvc.actions.state import read_state
 from dsvc.actions.status import status
+from dsvc.commands.change_counts import change_counts
 from dsvc.commands.commit_message import message_of, message_template
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json, NoStaging, Quiet
@@ -20,7 +20,6 @@ from dsvc.commands.path_text import path_json, quote_path
 from dsvc.commands.signature_text import GpgSign, NoGpgSign, chosen_sign
 from dsvc.commands.status import command as show_status
 from dsvc.errors import UsageError
-from dsvc.history.treediff import Change
 from dsvc.objects.values import Person
 from dsvc.refs.names import short_name
 from dsvc.workspace import Workspace
@@ -165,18 +164,4 @@ def _show(context: Context, workspace: Workspace, result: CommitResult) -> None:
     first = " (root-commit)" if not result.commit.parents else ""
     subject = result.commit.message.partition("\n")[0]
     context.out.line(f"[{where}{first} {result.commit_id.hex()[:SHORT]}] {subject}")
-    letters = _letters(workspace, changed_by(workspace, result.commit))
-    words = {"M": "changed", "A": "new", "R": "renamed", "D": "deleted"}
-    parts = [f"{letters[letter]:,} {word}" for letter, word in words.items() if letters[letter]]
-    context.out.line(f" {', '.join(parts) or 'no files changed'}")
-
-
-def _letters(workspace: Workspace, changes: Sequence[Change]) -> Counter[str]:
-    """Count the changed files by what happened to them."""
-    found = Counter("A" if c.old is None else "D" if c.new is None else "M" for c in changes)
-    if not (found["A"] and found["D"]):
-        return found
-    from dsvc.actions.filediff import Sides, paired
-
-    files, _ = paired(changes, Sides.of(workspace.repo))
-    return Counter("M" if file.status == "T" else file.status for file in files)
+    context.out.line(f" {change_counts(workspace, changed_by(workspace, result.commit))}")

@@ -10,6 +10,7 @@ import typer
 from dsvc.actions.commit import CommitResult
 from dsvc.actions.merge import FastForward, MergeResult, merge, merge_abort, merge_continue
 from dsvc.actions.signing import Sign
+from dsvc.commands.change_counts import change_counts, changes_between
 from dsvc.commands.conflict_text import conflict_json, show_conflicts
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json, MapNames, Message, Quiet
@@ -40,7 +41,9 @@ def command(
     ] = False,
     go_on: Annotated[bool, typer.Option("--continue", help="Commit a merge whose conflicts are settled.")] = False,
     abort: Annotated[bool, typer.Option("--abort", help="Take back a merge that is under way.")] = False,
-    no_verify: Annotated[bool, typer.Option("-n", "--no-verify", help="Run no hooks.")] = False,
+    stat: Annotated[bool, typer.Option("--stat", help="Show how many lines changed in each file.")] = False,
+    no_stat: Annotated[bool, typer.Option("-n", "--no-stat", help="Do not say how many files changed.")] = False,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Run no hooks.")] = False,
     gpg_sign: GpgSign = None,
     no_gpg_sign: NoGpgSign = False,
     map_names: MapNames = False,
@@ -60,11 +63,14 @@ def command(
     sign = chosen_sign(context, gpg_sign, no_sign=no_gpg_sign)
     workspace = context.workspace()
     text = "\n\n".join(message) or None
+    shown = False if no_stat else stat or None
     if abort:
         _aborted(context, workspace, json=json)
         return None
     if go_on:
-        _continued(context, workspace, text, run_hooks=not no_verify, sign=sign, json=json)
+        _continued(
+            context, workspace, text, run_hooks=not no_verify, sign=sign, json=json, stat=shown
+        )
         return None
     if not revisions:
         raise UsageError("merge what?", hint="dsvc branch lists the branches")
@@ -85,11 +91,14 @@ def command(
     if json:
         context.out.json("dsvc.merge", merge_json(result))
         return ConflictError.exit_code if result.conflicts else None
-    return show_merge(context, result)
+    return show_merge(context, result, stat=shown)
 
 
-def show_merge(context: Context, result: MergeResult) -> int | None:
-    """Tell people what a merge came to; return the exit code."""
+def show_merge(context: Context, result: MergeResult, *, stat: bool | None = None) -> int | None:
+    """Tell people what a merge came to; return the exit code.
+
+    `stat` shows all changed files, False says nothing of them, None only how many there are.
+    """
     code = ConflictError.exit_code if result.conflicts else None
     for note in result.notes:
         context.out.note(f"note: {note}")
@@ -100,8 +109,10 @@ def show_merge(context: Context, result: MergeResult) -> int | None:
         case "fast-forward":
             old = result.old_commit.hex()[:SHORT] if result.old_commit else "nothing"
             context.out.note(f"Fast-forward {old}..{commit}")
+            _show_changes(context, result.old_commit, result.commit_id, stat=stat)
         case "merged":
             context.out.note(f"Merge made: {commit} {result.message.partition(chr(10))[0]}")
+            _show_changes(context, result.old_commit, result.commit_id, stat=stat)
         case "conflicts":
             show_conflicts(context, result.conflicts)
             context.out.warn(
@@ -112,6 +123,20 @@ def show_merge(context: Context, result: MergeResult) -> int | None:
         case _:
             context.out.note("The changes are in the working copy: 'dsvc commit' records them")
     return code
+
+
+def _show_changes(context: Context, old: CommitId | None, new: CommitId | None, *, stat: bool | None) -> None:
+    if new is None or stat is False or (stat is None and context.out.quiet):
+        return
+    workspace = context.workspace()
+    if not stat:
+        context.out.note(f" {change_counts(workspace, changes_between(workspace, old, new))}")
+    elif old is not None:
+        from dsvc.actions.diff import diff
+        from dsvc.commands.diff_options import DiffForm
+        from dsvc.commands.diff_text import print_diff
+
+        print_diff(context, diff(workspace, [old.hex(), new.hex()]), DiffForm(stat=True))
 
 
 def merge_json(result: MergeResult) -> dict[str, object]:
@@ -146,10 +171,18 @@ def _aborted(context: Context, workspace: Workspace, *, json: bool) -> None:
 
 
 def _continued(
-    context: Context, workspace: Workspace, text: str | None, *, run_hooks: bool, sign: Sign, json: bool
+    context: Context,
+    workspace: Workspace,
+    text: str | None,
+    *,
+    run_hooks: bool,
+    sign: Sign,
+    json: bool,
+    stat: bool | None,
 ) -> None:
     made = merge_continue(workspace, message=text, run_hooks=run_hooks, sign=sign)
     if json:
         context.out.json("dsvc.merge", {**_ended("merged", made.commit_id), **_sides(made)})
         return
     context.out.note(f"Merge made: {made.commit_id.hex()[:SHORT]} {made.commit.message.partition(chr(10))[0]}")
+    _show_changes(context, made.parent, made.commit_id, stat=stat)

@@ -21,6 +21,7 @@ from dsvc.actions.stash import (
 from dsvc.commands.conflict_text import conflict_json, show_conflicts
 from dsvc.commands.context import Context
 from dsvc.commands.date_text import iso_text
+from dsvc.commands.diff_options import DiffForm, Patch, Stat
 from dsvc.commands.options import Json, Message, Quiet
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.errors import ConflictError
@@ -81,12 +82,23 @@ def list_(context: Context, *, json: Json = False) -> None:
         context.out.line(f"{context.out.paint(stash.name, 'yellow')}: {stash.commit.message.partition(chr(10))[0]}")
 
 
-def show(context: Context, name: Name = None, *, json: Json = False) -> None:
-    """Show which files a stash changes. 'dsvc diff stash@{0}^ stash@{0}' shows how."""
-    stash, changes = stash_show(context.workspace(), name)
+def show(
+    context: Context, name: Name = None, *, patch: Patch = False, stat: Stat = False, json: Json = False
+) -> None:
+    """Show which files a stash changes."""
+    workspace = context.workspace()
+    stash, changes = stash_show(workspace, name)
     if json:
         rows = [{**path_json(c.path), "status": _letter(c)} for c in changes]
         context.out.json("dsvc.stash.show", {"stash": _json(stash), "changes": rows})
+        return
+    if patch or stat:
+        from dsvc.actions.diff import diff
+        from dsvc.commands.diff_text import print_diff
+
+        made = diff(workspace, [stash.commit.parents[0].hex(), stash.commit_id.hex()])
+        with context.paged():
+            print_diff(context, made, DiffForm(patch=patch, stat=stat))
         return
     for change in changes:
         context.out.line(f"{_letter(change)}\t{quote_path(change.path)}")

@@ -448,3 +448,19 @@ def test_undoing_a_merge_in_conflict_points_to_abort(cli: CommandLine, project: 
     answer = cli("undo")
     assert answer.code == 3
     assert "dsvc merge --abort" in answer.err
+
+
+def test_it_says_what_changed_as_far_as_is_asked(history) -> None:
+    cli = history.cli
+    cli.ok("init", "-q")
+    history.commit("base", {"a.txt": "a\n", "old.txt": "x" * 100})
+    for number, words in enumerate((["--no-ff"], ["--no-ff", "-n"], ["--no-ff", "--stat"], [])):
+        cli.ok("switch", "-q", "-c", f"side{number}")
+        history.commit("side", {"a.txt": f"a\nb{number}\n"})
+        cli.ok("mv", *(("old.txt", "new.txt") if number % 2 == 0 else ("new.txt", "old.txt")))
+        history.commit("renamed")
+        cli.ok("switch", "-q", "main")
+        answer = cli.ok("merge", *words, f"side{number}")
+        told = answer.err.splitlines()[1:]
+        assert told == ([" 1 changed, 1 renamed"] if words in ([], ["--no-ff"]) else [])
+        assert (" a.txt              | " in answer.out) == ("--stat" in words)

@@ -104,3 +104,14 @@ def test_undo_brings_stashed_changes_back(cli: CommandLine, project: Path) -> No
     assert (project / "a").read_text() == "2\n"
     assert (project / "new").read_text() == "new"
     assert cli.ok("stash", "list").out == ""
+
+
+def test_show_gives_the_lines_when_asked(history) -> None:
+    cli = history.cli
+    cli.ok("init", "-q")
+    history.commit("one", {"a.txt": "a\n"})
+    history.write({"a.txt": "b\n"})
+    cli.ok("stash")
+    assert cli.ok("stash", "show").out == "M\ta.txt\n"
+    assert cli.ok("stash", "show", "-p").out.endswith("@@ -1 +1 @@\n-a\n+b\n")
+    assert cli.ok("stash", "show", "--stat", "stash@{0}").out.startswith(" a.txt | 2 +-\n")
