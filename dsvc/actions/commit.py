@@ -30,6 +30,12 @@ from dsvc.worktree.scan import Scanner, Skipped
 class NothingToCommitError(RequestError):
     """The working copy is as the last commit has it."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            "nothing to commit: the working copy is as the last commit has it",
+            hint="dsvc commit --allow-empty -m MESSAGE makes a commit all the same",
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class CommitResult:
@@ -105,10 +111,7 @@ def commit(
         workspace.repo.store.abandon()
         if recorded.index.tree == index.tree:  # another one was not stored
             workspace.write_index(recorded.index)
-        raise NothingToCommitError(
-            "nothing to commit: the working copy is as the last commit has it",
-            hint="dsvc commit --allow-empty -m MESSAGE makes a commit all the same",
-        )
+        raise NothingToCommitError
     made = Commit(
         tree=tree,
         parents=parents,

@@ -119,7 +119,9 @@ def merge(
         kept = {} if sign is None else {"sign": sign}
         state = WorktreeState("merge", heads=() if squash else (theirs,), message=text, original=ours, extra=kept)
         set_state(workspace, transaction, under_way(workspace, state, found.merge))
-        description = f"merge {revisions[0]}: {len(conflicts)} conflicts" if conflicts else f"merge {revisions[0]}"
+        description = f"merge {revisions[0]}"
+        if conflicts:
+            description += f": {len(conflicts)} conflict{'s' if len(conflicts) > 1 else ''}"
         checkout(workspace, ours_tree, target, transaction=transaction, verb="merge", description=description)
         kind: MergeKind = "conflicts" if conflicts else "squashed" if squash else "prepared"
         return MergeResult(kind, ours, ours, theirs, text, conflicts, notes)

@@ -68,7 +68,7 @@ def publish_picked(
             extra={**state.extra, **_kept(options)},
         )
         set_state(workspace, transaction, under_way(workspace, state, picked.merge))
-        description = f"{description}: stopped at {picked.stopped.hex()[:10]}, {len(conflicts)} conflicts"
+        description = f"{description}: stopped at {picked.stopped.hex()[:10]}, in conflict: {len(conflicts)}"
     checkout(workspace, base, target, transaction=transaction, verb=options.verb, description=description)
     return PickResult(
         picked.tip,

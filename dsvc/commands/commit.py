@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from dsvc.actions.commit import CommitResult, changed_by, commit
+from dsvc.actions.commit import CommitResult, NothingToCommitError, changed_by, commit
 from dsvc.actions.hooks import dormant_hooks
-from dsvc.actions.state import read_state
+from dsvc.actions.state import UnresolvedError, read_state
 from dsvc.actions.status import status
 from dsvc.commands.change_counts import change_counts
 from dsvc.commands.commit_message import message_of, message_template
@@ -65,7 +65,15 @@ def command(
         show_status(context, paths, json=json)
         return 1 if status(workspace, paths=selected).is_clean() else None
     text = _message(
-        context, workspace, message, file, amend=amend, no_edit=no_edit, paths=selected, verbose=verbose
+        context,
+        workspace,
+        message,
+        file,
+        amend=amend,
+        no_edit=no_edit,
+        allow_empty=allow_empty,
+        paths=selected,
+        verbose=verbose,
     )
     _check_message(text, empty=allow_empty_message)
     result = commit(
@@ -98,6 +106,7 @@ def _message(
     *,
     amend: bool,
     no_edit: bool,
+    allow_empty: bool,
     paths: Sequence[bytes],
     verbose: bool,
 ) -> str:
@@ -114,7 +123,12 @@ def _message(
         before = workspace.repo.commit(head).message
     if no_edit and before:
         return before
-    return message_of(context.edit(message_template(workspace, before, paths=paths, verbose=verbose)))
+    found = status(workspace, paths=paths)
+    if found.state is not None and found.state.conflicts:  # nobody shall write a message for nothing
+        raise UnresolvedError(found.state)
+    if found.is_clean() and not (amend or allow_empty):
+        raise NothingToCommitError
+    return message_of(context.edit(message_template(workspace, before, found, paths=paths, verbose=verbose)))
 
 
 def _check_message(text: str, *, empty: bool) -> None:

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from dsvc.actions.status import status
+from dsvc.actions.status import StatusResult
 from dsvc.commands.count_text import counted
 from dsvc.commands.status_text import status_lines
 from dsvc.workspace import Workspace
@@ -20,9 +20,11 @@ _LISTED: Final = 500  # lines of the status; more are not read in an editor
 _SHOWN: Final = 1 << 20  # bytes of the differences
 
 
-def message_template(workspace: Workspace, before: str, *, paths: Sequence[bytes] = (), verbose: bool = False) -> str:
+def message_template(
+    workspace: Workspace, before: str, found: StatusResult, *, paths: Sequence[bytes] = (), verbose: bool = False
+) -> str:
     """What to edit: the message so far, help, what the commit takes, and with `verbose` the differences."""
-    lines = [*([before] if before else []), "", _HELP, "#", *_status(workspace, paths)]
+    lines = [*([before] if before else []), "", _HELP, "#", *_status(found)]
     if verbose:
         lines += [_CUT, _CUT_HELP, _differences(workspace, paths)]
     return "\n".join(lines) + "\n"
@@ -39,8 +41,8 @@ def message_of(text: str) -> str:
     return "\n".join(kept).strip()
 
 
-def _status(workspace: Workspace, paths: Sequence[bytes]) -> Iterator[str]:
-    text = "\n".join(status_lines(status(workspace, paths=paths), _plain, untracked=True))
+def _status(found: StatusResult) -> Iterator[str]:
+    text = "\n".join(status_lines(found, _plain, untracked=True))
     lines = text.split("\n")
     for line in lines[:_LISTED]:
         yield f"# {line}".rstrip()

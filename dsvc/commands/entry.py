@@ -130,13 +130,13 @@ def _report(error: BaseException, arguments: Sequence[str], context: Context) ->
         if out.as_json:
             out.error_json("dsvc.error", report.payload())
         else:
-            out.error_line(f"{out.paint_error('dsvc:', 'red', 'bold')} {report.message}")
+            out.labelled("dsvc:", report.message, "red", "bold")
             if report.hint is not None:
-                out.error_line(f"{out.paint_error('hint:', 'cyan')} {report.hint}")
+                out.labelled("hint:", report.hint, "cyan")
         if report.bug and not context.debug:
             kept = keep_traceback(error, arguments, folder=private_folder(context.directory))
             if kept is not None and not out.as_json:
-                out.error_line(f"{out.paint_error('hint:', 'cyan')} the details are in {kept}")
+                out.labelled("hint:", f"the details are in {kept}", "cyan")
     return report.exit_code
 
 

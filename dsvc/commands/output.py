@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Literal, Protocol
 
@@ -99,9 +101,18 @@ class Output:
 
     def warn(self, text: str, *, hint: str | None = None) -> None:
         """Warn on stderr, under `--quiet` too."""
-        self.error_line(f"{self.paint_error('warning:', 'yellow')} {text}")
+        self.labelled("warning:", text, "yellow")
         if hint is not None:
-            self.error_line(f"{self.paint_error('hint:', 'cyan')} {hint}")
+            self.labelled("hint:", hint, "cyan")
+
+    def labelled(self, label: str, text: str, *styles: str) -> None:
+        """Print `label`, in `styles`, and a message on stderr; a terminal gets it broken between words."""
+        if self._err_terminal:
+            from dsvc.commands.wrapping import wrapped
+
+            with contextlib.suppress(OSError):
+                text = wrapped(text, indent=len(label) + 1, width=os.get_terminal_size(2).columns)
+        self.error_line(f"{self.paint_error(label, *styles)} {text}")
 
     def error_line(self, text: str) -> None:
         """Print one line on stderr, after what stdout already has."""

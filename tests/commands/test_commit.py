@@ -188,3 +188,20 @@ def test_the_editor_shows_what_the_commit_takes(history, tmp_path) -> None:
     history.write({"a.txt": "aaa\n"})
     cli.ok("commit")
     assert "+aaa" not in seen.read_text()
+
+
+def test_no_editor_opens_where_nothing_can_be_committed(history) -> None:
+    cli = history.cli
+    cli.ok("init", "-q")
+    history.commit("one", {"a.txt": "a\n"})
+    cli.environment["DSVC_EDITOR"] = "sh -c 'echo opened >&2; exit 1'"
+    assert "nothing to commit" in cli("commit").err
+    assert "the editor" in cli("commit", "--allow-empty").err
+    cli.ok("switch", "-q", "-c", "side")
+    history.commit("side", {"a.txt": "b\n"})
+    cli.ok("switch", "-q", "main")
+    history.commit("main", {"a.txt": "c\n"})
+    assert cli("merge", "side").code == 13
+    answer = cli("commit")
+    assert answer.code == 13
+    assert "the editor" not in answer.err

@@ -9,6 +9,7 @@ import pytest
 
 from dsvc.commands.output import Output
 from dsvc.commands.path_text import path_json, quote_path
+from dsvc.commands.wrapping import wrapped
 
 
 @pytest.mark.parametrize(
@@ -99,3 +100,15 @@ def test_when_a_terminal_sees_colours(cli, words, environment, colored):
 def test_no_colours_without_a_terminal(cli):
     assert "\x1b" not in cli("nothing").err
     assert "\x1b" in cli("--color", "always", "nothing").err
+
+
+def test_messages_break_between_words_and_keep_commands_whole():
+    text = "edit and 'dsvc resolve PATH', then 'dsvc merge --continue'; 'dsvc merge --abort' takes it back"
+    assert wrapped(text, indent=6, width=60).split("\n") == [
+        "edit and 'dsvc resolve PATH', then",
+        "      'dsvc merge --continue'; 'dsvc merge --abort' takes it",
+        "      back",
+    ]
+    assert wrapped("short", indent=6, width=60) == "short"
+    assert wrapped("x" * 100 + " y", indent=6, width=60) == "x" * 100 + "\n      y"
+    assert wrapped("two\n  lines " + "z " * 60, indent=6, width=20) == "two\n  lines " + "z " * 60
