@@ -14,6 +14,7 @@ from dsvc.config.settings import Config
 from dsvc.errors import NotARepositoryError, RequestError
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId
+from dsvc.objects.store import ObjectMissingError
 from dsvc.progress import Progress, Silent
 from dsvc.refs.names import SHARED, head_of
 from dsvc.refs.transaction import Act
@@ -21,7 +22,7 @@ from dsvc.refs.view import Ref
 from dsvc.repo.format import read_format, write_format
 from dsvc.repo.repository import Repository
 from dsvc.repo.sharing import Method, Shared, share_packs
-from dsvc.repo.tombstones import PURGED
+from dsvc.repo.tombstones import PURGED, explain_missing
 from dsvc.storage.local import LocalBackend
 from dsvc.workspace import MAIN, PRIVATE, Surroundings, Workspace
 from dsvc.worktree.index import Index
@@ -145,6 +146,8 @@ def _check_out(
                 description="fork: check out",
                 index=Index(empty, 0),
             )
+    except ObjectMissingError as error:
+        raise explain_missing(workspace.repo, error) from error
     finally:
         workspace.close()
     return ForkResult(

@@ -16,9 +16,9 @@ from dsvc.commands.context import Context
 from dsvc.commands.json_stream import stream_json
 from dsvc.commands.log_options import Date, chosen_style
 from dsvc.commands.options import Json
-from dsvc.commands.output import display_width
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.commands.ref_text import SHORT, subject
+from dsvc.commands.width import display_width
 from dsvc.errors import UsageError
 
 _RANGE = re.compile(r"(\d*)(?:,(\+|-)?(\d*))?")

@@ -214,7 +214,7 @@ def _row(
 
 
 def _print(context: Context, rows: Sequence[tuple[str, str, RefInfo | None]], *, verbose: bool) -> None:
-    from dsvc.commands.output import display_width
+    from dsvc.commands.width import display_width
 
     width = max((display_width(name) for _, name, _ in rows), default=0)
     for mark, name, ref in rows:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from dsvc.actions.decorations import Decoration
 from dsvc.commands.date_text import date_text
-from dsvc.commands.output import Output, display_width
+from dsvc.commands.output import Output
 from dsvc.commands.ref_text import SHORT, body, subject
+from dsvc.commands.width import display_width
 from dsvc.objects.ids import CommitId
 from dsvc.objects.values import Commit, Person, Tag
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dsvc.actions.filediff import Counts, FileDiff
-from dsvc.commands.output import Output, display_width
+from dsvc.commands.output import Output
 from dsvc.commands.path_text import quote_path
+from dsvc.commands.width import display_width
 
 
 @dataclass(frozen=True, slots=True)

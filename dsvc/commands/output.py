@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Literal, Protocol
 
+from dsvc.commands.width import display_width
+
 ColorWhen = Literal["auto", "always", "never"]
 
 _CODES: Final = {
@@ -155,20 +157,6 @@ class Output:
     def flush(self) -> None:
         """Pass on what is held back."""
         self._out.flush()
-
-
-def display_width(text: str) -> int:
-    """The columns that `text` takes on a terminal, colours not counted."""
-    if text.isascii() and "\x1b" not in text:
-        return len(text)
-    import re
-    import unicodedata
-
-    plain = re.sub("\x1b\\[[0-9;]*m", "", text)
-    return sum(
-        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
-        for character in plain
-    )
 
 
 def _painted(text: str, styles: Sequence[str]) -> str:

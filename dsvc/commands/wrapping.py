@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from dsvc.commands.width import display_width
+
 _WORD: Final = re.compile(r"\s*(?:'[^']*'\S*|\S+)")  # a quoted command stays in one piece
 
 
@@ -13,8 +15,6 @@ def wrapped(text: str, *, indent: int, width: int) -> str:
 
     Words longer than a line are left whole. Of a text with several lines those after the first are left alone.
     """
-    from dsvc.commands.output import display_width
-
     first, *rest = text.split("\n")
     lines: list[str] = []
     line, used = "", indent

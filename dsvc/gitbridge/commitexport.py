@@ -17,6 +17,7 @@ from dsvc.gitbridge.treeexport import Base, TreeExporter
 from dsvc.objects.ids import CommitId, Kind, TagId, TreeId
 from dsvc.progress import Progress
 from dsvc.repo.repository import Repository
+from dsvc.repo.tombstones import purged_files
 
 _REMEMBERED_COMMITS = 20_000
 
@@ -25,7 +26,7 @@ class CommitExporter:
     """Commits on their way out."""
 
     def __init__(self, repo: Repository, writer: GitWriter, ids: GitMap, *, threshold: int) -> None:
-        self.trees = TreeExporter(repo.store, writer, threshold=threshold)
+        self.trees = TreeExporter(repo.store, writer, threshold=threshold, purged=purged_files(repo))
         self.count = 0
         self.warnings: list[str] = []
         self._repo = repo

@@ -65,9 +65,15 @@ class TreeExporter:
     `lost` gathers the paths that git cannot hold, by the reason; `pointers` the paths that became LFS pointers.
     """
 
-    def __init__(self, store: ObjectStore, writer: GitWriter, *, threshold: int) -> None:
-        """Files of more than `threshold` bytes become LFS pointers, in commits that were not imported."""
+    def __init__(
+        self, store: ObjectStore, writer: GitWriter, *, threshold: int, purged: Collection[bytes] = ()
+    ) -> None:
+        """Files of more than `threshold` bytes become LFS pointers, in commits that were not imported.
+
+        Files in `purged` whose content is not there any more are left out.
+        """
         self._store = store
+        self._purged = frozenset(purged)
         self._writer = writer
         self._threshold = threshold
         self._blobs: Recent[bytes, Oid] = Recent(_REMEMBERED)
@@ -165,6 +171,9 @@ class TreeExporter:
             return None
         if kind not in CONTENT_KINDS:
             self._lose("references to content kept elsewhere", path)
+            return None
+        if new.id in self._purged and not self._store.has_file(new.id):
+            self._lose("what was purged", path)
             return None
         if kind in FILE_KINDS:
             if odd is not None and odd.recorded:

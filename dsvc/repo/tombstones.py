@@ -70,6 +70,11 @@ def tombstone_of(repo: Repository, file_id: bytes) -> Tombstone | None:
     )
 
 
+def purged_files(repo: Repository) -> frozenset[bytes]:
+    """Return the ids of all files that were purged."""
+    return frozenset(bytes.fromhex(name.removeprefix(PURGED)) for name, _ in repo.view().items(PURGED))
+
+
 def explain_missing(repo: Repository, error: ObjectMissingError) -> DsvcError:
     """Return what to raise for an object that is not there: a PurgedError where it was erased, else `error`."""
     tombstone = tombstone_of(repo, error.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,21 @@ def test_renames_are_found_among_what_is_left(cli, purged):
     (purged / "a.txt").unlink()
     cli.ok("commit", "-m", "renamed")
     assert "R100\ta.txt\tb.txt\n" in cli.ok("diff", "--name-status", "HEAD~4", "HEAD").out
+
+
+def test_a_fork_of_a_head_that_lacks_it_says_so(cli, project):
+    cli.ok("purge", "a.txt", "--reason", "x", "--yes")
+    answer = cli("fork", ".", "../fork")
+    assert answer.code == 3
+    assert "was purged by Ada Example" in answer.err
+    assert not (project.parent / "fork").exists()
+
+
+def test_git_gets_the_history_without_it(cli, purged):
+    answer = cli.ok("git", "export", "../out.git")
+    assert "git cannot hold what was purged: big.bin, secret.txt" in answer.err
+    git = ["git", "-C", str(purged.parent / "out.git"), "log", "--format=%s", "--name-only", "main"]
+    names = subprocess.run(git, check=True, capture_output=True, text=True).stdout
+    assert "first" in names
+    assert "a.txt" in names
+    assert "secret.txt" not in names
