@@ -43,6 +43,10 @@ def _no_signing() -> SigningSettings:
     return SigningSettings()
 
 
+def _nobody(_question: str) -> str | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a workspace is told of the world: clock, person, command line. Only commands know these by themselves."""
@@ -53,6 +57,7 @@ class Surroundings:
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)  # for programs and services that are called
     signing: Callable[[], SigningSettings] = _no_signing
+    ask_secret: Callable[[str], str | None] = _nobody  # asks for a passphrase; None where nobody is there
 
 
 @dataclass(frozen=True, slots=True)

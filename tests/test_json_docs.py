@@ -158,6 +158,10 @@ remote set-url other ../hub
 remote rename other another
 remote prune origin
 remote remove another
+remote add --key-file ../key secret ../secret
+push secret main
+remote keys secret
+remote remove secret
 purge a.txt --reason why --yes
 doctor
 nonsense

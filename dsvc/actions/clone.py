@@ -89,7 +89,8 @@ def clone(
     workspace: Workspace | None = None
     try:
         files = ConfigFiles(repo=private / "config.toml")
-        layered = Config((*config.layers, *load_config(files, overrides).layers))
+        outer = [layer for layer in config.layers if layer.origin.scope not in ("repo", "worktree")]
+        layered = Config((*outer, *load_config(files, overrides).layers))  # not what a repository around here says
         workspace = Workspace.open(
             target, config=layered, surroundings=surroundings, progress=progress or Silent()
         )

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from dsvc.actions.remote_access import open_remote
 from dsvc.config.editing import KeyNotSetError, set_value, unset_value
-from dsvc.config.keys import join_key, split_key
+from dsvc.config.keys import Value, join_key, split_key
 from dsvc.config.settings import read_values
 from dsvc.errors import RequestError
 from dsvc.objects.ids import CommitId, Kind
 from dsvc.refs.names import HEADS, REMOTES, TAGS
 from dsvc.refs.view import Direct, Symbolic
 from dsvc.remotes.address import FolderAddress, parse_address
+from dsvc.remotes.refspec import fetch_refspecs
 from dsvc.remotes.settings import RemoteSettings, UnknownRemoteError, check_remote_name, read_remotes
 from dsvc.workspace import Workspace
 
@@ -45,8 +46,12 @@ def list_remotes(workspace: Workspace) -> list[RemoteSettings]:
     return list(read_remotes(workspace.config).values())
 
 
-def add_remote(workspace: Workspace, name: str, url: str, *, directory: Path) -> RemoteSettings:
+def add_remote(
+    workspace: Workspace, name: str, url: str, *, directory: Path, options: Mapping[str, Value] | None = None
+) -> RemoteSettings:
     """Add a remote; a relative folder counts from `directory` and is kept as an absolute one. Nothing is connected to.
+
+    `options` are further keys of its section, such as `encrypt`.
 
     Raises:
         BadRemoteNameError, BadAddressError. RemoteExistsError: when there is one of that name.
@@ -55,8 +60,9 @@ def add_remote(workspace: Workspace, name: str, url: str, *, directory: Path) ->
     if name in read_remotes(workspace.config):
         raise RemoteExistsError(f"there is already a remote {name}", hint=f"dsvc remote set-url {name} ADDRESS")
     text = _settled(url, directory)
-    set_value(_file(workspace), _key(name, "url"), value=text)
-    return RemoteSettings(name, text)
+    for key, value in {"url": text, **(options or {})}.items():
+        set_value(_file(workspace), _key(name, key), value=value)
+    return RemoteSettings(name, text, fetch=fetch_refspecs(name), options=options or {})
 
 
 def set_url(workspace: Workspace, name: str, url: str, *, directory: Path, push: bool = False) -> RemoteSettings:

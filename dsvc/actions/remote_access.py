@@ -9,15 +9,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dsvc.actions.remote_encryption import SealedPlaceError, is_sealed, sealed_place
 from dsvc.errors import NotARepositoryError
 from dsvc.refs.names import HEADS, head_of
 from dsvc.refs.view import Symbolic, View
 from dsvc.remotes.address import Address, FolderAddress, parse_address
 from dsvc.remotes.cached import CachedBackend
+from dsvc.remotes.keyslots import is_encrypted
 from dsvc.remotes.opening import Place, PlaceMissingError, open_place
 from dsvc.remotes.outbox import Outbox
 from dsvc.remotes.settings import RemoteSettings, UnknownRemoteError, find_remote, read_remotes
 from dsvc.repo.repository import Repository
+from dsvc.storage.backend import Backend
 from dsvc.workspace import MAIN, PRIVATE, Workspace, common_folder, store_folder
 
 DEFAULT = "origin"
@@ -102,25 +105,48 @@ def open_remote(
     address = parse_address(url, directory=workspace.root)
     folder = workspace.common / "transfers" / _folder_name(settings, str(address))
     inside = _store_inside(address)
-
-    def staging() -> Path:
-        (folder / "tmp").mkdir(parents=True, exist_ok=True)
-        return folder / "tmp"
-
-    place = open_place(
-        FolderAddress(inside) if inside is not None else address,
-        options=settings.options,
-        environment=workspace.surroundings.environment,
-        staging=staging,
-        create=create,
-    )
-    if not place.on_disk:
-        place = replace(place, backend=CachedBackend(place.backend, workspace.cache / "remotes" / f"{folder.name}.d"))
+    place = _place(workspace, settings, address, create=create)
     try:
+        if is_sealed(settings):
+            place = sealed_place(workspace, place, settings, staging=lambda: _staging(folder), create=create)
+        if not place.on_disk:
+            cache = workspace.cache / "remotes" / f"{folder.name}.d"
+            place = replace(place, backend=CachedBackend(place.backend, cache))
         repo = _open(workspace, place, settings, create=create)
         yield OpenRemote(settings, str(address), place, repo, folder, inside is not None)
     finally:
         place.backend.close()
+
+
+@contextmanager
+def open_bare_place(workspace: Workspace, settings: RemoteSettings) -> Iterator[Backend]:
+    """Open a remote's place as it is, encrypted or not, and close it at the end.
+
+    Raises:
+        PlaceMissingError: for a folder that is not there. RemoteError: when it cannot be reached.
+    """
+    place = _place(workspace, settings, parse_address(settings.url, directory=workspace.root), create=False)
+    try:
+        yield place.backend
+    finally:
+        place.backend.close()
+
+
+def _place(workspace: Workspace, settings: RemoteSettings, address: Address, *, create: bool) -> Place:
+    inside = _store_inside(address)
+    folder = workspace.common / "transfers" / _folder_name(settings, str(address))
+    return open_place(
+        FolderAddress(inside) if inside is not None else address,
+        options=settings.options,
+        environment=workspace.surroundings.environment,
+        staging=lambda: _staging(folder),
+        create=create,
+    )
+
+
+def _staging(folder: Path) -> Path:
+    (folder / "tmp").mkdir(parents=True, exist_ok=True)
+    return folder / "tmp"
 
 
 def _open(workspace: Workspace, place: Place, settings: RemoteSettings, *, create: bool) -> Repository:
@@ -128,6 +154,8 @@ def _open(workspace: Workspace, place: Place, settings: RemoteSettings, *, creat
     try:
         return Repository.open(place.backend, place.staging, level=level, far=True)
     except NotARepositoryError as error:
+        if not is_sealed(settings) and is_encrypted(place.backend):
+            raise SealedPlaceError(settings) from error
         if not create:
             raise PlaceMissingError(
                 f"there is no repository at {settings.url}",

@@ -12,6 +12,7 @@ from dsvc.commands.context import Context
 from dsvc.commands.entry_text import human_size
 from dsvc.commands.fetch import fetch_json
 from dsvc.commands.options import Jobs, Json, Quiet
+from dsvc.commands.remote_keys import Encrypt, KeyFilePath, sealed_options
 from dsvc.errors import UsageError
 from dsvc.refs.names import short_name
 from dsvc.worktree.content_filter import parse_filter
@@ -34,6 +35,8 @@ def command(
     filters: Annotated[
         Sequence[str], typer.Option("--filter", metavar="WHAT", help="Fetch content of paths, or of up to size:N.")
     ] = (),
+    encrypt: Encrypt = False,
+    file: KeyFilePath = None,
     jobs: Jobs = 8,
     quiet: Quiet = False,
     json: Json = False,
@@ -51,6 +54,7 @@ def command(
         raise UsageError("--no-data, --bare-history and --filter exclude each other")
     wanted = ("no-data",) if no_data else ("history",) if bare_history else tuple(filters)
     parse_filter(wanted)
+    partial = {"filter": wanted} if wanted else {}
     name = source.rstrip("/").removesuffix("/.dsvc").rpartition("/")[2].rpartition(":")[2]
     folder = target or name
     if not folder or folder in (".", "..", "~"):
@@ -68,7 +72,7 @@ def command(
         single_branch=single_branch,
         make_checkout=not (no_checkout or bare_history),
         tags=not no_tags,
-        options={"filter": wanted} if wanted else None,
+        options={**partial, **sealed_options(context, encrypt=encrypt, file=file)},
         jobs=jobs,
         progress=context.progress,
     )

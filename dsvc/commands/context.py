@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -208,6 +209,7 @@ class Context:
             command=self.command_line,
             environment=self.environment,
             signing=self.signing,
+            ask_secret=self.ask_secret,
         )
 
     def now(self) -> datetime:
@@ -275,6 +277,20 @@ class Context:
         self.out.flush()
         self.out.live(f"{question} [y/N] ")
         return self._in.readline().strip().lower() in {b"y", b"yes"}
+
+    def ask_secret(self, question: str) -> str | None:
+        """What the person at the terminal types, without showing it; None where there is nobody to ask."""
+        if not self._err_terminal:
+            return None
+        from getpass import GetPassWarning, getpass
+
+        self.out.flush()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", GetPassWarning)  # rather not at all than readable on the screen
+                return getpass(f"{question}: ")
+        except (EOFError, GetPassWarning):
+            return None
 
     def read_input(self) -> bytes:
         """All of stdin, for arguments such as `-F -`."""

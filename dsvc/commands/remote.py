@@ -17,10 +17,12 @@ from dsvc.actions.remote import (
     show_remote,
 )
 from dsvc.actions.remote_access import choose_remote
+from dsvc.actions.remote_keys import key_file
 from dsvc.commands.context import Context
 from dsvc.commands.entry_text import human_size
 from dsvc.commands.options import DryRun, Json, Quiet, Verbose
 from dsvc.commands.ref_text import SHORT
+from dsvc.commands.remote_keys import Encrypt, KeyFilePath, keys, sealed_options
 from dsvc.refs.names import short_name
 from dsvc.remotes.settings import RemoteSettings
 
@@ -52,12 +54,21 @@ def add(
     address: Address,
     *,
     fetch_now: Annotated[bool, typer.Option("-f", "--fetch", help="Fetch from it at once.")] = False,
+    encrypt: Encrypt = False,
+    file: KeyFilePath = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Add a remote; nothing is connected to, and an empty place becomes a repository with the first push."""
+    """Add a remote; nothing is connected to, and an empty place becomes a repository with the first push.
+
+    An encrypted remote can be kept where nobody is trusted: see the guide on encryption. A key file that is not there
+    is written.
+    """
     workspace = context.workspace()
-    settings = add_remote(workspace, name, address, directory=context.directory)
+    options = sealed_options(context, encrypt=encrypt, file=file)
+    settings = add_remote(workspace, name, address, directory=context.directory, options=options)
+    if file is not None and key_file(context.directory / file)[1]:
+        context.out.note(f"Wrote a new key to {file}: keep a copy of it, for without it nothing can be read")
     if json:
         context.out.json("dsvc.remote.changed", {"action": "added", "name": name, "url": settings.url, "refs": 0})
     else:
@@ -65,9 +76,8 @@ def add(
     if fetch_now:
         from dsvc.actions.fetch import fetch
         from dsvc.commands.fetch import show_fetch
-        from dsvc.remotes.refspec import fetch_refspecs
 
-        show_fetch(context, fetch(workspace, RemoteSettings(name, settings.url, fetch=fetch_refspecs(name))))
+        show_fetch(context, fetch(workspace, settings))
 
 
 def remove(context: Context, name: Name, *, quiet: Quiet = False, json: Json = False) -> None:
@@ -200,5 +210,6 @@ SUBCOMMANDS = {
     "set-url": change_url,
     "get-url": get_url,
     "show": show,
+    "keys": keys,
     "prune": prune,
 }

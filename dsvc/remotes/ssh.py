@@ -37,7 +37,6 @@ def open_ssh(
         RemoteError: which says why it cannot be reached, and what to do.
         RequestError: when paramiko is to be used and is not installed.
     """
-
     opener: Callable[[], _SshStream] = _opener(settings, environment)
 
     def connect() -> WireConnection:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from dsvc.remotes.keyslots import make_key_file
 from tests.commands.conftest import Answer, CommandLine, cli
 from tests.servers.seaweed import Seaweed
 from tests.servers.sshd import DSVC, Sshd, sshd
@@ -55,12 +56,21 @@ class Team:
 Make = Callable[[str], Team]
 
 
-@pytest.fixture(params=["folder", "ssh", "s3"])
+@pytest.fixture(params=["folder", "ssh", "s3", "encrypted folder", "encrypted ssh", "encrypted s3"])
 def team(request: pytest.FixtureRequest, tmp_path: Path, cli: CommandLine) -> Team:
     environment = dict(cli.environment)
-    if request.param == "folder":
+    *encrypted, place = request.param.split()
+    made = _team(request, place, tmp_path, environment)
+    if encrypted:
+        make_key_file(tmp_path / "key")
+        made = replace(made, options=(*made.options, f"keyFile={tmp_path}/key"))
+    return made
+
+
+def _team(request: pytest.FixtureRequest, place: str, tmp_path: Path, environment: dict[str, str]) -> Team:
+    if place == "folder":
         return Team(str(tmp_path / "shared"), (), tmp_path, environment)
-    if request.param == "ssh":
+    if place == "ssh":
         server: Sshd = request.getfixturevalue("sshd")
         options = (f"command={DSVC}",)
         environment["DSVC_SSH_COMMAND"] = f"ssh -F {server.config}"
