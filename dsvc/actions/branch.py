@@ -9,6 +9,7 @@ from dsvc.actions.refs import RefExistsError, RefInfo, check_free, list_refs, wo
 from dsvc.actions.revision import revision_context
 from dsvc.actions.state import read_state
 from dsvc.actions.switch import follow
+from dsvc.actions.upstream import read_upstream, set_upstream, unset_upstream
 from dsvc.errors import RequestError
 from dsvc.history.ancestry import Ancestry
 from dsvc.history.mergebase import is_ancestor
@@ -109,6 +110,8 @@ def delete_branches(
         deleted.append(BranchResult(full, None, old_commit=commit_id))
     listed = ", ".join(short_name(branch.name) for branch in deleted)
     workspace.publish(transaction, workspace.act("branch", f"branch: deleted {listed}"))
+    for branch in deleted if workspace.config.section("branch") else ():
+        unset_upstream(workspace, branch.name)
     return deleted
 
 
@@ -134,6 +137,10 @@ def rename_branch(workspace: Workspace, old: str | None, new: str, *, force: boo
         transaction.set(head_of(worktree), Symbolic(new_full))
     description = f"branch: renamed {short_name(old_full)} to {new}"
     workspace.publish(transaction, workspace.act("branch", description))
+    followed = read_upstream(workspace, old_full)
+    if followed is not None:
+        unset_upstream(workspace, old_full)
+        set_upstream(workspace, new_full, remote=followed.remote, branch_there=followed.branch)
     return BranchResult(new_full, commit_id, old_name=old_full)
 
 
@@ -150,6 +157,9 @@ def copy_branch(workspace: Workspace, old: str | None, new: str, *, force: bool 
     transaction.set(new_full, Direct(Kind.COMMIT, ObjectId(commit_id)))
     description = f"branch: copied {short_name(old_full)} to {new}"
     workspace.publish(transaction, workspace.act("branch", description))
+    followed = read_upstream(workspace, old_full)
+    if followed is not None:
+        set_upstream(workspace, new_full, remote=followed.remote, branch_there=followed.branch)
     return BranchResult(new_full, commit_id, old_name=old_full)
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dsvc.actions.bring import attach
 from dsvc.actions.checkout import checkout
 from dsvc.actions.fetch import FetchResult, fetch
+from dsvc.actions.remote_access import open_remote, transfers
 from dsvc.actions.upstream import set_upstream
 from dsvc.atomic import write_file
 from dsvc.config.editing import set_value
@@ -26,7 +28,9 @@ from dsvc.refs.names import HEADS, REMOTES, TAGS, head_of, short_name
 from dsvc.refs.transaction import Act
 from dsvc.refs.view import Direct, Symbolic
 from dsvc.remotes.address import FolderAddress, parse_address
-from dsvc.remotes.settings import check_remote_name, find_remote
+from dsvc.remotes.opening import PlaceMissingError
+from dsvc.remotes.refspec import Refspec
+from dsvc.remotes.settings import RemoteSettings, check_remote_name, find_remote
 from dsvc.repo.repository import Repository
 from dsvc.storage.local import LocalBackend
 from dsvc.workspace import MAIN, PRIVATE, Surroundings, Workspace
@@ -65,8 +69,9 @@ def clone(
 ) -> CloneResult:
     """Clone the repository at `url` into `target`, which must be empty, not there, or an unfinished clone of it.
 
-    A clone that is broken off keeps what has arrived; the same call goes on with it. `options` are written into the
-    section of the remote before it is first reached.
+    It stands on `branch`, or at a tag of that name, else on the remote's own branch; with `single_branch` that is all
+    that is fetched, now and later. A clone that is broken off keeps what has arrived; the same call goes on with it.
+    `options` are written into the section of the remote before it is first reached.
 
     Raises:
         RequestError: when `target` is in use. PlaceMissingError: when there is no repository at `url`; nothing is
@@ -91,30 +96,54 @@ def clone(
         files = ConfigFiles(repo=private / "config.toml")
         outer = [layer for layer in config.layers if layer.origin.scope not in ("repo", "worktree")]
         layered = Config((*outer, *load_config(files, overrides).layers))  # not what a repository around here says
-        workspace = Workspace.open(
-            target, config=layered, surroundings=surroundings, progress=progress or Silent()
-        )
-        specs = [f"{HEADS}{branch}"] if single_branch and branch is not None else []
+        workspace = Workspace.open(target, config=layered, surroundings=surroundings, progress=progress or Silent())
+        settings = find_remote(layered, remote)
+        source = _chosen(workspace, settings, branch) if single_branch or branch is not None else None
+        if single_branch and source is not None:
+            spec = Refspec(source, source.replace(HEADS, f"{REMOTES}{remote}/", 1), force=source.startswith(HEADS))
+            set_value(private / "config.toml", join_key(("remote", remote, "fetch")), value=(str(spec),))
+            settings = replace(settings, fetch=(spec,))
         attach(workspace, jobs=jobs)
-        fetched = fetch(
-            workspace,
-            find_remote(layered, remote),
-            specs,
-            tags="follow" if tags else "none",
-            jobs=jobs,
-        )
+        fetched = fetch(workspace, settings, tags="follow" if tags else "none", jobs=jobs)
         kept = True
-        where, commit_id = _stand(workspace, remote, branch, make_checkout=make_checkout)
+        default = fetched.default_branch
+        where, commit_id = _stand(workspace, remote, branch, default=default, make_checkout=make_checkout)
         with contextlib.suppress(FileNotFoundError):
             (private / _UNFINISHED).unlink()
+        shutil.rmtree(transfers(workspace, remote), ignore_errors=True)
         return CloneResult(target, fetched, where, commit_id, resumed)
+    except PlaceMissingError as error:
+        if not resumed:
+            _remove(target if not existed else private)
+        raise PlaceMissingError(error.message, hint="check the address") from error
     except BaseException:
         if not (kept or resumed or _has_arrived(private)):
-            shutil.rmtree(target if not existed else private, ignore_errors=True)
+            _remove(target if not existed else private)
         raise
     finally:
         if workspace is not None:
             workspace.close()
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _chosen(workspace: Workspace, settings: RemoteSettings, branch: str | None) -> str | None:
+    """Return the full name of the remote's branch or tag of that name, or of the branch it stands on.
+
+    Raises:
+        RequestError: when it has none of that name, before anything is fetched.
+    """
+    with open_remote(workspace, settings) as there:
+        if branch is None:
+            return there.default_branch()
+        for name in (HEADS + branch, TAGS + branch):
+            if there.view().get(name) is not None:
+                return name
+        raise RequestError(
+            f"{there.address} has no branch or tag {branch}", hint=f"dsvc ls-remote {shlex.quote(there.settings.url)}"
+        )
 
 
 def _begin(
@@ -156,9 +185,9 @@ def _has_arrived(private: Path) -> bool:
 
 
 def _stand(
-    workspace: Workspace, remote: str, branch: str | None, *, make_checkout: bool
+    workspace: Workspace, remote: str, branch: str | None, *, default: str | None, make_checkout: bool
 ) -> tuple[str | None, CommitId | None]:
-    """Make the branch to stand on, and write its files."""
+    """Make the branch to stand on, and write its files; of an empty remote, stand on the branch it begins with."""
     view = workspace.view()
     prefix = f"{REMOTES}{remote}/"
     if branch is None:
@@ -166,6 +195,11 @@ def _stand(
         names = [name for name, ref in view.items(prefix) if isinstance(ref, Direct)]
         chosen = head.target if isinstance(head, Symbolic) else next(iter(names), None)
         if chosen is None:
+            if default is not None:
+                set_upstream(workspace, default, remote=remote, branch_there=default)
+                transaction = workspace.transaction()
+                transaction.set(head_of(MAIN), Symbolic(default))
+                workspace.publish(transaction, workspace.act("clone", f"clone: {short_name(default)}"))
             return None, None
         branch = chosen.removeprefix(prefix)
     commit_id = view.commit(prefix + branch)

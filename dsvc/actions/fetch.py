@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from dsvc.actions.refs import worktrees_on
 from dsvc.actions.remote_access import OpenRemote, open_remote
 from dsvc.actions.revision import revision_context
 from dsvc.history.ancestry import Ancestry
 from dsvc.history.mergebase import is_ancestor
+from dsvc.history.revisionnames import UnknownRevisionError
 from dsvc.objects.ids import CommitId, Kind, ObjectId
-from dsvc.refs.names import HEADS, REMOTES, TAGS
+from dsvc.refs.names import HEADS, REMOTES, TAGS, fetch_head_of, short_name
 from dsvc.refs.view import Direct, Symbolic, View
 from dsvc.remotes.fetching import fetch_objects
 from dsvc.remotes.receiving import Received
@@ -28,7 +30,7 @@ Tags = Literal["follow", "all", "none"]
 class RefUpdate:
     """What became of one ref: its full name there and here, and the objects it pointed and points to.
 
-    `reason` says why one was rejected.
+    `reason` says why one was rejected, `hint` what to do then.
     """
 
     theirs: str
@@ -37,17 +39,22 @@ class RefUpdate:
     new: Direct | None
     outcome: Outcome
     reason: str = ""
+    hint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FetchResult:
-    """Which refs a fetch looked at, and what came over. `fetch_heads` are the commits that were asked for by name."""
+    """Which refs a fetch looked at, and what came over. `fetch_heads` are the commits that were asked for by name.
+
+    `default_branch` is the full name of the branch on which the remote stands.
+    """
 
     remote: RemoteSettings
     address: str
     updates: tuple[RefUpdate, ...]
     received: Received
     fetch_heads: tuple[tuple[str, CommitId], ...] = ()
+    default_branch: str | None = None
 
     def changed(self) -> list[RefUpdate]:
         """Return the updates that say something."""
@@ -67,55 +74,124 @@ def fetch(
 ) -> FetchResult:
     """Bring what a remote's refs reach, then move the refs that follow it here, in one operation.
 
-    Without `refspecs` those of the configuration count, which are all branches unless it says otherwise. Tags come
-    along; one that is here already with another target stays, and is reported, unless `force` is set. `prune` drops
-    what follows branches that are gone there. Nothing of this repository's own branches is touched.
+    Without `refspecs` those of the configuration count, which are all branches unless it says otherwise. New tags come
+    along that belong to the fetched branches, or "all" of them; one that is here with another target stays, and with
+    "all" that is reported, unless `force` is set. `prune` drops what follows branches that are gone there. No branch
+    on which a worktree stands is touched. What was asked for by name is FETCH_HEAD afterwards.
 
     Raises:
         RemoteError: when the remote cannot be reached or breaks off; what arrived is used by the next fetch.
         IntegrityError: when it sends what does not match its ids; nothing is taken in then.
+        UnknownRevisionError: when it has nothing of a name.
     """
     with open_remote(workspace, settings) as remote:
-        specs = tuple(map(parse_refspec, refspecs))
-        updates = _plan(workspace, remote, specs, tags=tags, force=force)
+        specs = _in_full(remote, tuple(map(parse_refspec, refspecs)))
+        heads = _asked(remote, specs)
+        updates = _branches(workspace, remote, specs, force=force)
+        updates += _tags(workspace, remote, specs, tags=tags, force=force)
         if prune and not specs:
             updates += _gone(workspace, remote, settings)
-        heads = _asked(remote, specs)
         wanted = [u.new for u in updates if u.new is not None and u.outcome not in ("same", "rejected")]
+        tips = [*wanted, *heads.values()]
         received = Received()
         if not dry_run:
-            received = _bring(workspace, remote, [*wanted, *heads.values()], jobs=jobs)
-            updates = _judged(workspace, updates)
-            _publish(workspace, remote, updates)
+            received = _bring(workspace, remote, tips, jobs=jobs)
+        updates = _judged(workspace, updates)
+        if tags == "follow":
+            updates += _followed(workspace, remote, specs, updates, heads.values())
+        if not dry_run:
+            _publish(workspace, remote, updates, heads)
         names = tuple((name, CommitId(ref.id)) for name, ref in heads.items() if ref.kind == Kind.COMMIT)
-        return FetchResult(settings, remote.address, tuple(updates), received, names)
+        return FetchResult(settings, remote.address, tuple(updates), received, names, remote.default_branch())
 
 
-def _plan(
-    workspace: Workspace, remote: OpenRemote, specs: Sequence[Refspec], *, tags: Tags, force: bool
+def _in_full(remote: OpenRemote, specs: Sequence[Refspec]) -> tuple[Refspec, ...]:
+    """Return refspecs in which a name that is only a tag's there is one, and HEAD the branch it stands on."""
+    view = remote.view()
+
+    def full(spec: Refspec) -> Refspec:
+        source = spec.source
+        if source == "HEAD":
+            source = remote.default_branch() or source
+        elif source.startswith(HEADS) and "*" not in source and view.get(source) is None:
+            tag = TAGS + source.removeprefix(HEADS)
+            source = tag if view.get(tag) is not None else source
+        target = source if spec.target == spec.source else spec.target
+        return Refspec(source, target, spec.force)
+
+    return tuple(map(full, specs))
+
+
+def _branches(
+    workspace: Workspace, remote: OpenRemote, specs: Sequence[Refspec], *, force: bool
 ) -> list[RefUpdate]:
-    view, theirs = workspace.view(), remote.view()
+    view = workspace.view()
     configured = specs or remote.settings.fetch
     updates: list[RefUpdate] = []
-    for name, ref in theirs.items(HEADS):
-        if isinstance(ref, Direct):
-            found = mapped(configured, name)
-            here = found[0] if found is not None else None
-            if found is not None and specs and here == name:
-                here = _tracked(remote.settings, name)  # 'fetch origin main' moves no branch of ours
-            if found is not None and here is not None:
-                updates.append(_update(view, name, here, ref, force=found[1] or force or here.startswith(REMOTES)))
-    if tags != "none":
-        for name, ref in theirs.items(TAGS):
-            if isinstance(ref, Direct) and (not specs or tags == "all" or mapped(specs, name)):
-                updates.append(_update(view, name, name, ref, force=force))
+    for name, ref in remote.view().items(HEADS):
+        found = mapped(configured, name) if isinstance(ref, Direct) else None
+        if found is None or not isinstance(ref, Direct):
+            continue
+        here = found[0]
+        if specs and here == name:
+            tracked = mapped(remote.settings.fetch, name)
+            if tracked is None:
+                continue  # 'fetch origin main' moves no branch of ours
+            here = tracked[0]
+        updates.append(_update(view, name, here, ref, force=found[1] or force or here.startswith(REMOTES)))
     return updates
 
 
-def _tracked(settings: RemoteSettings, name: str) -> str | None:
-    """Return what follows a branch of a remote here."""
-    found = mapped(settings.fetch, name)
-    return found[0] if found is not None else None
+def _tags(
+    workspace: Workspace, remote: OpenRemote, specs: Sequence[Refspec], *, tags: Tags, force: bool
+) -> list[RefUpdate]:
+    """Return the tags that are asked for: by name, or all of them."""
+    view = workspace.view()
+    configured = specs or remote.settings.fetch
+    updates: list[RefUpdate] = []
+    for name, ref in remote.view().items(TAGS):
+        if not isinstance(ref, Direct):
+            continue
+        found = mapped(configured, name)
+        if found is not None:
+            updates.append(_update(view, name, found[0], ref, force=found[1] or force))
+        elif tags == "all" or (tags == "follow" and force and view.get(name) is not None):
+            updates.append(_update(view, name, name, ref, force=force))
+        elif tags == "follow" and view.get(name) is None and _takes_everything(remote, specs):
+            updates.append(_update(view, name, name, ref, force=False))
+    return updates
+
+
+def _takes_everything(remote: OpenRemote, specs: Sequence[Refspec]) -> bool:
+    """Say whether all branches are fetched: then all tags belong to them."""
+    return not specs and any(spec.source == f"{HEADS}*" for spec in remote.settings.fetch)
+
+
+def _followed(
+    workspace: Workspace,
+    remote: OpenRemote,
+    specs: Sequence[Refspec],
+    updates: Sequence[RefUpdate],
+    heads: Iterable[Direct],
+) -> list[RefUpdate]:
+    """Return the new tags of commits that the fetched branches reach, where not all branches are fetched.
+
+    Only those count whose objects came along with the history; no object is asked for to find that out.
+    """
+    if remote.settings.name is None or _takes_everything(remote, specs):
+        return []
+    view, store = workspace.view(), workspace.repo.store
+    tips = present_tips(store, [ref.id for ref in (*(u.new for u in updates), *heads) if ref is not None])
+    ancestry = revision_context(workspace).ancestry()
+    listed = {update.theirs for update in updates}
+    found: list[RefUpdate] = []
+    for name, ref in remote.view().items(TAGS):
+        if isinstance(ref, Direct) and name not in listed and view.get(name) is None and store.has(ref.id, ref.kind):
+            kind, target = workspace.repo.peel(ref.kind, ref.id)
+            commit = CommitId(ObjectId(target))
+            if kind == Kind.COMMIT and any(is_ancestor(ancestry, commit, tip) for tip in tips):
+                found.append(RefUpdate(name, name, None, ref, "new"))
+    return found
 
 
 def _update(view: View, theirs: str, ours: str, new: Direct, *, force: bool) -> RefUpdate:
@@ -125,7 +201,11 @@ def _update(view: View, theirs: str, ours: str, new: Direct, *, force: bool) -> 
     if old is None:
         return RefUpdate(theirs, ours, None, new, "new")
     if ours.startswith(TAGS) and not force:
-        return RefUpdate(theirs, ours, old, new, "rejected", "there is another tag of that name here")
+        reason, hint = "there is another tag of that name here", "dsvc fetch --force takes theirs"
+        return RefUpdate(theirs, ours, old, new, "rejected", reason, hint)
+    if ours.startswith(HEADS) and worktrees_on(view, ours):
+        hint = "'dsvc pull' moves the branch and the files together"
+        return RefUpdate(theirs, ours, old, new, "rejected", "a working copy stands on it here", hint)
     return RefUpdate(theirs, ours, old, new, "forced" if force else "moved")
 
 
@@ -149,16 +229,14 @@ def _asked(remote: OpenRemote, specs: Sequence[Refspec]) -> dict[str, Direct]:
     for spec in specs:
         if "*" in spec.source:
             continue
-        name = spec.source if spec.source not in ("", "HEAD") else remote.default_branch() or ""
-        ref = view.resolve(name)[1] if name else None
+        ref = view.resolve(spec.source)[1] if spec.source not in ("", "HEAD") else None
         if ref is None:
-            from dsvc.history.revisionnames import UnknownRevisionError
-
+            what = f"branch or tag {short_name(spec.source)}" if spec.source.startswith(HEADS) else spec.source
             raise UnknownRevisionError(
-                f"{remote.settings.shown} has no {name or 'default branch'}",
-                hint=f"dsvc remote show {remote.settings.typed}",
+                f"{remote.settings.shown} has no {what or 'default branch'}",
+                hint=f"dsvc ls-remote {remote.settings.typed}",
             )
-        found[name] = ref
+        found[spec.source] = ref
     return found
 
 
@@ -194,6 +272,9 @@ def _judged(workspace: Workspace, updates: Iterable[RefUpdate]) -> list[RefUpdat
     judged: list[RefUpdate] = []
     for update in updates:
         old, new = update.old, update.new
+        if new is not None and new.kind == Kind.COMMIT and not present_tips(workspace.repo.store, [new.id]):
+            judged.append(replace(update, outcome="moved") if update.outcome == "forced" else update)  # a dry run
+            continue
         if update.outcome in ("moved", "forced") and old is not None and new is not None:
             forward = old.kind == new.kind == Kind.COMMIT and is_ancestor(
                 ancestry, CommitId(old.id), CommitId(ObjectId(new.id))
@@ -207,7 +288,9 @@ def _judged(workspace: Workspace, updates: Iterable[RefUpdate]) -> list[RefUpdat
     return judged
 
 
-def _publish(workspace: Workspace, remote: OpenRemote, updates: Iterable[RefUpdate]) -> None:
+def _publish(
+    workspace: Workspace, remote: OpenRemote, updates: Iterable[RefUpdate], heads: Mapping[str, Direct]
+) -> None:
     transaction = workspace.repo.transaction()
     changed = 0
     for update in updates:
@@ -218,12 +301,16 @@ def _publish(workspace: Workspace, remote: OpenRemote, updates: Iterable[RefUpda
             transaction.delete(update.ours)
         else:
             transaction.set(update.ours, update.new)
+    for head in list(heads.values())[:1]:
+        changed += transaction.get(fetch_head_of(workspace.worktree_id)) != head
+        transaction.set(fetch_head_of(workspace.worktree_id), head)
     name = remote.settings.name
     default = remote.default_branch()
-    tracked = _tracked(remote.settings, default) if name is not None and default is not None else None
-    head = f"{REMOTES}{name}/HEAD"
-    if tracked is not None and transaction.get(head) is None and transaction.get(tracked) is not None:
-        transaction.set(head, Symbolic(tracked))
+    found = mapped(remote.settings.fetch, default) if name is not None and default is not None else None
+    tracked = found[0] if found is not None else None
+    their_head = f"{REMOTES}{name}/HEAD"
+    if tracked is not None and transaction.get(their_head) is None and transaction.get(tracked) is not None:
+        transaction.set(their_head, Symbolic(tracked))
         changed += 1
     if changed:
         workspace.publish(transaction, workspace.act("fetch", f"fetch {remote.settings.shown}"))

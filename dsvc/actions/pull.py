@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from dsvc.actions.fetch import FetchResult, Tags, fetch
@@ -39,9 +40,12 @@ def pull(
     autostash: bool = False,
     tags: Tags = "follow",
     prune: bool = False,
+    directory: Path | None = None,
     jobs: int = 8,
 ) -> PullResult:
     """Fetch from a remote, and merge the current branch's upstream, or `branch`, into it, or rebase it on top.
+
+    `directory` is where a folder counts from that is given in place of a remote's name.
 
     Raises:
         What `fetch`, `merge` and `rebase` raise. RequestError: when nothing says which branch is meant.
@@ -49,7 +53,7 @@ def pull(
     require_no_state(workspace)
     head = workspace.head()
     upstream = read_upstream(workspace, head.branch) if head.branch is not None else None
-    settings = choose_remote(workspace, remote)
+    settings = choose_remote(workspace, remote, directory=directory)
     if branch is None:
         if upstream is not None and upstream.remote == settings.name:
             branch = short_name(upstream.branch)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dsvc.actions.fetch import RefUpdate
+from dsvc.actions.outgoing import Lease, choose, judge
 from dsvc.actions.remote_access import OpenRemote, open_remote
-from dsvc.actions.revision import ancestry_below, revision_context
-from dsvc.actions.upstream import read_upstream, set_upstream
-from dsvc.errors import DivergedError, RequestError, UsageError
-from dsvc.history.mergebase import is_ancestor
-from dsvc.history.revisions import resolve
+from dsvc.actions.revision import ancestry_below
+from dsvc.actions.upstream import set_upstream
+from dsvc.errors import DivergedError, RequestError
 from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.objects.store import ObjectMissingError
-from dsvc.refs.names import HEADS, REMOTES, TAGS, short_name
+from dsvc.refs.names import HEADS, REMOTES, short_name
 from dsvc.refs.transaction import RefMovedError
-from dsvc.refs.view import Direct, View
-from dsvc.remotes.refspec import Refspec, mapped, parse_refspec
+from dsvc.refs.view import Direct
+from dsvc.remotes.refspec import mapped
 from dsvc.remotes.selection import Stored, Walk, present_tips
 from dsvc.remotes.sending import Sent, cargo, send
 from dsvc.remotes.settings import RemoteSettings
@@ -36,22 +35,18 @@ class PushRaceError(DivergedError):
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
-    """What a ref of the remote must be for it to be overwritten: `expected` None means what was last fetched."""
-
-    name: str | None = None
-    expected: Direct | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class PushResult:
-    """Which refs were pushed or refused, what was sent, and which upstream was set (branch, remote's branch)."""
+    """Which refs were pushed or refused, what was sent, and which upstreams were set (branch, remote's branch).
+
+    `created` says that there was no repository before.
+    """
 
     remote: RemoteSettings
     address: str
     updates: tuple[RefUpdate, ...]
     sent: Sent
-    upstream: tuple[str, str] | None = None
+    upstreams: tuple[tuple[str, str], ...] = ()
+    created: bool = False
 
     def rejected(self) -> list[RefUpdate]:
         """Return the refs that were refused."""
@@ -65,170 +60,54 @@ def push(
     *,
     every: bool = False,
     tags: bool = False,
+    follow_tags: bool = False,
+    mirror: bool = False,
     delete: bool = False,
+    prune: bool = False,
     force: bool = False,
     leases: Sequence[Lease] = (),
     set_up: bool = False,
     dry_run: bool = False,
     jobs: int = 4,
 ) -> PushResult:
-    """Send what a remote lacks, then move its refs in one operation, all that may be moved or none.
+    """Send what a remote lacks, then move those of its refs that may be moved, in one operation.
 
-    Without `refspecs` the current branch goes to its upstream, or to a branch of its name there, which becomes its
-    upstream. `every` takes all branches, `tags` all tags too. A branch moves forward only, unless `force` is set, its
-    refspec begins with +, or a lease says what it must be. Whoever else pushes meanwhile loses nothing.
+    Without `refspecs` the current branch goes to the branch of its name there, which becomes its upstream. `every`
+    takes all branches, `tags` all tags too, `follow_tags` those with a message that belong to what is pushed.
+    `mirror` makes the shared refs there what they are here; `prune` deletes there what a pattern, `every` or `tags`
+    speaks of and what is not here. A branch moves forward only, unless `force` is set, its refspec begins with +, or a
+    lease says what it must be. Refs that may not be moved are reported. Whoever else pushes meanwhile loses nothing.
 
     Raises:
         RemoteError: when the remote cannot be reached or breaks off; what arrived is used by the next push.
-        PushRaceError: when somebody moved the same ref meanwhile.
+        PushRaceError: when somebody moved the same ref meanwhile. RequestError: when there is nothing of that name.
     """
-    specs, upstream = _specs(workspace, settings, refspecs, every=every, tags=tags, delete=delete)
-    with open_remote(workspace, settings, create=not dry_run, push=True) as remote:
-        updates = _judge(workspace, remote, specs, force=force, leases=leases)
+    chosen = choose(
+        workspace,
+        settings,
+        refspecs,
+        every=every,
+        tags=tags,
+        mirror=mirror,
+        delete=delete,
+        prune=prune,
+        follow_tags=follow_tags,
+    )
+    with open_remote(workspace, settings, create=not (dry_run or delete), push=True) as remote:
+        updates = judge(workspace, remote, chosen, force=force, leases=leases)
         moving = [update for update in updates if update.outcome not in ("same", "rejected")]
         sent = Sent(0, 0, 0)
         if moving and not dry_run:
             sent = _send(workspace, remote, moving, jobs=jobs)
             _publish(workspace, remote, moving)
+            sent = replace(sent, size=sent.size + remote.repo.store.delivered)
             remote.outbox.clear()
-        done = None
+        followed: tuple[tuple[str, str], ...] = ()
         if not dry_run:
             _track(workspace, remote, updates)
-            done = _set_up(workspace, settings, specs, updates, upstream, set_up=set_up)
-        return PushResult(settings, remote.address, tuple(updates), sent, done)
-
-
-def _specs(
-    workspace: Workspace, settings: RemoteSettings, texts: Sequence[str], *, every: bool, tags: bool, delete: bool
-) -> tuple[list[Refspec], bool]:
-    """Return what to push, and whether an upstream is to be set because there is none."""
-    view = workspace.view()
-    if delete:
-        if not texts:
-            raise UsageError("--delete needs the names of what to delete", hint="dsvc push --delete origin BRANCH")
-        return [parse_refspec(":" + _known(view, text, remote=True)) for text in texts], False
-    specs = [_spec(workspace, text) for text in texts]
-    if every:
-        specs += [Refspec(name, name) for name, _ in view.items(HEADS)]
-    if tags:
-        specs += [Refspec(name, name) for name, _ in view.items(TAGS)]
-    if specs or every or tags:
-        return specs, False
-    head = workspace.head()
-    if head.branch is None:
-        raise RequestError("HEAD is on no branch", hint="dsvc push REMOTE HEAD:BRANCH")
-    if head.commit_id is None:
-        raise RequestError("there is no commit to push yet", hint="dsvc commit")
-    followed = read_upstream(workspace, head.branch)
-    if followed is not None and followed.remote == settings.name:
-        return [Refspec(head.branch, followed.branch)], False
-    return [Refspec(head.branch, head.branch)], followed is None and settings.name is not None
-
-
-def _spec(workspace: Workspace, text: str) -> Refspec:
-    """Return what one word of the command line says; a name without a target goes to the same name."""
-    force, body = text.startswith("+"), text.removeprefix("+")
-    source, colon, target = body.partition(":")
-    if not colon:
-        if source == "HEAD":
-            branch = workspace.head().branch
-            if branch is None:
-                raise RequestError("HEAD is on no branch", hint="dsvc push REMOTE HEAD:BRANCH")
-            return Refspec(branch, branch, force)
-        full = _known(workspace.view(), source)
-        return Refspec(full, full, force)
-    if not target:
-        raise UsageError(f"{text!r} does not say where to", hint="dsvc push REMOTE SOURCE:TARGET")
-    full_target = parse_refspec(f":{target}").target
-    if source and "*" not in source:
-        source = _known(workspace.view(), source, revision=True)
-    return Refspec(source, full_target, force)
-
-
-def _known(view: View, name: str, *, remote: bool = False, revision: bool = False) -> str:
-    """Return the full name of a branch or tag; what is none stays as it is where a revision may stand."""
-    plain = name.removeprefix("refs/")
-    for full in (plain, HEADS + plain, TAGS + plain):
-        if "/" in full and view.get(full) is not None:
-            return full
-    if revision:
-        return name
-    full = parse_refspec(plain).source
-    if not remote and view.get(full) is None:
-        raise RequestError(f"there is no branch or tag {name} here", hint="dsvc branch lists the branches")
-    return full
-
-
-def _judge(
-    workspace: Workspace, remote: OpenRemote, specs: Sequence[Refspec], *, force: bool, leases: Sequence[Lease]
-) -> list[RefUpdate]:
-    updates: dict[str, RefUpdate] = {}
-    theirs, checked_out = remote.view(), remote.checked_out()
-    for spec in specs:
-        for source, target, new in _sources(workspace, spec):
-            old = theirs.resolve(target)[1]
-            update = RefUpdate(target, source or None, old, new, "same" if old == new else "new")
-            if old != new:
-                update = _checked(workspace, remote, update, force=force or spec.force, leases=leases)
-                if target in checked_out and update.outcome != "rejected":
-                    reason = "a working copy stands on it there; push to another branch and merge it there"
-                    update = RefUpdate(target, source or None, old, new, "rejected", reason)
-            updates[target] = update
-    return list(updates.values())
-
-
-def _sources(workspace: Workspace, spec: Refspec) -> list[tuple[str, str, Direct | None]]:
-    """Return (name here, name there, object) of what a refspec pushes; no object where it deletes."""
-    view = workspace.view()
-    if not spec.source:
-        return [("", spec.target, None)]
-    if "*" in spec.source:
-        found = ((name, spec.maps(name), view.resolve(name)[1]) for name, _ in view.items())
-        return [(name, target, ref) for name, target, ref in found if target is not None and ref is not None]
-    ref = view.resolve(spec.source)[1] if "/" in spec.source else None
-    if ref is None:
-        resolved = resolve(revision_context(workspace), spec.source)
-        ref = Direct(resolved.kind, ObjectId(resolved.id))
-    return [(spec.source, spec.target, ref)]
-
-
-def _checked(
-    workspace: Workspace, remote: OpenRemote, update: RefUpdate, *, force: bool, leases: Sequence[Lease]
-) -> RefUpdate:
-    """Say whether a ref of the remote may go from its old to its new value."""
-    old, new, target = update.old, update.new, update.theirs
-
-    def refused(reason: str) -> RefUpdate:
-        return RefUpdate(target, update.ours, old, new, "rejected", reason)
-
-    lease = next((lease for lease in leases if lease.name in (None, target)), None)
-    if lease is not None:
-        found = mapped(remote.settings.fetch, target)
-        tracked = workspace.view().resolve(found[0])[1] if found is not None else None
-        if old != (lease.expected if lease.name is not None and lease.expected is not None else tracked):
-            return refused("it is not what was last fetched")
-        force = True
-    if new is None:
-        if old is None:
-            return refused("there is no such ref there")
-        if target == remote.default_branch():
-            return refused("it is the default branch there")
-        return RefUpdate(target, None, old, None, "deleted")
-    if target.startswith(HEADS) and new.kind != Kind.COMMIT:
-        return refused("a branch points to commits only")
-    if old is None:
-        return RefUpdate(target, update.ours, None, new, "new")
-    if target.startswith(TAGS) and not force:
-        return refused("there is another tag of that name there")
-    if old.kind == new.kind == Kind.COMMIT:
-        if not present_tips(workspace.repo.store, [old.id]):
-            return RefUpdate(target, update.ours, old, new, "forced") if force else refused("fetch first")
-        ancestry = ancestry_below(workspace, [CommitId(new.id)])
-        if is_ancestor(ancestry, CommitId(old.id), CommitId(new.id)):
-            return RefUpdate(target, update.ours, old, new, "moved")
-        if not force:
-            return refused("it has commits that yours has not")
-    return RefUpdate(target, update.ours, old, new, "forced")
+            if settings.name is not None and (set_up or chosen.follows):
+                followed = _set_up(workspace, settings.name, updates)
+        return PushResult(settings, remote.address, tuple(updates), sent, followed, remote.created)
 
 
 def _send(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate], *, jobs: int) -> Sent:
@@ -323,22 +202,12 @@ def _track(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate
         workspace.publish(transaction, workspace.act("push", f"push to {remote.settings.shown}"))
 
 
-def _set_up(
-    workspace: Workspace,
-    settings: RemoteSettings,
-    specs: Sequence[Refspec],
-    updates: Sequence[RefUpdate],
-    missing: bool,  # noqa: FBT001
-    *,
-    set_up: bool,
-) -> tuple[str, str] | None:
-    """Write down the upstream of the branches that were pushed; return the last of them."""
-    if settings.name is None or not (set_up or missing):
-        return None
-    done = None
-    refused = {update.theirs for update in updates if update.outcome == "rejected"}
-    for spec in specs:
-        if spec.source.startswith(HEADS) and spec.target.startswith(HEADS) and spec.target not in refused:
-            set_upstream(workspace, spec.source, remote=settings.name, branch_there=spec.target)
-            done = (spec.source, spec.target)
-    return done
+def _set_up(workspace: Workspace, remote: str, updates: Sequence[RefUpdate]) -> tuple[tuple[str, str], ...]:
+    """Write down the upstream of the branches that were pushed; return them with what they follow."""
+    done = []
+    for update in updates:
+        ours, theirs = update.ours, update.theirs
+        if update.outcome != "rejected" and ours and ours.startswith(HEADS) and theirs.startswith(HEADS):
+            set_upstream(workspace, ours, remote=remote, branch_there=theirs)
+            done.append((ours, theirs))
+    return tuple(done)

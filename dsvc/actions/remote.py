@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dsvc.actions.remote_access import open_remote
+from dsvc.actions.remote_access import open_remote, settled, transfers
 from dsvc.config.editing import KeyNotSetError, set_value, unset_value
 from dsvc.config.keys import Value, join_key, split_key
 from dsvc.config.settings import read_values
@@ -15,7 +17,6 @@ from dsvc.errors import RequestError
 from dsvc.objects.ids import CommitId, Kind
 from dsvc.refs.names import HEADS, REMOTES, TAGS
 from dsvc.refs.view import Direct, Symbolic
-from dsvc.remotes.address import FolderAddress, parse_address
 from dsvc.remotes.refspec import fetch_refspecs
 from dsvc.remotes.settings import RemoteSettings, UnknownRemoteError, check_remote_name, read_remotes
 from dsvc.workspace import Workspace
@@ -59,7 +60,7 @@ def add_remote(
     check_remote_name(name)
     if name in read_remotes(workspace.config):
         raise RemoteExistsError(f"there is already a remote {name}", hint=f"dsvc remote set-url {name} ADDRESS")
-    text = _settled(url, directory)
+    text = settled(url, directory)
     for key, value in {"url": text, **(options or {})}.items():
         set_value(_file(workspace), _key(name, key), value=value)
     return RemoteSettings(name, text, fetch=fetch_refspecs(name), options=options or {})
@@ -68,7 +69,7 @@ def add_remote(
 def set_url(workspace: Workspace, name: str, url: str, *, directory: Path, push: bool = False) -> RemoteSettings:
     """Give a remote another address; with `push` one that only pushes use."""
     _needed(workspace, name)
-    text = _settled(url, directory)
+    text = settled(url, directory)
     set_value(_file(workspace), _key(name, "pushUrl" if push else "url"), value=text)
     return RemoteSettings(name, text)
 
@@ -86,6 +87,7 @@ def remove_remote(workspace: Workspace, name: str) -> int:
     if gone:
         workspace.publish(transaction, workspace.act("remote", f"remote: removed {name}"))
     _each_key(workspace, name, lambda path, key, _value: unset_value(path, key))
+    shutil.rmtree(transfers(workspace, name), ignore_errors=True)
     for branch in _followers(workspace, name):
         for part in ("remote", "merge"):
             with contextlib.suppress(KeyNotSetError):
@@ -117,10 +119,15 @@ def rename_remote(workspace: Workspace, old: str, new: str) -> int:
     def move(path: Path, key: str, value: object) -> None:
         if isinstance(value, tuple):
             value = tuple(str(v).replace(f"{REMOTES}{old}/", f"{REMOTES}{new}/") for v in value)
+        elif isinstance(value, str) and split_key(key)[2] == "fetch":
+            value = value.replace(f"{REMOTES}{old}/", f"{REMOTES}{new}/")
         set_value(path, _key(new, split_key(key)[2]), value=value)  # type: ignore[arg-type]
         unset_value(path, key)
 
     _each_key(workspace, old, move)
+    if transfers(workspace, old).is_dir():
+        shutil.rmtree(transfers(workspace, new), ignore_errors=True)
+        os.replace(transfers(workspace, old), transfers(workspace, new))
     for branch in followers:
         set_value(_file(workspace), join_key(("branch", branch, "remote")), value=new)
     if count:
@@ -181,11 +188,6 @@ def _needed(workspace: Workspace, name: str) -> RemoteSettings:
         known = ", ".join(remotes)
         raise UnknownRemoteError(f"there is no remote {name!r}", hint=f"there are: {known}" if known else None)
     return remotes[name]
-
-
-def _settled(url: str, directory: Path) -> str:
-    address = parse_address(url, directory=directory)
-    return str(address) if isinstance(address, FolderAddress) and "://" not in url else url
 
 
 def _file(workspace: Workspace) -> Path:

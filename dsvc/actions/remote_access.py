@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dsvc.actions.remote_encryption import SealedPlaceError, is_sealed, sealed_place
-from dsvc.errors import NotARepositoryError
+from dsvc.errors import BusyError, NotARepositoryError
 from dsvc.refs.names import HEADS, head_of
-from dsvc.refs.view import Symbolic, View
+from dsvc.refs.view import Ref, Symbolic, View
 from dsvc.remotes.address import Address, FolderAddress, parse_address
 from dsvc.remotes.cached import CachedBackend
 from dsvc.remotes.keyslots import is_encrypted
@@ -29,7 +29,7 @@ _JOBS = 8
 
 @dataclass(frozen=True, slots=True)
 class OpenRemote:
-    """A remote that can be read. `checked_out` are branches on which its own working copies stand."""
+    """A remote that can be read. `created` says that there was no repository before."""
 
     settings: RemoteSettings
     address: str
@@ -37,6 +37,7 @@ class OpenRemote:
     repo: Repository
     folder: Path
     has_working_copy: bool
+    created: bool = False
 
     @property
     def outbox(self) -> Outbox:
@@ -65,14 +66,25 @@ class OpenRemote:
         return {ref.target for ref in heads if isinstance(ref, Symbolic)}
 
 
-def choose_remote(workspace: Workspace, text: str | None) -> RemoteSettings:
+def choose_remote(workspace: Workspace, text: str | None, *, directory: Path | None = None) -> RemoteSettings:
     """Return the remote that is meant: the one named, else the current branch's, else origin, else the only one.
+
+    A folder that is given in place of a name counts from `directory`, or from the root of the working copy.
 
     Raises:
         UnknownRemoteError: when there is none, or several and none is called origin.
     """
     if text is not None:
-        return find_remote(workspace.config, text)
+        try:
+            found = find_remote(workspace.config, text)
+        except UnknownRemoteError as error:
+            if workspace.view().get(HEADS + text) is not None and read_remotes(workspace.config):
+                name = choose_remote(workspace, None).typed
+                raise UnknownRemoteError(
+                    f"there is no remote {text!r}, that is a branch", hint=f"name the remote first, as in {name} {text}"
+                ) from error
+            raise
+        return found if found.name else replace(found, url=settled(text, directory or workspace.root))
     remotes = read_remotes(workspace.config)
     branch = workspace.head().branch
     configured = upstream_remote(workspace, branch) if branch else None
@@ -82,6 +94,21 @@ def choose_remote(workspace: Workspace, text: str | None) -> RemoteSettings:
     if remotes:
         raise UnknownRemoteError("which remote?", hint=f"there are: {', '.join(remotes)}")
     raise UnknownRemoteError("this repository has no remote", hint="dsvc remote add origin ADDRESS")
+
+
+def settled(url: str, directory: Path) -> str:
+    """Return an address as it is kept: a folder as an absolute path, everything else as it was typed.
+
+    Raises:
+        BadAddressError: when it is none.
+    """
+    address = parse_address(url, directory=directory)
+    return str(address) if isinstance(address, FolderAddress) and "://" not in url else url
+
+
+def transfers(workspace: Workspace, name: str) -> Path:
+    """Return the folder for what is under way to and from a remote."""
+    return workspace.common / "transfers" / name
 
 
 def upstream_remote(workspace: Workspace, branch: str) -> str | None:
@@ -103,7 +130,7 @@ def open_remote(
     """
     url = settings.push_url if push and settings.push_url else settings.url
     address = parse_address(url, directory=workspace.root)
-    folder = workspace.common / "transfers" / _folder_name(settings, str(address))
+    folder = transfers(workspace, _folder_name(settings, str(address)))
     inside = _store_inside(address)
     place = _place(workspace, settings, address, create=create)
     try:
@@ -112,8 +139,8 @@ def open_remote(
         if not place.on_disk:
             cache = workspace.cache / "remotes" / f"{folder.name}.d"
             place = replace(place, backend=CachedBackend(place.backend, cache))
-        repo = _open(workspace, place, settings, create=create)
-        yield OpenRemote(settings, str(address), place, repo, folder, inside is not None)
+        repo, created = _open(workspace, place, settings, create=create)
+        yield OpenRemote(settings, str(address), place, repo, folder, inside is not None, created)
     finally:
         place.backend.close()
 
@@ -134,7 +161,7 @@ def open_bare_place(workspace: Workspace, settings: RemoteSettings) -> Iterator[
 
 def _place(workspace: Workspace, settings: RemoteSettings, address: Address, *, create: bool) -> Place:
     inside = _store_inside(address)
-    folder = workspace.common / "transfers" / _folder_name(settings, str(address))
+    folder = transfers(workspace, _folder_name(settings, str(address)))
     return open_place(
         FolderAddress(inside) if inside is not None else address,
         options=settings.options,
@@ -149,23 +176,24 @@ def _staging(folder: Path) -> Path:
     return folder / "tmp"
 
 
-def _open(workspace: Workspace, place: Place, settings: RemoteSettings, *, create: bool) -> Repository:
+def _open(workspace: Workspace, place: Place, settings: RemoteSettings, *, create: bool) -> tuple[Repository, bool]:
     level = workspace.config.get_int("store.compression")
     try:
-        return Repository.open(place.backend, place.staging, level=level, far=True)
+        return Repository.open(place.backend, place.staging, level=level, far=True), False
     except NotARepositoryError as error:
         if not is_sealed(settings) and is_encrypted(place.backend):
             raise SealedPlaceError(settings) from error
         if not create:
             raise PlaceMissingError(
-                f"there is no repository at {settings.url}",
-                hint=f"check the address with 'dsvc remote -v'; a first push makes one: dsvc push {settings.typed}",
+                f"there is no repository at {settings.url}", hint=f"a first push makes one: dsvc push {settings.typed}"
             ) from error
     act = workspace.act("init", f"init by a push from {workspace.root.name}")
     branch = workspace.head().branch or f"{HEADS}{MAIN}"
-    return Repository.create(
-        place.backend, place.staging, act=act, refs={head_of(MAIN): Symbolic(branch)}, far=True
-    )
+    refs: dict[str, Ref] = {head_of(MAIN): Symbolic(branch)}
+    try:
+        return Repository.create(place.backend, place.staging, act=act, refs=refs, far=True), True
+    except BusyError:  # somebody else's first push was faster
+        return Repository.open(place.backend, place.staging, level=level, far=True), False
 
 
 def _store_inside(address: Address) -> Path | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -20,11 +20,12 @@ from dsvc.actions.branch import (
 from dsvc.actions.refs import RefFilter, RefInfo, matching, sorted_refs
 from dsvc.actions.revision import revision_context
 from dsvc.commands.context import Context
+from dsvc.commands.distance_text import distance_counts
 from dsvc.commands.options import Json, Quiet
 from dsvc.commands.ref_text import SHORT, format_ref, ref_json, subject
 from dsvc.errors import UsageError
 from dsvc.history.revisions import resolve_commit
-from dsvc.refs.names import REMOTES, short_name
+from dsvc.refs.names import HEADS, REMOTES, short_name
 from dsvc.workspace import Workspace
 
 
@@ -101,7 +102,8 @@ def command(
         revisions = revision_context(workspace)
         listed = sorted_refs(matching(iter(found.branches), wanted, revisions.ancestry()), sort)
         found = replace(found, branches=tuple(listed))
-        _list(context, found, verbose=verbose, template=template, short_remotes=remotes and not every, json=json)
+        short = remotes and not every
+        _list(context, workspace, found, verbose=verbose, template=template, short_remotes=short, json=json)
     else:
         if len(names) > 2:
             raise UsageError("too many arguments", hint="dsvc branch NAME [START]")
@@ -166,6 +168,7 @@ def _tell(context: Context, results: Sequence[BranchResult], what: str, *, json:
 
 def _list(
     context: Context,
+    workspace: Workspace,
     found: BranchesResult,
     *,
     verbose: bool,
@@ -195,8 +198,9 @@ def _list(
         detached = f"(HEAD detached at {found.head.commit_id.hex()[:SHORT]})"
         rows.append((context.out.paint("*", "green"), context.out.paint(detached, "green"), None))
     rows += [_row(context, ref, found, short_remotes=short_remotes) for ref in found.branches]
+    follows = workspace.config.section("branch") if verbose else {}
     with context.paged():
-        _print(context, rows, verbose=verbose)
+        _print(context, rows, verbose=verbose, said=lambda ref: _distance(context, workspace, ref) if follows else "")
 
 
 def _row(
@@ -213,7 +217,24 @@ def _row(
     return " ", context.out.paint(name, "red") if remote else name, ref
 
 
-def _print(context: Context, rows: Sequence[tuple[str, str, RefInfo | None]], *, verbose: bool) -> None:
+def _distance(context: Context, workspace: Workspace, ref: RefInfo) -> str:
+    """What git's `[origin/main: ahead 1]` says before the subject."""
+    from dsvc.actions.distance import distance
+
+    found = distance(workspace, ref.name) if ref.name.startswith(HEADS) else None
+    if found is None:
+        return ""
+    counts = distance_counts(found)
+    return f"[{context.out.paint(found.shown, 'blue')}{': ' if counts else ''}{counts}] "
+
+
+def _print(
+    context: Context,
+    rows: Sequence[tuple[str, str, RefInfo | None]],
+    *,
+    verbose: bool,
+    said: Callable[[RefInfo], str],
+) -> None:
     from dsvc.commands.width import display_width
 
     width = max((display_width(name) for _, name, _ in rows), default=0)
@@ -222,5 +243,5 @@ def _print(context: Context, rows: Sequence[tuple[str, str, RefInfo | None]], *,
         if verbose and ref is not None and ref.commit is not None and ref.commit_id is not None:
             space = " " * (width - display_width(name))
             shown = context.out.paint(ref.commit_id.hex()[:SHORT], "yellow")
-            line += f"{space} {shown} {subject(ref.commit.message)}"
+            line += f"{space} {shown} {said(ref)}{subject(ref.commit.message)}"
         context.out.line(line)

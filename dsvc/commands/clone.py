@@ -9,6 +9,7 @@ import typer
 
 from dsvc.actions.clone import clone
 from dsvc.commands.context import Context
+from dsvc.commands.count_text import counted
 from dsvc.commands.entry_text import human_size
 from dsvc.commands.fetch import fetch_json
 from dsvc.commands.options import Jobs, Json, Quiet
@@ -23,9 +24,9 @@ def command(
     source: Annotated[str, typer.Argument(metavar="ADDRESS", help="A folder, ssh://, user@host:folder or s3://.")],
     target: Annotated[str | None, typer.Argument(metavar="[FOLDER]", help="The new folder; else its name.")] = None,
     *,
-    branch: Annotated[str | None, typer.Option("-b", "--branch", metavar="NAME", help="Branch to stand on.")] = None,
+    branch: Annotated[str | None, typer.Option("-b", "--branch", metavar="NAME", help="Branch or tag.")] = None,
     origin: Annotated[str, typer.Option("-o", "--origin", metavar="NAME", help="Name of the remote.")] = "origin",
-    single_branch: Annotated[bool, typer.Option("--single-branch", help="Fetch only the branch of -b.")] = False,
+    single_branch: Annotated[bool, typer.Option("--single-branch", help="Fetch only the branch to stand on.")] = False,
     no_checkout: Annotated[bool, typer.Option("-n", "--no-checkout", help="Write no files.")] = False,
     no_tags: Annotated[bool, typer.Option("--no-tags", help="Fetch no tags.")] = False,
     no_data: Annotated[
@@ -59,8 +60,6 @@ def command(
     folder = target or name
     if not folder or folder in (".", "..", "~"):
         raise UsageError(f"where to? {source} gives no name for a folder", hint=f"dsvc clone {source} FOLDER")
-    if single_branch and branch is None:
-        raise UsageError("--single-branch needs a branch", hint=f"dsvc clone --single-branch -b main {source}")
     result = clone(
         source,
         context.directory / folder,
@@ -85,4 +84,6 @@ def command(
     context.out.line(str(result.path))
     received = result.fetched.received
     at = f"on {where}" if where else f"at {commit[:10]}" if commit else "of an empty repository"
-    context.out.note(f"Cloned {result.fetched.address} {at}: {received.objects} objects, {human_size(received.size)}")
+    verb = "Went on cloning" if result.resumed else "Cloned"
+    objects = counted(received.objects, "object")
+    context.out.note(f"{verb} {result.fetched.address} {at}: {objects}, {human_size(received.size)}")

@@ -11,10 +11,13 @@ from dsvc.actions.fetch import FetchResult, Tags, fetch
 from dsvc.actions.remote import list_remotes
 from dsvc.actions.remote_access import choose_remote
 from dsvc.commands.context import Context
+from dsvc.commands.count_text import counted
 from dsvc.commands.entry_text import human_size
 from dsvc.commands.options import DryRun, Jobs, Json, Quiet
+from dsvc.commands.ref_text import SHORT
 from dsvc.commands.ref_update_text import show_updates, update_json
 from dsvc.errors import UsageError
+from dsvc.refs.names import short_name
 
 
 def command(
@@ -37,7 +40,8 @@ def command(
     """Bring branches and tags from a remote.
 
     Its branches become REMOTE/BRANCH here; your own branches and files stay as they are: 'dsvc merge origin/main' or
-    'dsvc pull' joins them. A fetch that is broken off goes on where it was when it is called again.
+    'dsvc pull' joins them. What is asked for by name is FETCH_HEAD too. A fetch that is broken off goes on where it was
+    when it is called again.
     """
     workspace = context.workspace()
     if every and (remote is not None or refspecs):
@@ -45,7 +49,9 @@ def command(
     if tags and no_tags:
         raise UsageError("--tags and --no-tags exclude each other")
     policy: Tags = "none" if no_tags else "all" if tags else "follow"
-    chosen = list_remotes(workspace) if every else [choose_remote(workspace, remote)]
+    chosen = list_remotes(workspace) if every else [choose_remote(workspace, remote, directory=context.directory)]
+    if not refspecs and any(settings.name is None for settings in chosen):
+        refspecs = ("HEAD",)  # nothing follows an address
     results = [
         fetch(
             workspace, settings, refspecs, tags=policy, prune=prune, force=force, dry_run=dry_run, jobs=jobs
@@ -66,7 +72,11 @@ def show_fetch(context: Context, result: FetchResult) -> None:
         context.out.note(f"From {result.address}")
         show_updates(context, result.updates, pushed=False)
     if result.received.objects:
-        context.out.note(f"{result.received.objects} objects, {human_size(result.received.size)} received")
+        size = human_size(result.received.size)
+        context.out.note(f"{counted(result.received.objects, 'object')}, {size} received")
+    if result.remote.name is None:
+        for name, commit_id in result.fetch_heads:
+            context.out.note(f"{short_name(name)} is {commit_id.hex()[:SHORT]} there (FETCH_HEAD)")
 
 
 def fetch_json(result: FetchResult) -> dict[str, Any]:
@@ -75,6 +85,7 @@ def fetch_json(result: FetchResult) -> dict[str, Any]:
         "remote": result.remote.name,
         "address": result.address,
         "updates": [update_json(update) for update in result.updates],
+        "fetch_heads": [{"name": name, "commit": commit_id.hex()} for name, commit_id in result.fetch_heads],
         "objects": result.received.objects,
         "packs": result.received.packs,
         "bytes": result.received.size,

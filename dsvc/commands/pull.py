@@ -53,6 +53,7 @@ def command(
         autostash=autostash or context.config().get_bool("rebase.autoStash"),
         tags="none" if no_tags else "follow",
         prune=prune,
+        directory=context.directory,
         jobs=jobs,
     )
     if json:

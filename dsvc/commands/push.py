@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from dsvc.actions.push import Lease, PushRejectedError, PushResult, push
+from dsvc.actions.outgoing import Lease
+from dsvc.actions.push import PushRejectedError, PushResult, push
 from dsvc.actions.remote_access import choose_remote
+from dsvc.actions.revision import revision_context
 from dsvc.commands.context import Context
+from dsvc.commands.count_text import counted
 from dsvc.commands.entry_text import human_size
 from dsvc.commands.options import DryRun, Jobs, Json, Quiet
 from dsvc.commands.ref_update_text import show_updates, update_json
+from dsvc.history.revisions import resolve
+from dsvc.objects.ids import ObjectId
 from dsvc.refs.names import short_name
+from dsvc.remotes.refspec import parse_refspec
+from dsvc.workspace import Workspace
 
 
 def command(
@@ -26,13 +33,26 @@ def command(
     set_upstream: Annotated[
         bool, typer.Option("-u", "--set-upstream", help="Let the branches follow what they are pushed to.")
     ] = False,
-    every: Annotated[bool, typer.Option("--all", help="All branches.")] = False,
+    every: Annotated[bool, typer.Option("--all", "--branches", help="All branches.")] = False,
     tags: Annotated[bool, typer.Option("--tags", help="All tags too.")] = False,
+    follow_tags: Annotated[
+        bool, typer.Option("--follow-tags", help="Tags with a message too that belong to what is pushed.")
+    ] = False,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Make all branches and tags there what they are here; others go.")
+    ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="With --all, --tags or a pattern: delete there what is not here.")
+    ] = False,
     delete: Annotated[bool, typer.Option("-d", "--delete", help="Delete the named branches there.")] = False,
     with_lease: Annotated[
-        bool,
-        typer.Option("--force-with-lease", help="Overwrite branches that are there as they were last fetched."),
-    ] = False,
+        Sequence[str],
+        typer.Option(
+            "--force-with-lease",
+            metavar="[REF[:COMMIT]]",
+            help="Overwrite what is there as it was last fetched; with =REF only that, and only if it is COMMIT.",
+        ),
+    ] = (),
     force: Annotated[bool, typer.Option("-f", "--force", help="Overwrite them in any case.", hidden=True)] = False,
     jobs: Jobs = 4,
     dry_run: DryRun = False,
@@ -41,62 +61,87 @@ def command(
 ) -> None:
     """Send branches to a remote, with everything they reach that it lacks.
 
-    Without arguments the current branch goes to the branch it follows, or to one of its own name, which it follows
-    from then on. A branch there only moves forward (exit code 12 otherwise): 'dsvc pull' first, or overwrite what you
-    have seen with --force-with-lease. A push that is broken off goes on where it was when it is called again.
+    Without arguments the current branch goes to the branch of its name there, which it follows from then on. A branch
+    there only moves forward (exit code 12 otherwise): 'dsvc pull' first, or overwrite what you have seen with
+    --force-with-lease. A push that is broken off goes on where it was when it is called again.
     """
     workspace = context.workspace()
-    settings = choose_remote(workspace, remote)
+    settings = choose_remote(workspace, remote, directory=context.directory)
     result = push(
         workspace,
         settings,
         refspecs,
         every=every,
         tags=tags,
+        follow_tags=follow_tags,
+        mirror=mirror,
         delete=delete,
+        prune=prune,
         force=force,
-        leases=(Lease(),) if with_lease else (),
+        leases=[_lease(workspace, text) for text in with_lease],
         set_up=set_upstream,
         dry_run=dry_run,
         jobs=jobs,
     )
-    rejected = result.rejected()
     if json:
-        _json(context, result)
+        context.out.json("dsvc.push", push_json(result))
     else:
-        _show(context, result)
+        show_push(context, result)
+    raise_rejected(result)
+
+
+def _lease(workspace: Workspace, text: str) -> Lease:
+    """What `--force-with-lease=REF:COMMIT` says; an empty commit means that the ref must not be there."""
+    name, colon, commit = text.partition(":")
+    if not name:
+        return Lease()
+    full = parse_refspec(name).source
+    if not colon:
+        return Lease(full)
+    if not commit:
+        return Lease(full, absent=True)
+    return Lease(full, ObjectId(resolve(revision_context(workspace), commit).id))
+
+
+def raise_rejected(result: PushResult) -> None:
+    """Raise PushRejectedError when a ref was refused."""
+    rejected = result.rejected()
     if rejected:
-        first = rejected[0]
+        first, more = rejected[0], len(rejected) - 1
         raise PushRejectedError(
-            f"{short_name(first.theirs)} of {settings.shown} was not pushed: {first.reason}",
-            hint=f"dsvc pull {settings.typed} joins what is there, then push again",
+            f"{short_name(first.theirs)} was not pushed to {result.remote.shown}: {first.reason}"
+            + (f"; nor {counted(more, 'other ref')}" if more else ""),
+            hint=first.hint,
             details={"rejected": [update.theirs for update in rejected]},
         )
 
 
-def _show(context: Context, result: PushResult) -> None:
+def show_push(context: Context, result: PushResult) -> None:
+    """Tell people what a push did."""
+    if result.created:
+        context.out.note(f"Made a repository at {result.address}")
     if all(update.outcome == "same" for update in result.updates):
         context.out.note("Everything is there already" if result.updates else "There is nothing to push")
     else:
         context.out.note(f"To {result.address}")
         show_updates(context, result.updates, pushed=True)
     if result.sent.objects:
-        context.out.note(f"{result.sent.objects} objects, {human_size(result.sent.size)} sent")
-    if result.upstream is not None:
-        branch, there = map(short_name, result.upstream)
-        context.out.note(f"{branch} follows {result.remote.name}/{there}")
+        context.out.note(f"{counted(result.sent.objects, 'object')}, {human_size(result.sent.size)} sent")
+    for branch, there in result.upstreams:
+        context.out.note(f"{short_name(branch)} follows {result.remote.name}/{short_name(there)}")
 
 
-def _json(context: Context, result: PushResult) -> None:
-    context.out.json(
-        "dsvc.push",
-        {
-            "remote": result.remote.name,
-            "address": result.address,
-            "updates": [update_json(update) for update in result.updates],
-            "objects": result.sent.objects,
-            "packs": result.sent.packs,
-            "bytes": result.sent.size,
-            "upstream": short_name(result.upstream[1]) if result.upstream else None,
-        },
-    )
+def push_json(result: PushResult) -> dict[str, Any]:
+    """What a push did, as `--json` shows it."""
+    return {
+        "remote": result.remote.name,
+        "address": result.address,
+        "created": result.created,
+        "updates": [update_json(update) for update in result.updates],
+        "objects": result.sent.objects,
+        "packs": result.sent.packs,
+        "bytes": result.sent.size,
+        "upstreams": [
+            {"branch": short_name(branch), "follows": short_name(there)} for branch, there in result.upstreams
+        ],
+    }

@@ -33,10 +33,11 @@ def show_updates(context: Context, updates: Sequence[RefUpdate], *, pushed: bool
     width = max((len(row[1]) for row in rows), default=0)
     left = max((len(row[2]) for row in rows), default=0)
     for mark, what, source, target, update in rows:
+        arrow = f"{source:<{left}} -> {target}" if source else target
         colour = {"rejected": "red", "forced": "yellow", "deleted": "red"}.get(update.outcome, "green")
         reason = f"  ({update.reason})" if update.reason else ""
         forced = "  (forced)" if update.outcome == "forced" else ""
-        line = f" {context.out.paint(mark, colour)} {what:<{width}}  {source:<{left}} -> {target}{forced}{reason}"
+        line = f" {context.out.paint(mark, colour)} {what:<{width}}  {arrow}{forced}{reason}"
         context.out.note(line)
 
 
@@ -56,7 +57,9 @@ def _what(update: RefUpdate) -> str:
 def _names(update: RefUpdate, *, pushed: bool) -> tuple[str, str]:
     theirs = short_name(update.theirs)
     ours = short_name(update.ours) if update.ours else ""
-    return (ours, theirs) if pushed else (theirs if update.new is not None else "(none)", ours)
+    if update.new is None:
+        return "", theirs if pushed else ours
+    return (ours, theirs) if pushed else (theirs, ours)
 
 
 def _hex(ref: Direct | None, digits: int | None = None) -> str | None:

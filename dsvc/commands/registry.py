@@ -73,6 +73,8 @@ _SECTIONS: Final = {
         "fetch": "Bring branches and tags from a remote",
         "pull": "Fetch, and join what came into the current branch",
         "push": "Send branches to a remote",
+        "sync": "Fetch, move the current branch forward, and push it",
+        "ls-remote": "List what a remote has",
         "data": "Fetch the content of files that a partial clone left out",
         "hub": "Serve a repository to other machines",
     },

@@ -19,6 +19,7 @@ from dsvc.actions.remote import (
 from dsvc.actions.remote_access import choose_remote
 from dsvc.actions.remote_keys import key_file
 from dsvc.commands.context import Context
+from dsvc.commands.count_text import counted
 from dsvc.commands.entry_text import human_size
 from dsvc.commands.options import DryRun, Json, Quiet, Verbose
 from dsvc.commands.ref_text import SHORT
@@ -86,7 +87,8 @@ def remove(context: Context, name: Name, *, quiet: Quiet = False, json: Json = F
     if json:
         context.out.json("dsvc.remote.changed", {"action": "removed", "name": name, "url": None, "refs": count})
         return
-    context.out.note(f"Removed remote {name} and {count} refs that followed it")
+    followed = f" and {counted(count, 'ref')} that followed it" if count else ""
+    context.out.note(f"Removed remote {name}{followed}")
 
 
 def rename(
@@ -139,7 +141,7 @@ def show(
 ) -> None:
     """Show what a remote holds: its branches, what follows them here, and what is stored."""
     workspace = context.workspace()
-    state = show_remote(workspace, choose_remote(workspace, name))
+    state = show_remote(workspace, choose_remote(workspace, name, directory=context.directory))
     if json:
         context.out.json("dsvc.remote.show", _state_json(state))
         return
@@ -147,7 +149,7 @@ def show(
     out.line(out.paint(state.settings.shown, "bold"))
     out.line(f"  address: {state.address}")
     out.line(f"  default branch: {state.default_branch or '(none)'}")
-    out.line(f"  stored: {state.packs} packs, {human_size(state.size)}")
+    out.line(f"  stored: {counted(state.packs, 'pack')}, {human_size(state.size)}")
     out.line(f"  last changed by: {state.operations_by}")
     out.line(f"  branches: {len(state.branches)}, tags: {len(state.tags)}")
     width = max((len(branch) for branch in state.branches), default=0)
@@ -169,7 +171,7 @@ def prune(
 ) -> None:
     """Drop what follows branches here that are gone on the remote."""
     workspace = context.workspace()
-    gone = prune_remote(workspace, choose_remote(workspace, name), dry_run=dry_run)
+    gone = prune_remote(workspace, choose_remote(workspace, name, directory=context.directory), dry_run=dry_run)
     if json:
         context.out.json("dsvc.remote.prune", {"pruned": gone, "dry_run": dry_run})
         return

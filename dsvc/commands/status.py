@@ -9,6 +9,7 @@ import typer
 
 from dsvc.actions.status import StatusResult, status
 from dsvc.commands.context import Context
+from dsvc.commands.distance_text import distance_counts
 from dsvc.commands.options import Json
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.commands.status_text import status_letter, status_lines
@@ -80,12 +81,10 @@ def _short(context: Context, result: StatusResult, *, branch: bool, zero: bool, 
 
 def _short_distance(result: StatusResult) -> str:
     """What git's `## main...origin/main [ahead 1]` says behind the branch."""
-    distance = result.distance
-    if distance is None:
+    if result.distance is None:
         return ""
-    counts = [f"{word} {n}" for word, n in (("ahead", distance.ahead), ("behind", distance.behind)) if n]
-    counts = ["gone"] if distance.gone else counts
-    return f"...{distance.shown}" + (f" [{', '.join(counts)}]" if counts else "")
+    counts = distance_counts(result.distance)
+    return f"...{result.distance.shown}" + (f" [{counts}]" if counts else "")
 
 
 def _json(context: Context, result: StatusResult) -> None:

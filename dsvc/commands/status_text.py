@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from dsvc.actions.state import WorktreeState, way_on
 from dsvc.actions.status import StatusResult
 from dsvc.commands.count_text import counted
+from dsvc.commands.distance_text import distance_text
 from dsvc.commands.path_text import quote_path
 from dsvc.history.treediff import Change
 from dsvc.objects.tree import FILE_KINDS
 from dsvc.refs.names import short_name
-
-if TYPE_CHECKING:
-    from dsvc.actions.distance import Distance
 
 Paint = Callable[..., str]
 
@@ -34,7 +31,7 @@ def status_lines(result: StatusResult, paint: Paint, *, untracked: bool) -> Iter
     if result.branch:
         yield f"On branch {short_name(result.branch)}"
         if result.distance is not None:
-            yield distance_text(result.distance)
+            yield distance_text(result.distance, advice=result.state is None)
     elif result.commit_id:
         yield paint("Detached", "red") + f" at {result.commit_id.hex()[:10]}"
     if result.commit_id is None:
@@ -69,20 +66,6 @@ def status_lines(result: StatusResult, paint: Paint, *, untracked: bool) -> Iter
             yield "  " + paint(quote_path(path), "green")
     if result.is_clean():
         yield "Nothing to commit, working copy clean" if result.commit_id else "\nNothing to commit"
-
-
-def distance_text(distance: Distance) -> str:
-    """How far a branch is from what it follows, as a sentence with the command to type next."""
-    ahead, behind, name = distance.ahead, distance.behind, distance.shown
-    if distance.gone:
-        return f"It follows {name}, which is not there (any more): dsvc push, or dsvc fetch"
-    if ahead and behind:
-        return f"It has {counted(ahead, 'commit')} that {name} has not, and lacks {behind}: dsvc pull"
-    if ahead:
-        return f"It is {counted(ahead, 'commit')} ahead of {name}: dsvc push"
-    if behind:
-        return f"It is {counted(behind, 'commit')} behind {name}: dsvc pull"
-    return f"It is up to date with {name}"
 
 
 def _what(state: WorktreeState) -> str:

@@ -67,11 +67,11 @@ class VerbCommand(TyperCommand):
 
 
 def _with_values(args: list[str], params: Sequence[Any], with_value: set[str]) -> list[str]:
-    """Return the words with an empty value at options that stand without theirs and may: those with a `[KEY]`.
+    """Return the words with an empty value at options that stand without theirs and may: `[KEY]`, `[REF[:COMMIT]]`.
 
     As in git the value is part of the word, `-SKEY` or `--gpg-sign=KEY`; what follows after a blank is another word.
     """
-    optional = [param for param in params if getattr(param, "metavar", None) == "[KEY]"]
+    optional = [param for param in params if getattr(param, "metavar", None) in ("[KEY]", "[REF[:COMMIT]]")]
     names = {name: param for param in optional if param.param_type_name == "option" for name in param.opts}
     if not names:
         return args

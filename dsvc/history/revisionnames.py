@@ -15,7 +15,7 @@ from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry
 from dsvc.objects.values import decode_tag
 from dsvc.refs.log import OperationLog
-from dsvc.refs.names import HEADS, REMOTES, STASH, TAGS, WORKTREES, head_of, short_name
+from dsvc.refs.names import HEADS, REMOTES, STASH, TAGS, WORKTREES, fetch_head_of, head_of, short_name
 from dsvc.refs.view import View
 
 MIN_PREFIX = 4
@@ -76,11 +76,13 @@ class Resolved:
 def find_ref(view: View, name: str, worktree: str) -> str | None:
     """Return the full name of the ref that people mean by `name`, in git's order of looking, or None.
 
-    The order is: HEAD, the newest stash, the full name (with or without `refs/`), a tag, a branch, a remote's branch,
-    a remote's HEAD.
+    The order is: HEAD, FETCH_HEAD, the newest stash, the full name (with or without `refs/`), a tag, a branch, a
+    remote's branch, a remote's HEAD.
     """
     if name in ("HEAD", "@"):
         return head_of(worktree)
+    if name == "FETCH_HEAD":
+        return fetch_head_of(worktree) if view.get(fetch_head_of(worktree)) is not None else None
     name = name.removeprefix("refs/")
     if name == "stash":
         return next(iter(stashes(view)), None)

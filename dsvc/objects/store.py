@@ -72,6 +72,7 @@ class ObjectStore:
         self._lost = 0  # objects in such packs that were collected
         self._shown: frozenset[bytes] = frozenset()
         self._lock = threading.RLock()
+        self.delivered = 0  # bytes of the packs that this process made and stored
 
     # Reading.
 
@@ -330,6 +331,7 @@ class ObjectStore:
     def _deliver(self, ref: PackRef, path: Path) -> None:
         self.backend.put(ref.key, path)
         self.adopt(ref)
+        self.delivered += ref.size
 
     def _find(self, wanted: bytes, kind: Kind) -> tuple[PackRef, Place] | None:
         """Look an object up; where a pack cannot be opened, as long as the list goes on changing."""

@@ -59,6 +59,11 @@ def head_of(worktree: str) -> str:
     return f"{WORKTREES}{worktree}/HEAD"
 
 
+def fetch_head_of(worktree: str) -> str:
+    """Return the name under which a worktree keeps what it last fetched by name."""
+    return f"{WORKTREES}{worktree}/FETCH_HEAD"
+
+
 def state_of(worktree: str) -> str:
     """Return the name under which a worktree keeps what it is in the middle of."""
     return f"{WORKTREES}{worktree}/state"

@@ -1,0 +1,47 @@
+"""The `dsvc sync` command."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dsvc.actions.sync import sync
+from dsvc.commands.context import Context
+from dsvc.commands.fetch import fetch_json, show_fetch
+from dsvc.commands.merge import merge_json, show_merge
+from dsvc.commands.options import Jobs, Json, Quiet
+from dsvc.commands.push import push_json, raise_rejected, show_push
+
+
+def command(
+    context: Context,
+    remote: Annotated[str | None, typer.Argument(metavar="[REMOTE]", help="A remote's name.")] = None,
+    *,
+    prune: Annotated[bool, typer.Option("-p", "--prune", help="Drop what follows branches that are gone.")] = False,
+    jobs: Jobs = 8,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Fetch, move the current branch forward, and push it.
+
+    Nothing is merged: where both sides have new commits this ends with exit code 12, and 'dsvc pull' joins them.
+    """
+    result = sync(context.workspace(), remote, prune=prune, directory=context.directory, jobs=jobs)
+    if json:
+        document = {
+            "fetched": fetch_json(result.fetched),
+            "merge": merge_json(result.merge) if result.merge is not None else None,
+            "pushed": push_json(result.pushed) if result.pushed is not None else None,
+        }
+        context.out.json("dsvc.sync", document)
+    else:
+        show_fetch(context, result.fetched)
+        if result.merge is not None:
+            show_merge(context, result.merge)
+        if result.pushed is not None:
+            show_push(context, result.pushed)
+        if result.merge is None and result.pushed is None:
+            context.out.note("Both sides are the same")
+    if result.pushed is not None:
+        raise_rejected(result.pushed)
