@@ -151,6 +151,8 @@ remote get-url origin
 clone ../hub ../clone
 fetch
 pull
+sync
+ls-remote
 branch -u origin/main
 status
 remote add other ../hub

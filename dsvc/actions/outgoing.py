@@ -229,11 +229,9 @@ def _checked(
     lease = next((lease for name in (target, None) for lease in leases if lease.name == name), None)
     if lease is not None:
         if not _holds(workspace, remote, lease, update):
-            what = "fetched" if lease.name is None or lease.expected is None else "expected"
-            return refused(
-                "it is not what was last fetched" if what == "fetched" else "it is not what was expected",
-                f"dsvc fetch {typed}, look at what came, then push again",
-            )
+            what = "what was expected" if lease.expected is not None else "what was last fetched"
+            reason = "it is there already" if lease.absent else f"it is not {what}"
+            return refused(reason, f"dsvc fetch {typed}, look at what came, then push again")
         force = True
     if new is None:
         if target == remote.default_branch():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -143,6 +143,9 @@ def open_remote(
         yield OpenRemote(settings, str(address), place, repo, folder, inside is not None, created)
     finally:
         place.backend.close()
+        for part in (folder / "in", folder / "out", folder / "tmp", folder):
+            with suppress(OSError):  # missing, or something in it is still of use
+                part.rmdir()
 
 
 @contextmanager

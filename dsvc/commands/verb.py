@@ -83,7 +83,7 @@ def _with_values(args: list[str], params: Sequence[Any], with_value: set[str]) -
         if word == "--":
             return found + args[at:]
         option, is_value = word, previous in with_value - names.keys()
-        if not is_value and re.fullmatch(rf"-\w+[{letters}]", word) and flags.issuperset(word[1:-1]):
+        if letters and not is_value and re.fullmatch(rf"-\w+[{letters}]", word) and flags.issuperset(word[1:-1]):
             found.append(word[:-1])
             option = f"-{word[-1]}"
         if not is_value and option in names:
