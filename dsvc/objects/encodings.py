@@ -18,7 +18,7 @@ import zstandard
 from dsvc.errors import FormatTooNewError, IntegrityError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 LEVEL = 1
 """zstd level of new frames; the reasons are in docs/design/0002-chunks-and-encodings.md."""
@@ -31,7 +31,12 @@ _SAMPLE = 4 * 1024  # bytes of one sample; a multiple of 8, so that samples keep
 _WORTH = 0.97  # a frame that saves less than 3 % is stored raw: it is read far more often than written
 _PLANES_WORTH = 0.95
 _COUNTED = 1024  # bytes whose distinct values are counted: 128 a phase
+_SOME_PHASES = (0, 2, 5, 7)  # one of each remainder by 4
 _PLANES_FROM = 4 * 1024
+_ALIKE = 0.03  # the share by which the savings of two pieces of one array differ at most
+_TEXT = 0.5  # what compresses to less than this share is hardly ever an array of floats
+_DENSE = 0.8  # to compress a group of noise in vain now and then costs less than to ask each group of text
+_ASK_AGAIN = 64  # pieces between two that both compressors are tried on
 _LENGTH: Final = struct.Struct("<I")
 
 
@@ -74,27 +79,22 @@ class UnknownEncodingError(FormatTooNewError):
 class Encoder:
     """Encodes frames; keeps its compressors between calls, so every thread needs one of its own."""
 
-    __slots__ = ("_last", "_level", "_plain", "_symbols")
+    __slots__ = ("_dense", "_last", "_level", "_near", "_plain", "_symbols", "_text", "_until_asked")
 
     def __init__(self, *, level: int = LEVEL) -> None:
         self._level = level
         self._last: _Grouping | None = None
         self._plain = zstandard.ZstdCompressor(level=level)
+        # Rows of a table repeat what stands a few rows above. A hash table that forgets the rest finds nearer matches,
+        # which take fewer bits, and stays in the processor's first cache: on CSV 3 % smaller and 6 % faster.
+        self._near = _fast_compressor(hash_log=10, min_match=6, window_log=18)
         # One plane of a float tensor is noise with a skewed distribution. Chance matches in it cost more
         # than the symbols they replace; a hash table this small finds runs and little else, and leaves the
         # rest to the entropy coder: 8 % smaller and three times as fast as level 1 on exponents.
-        self._symbols = zstandard.ZstdCompressor(
-            compression_params=zstandard.ZstdCompressionParameters(
-                compression_level=1,
-                strategy=zstandard.STRATEGY_FAST,
-                window_log=20,
-                hash_log=6,
-                chain_log=6,
-                min_match=7,
-                target_length=0,
-                write_content_size=1,
-            )
-        )
+        self._symbols = _fast_compressor(hash_log=6, min_match=7, window_log=20)
+        self._dense = False  # whether the last frame compressed so well that the next is not asked whether it does
+        self._text = self._plain  # what did better on the last piece that both were tried on
+        self._until_asked = 0
 
     def encode(
         self, data: bytes | memoryview, *, allow_planes: bool = True
@@ -103,18 +103,50 @@ class Encoder:
 
         `allow_planes` lets bytes of float arrays be grouped. A raw frame is `data` itself, not a copy.
         """
-        if len(data) < _PLANES_FROM:
-            return self._compressed_or_raw(data)
+        return self._encode(data, allow_planes=allow_planes, compressed=None)
+
+    def encode_run(
+        self, pieces: Iterable[tuple[int, bytes | memoryview]]
+    ) -> Iterator[tuple[Encoding, bytes | memoryview]]:
+        """Encode pieces of one stream, each given with its offset there; the first one as `encode` does.
+
+        What was chosen for a piece is applied to the next without samples, as long as it saves about as much.
+        """
+        last, ratio, at = Encoding.RAW, 1.0, 0
+        for offset, data in pieces:
+            compressed, alike = None, False
+            if last == Encoding.ZSTD and len(data) >= _PROBE_FROM:
+                compressed = self._compress_text(data)
+                alike = len(compressed) < _TEXT * len(data)
+                stored = _better(data, compressed)
+            elif last in PLANES and self._last is not None and len(data) >= _PLANES_FROM:
+                moved, plain = self._last.moved(offset - at), bytes(data)
+                if moved.fits(plain):
+                    stored = self._encode_planes(plain, moved)
+                    alike = abs(len(stored[1]) / len(data) - ratio) < _ALIKE * ratio
+                    self._last = moved
+            if not alike:
+                stored = self._encode(data, allow_planes=True, compressed=compressed)
+            last, ratio, at = stored[0], len(stored[1]) / len(data), offset
+            yield stored
+
+    def _encode(
+        self, data: bytes | memoryview, *, allow_planes: bool, compressed: bytes | None
+    ) -> tuple[Encoding, bytes | memoryview]:
+        """Choose and apply an encoding; `compressed` is what `data` comes to as text, where that was tried."""
+        if len(data) < _PLANES_FROM or (self._dense and not allow_planes):
+            return self._compressed_or_raw(data, compressed)
         sample = bytes(data) if len(data) < _PROBE_FROM else _sample(data)
         distinct = _distinct(sample) if allow_planes else []
         encoding = _likely_grouping(distinct)
-        if encoding is None and len(data) < _PROBE_FROM:
-            return self._compressed_or_raw(data)
+        if encoding is None and (compressed is not None or len(data) < _PROBE_FROM):
+            return self._compressed_or_raw(data, compressed)
         same = self._last.turned(encoding, distinct) if encoding and self._last else None
         if same is not None:
             # The chunks of one array follow each other: what paid for the last one is not asked again.
             stored = self._encode_planes(bytes(data), same)
             if len(stored[1]) <= _WORTH * len(data):
+                self._last = same
                 return stored
         whole = len(self._plain.compress(sample))
         if encoding is not None:
@@ -123,7 +155,24 @@ class Encoder:
                 return self._encode_planes(bytes(data), self._last)
         if whole > _WORTH * len(sample):
             return Encoding.RAW, data
-        return self._compressed_or_raw(data)
+        return self._compressed_or_raw(data, compressed)
+
+    def _compressed_or_raw(
+        self, data: bytes | memoryview, compressed: bytes | None
+    ) -> tuple[Encoding, bytes | memoryview]:
+        compressed = compressed or self._plain.compress(data)
+        self._dense = len(compressed) < _DENSE * len(data)
+        return _better(data, compressed)
+
+    def _compress_text(self, data: bytes | memoryview) -> bytes:
+        """Compress what is known to compress, by the compressor that does better with this kind of data."""
+        if self._until_asked:
+            self._until_asked -= 1
+            return self._text.compress(data)
+        self._until_asked = _ASK_AGAIN
+        plain, near = self._plain.compress(data), self._near.compress(data)
+        self._text = self._near if len(near) <= len(plain) else self._plain
+        return min(plain, near, key=len)
 
     def encode_delta(self, data: bytes | memoryview, base: bytes | memoryview) -> tuple[Encoding, bytes]:
         """Compress `data` with the bytes of `base` as its dictionary; the caller decides whether it pays.
@@ -140,12 +189,6 @@ class Encoder:
         )
         compressor = zstandard.ZstdCompressor(dict_data=dictionary, compression_params=parameters)
         return Encoding.DELTA, compressor.compress(data)
-
-    def _compressed_or_raw(self, data: bytes | memoryview) -> tuple[Encoding, bytes | memoryview]:
-        stored = self._plain.compress(data)
-        if len(stored) > _WORTH * len(data):
-            return Encoding.RAW, data
-        return Encoding.ZSTD, stored
 
     def _probe_planes(
         self, sample: bytes, encoding: Encoding, whole: int, distinct: list[int]
@@ -193,10 +236,20 @@ class _Grouping:
         width = PLANES[encoding]
         for turn in range(width):
             before = [self.distinct[(phase + turn) % 8] for phase in range(8)]
-            if all(2 * a < 3 * b + 8 and 2 * b < 3 * a + 8 for a, b in zip(before, distinct, strict=True)):
+            if all(map(_near, before, distinct)):
                 ways = [self.ways[(plane + turn) % width] for plane in range(width)]
                 return _Grouping(encoding, ways, distinct)
         return None
+
+    def moved(self, distance: int) -> _Grouping:
+        """Return this grouping for what begins `distance` bytes behind the start of what it was made for."""
+        width = PLANES[self.encoding]
+        ways = [self.ways[(plane + distance) % width] for plane in range(width)]
+        return _Grouping(self.encoding, ways, [self.distinct[(phase + distance) % 8] for phase in range(8)])
+
+    def fits(self, data: bytes) -> bool:
+        """Say whether `data` begins like what this grouping was made for; asks half of what `turned` does."""
+        return all(_near(self.distinct[phase], len(set(data[phase:_COUNTED:8]))) for phase in _SOME_PHASES)
 
 
 class Decoder:
@@ -263,6 +316,27 @@ class Decoder:
         return bytes(plain)
 
 
+def _fast_compressor(*, hash_log: int, min_match: int, window_log: int) -> zstandard.ZstdCompressor:
+    """Return a compressor of the fastest strategy with a smaller table of what it has seen than its levels have."""
+    parameters = zstandard.ZstdCompressionParameters(
+        compression_level=1,
+        strategy=zstandard.STRATEGY_FAST,
+        window_log=window_log,
+        hash_log=hash_log,
+        chain_log=6,
+        min_match=min_match,
+        target_length=0,
+        write_content_size=1,
+    )
+    return zstandard.ZstdCompressor(compression_params=parameters)
+
+
+def _better(data: bytes | memoryview, compressed: bytes) -> tuple[Encoding, bytes | memoryview]:
+    if len(compressed) > _WORTH * len(data):
+        return Encoding.RAW, data
+    return Encoding.ZSTD, compressed
+
+
 def _decompress(
     decompressor: zstandard.ZstdDecompressor,
     encoding: Encoding,
@@ -298,6 +372,11 @@ def _distinct(sample: bytes) -> list[int]:
     The cheapest test that tells an exponent (a dozen values) from a mantissa (most of 256).
     """
     return [len(set(sample[phase:_COUNTED:8])) for phase in range(8)]
+
+
+def _near(a: int, b: int) -> bool:
+    """Say whether two counts of different values are those of the same kind of data."""
+    return 2 * a < 3 * b + 8 and 2 * b < 3 * a + 8
 
 
 def _likely_grouping(distinct: Sequence[int]) -> Encoding | None:

@@ -10,6 +10,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from itertools import accumulate, compress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -241,17 +242,20 @@ class Ingest:
         return [(encoding, stored, len(plain), members)]
 
     def _encode_chunks(self, batch: list[memoryview]) -> list[tuple[bytes, Encoded | None, int]]:
+        ids = [content_id(chunk) for chunk in batch]
+        offsets = accumulate(map(len, batch), initial=0)
+        new = [not self._known(chunk_id, Kind.CHUNK) for chunk_id in ids]
+        stored = self._encoder().encode_run(compress(zip(offsets, batch, strict=False), new))
         result: list[tuple[bytes, Encoded | None, int]] = []
-        for chunk in batch:
-            chunk_id = content_id(chunk)
+        for chunk_id, chunk, is_new in zip(ids, batch, new, strict=True):
+            encoded: Encoded | None = None
             length = len(chunk)
-            if self._known(chunk_id, Kind.CHUNK):
-                result.append((chunk_id, None, length))
-                continue
-            encoding, stored = self._encoder().encode(chunk)
-            if isinstance(stored, memoryview):
-                stored = bytes(stored)  # else a raw chunk would keep its whole window in memory
-            result.append((chunk_id, (encoding, stored, length, [(chunk_id, Kind.CHUNK, 0, length)]), length))
+            if is_new:
+                encoding, data = next(stored)
+                if isinstance(data, memoryview):
+                    data = bytes(data)  # else a raw chunk would keep its whole window in memory
+                encoded = encoding, data, length, [(chunk_id, Kind.CHUNK, 0, length)]
+            result.append((chunk_id, encoded, length))
         return result
 
     def _encoder(self) -> Encoder:

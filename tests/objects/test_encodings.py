@@ -4,6 +4,7 @@ import array
 import random
 import struct
 import tracemalloc
+from itertools import pairwise
 
 import pytest
 import zstandard
@@ -119,6 +120,40 @@ def test_one_encoder_serves_different_data_in_turn_as_well_as_a_fresh_one():
         encoding, stored = encoder.encode(piece)
         assert decoder.decode(encoding, stored, plain_length=len(piece)) == piece
         assert len(stored) < 1.02 * len(Encoder().encode(piece)[1]) + 100
+
+
+@pytest.mark.parametrize("start", [0, 1, 7])
+def test_a_run_is_stored_as_well_as_its_pieces_one_by_one(start):
+    numbers = [bfloat16(floats(200_000)), float32(floats(60_000)), float64(floats(30_000))]
+    counting = array.array("i", range(50_000)).tobytes()
+    parts = [TEXT, numbers[0], noise(150_001), numbers[1], TEXT[:99_999], bytes(70_000), numbers[2], counting, TEXT]
+    stream = b"".join([*parts, *numbers])
+    cuts = [start]
+    r = random.Random(start)
+    while cuts[-1] < len(stream):
+        cuts.append(min(len(stream), cuts[-1] + r.randrange(1_000, 90_000)))
+    pieces = [(a, memoryview(stream)[a:b]) for a, b in pairwise(cuts)]
+    encoder, decoder, total, alone = Encoder(), Decoder(), 0, 0
+    for _ in range(2):  # the second time with what the encoder remembers of the first
+        for (_, piece), (encoding, stored) in zip(pieces, encoder.encode_run(pieces), strict=True):
+            assert len(stored) <= len(piece)
+            assert decoder.decode(encoding, stored, plain_length=len(piece)) == piece
+            total += len(stored)
+            alone += len(Encoder().encode(piece)[1])
+    assert total < 1.02 * alone
+
+
+def test_rows_of_numbers_in_a_run_take_less_than_alone():
+    pieces = [(at, memoryview(TEXT)[at : at + 65_536]) for at in range(0, len(TEXT), 65_536)]
+    run = sum(len(stored) for _, stored in Encoder().encode_run(pieces))
+    assert run < 0.99 * sum(len(Encoder().encode(piece)[1]) for _, piece in pieces)
+
+
+def test_a_group_of_noise_behind_groups_of_text_is_stored_raw():
+    encoder = Encoder()
+    assert encoder.encode(TEXT, allow_planes=False)[0] == Encoding.ZSTD
+    assert encoder.encode(noise(100_000), allow_planes=False)[0] == Encoding.RAW
+    assert encoder.encode(TEXT, allow_planes=False)[0] == Encoding.ZSTD
 
 
 def test_a_delta_costs_what_the_change_costs():
