@@ -26,7 +26,7 @@ MAX = 256 * 1024
 NORMALISATION = 2
 SEED = 0
 
-WINDOW = 8 * 1024 * 1024
+WINDOW = 4 * 1024 * 1024
 """Bytes asked of a stream at once; it has no influence on where the cuts fall."""
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
+from dsvc.objects.allocation import keep_freed_memory
 from dsvc.objects.encodings import LEVEL, Decoder, Encoder
 from dsvc.objects.filemap import MapBuilder, Part
 from dsvc.objects.ids import Kind, ObjectId, content_id, object_id
@@ -26,7 +27,7 @@ if TYPE_CHECKING:  # a command that stores nothing starts without it
     from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 GROUP_BYTES = {PackClass.METADATA: 128 << 10, PackClass.SMALL: 256 << 10, PackClass.BULK: 64 << 10}
-QUEUE_BYTES = 40 << 20  # plain bytes that wait for or are in work
+QUEUE_BYTES = 16 << 20  # plain bytes that wait for or are in work
 OBJECT_COST = 128  # what a waiting object takes beside its bytes: a million tiny files must not fill memory
 BATCH_BYTES = 1 << 20  # chunks that go to a worker together
 Encoded = tuple[int, "bytes | memoryview", int, list[Member]]  # encoding, stored, plain length, members
@@ -274,6 +275,7 @@ class Ingest:
         if self._pool is None:
             # One more than there are processors: now and then one of them waits for the disk.
             threads = max(2, min(8, os.cpu_count() or 2)) + 1
+            keep_freed_memory()
             self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dsvc-encode")
         return self._pool
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from dsvc.errors import IntegrityError
@@ -12,7 +12,7 @@ from dsvc.objects import files
 from dsvc.objects.encodings import LEVEL
 from dsvc.objects.filemap import Part
 from dsvc.objects.files import ObjectDamagedError
-from dsvc.objects.ids import FileId, Kind, ObjectId, object_id
+from dsvc.objects.ids import FileId, Kind, ObjectId, content_id, object_id
 from dsvc.objects.ingest import Ingest
 from dsvc.objects.packindex import Place
 from dsvc.objects.packlist import PackList, PackRef
@@ -131,6 +131,20 @@ class ObjectStore:
         except IntegrityError:
             pass  # the pack may have been replaced since the list was read, and another one may have a good copy
         return self._get_carefully(wanted, kind)
+
+    def get_chunks(self, wanted: Sequence[bytes]) -> list[bytes]:
+        """Return the payloads of several chunks, each compared with its id; those of one file are read at once.
+
+        Raises as `get`.
+        """
+        try:
+            payloads = self.packs.read_each([self._find(chunk_id, Kind.CHUNK) for chunk_id in wanted])
+        except IntegrityError:
+            return [self.get(chunk_id, Kind.CHUNK) for chunk_id in wanted]
+        return [
+            payload if payload is not None and content_id(payload) == chunk_id else self.get(chunk_id, Kind.CHUNK)
+            for chunk_id, payload in zip(wanted, payloads, strict=True)
+        ]
 
     def _get_carefully(self, wanted: bytes, kind: Kind) -> bytes:
         """Read the head again and try every copy; again as long as the list goes on changing."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple
@@ -16,14 +16,20 @@ from typing import NamedTuple
 from blake3 import blake3
 
 from dsvc.errors import IntegrityError
+from dsvc.objects.allocation import keep_freed_memory
+from dsvc.objects.chunker import MAX
 from dsvc.objects.filemap import Part
 from dsvc.objects.files import ObjectDamagedError
 from dsvc.objects.ids import Kind, content_id
 from dsvc.objects.store import ObjectStore
 
-_AHEAD_BYTES = 32 << 20
+_AHEAD_BYTES = 8 << 20
 _BATCH_BYTES = 1 << 20
+_BATCH_PARTS = 512  # no more than one call writes
 _MAX_PLACES = 400_000  # chunks of a file that are remembered by place: about 60 MB and 25 GB of file
+
+
+Pieces = Sequence["bytes | memoryview"]
 
 
 class Near(NamedTuple):
@@ -41,46 +47,58 @@ def chunk_places(store: ObjectStore, file_id: bytes) -> dict[bytes, int]:
         return {}
 
 
-def read_in_order(store: ObjectStore, file_id: bytes, *, near: Near | None = None) -> Iterator[bytes]:
-    """Yield a file's content in pieces of about 1 MiB, each chunk compared with its id and the whole with the file's.
+def read_in_order(store: ObjectStore, file_id: bytes, *, near: Near | None = None) -> Iterator[Pieces]:
+    """Yield a file's content in order, each chunk compared with its id and the whole with the file's.
 
-    Where a chunk of the first map fails, the file's other maps are tried from there on.
+    It comes as lists of pieces that together have about 1 MiB and are valid until the next list is asked for. Where a
+    chunk of the first map fails, the file's other maps are tried from there on.
 
     Raises:
         ObjectMissingError, IntegrityError: where no map of the file yields its content; part of it was yielded then.
     """
     if store.has(file_id, Kind.CHUNK):
-        yield store.get(file_id, Kind.CHUNK)
+        yield [store.get(file_id, Kind.CHUNK)]
         return
     hasher, at = blake3(), 0
     try:
-        for piece in _read_ahead(store, file_id, near):
-            hasher.update(piece)
-            at += len(piece)
-            yield piece
+        for pieces in _read_ahead(store, file_id, near):
+            for piece in pieces:
+                hasher.update(piece)
+                at += len(piece)
+            yield pieces
     except IntegrityError:
         for piece in store.file_chunks(file_id, start=at):
             hasher.update(piece)
-            yield piece
+            yield [piece]
     if hasher.digest() != file_id:
         raise ObjectDamagedError(f"file {file_id.hex()} has a map that yields another content", hint="dsvc fsck")
 
 
-def _read_ahead(store: ObjectStore, file_id: bytes, near: Near | None) -> Iterator[bytes]:
+def _read_ahead(store: ObjectStore, file_id: bytes, near: Near | None) -> Iterator[Pieces]:
     """Yield the content by the file's first map, decoded by threads."""
-    waiting: deque[tuple[int, Future[bytes]]] = deque()
+    waiting: deque[tuple[int, Future[tuple[Pieces, bytearray | None]]]] = deque()
+    spare: list[bytearray] = []  # buffers to read into: memory that was used before costs no more page faults
     ahead = 0
+    keep_freed_memory()
+
+    def take() -> Iterator[Pieces]:
+        nonlocal ahead
+        size, future = waiting.popleft()
+        ahead -= size
+        pieces, buffer = future.result()
+        yield pieces
+        if buffer is not None:
+            spare.append(buffer)
+
     with ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2)), thread_name_prefix="dsvc-decode") as pool:
         try:
             for batch, size in _batches(store, file_id):
-                waiting.append((size, pool.submit(_read, store, batch, near)))
+                waiting.append((size, pool.submit(_read, store, batch, near, spare)))
                 ahead += size
                 while ahead > _AHEAD_BYTES or (waiting and waiting[0][1].done()):
-                    done, future = waiting.popleft()
-                    ahead -= done
-                    yield future.result()
+                    yield from take()
             while waiting:
-                yield waiting.popleft()[1].result()
+                yield from take()
         finally:
             for _, future in waiting:
                 future.cancel()
@@ -92,25 +110,68 @@ def _batches(store: ObjectStore, file_id: bytes) -> Iterator[tuple[list[Part], i
     for _, part in store.file_parts(file_id):
         batch.append(part)
         size += part.length
-        if size >= _BATCH_BYTES:
+        if size >= _BATCH_BYTES or len(batch) == _BATCH_PARTS:
             yield batch, size
             batch, size = [], 0
     if batch:
         yield batch, size
 
 
-def _read(store: ObjectStore, batch: list[Part], near: Near | None) -> bytes:
+def _read(
+    store: ObjectStore, batch: list[Part], near: Near | None, spare: list[bytearray]
+) -> tuple[Pieces, bytearray | None]:
+    """Return the chunks of a batch and the buffer that some of them lie in."""
     if near is None:
-        return b"".join([store.get(part.id, Kind.CHUNK) for part in batch])
-    return b"".join([_near(near, part) or store.get(part.id, Kind.CHUNK) for part in batch])
-
-
-def _near(near: Near, part: Part) -> bytes | None:
-    offset = near.places.get(part.id)
-    if offset is None:
-        return None
+        return store.get_chunks([part.id for part in batch]), None
+    places = [near.places.get(part.id) if part.length <= MAX else None for part in batch]
+    total = sum(part.length for part, place in zip(batch, places, strict=True) if place is not None)
     try:
-        data = os.pread(near.fd, part.length, offset)
+        buffer = spare.pop()
+    except IndexError:
+        buffer = bytearray()
+    if len(buffer) < total:
+        buffer = bytearray(total)
+    found = _from_disk(near.fd, batch, places, memoryview(buffer))
+    stored = iter(store.get_chunks([part.id for part in batch if part.id not in found]))
+    return [found[part.id] if part.id in found else next(stored) for part in batch], buffer
+
+
+def _from_disk(
+    fd: int, batch: list[Part], places: list[int | None], buffer: memoryview
+) -> dict[bytes, memoryview]:
+    """Read what the other version has of a batch into `buffer`, neighbours at once; return chunk id -> bytes."""
+    found: dict[bytes, memoryview] = {}
+    at = 0
+    for offset, run in _neighbours(batch, places):
+        view = buffer[at : at + sum(part.length for part in run)]
+        if _fill(fd, view, offset):
+            for part in run:
+                data = buffer[at : at + part.length]
+                at += part.length
+                if content_id(data) == part.id:
+                    found[part.id] = data
+    return found
+
+
+def _neighbours(batch: list[Part], places: list[int | None]) -> Iterator[tuple[int, list[Part]]]:
+    """Yield (offset, parts) of those parts that have a place, as far as they lie behind each other there."""
+    run: list[Part] = []
+    start = end = 0
+    for part, place in zip(batch, places, strict=True):
+        if run and place != end:
+            yield start, run
+            run = []
+        if place is not None:
+            if not run:
+                start = end = place
+            run.append(part)
+            end += part.length
+    if run:
+        yield start, run
+
+
+def _fill(fd: int, view: memoryview, offset: int) -> bool:
+    try:
+        return os.preadv(fd, [view], offset) == len(view)
     except OSError:
-        return None
-    return data if content_id(data) == part.id else None
+        return False

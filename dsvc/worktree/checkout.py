@@ -23,7 +23,7 @@ from dsvc.objects.ids import Kind, TreeId
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import CONTENT_KINDS, FILE_KINDS, Entry, EntryKind
 from dsvc.progress import Progress, Silent
-from dsvc.worktree.bulkread import Near, chunk_places, read_in_order
+from dsvc.worktree.bulkread import Near, Pieces, chunk_places, read_in_order
 from dsvc.worktree.index import DIRECTORY, GITLINK, join, signature
 from dsvc.worktree.name_map import NameMap
 from dsvc.worktree.plan import InTheWayError, Obstacle, Plan
@@ -234,11 +234,8 @@ class Writer:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 self._progress.advance(items=1, size=len(data))
             else:
-                for piece in read.large(entry, path):
-                    view = memoryview(piece)
-                    while view:
-                        view = view[os.write(fd, view) :]
-                    self._progress.advance(size=len(piece))
+                for pieces in read.large(entry, path):
+                    self._progress.advance(size=_write(fd, pieces))
                 self._progress.advance(items=1)
             return signature(os.fstat(fd))
         finally:
@@ -276,8 +273,11 @@ class Reader:
         """Return the content of a small file."""
         return self._store.get(entry.id, Kind.CHUNK)
 
-    def large(self, entry: Entry, path: bytes | None) -> Iterator[bytes]:
-        """Yield the content of a large file in pieces; what the file at `path` has of it is taken from there."""
+    def large(self, entry: Entry, path: bytes | None) -> Iterator[Pieces]:
+        """Yield the content of a large file in pieces; what the file at `path` has of it is taken from there.
+
+        The pieces are valid until the next ones are asked for.
+        """
         old = trees.lookup(self._store, self._base, path) if path is not None else None
         if old is None or path is None or old.kind not in FILE_KINDS or old.size <= SMALL_LIMIT:
             yield from read_in_order(self._store, entry.id)
@@ -291,6 +291,19 @@ class Reader:
             yield from read_in_order(self._store, entry.id, near=Near(fd, chunk_places(self._store, old.id)))
         finally:
             os.close(fd)
+
+
+def _write(fd: int, pieces: Pieces) -> int:
+    """Write all pieces; return how many bytes they have."""
+    size = sum(map(len, pieces))
+    done = os.writev(fd, pieces)
+    if done < size:
+        for piece in pieces:
+            view = memoryview(piece)[done:]
+            done = max(0, done - len(piece))
+            while view:
+                view = view[os.write(fd, view) :]
+    return size
 
 
 def _put_in_place(temporary: bytes, full: bytes) -> None:

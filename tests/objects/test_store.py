@@ -74,6 +74,21 @@ def test_objects_are_read_before_and_after_they_are_flushed(memory_store):
     assert [memory_store.get(i, Kind.COMMIT) for i in ids] == [b"%d%s" % (n, text.encode()) for n in range(3000)]
 
 
+def test_several_chunks_are_read_in_the_order_asked_for(memory_store):
+    large, small = noise(2_000_000, 5), [noise(200 + i, i) for i in range(50)]
+    file_id = memory_store.put_content(large)
+    ids = [memory_store.put_content(data) for data in small]
+    parts = [part.id for _, part in memory_store.file_parts(file_id)]
+    wanted = [ids[3], *parts[2:7], parts[0], ids[3], *ids[:2], *parts[6:], *parts]
+    expected = [memory_store.get(chunk_id, Kind.CHUNK) for chunk_id in wanted]
+    assert memory_store.get_chunks(wanted) == expected
+    memory_store.flush()
+    assert memory_store.get_chunks(wanted) == expected
+    assert b"".join(memory_store.get_chunks(parts)) == large
+    with pytest.raises(ObjectMissingError):
+        memory_store.get_chunks([*parts, b"\1" * 32])
+
+
 def test_each_class_of_objects_has_its_packs(memory_store):
     memory_store.put(Kind.COMMIT, b"commit")
     memory_store.put_content(b"small")
