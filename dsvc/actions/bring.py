@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dsvc.actions.remote_access import open_remote
 from dsvc.errors import BusyError, RemoteError, RequestError
 from dsvc.objects import trees
+from dsvc.objects.files import is_complete
 from dsvc.objects.reliance import CollectedError
 from dsvc.objects.tree import CONTENT_KINDS, Entry
 from dsvc.remotes.fetching import fetch_files
@@ -44,7 +46,15 @@ def attach(workspace: Workspace, *, offline: bool = False, jobs: int = 8) -> Non
     if workspace.content_filter() is None:
         return
 
+    lock = threading.Lock()  # threads that read ask too; whoever comes second finds the content here
+
     def fetch(file_ids: list[bytes]) -> None:
+        with lock:
+            lacking = [file_id for file_id in file_ids if not is_complete(workspace.repo.store, file_id)]
+            if lacking:
+                ask(lacking)
+
+    def ask(file_ids: list[bytes]) -> None:
         if offline:
             raise OfflineError(
                 f"the content of {_count(len(file_ids))} is not here, and this command is to stay offline",

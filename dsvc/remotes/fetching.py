@@ -13,6 +13,7 @@ from dsvc.errors import IntegrityError
 from dsvc.history.ancestry import Ancestry
 from dsvc.objects.ids import CommitId, Kind
 from dsvc.objects.packlist import PackClass, PackRef
+from dsvc.objects.packs import PackSet
 from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.progress import Progress
 from dsvc.remotes.absorbed import read_absorbed, write_absorbed
@@ -130,7 +131,7 @@ def _walk(
 def _each(ids: Iterable[bytes]) -> Callable[[_Files], None]:
     def mark(files: _Files) -> None:
         for file_id in ids:
-            files.take_file(file_id, small=True)
+            files.take_any(file_id)
 
     return mark
 
@@ -156,7 +157,7 @@ def _files(
     """Take in what `mark` marks, and what turns out to belong to it when maps arrive."""
     refs = [ref for ref in remote.head.packs.packs if ref.pack_class != PackClass.METADATA]
     marks = Marks(remote.store.packs, refs)
-    wanted = _Files(local, marks, name)
+    wanted = _Files(local, remote.store.packs, marks, name)
     mark(wanted)
     received = Received()
     while marks.count:
@@ -183,8 +184,9 @@ def _mark_whole_packs(local: ObjectStore, remote: ObjectStore, marks: Marks, ref
 class _Files:
     """Marks file content that this side lacks; maps are gone through once they are here."""
 
-    def __init__(self, local: ObjectStore, marks: Marks, name: str) -> None:
+    def __init__(self, local: ObjectStore, remote: PackSet, marks: Marks, name: str) -> None:
         self._local = local
+        self._remote = remote
         self._marks = marks
         self._name = name
         self._maps: list[bytes] = []
@@ -211,6 +213,11 @@ class _Files:
             self._maps.append(wanted)
         elif self._marks.mark((Kind.CHUNK, wanted)) is None:
             self._absent(Kind.CHUNK if small else Kind.FILE_MAP, wanted)
+
+    def take_any(self, wanted: bytes) -> None:
+        """Mark a file's content, or a single chunk of one, when nothing is known but its id."""
+        is_map = self._local.has(wanted, Kind.FILE_MAP) or self._remote.find(wanted, Kind.FILE_MAP) is not None
+        self.take_file(wanted, small=not is_map)
 
     def go_on(self) -> None:
         """Mark what is below the maps and pages that have arrived."""
