@@ -294,6 +294,11 @@ class Workspace:
         Raises:
             DamagedIndexError: when it is damaged.
         """
+        index = self._index()
+        index.partial = self.content_filter() is not None
+        return index
+
+    def _index(self) -> Index:
         index, tree = read_index(self.index_path), self.kept_tree()
         if index is None:
             names = read_names(self.names_path)

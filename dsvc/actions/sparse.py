@@ -122,4 +122,4 @@ def _index(
 
     blocks = blocks_of_tree(workspace.repo.store, index.tree, sign)
     stamp = workspace.clock() if written else index.stamp
-    return Index(index.tree, stamp, blocks, patterns, index.names)
+    return Index(index.tree, stamp, blocks, patterns, index.names, partial=index.partial)

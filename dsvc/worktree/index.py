@@ -126,7 +126,13 @@ class Index:
     blocks: dict[bytes, Block] = field(default_factory=dict)
     sparse: tuple[bytes, ...] = ()
     names: NameMap = field(default_factory=NameMap, compare=False)
+    partial: bool = field(default=False, compare=False)  # of a partial clone, which may lack what it does not want
     _read: tuple[Block, dict[bytes, bytes]] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def may_lack(self) -> bool:
+        """Say whether something may have been left out of the working copy on purpose."""
+        return self.partial or bool(self.sparse)
 
     def update(self, changes: Mapping[bytes, bytes | None]) -> None:
         """Set the signatures of paths (None: gone); directories on the way are made, emptied ones stay."""

@@ -79,7 +79,10 @@ class Recorder:
         self._known_only = known_only
         # What was not looked at keeps its old time: racy entries there stay racy.
         new_stamp = min(stamp, index.stamp) if paths else stamp
-        self._result = Recorded(index.tree, Index(index.tree, new_stamp, dict(index.blocks), index.sparse, index.names))
+        self._result = Recorded(
+            index.tree,
+            Index(index.tree, new_stamp, dict(index.blocks), index.sparse, index.names, partial=index.partial),
+        )
 
     def run(self) -> Recorded:
         """Record and return the result.
@@ -125,7 +128,7 @@ class Recorder:
             rules = self._scanner.ignore.in_directory(path)
             for name in delta.new_directories:
                 below = _below(self._store, old_tree, name)
-                if self._old.sparse and below() is not None:  # it is there, and was not checked out
+                if self._old.may_lack and below() is not None:  # it is there, and was not checked out
                     entry = self._directory(join(path, name), below)
                 else:
                     self._expect_folder(join(path, name), rules.enter(name))

@@ -123,7 +123,7 @@ class Scanner:
         try:
             names = os.listdir(prefix)
         except OSError as error:
-            if not (isinstance(error, FileNotFoundError) and self.index.sparse and path):
+            if not (isinstance(error, FileNotFoundError) and self.index.may_lack and path):
                 raise UnreadableError(prefix, error) from error
             names = []  # what is left of it is absent on purpose
         true_names = self.index.names.true_names(path)
@@ -215,7 +215,7 @@ class Scanner:
             if before == sig and sig is not None and sig != DIRECTORY and changed_at(sig) < stamp:
                 continue
             if sig is None:
-                if before == DIRECTORY and self.index.sparse and self._holds_absent(join(delta.path, name)):
+                if before == DIRECTORY and self.index.may_lack and self._holds_absent(join(delta.path, name)):
                     delta.directories.append(name)  # only the files that were checked out are gone
                 elif before != ABSENT:
                     delta.gone.append(name)
