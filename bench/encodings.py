@@ -38,11 +38,13 @@ def files(root: Path) -> Iterator[bytes]:
             yield Path(folder, name).read_bytes()
 
 
-def stored_bytes(encoder: Encoder, pieces: list[bytes], frame: int) -> int:
-    """Return what `pieces` take when neighbours are joined to frames of up to `frame` bytes."""
+def stored_bytes(encoder: Encoder, pieces: list[tuple[int, memoryview]], frame: int) -> int:
+    """Return what `pieces`, given with their offsets, take when neighbours are joined to frames of `frame` bytes."""
+    if not frame:
+        return sum(len(stored) for _, stored in encoder.encode_run(pieces))
     total, size = 0, 0
-    group: list[bytes] = []
-    for piece in pieces:
+    group: list[memoryview] = []
+    for _, piece in pieces:
         if group and size + len(piece) > frame:
             total += len(encoder.encode(b"".join(group))[1])
             group, size = [], 0
@@ -61,14 +63,15 @@ def bulk(versions: list[Path], average: int, *, frame: int, level: int, normalis
             if len(data) <= chunker.SMALL_LIMIT:
                 continue
             start = time.process_time()
-            new = []
+            new, at = [], 0
             for chunk in cdc.cut_buf(data):
                 digest = blake3(chunk.data).digest()
                 maps += 1
                 if digest not in seen:
                     seen.add(digest)
-                    new.append(chunk.data)
-            stored += stored_bytes(encoder, new, max(frame, 1))
+                    new.append((at, chunk.data))
+                at += len(chunk.data)
+            stored += stored_bytes(encoder, new, frame)
             cpu += time.process_time() - start
             entries += len(new)
         total = stored + entries * INDEX_BYTES + maps * MAP_BYTES
