@@ -151,6 +151,7 @@ remote get-url origin
 clone ../hub ../clone
 fetch
 pull
+data get
 sync
 ls-remote
 branch -u origin/main

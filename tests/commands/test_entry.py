@@ -55,6 +55,7 @@ def test_version_imports_nothing_slow():
         "dsvc.commands.output",
         "dsvc.commands.registry",
         "dsvc.commands.verb",
+        "dsvc.commands.width",
     }
 
 
