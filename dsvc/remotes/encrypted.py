@@ -113,12 +113,14 @@ class EncryptedBackend:
         if not isinstance(source, Path):
             view = memoryview(source)
             pieces = (view[at : at + SEGMENT] for at in range(0, max(len(view), 1), SEGMENT))
-            self.inner.put(name, b"".join(seal(self._keys, key, pieces)))
+            salt = self._keys.salt(key, source)
+            self.inner.put(name, b"".join(seal(self._keys, key, salt, pieces)))
             return
         sealed = source.with_name(temporary_name(source.name))
         try:
+            salt = self._keys.salt(key, source)
             with open(source, "rb") as plain, open(sealed, "xb") as out:
-                for piece in seal(self._keys, key, _segments(plain)):
+                for piece in seal(self._keys, key, salt, _segments(plain)):
                     out.write(piece)
                 out.flush()
                 os.fsync(out.fileno())

@@ -10,6 +10,7 @@ import base64
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from blake3 import blake3
@@ -26,7 +27,8 @@ MAGIC: Final = b"dsvcenc1"
 HEADER: Final = len(MAGIC) + SALT_BYTES
 MAX_NAME: Final = 143  # sealed and in base32 it is a file name of 255 characters
 
-_BLOBS, _CELLS, _NAMES = ("dsvc encryption blobs v1", "dsvc encryption cells v1", "dsvc encryption names v1")
+_BLOBS, _SALTS = "dsvc encryption blobs v1", "dsvc encryption salts v1"
+_CELLS, _NAMES = "dsvc encryption cells v1", "dsvc encryption names v1"
 
 
 class DoesNotOpenError(IntegrityError):
@@ -55,6 +57,7 @@ class Keys:
     """What follows from the one key of an encrypted place."""
 
     blobs: bytes = field(repr=False)
+    salts: bytes = field(repr=False)
     cells: bytes = field(repr=False)
     names: Any = field(repr=False)
 
@@ -63,7 +66,21 @@ class Keys:
         """Derive them; raises MissingLibraryError."""
         ciphers = _ciphers()
         names = blake3(master, derive_key_context=_NAMES).digest(2 * KEY_BYTES)
-        return cls(_derived(master, _BLOBS), _derived(master, _CELLS), ciphers.AESSIV(names))
+        blobs, salts, cells = (_derived(master, context) for context in (_BLOBS, _SALTS, _CELLS))
+        return cls(blobs, salts, cells, ciphers.AESSIV(names))
+
+    def salt(self, name: str, content: bytes | Path) -> bytes:
+        """Return the salt of a blob: one for each name and content, of which nobody can tell it from a random one.
+
+        So a blob that is sealed again is the same, and an upload that was cut off can go on. What is sealed with one
+        salt is only ever one content, so no nonce serves two.
+        """
+        hasher = blake3(name.encode() + b"\0", key=self.salts)
+        if isinstance(content, Path):
+            hasher.update_mmap(content)
+        else:
+            hasher.update(content)
+        return hasher.digest(SALT_BYTES)
 
     def blob(self, salt: bytes, name: str) -> Cipher:
         """Return the cipher of one blob, which no other blob has."""
@@ -154,12 +171,11 @@ def plain_size(sealed: int) -> int:
     return max(body - TAG * -(-body // SEALED), 0)
 
 
-def seal(keys: Keys, name: str, pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
+def seal(keys: Keys, name: str, salt: bytes, pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
     """Yield a sealed blob: its header, then a segment for each of `pieces`.
 
     All of them are of SEGMENT bytes but the last. At least one must come; an empty one stands for an empty blob.
     """
-    salt = os.urandom(SALT_BYTES)
     cipher = keys.blob(salt, name)
     yield MAGIC + salt
     number, held = 0, None

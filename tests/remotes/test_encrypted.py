@@ -228,6 +228,22 @@ def test_files_are_sealed_beside_themselves(tmp_path: Path, size: int) -> None:
     assert source.exists()
 
 
+def test_the_same_blob_is_sealed_alike(tmp_path: Path) -> None:
+    """So an upload that was cut off is continued, though the file is sealed anew for it."""
+    plain = os.urandom(3 * SEGMENT + 5)
+    places = [place()[0] for _ in range(3)]
+    source = tmp_path / "pack"
+    source.write_bytes(plain)
+    EncryptedBackend(places[0], KEYS).put("packs/x", plain)
+    EncryptedBackend(places[1], KEYS).put("packs/x", source)
+    assert places[0].blobs == places[1].blobs
+    backend = EncryptedBackend(places[2], KEYS)
+    backend.put("packs/y", plain)
+    backend.put("packs/x", plain[:-1] + bytes([plain[-1] ^ 1]))
+    headers = {data[:HEADER] for inner in places for data in inner.blobs.values()}
+    assert len(headers) == 3, "another name and another content have other salts"
+
+
 def test_a_failed_put_leaves_the_file_and_no_other(tmp_path: Path) -> None:
     class Full(MemoryBackend):
         def put(self, key: str, source: bytes | Path) -> None:
