@@ -147,6 +147,7 @@ commit -m others
 push origin main
 remote
 remote show
+remote check --quick
 remote get-url origin
 clone ../hub ../clone
 fetch

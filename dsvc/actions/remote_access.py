@@ -131,7 +131,7 @@ def open_remote(
     url = settings.push_url if push and settings.push_url else settings.url
     address = parse_address(url, directory=workspace.root)
     folder = transfers(workspace, _folder_name(settings, str(address)))
-    inside = _store_inside(address)
+    inside = store_inside(address)
     place = _place(workspace, settings, address, create=create)
     try:
         if is_sealed(settings):
@@ -163,7 +163,7 @@ def open_bare_place(workspace: Workspace, settings: RemoteSettings) -> Iterator[
 
 
 def _place(workspace: Workspace, settings: RemoteSettings, address: Address, *, create: bool) -> Place:
-    inside = _store_inside(address)
+    inside = store_inside(address)
     folder = transfers(workspace, _folder_name(settings, str(address)))
     return open_place(
         FolderAddress(inside) if inside is not None else address,
@@ -199,7 +199,7 @@ def _open(workspace: Workspace, place: Place, settings: RemoteSettings, *, creat
         return Repository.open(place.backend, place.staging, level=level, far=True), False
 
 
-def _store_inside(address: Address) -> Path | None:
+def store_inside(address: Address) -> Path | None:
     """Return the store of a repository with a working copy, None where the address is something else."""
     if isinstance(address, FolderAddress):
         private = address.path if address.path.name == PRIVATE else address.path / PRIVATE

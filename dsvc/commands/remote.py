@@ -179,6 +179,43 @@ def prune(
         context.out.note(f"{'Would prune' if dry_run else 'Pruned'} {short_name(ref)}")
 
 
+def check(
+    context: Context,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME|ADDRESS]", help="The remote's name, or an address.")
+    ] = None,
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Measure for a few seconds only.")] = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int | None:
+    """Find out whether a place does what a repository needs, and how fast it is.
+
+    Everything that dsvc relies on is tried there, under names that begin with 'check-' and are removed again; the
+    repository that is there, if any, is not touched. Then the times of small requests and the throughput both ways
+    are measured. The exit code is 1 when a check fails, and 14 when the place cannot be reached.
+    """
+    from dsvc.actions.remote_check import check_remote, remote_to_check
+    from dsvc.commands.remote_check import check_json, show_check
+
+    result = check_remote(
+        remote_to_check(context.config(), name),
+        directory=context.directory,
+        environment=context.environment,
+        progress=context.progress,
+        quick=quick,
+    )
+    if json:
+        context.out.json("dsvc.remote.check", check_json(result))
+    else:
+        show_check(context, result)
+    if not result.report.removed:
+        context.out.warn(
+            "not all that was written for the check could be removed", hint="its names begin with 'check-'"
+        )
+    return None if result.report.passed else 1
+
+
 def _json(settings: RemoteSettings) -> dict[str, object]:
     return {
         "name": settings.name,
@@ -214,4 +251,5 @@ SUBCOMMANDS = {
     "show": show,
     "keys": keys,
     "prune": prune,
+    "check": check,
 }

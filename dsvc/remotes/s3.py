@@ -6,9 +6,11 @@ Which keys mean what is written in docs/formats/s3.md.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +22,7 @@ from dsvc.remotes.s3_errors import Kind, Target
 from dsvc.remotes.s3_listing import Listing
 from dsvc.remotes.s3_multipart import FilePart, Multipart, UnfinishedUpload
 from dsvc.remotes.s3_settings import S3Settings, make_client
-from dsvc.storage.backend import BlobDamagedError, BlobMissingError, check_key
+from dsvc.storage.backend import BlobDamagedError, BlobMissingError, check_key, check_trial
 
 _ABSENT: Final[frozenset[Kind]] = frozenset({"absent"})
 _ABSENT_OR_RANGE: Final[frozenset[Kind]] = frozenset({"absent", "range"})
@@ -173,6 +175,29 @@ class S3Backend:
         for upload in old:
             self._multipart().abort(upload)
         return len(old)
+
+    def remove_trial(self, name: str) -> None:
+        """See `TrialPlace.remove_trial`."""
+        for start in (f"{check_trial(name)}/", f"cells/{name}-"):
+            for page in self._listing.pages(start):
+                for key, _ in page:
+                    self.delete(key)
+        for upload in self._multipart().unfinished(f"{self._prefix}{name}/"):
+            self._multipart().abort(upload)
+
+    def clock_skew(self) -> tuple[float, float] | None:
+        """See `ClockedPlace.clock_skew`: each answer of a store says when it was given, to the second."""
+        before = time.time()
+        answer = self._calls.repeat(
+            lambda: self._client.list_objects_v2(Bucket=self._bucket, Prefix=f"{self._prefix}cells/", MaxKeys=1),
+            "reading the store's clock",
+        )
+        after = time.time()
+        try:
+            said = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
+        except (KeyError, ValueError):
+            return None
+        return said + 0.5 - (before + after) / 2, 0.5 + (after - before) / 2
 
     def _name(self, key: str) -> str:
         return self._prefix + check_key(key)

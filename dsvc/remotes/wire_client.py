@@ -16,7 +16,7 @@ from dsvc.errors import RemoteError
 from dsvc.remotes.wire import INLINE, MAX_CONTROL, ConnectionCutError, ProtocolError, field
 from dsvc.remotes.wire_connection import WireConnection
 from dsvc.remotes.wire_source import Source
-from dsvc.storage.backend import check_key
+from dsvc.storage.backend import check_key, check_trial
 
 _T = TypeVar("_T")
 
@@ -118,6 +118,14 @@ class WireBackend:
         value = bytes(value)
         answer = self._again(lambda c: c.swap(name=name, expected=expected, value=value))
         return field(answer, "swapped", bool)
+
+    def remove_trial(self, name: str) -> None:
+        """See `TrialPlace.remove_trial`."""
+        self._again(lambda c: c.call("remove_trial", name=check_trial(name)))
+
+    def clock_skew(self) -> tuple[float, float] | None:
+        """See `ClockedPlace.clock_skew`: what the far end said when it was connected to."""
+        return self._again(lambda connection: connection.clock_skew)
 
     def close(self) -> None:
         """See `Backend.close`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import threading
+import time
 from collections import deque
 from typing import Any
 
@@ -166,6 +167,7 @@ class WireConnection:
         self._last = 0
         self._broken: Exception | None = None
         hello = {"oldest": OLDEST, "newest": NEWEST, "program": f"dsvc {__version__}", "features": [], "create": create}
+        before = time.time()
         with contextlib.suppress(ConnectionCutError):  # what it said before it left is told below
             self._writer.send_preface(NEAR_PREFACE, pack_fields(hello))
         self._reader.preface(FAR_PREFACE)
@@ -180,6 +182,7 @@ class WireConnection:
         if not OLDEST <= field(answer, "version", int) <= NEWEST:
             raise ProtocolError("the other end speaks a version of the protocol that was not asked for")
         self.program = field(answer, "program", str)
+        self.clock_skew = _skew(before, answer.get("clock"), time.time())
         self.read_only = answer.get("read_only") is True
         self._window, self.inline = field(answer, "window", int), field(answer, "inline", int)
         self._uploads = threading.BoundedSemaphore(max(1, field(answer, "uploads", int)))
@@ -352,3 +355,8 @@ class WireConnection:
             waiting = list(self._pending.values())
         for pending in waiting:
             pending.take_error(error)
+
+
+def _skew(before: float, said: object, after: float) -> tuple[float, float] | None:
+    """See `ClockedPlace.clock_skew`: what the far end's clock said between two moments here."""
+    return (said - (before + after) / 2, (after - before) / 2) if isinstance(said, float) else None

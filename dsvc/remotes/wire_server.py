@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,7 +45,7 @@ from dsvc.remotes.wire import (
 from dsvc.remotes.wire_errors import RemoteDeniedError, encode_error
 from dsvc.remotes.wire_upload import Upload
 from dsvc.remotes.wire_workers import Workers
-from dsvc.storage.backend import Backend, BadKeyError, BlobDamagedError, BlobMissingError, check_key
+from dsvc.storage.backend import Backend, BadKeyError, BlobDamagedError, BlobMissingError, check_key, check_trial
 
 MOST_UPLOADS = 16  # at a time; each has at most a window of bytes in memory
 _PAGE = 2000  # keys of a listing in one answer
@@ -86,7 +87,7 @@ def serve(
             return
         raise
     answer = {"version": version, "program": f"dsvc {__version__}", "features": [], "read_only": read_only}
-    limits = {"window": WINDOW, "uploads": MOST_UPLOADS, "inline": INLINE}
+    limits = {"clock": time.time(), "window": WINDOW, "uploads": MOST_UPLOADS, "inline": INLINE}
     try:
         writer.send_preface(FAR_PREFACE, pack_fields({**answer, **limits}))
         _Session(backend, staging, reader, writer, read_only=read_only).run()
@@ -324,6 +325,15 @@ class _Session:
             raise ProtocolError("the other end expects a value that is no bytes")
         return {"swapped": self._backend.swap_cell(name, expected, value)}
 
+    def _remove_trial(self, request: int, fields: Fields) -> Fields:
+        del request
+        name = check_trial(field(fields, "name", str))
+        remove = getattr(self._backend, "remove_trial", None)
+        if remove is None:
+            raise ProtocolError("this place does not know how to forget a trial")
+        remove(name)
+        return {}
+
 
 _OPERATIONS: dict[str, Callable[[_Session, int, Fields], Fields | None]] = {
     "get": _Session._get,
@@ -334,8 +344,9 @@ _OPERATIONS: dict[str, Callable[[_Session, int, Fields], Fields | None]] = {
     "delete": _Session._delete,
     "read_cell": _Session._read_cell,
     "swap_cell": _Session._swap_cell,
+    "remove_trial": _Session._remove_trial,
 }
-_WRITING = {"put", "upload", "delete", "swap_cell"}
+_WRITING = {"put", "upload", "delete", "swap_cell", "remove_trial"}
 
 
 def check_blob_key(key: object) -> str:

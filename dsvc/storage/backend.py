@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -71,7 +72,26 @@ class Backend(Protocol):
         """Give back what is held open."""
 
 
+class TrialPlace(Protocol):
+    """A backend that can forget what a trial has written (see `check_trial`). Not every backend is one."""
+
+    def remove_trial(self, name: str) -> None:
+        """Remove the blobs below `NAME/` and the cells that begin with `NAME-`; nobody may be writing them.
+
+        Raises:
+            BadKeyError: when that is no name of a trial; so nothing else is ever removed this way.
+        """
+
+
+class ClockedPlace(Protocol):
+    """A backend whose place has a clock of its own that can be read. Not every backend is one."""
+
+    def clock_skew(self) -> tuple[float, float] | None:
+        """Return by how many seconds that clock is ahead of this one, and how wrong that may be; None: unknown."""
+
+
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
+_TRIAL = re.compile(r"check-[0-9a-f]{12}", re.ASCII)
 
 
 def check_key(key: str) -> str:
@@ -84,3 +104,14 @@ def check_key(key: str) -> str:
     if len(parts) > 4 or not all(p and p[0] != "." and _LETTERS.issuperset(p) for p in parts):
         raise BadKeyError(f"{key!r} is not a valid key")
     return key
+
+
+def check_trial(name: str) -> str:
+    """Return `name` when it is one for a trial: `check-` and twelve hexadecimal digits.
+
+    Raises:
+        BadKeyError: otherwise.
+    """
+    if not _TRIAL.fullmatch(name):
+        raise BadKeyError(f"{name!r} is not the name of a trial")
+    return name

@@ -12,6 +12,7 @@ import errno
 import os
 import shutil
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,11 +21,12 @@ from blake3 import blake3
 
 from dsvc.atomic import sync_directory, temporary_name
 from dsvc.errors import IntegrityError, RequestError
-from dsvc.storage.backend import BlobDamagedError, BlobMissingError, SwapUncertainError, check_key
+from dsvc.storage.backend import BlobDamagedError, BlobMissingError, SwapUncertainError, check_key, check_trial
 
 _KEPT_CELLS = 16  # older files of a cell that stay, so that a swap of that many steps ago can still be settled
 _OPEN_FILES = 128
 _DIGEST = 32
+_TICK = 0.01  # seconds by which the times of files lag behind the clock
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 
 
@@ -153,6 +155,30 @@ class LocalBackend:
         if successor is not None and successor[:_DIGEST] == blake3(value).digest():
             return True
         raise SwapUncertainError(f"another process moved {folder} at the same moment")
+
+    def remove_trial(self, name: str) -> None:
+        """See `TrialPlace.remove_trial`; a folder that holds nothing else is empty afterwards."""
+        check_trial(name)
+        self.close()
+        shutil.rmtree(self.root / name, ignore_errors=True)
+        for cell in self.root.glob(f"cells/{name}-*"):
+            shutil.rmtree(cell, ignore_errors=True)
+        if {path.name for path in self.root.iterdir()} <= {"cells", "tmp"}:  # there is no repository yet
+            for folder in ("cells", "tmp"):
+                with contextlib.suppress(OSError):
+                    (self.root / folder).rmdir()
+
+    def clock_skew(self) -> tuple[float, float]:
+        """See `ClockedPlace.clock_skew`: on a mounted disk, files get their times from the machine that has it."""
+        probe = self.staging() / temporary_name("clock")
+        try:
+            before = time.time()
+            probe.write_bytes(b"now")
+            after = time.time()
+            there = probe.stat().st_mtime
+        finally:
+            probe.unlink(missing_ok=True)
+        return there - (before + after) / 2, (after - before) / 2 + _TICK
 
     def close(self) -> None:
         """See `Backend.close`."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from dsvc.storage.backend import BlobDamagedError, BlobMissingError, check_key
+from dsvc.storage.backend import BlobDamagedError, BlobMissingError, check_key, check_trial
 
 
 class MemoryBackend:
@@ -64,6 +64,13 @@ class MemoryBackend:
                 return False
             self._cells[name] = bytes(value)
             return True
+
+    def remove_trial(self, name: str) -> None:
+        """See `TrialPlace.remove_trial`."""
+        check_trial(name)
+        with self._lock:
+            self._blobs = {key: data for key, data in self._blobs.items() if not key.startswith(f"{name}/")}
+            self._cells = {key: value for key, value in self._cells.items() if not key.startswith(f"{name}-")}
 
     def close(self) -> None:
         """See `Backend.close`."""

@@ -1,0 +1,83 @@
+"""Find out whether a remote's place does what a repository relies on, and how fast it is."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dsvc.actions.remote_access import store_inside
+from dsvc.config.settings import Config
+from dsvc.config.values import as_bool
+from dsvc.progress import Progress
+from dsvc.remotes.address import FolderAddress, parse_address
+from dsvc.remotes.checking import PlaceReport, check_place
+from dsvc.remotes.opening import open_place
+from dsvc.remotes.settings import RemoteSettings, UnknownRemoteError, find_remote, read_remotes
+from dsvc.storage.backend import Backend
+
+_SINGLE_WRITER = "singleWriter"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteCheckResult:
+    """Which place was looked at, and what was found."""
+
+    remote: RemoteSettings
+    address: str
+    report: PlaceReport
+
+
+def check_remote(
+    settings: RemoteSettings,
+    *,
+    directory: Path,
+    environment: Mapping[str, str],
+    progress: Progress,
+    quick: bool = False,
+) -> RemoteCheckResult:
+    """Try a remote's place, with a repository in it or not; what is written there is removed again.
+
+    A relative folder counts from `directory`. No repository is needed on this side.
+
+    Raises:
+        PlaceMissingError: for a folder that is not there. RemoteError: when the place cannot be reached.
+    """
+    address = parse_address(settings.push_url or settings.url, directory=directory)
+    inside = store_inside(address)
+    single_writer = as_bool(settings.options.get(_SINGLE_WRITER, False)) is True
+    with tempfile.TemporaryDirectory(prefix="dsvc-check-") as name:
+        scratch = Path(name) / "scratch"
+        scratch.mkdir()
+
+        def opened(unconditional: bool) -> Backend:  # noqa: FBT001
+            options = {**settings.options, _SINGLE_WRITER: True} if unconditional else settings.options
+            place = open_place(
+                FolderAddress(inside) if inside is not None else address,
+                options=options,
+                environment=environment,
+                staging=lambda: scratch,
+            )
+            return place.backend
+
+        report = check_place(opened, scratch, single_writer=single_writer, quick=quick, progress=progress)
+    return RemoteCheckResult(settings, str(address), report)
+
+
+def remote_to_check(config: Config, text: str | None) -> RemoteSettings:
+    """Return the remote of that name or at that address; without one origin, or the only one.
+
+    Raises:
+        UnknownRemoteError: when there is none.
+    """
+    if text is not None:
+        return find_remote(config, text)
+    remotes = read_remotes(config)
+    if "origin" in remotes:
+        return remotes["origin"]
+    if len(remotes) == 1:
+        return next(iter(remotes.values()))
+    raise UnknownRemoteError(
+        "which remote?", hint=f"there are: {', '.join(remotes)}" if remotes else "dsvc remote check ADDRESS"
+    )
