@@ -13,6 +13,7 @@ from dsvc.objects import trees
 from dsvc.objects.files import is_complete
 from dsvc.objects.reliance import CollectedError
 from dsvc.objects.tree import CONTENT_KINDS, Entry
+from dsvc.remotes.arrivals import Arrivals
 from dsvc.remotes.fetching import fetch_files
 from dsvc.remotes.receiving import Received
 from dsvc.remotes.settings import RemoteSettings, read_remotes
@@ -98,12 +99,13 @@ def _from(workspace: Workspace, settings: RemoteSettings, file_ids: Sequence[byt
             progress=workspace.progress,
             name=settings.shown,
         )
-    for _ in range(_ATTEMPTS):
-        try:
-            repo.head = list_packs(repo.store, repo.head)
-            return received
-        except CollectedError:
-            continue  # gc was faster than we: what it took is fetched again by whoever asks for it
+        for _ in range(_ATTEMPTS):
+            try:
+                repo.head = list_packs(repo.store, repo.head)
+                Arrivals(remote.inbox).clear()
+                return received
+            except CollectedError:
+                continue  # gc was faster than we: what it took is fetched again by whoever asks for it
     raise BusyError("the repository changes too often to take in what was fetched", hint="run the same command again")
 
 

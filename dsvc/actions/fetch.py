@@ -15,6 +15,7 @@ from dsvc.history.revisionnames import UnknownRevisionError
 from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.refs.names import HEADS, REMOTES, TAGS, fetch_head_of, short_name
 from dsvc.refs.view import Direct, Symbolic, View
+from dsvc.remotes.arrivals import Arrivals
 from dsvc.remotes.fetching import fetch_objects
 from dsvc.remotes.receiving import Received
 from dsvc.remotes.refspec import Refspec, mapped, parse_refspec
@@ -101,6 +102,7 @@ def fetch(
             updates += _followed(workspace, remote, specs, updates, heads.values())
         if not dry_run:
             _publish(workspace, remote, updates, heads)
+            Arrivals(remote.inbox).clear()
         names = tuple((name, CommitId(ref.id)) for name, ref in heads.items() if ref.kind == Kind.COMMIT)
         return FetchResult(settings, remote.address, tuple(updates), received, names, remote.default_branch())
 

@@ -271,6 +271,16 @@ class ObjectStore:
             self._own[ref.id] = ref
             self.packs.add(ref)
 
+    def take_up(self, refs: Iterable[PackRef]) -> list[PackRef]:
+        """Adopt packs that an earlier process stored and did not publish, if they are still there; return them."""
+        condemned = set(self._list.condemned) if self._list is not None else set()
+        left = [ref for ref in refs if ref.id not in condemned | self._shown | self._own.keys()]
+        gone = set(self.backend.missing([ref.key for ref in left]))
+        found = [ref for ref in left if ref.key not in gone]
+        for ref in found:
+            self.adopt(ref)
+        return found
+
     def flush(self) -> list[PackRef]:
         """Make everything that was put durable; return the packs, which the caller publishes.
 

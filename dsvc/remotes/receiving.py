@@ -23,6 +23,7 @@ from dsvc.objects.repack import rewrite_packs
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.verify import verify_objects, verify_outline
 from dsvc.progress import Progress
+from dsvc.remotes.arrivals import Arrivals
 from dsvc.remotes.landing import Landing, Ranges, coalesced
 from dsvc.repo.reachable import Marks, references
 from dsvc.storage.backend import Backend
@@ -80,6 +81,8 @@ class Receiver:
         self._packs = PackSet(self._landing)
         self._packs.show(refs)
         self._indexes = indexes
+        self._arrivals = Arrivals(folder)
+        store.take_up(self._arrivals.packs())
         self._store = store
         self._jobs = jobs
         self._progress = progress
@@ -134,6 +137,7 @@ class Receiver:
 
         def deliver(ref: PackRef, path: Path) -> None:
             self._store.backend.put(ref.key, path)
+            self._arrivals.note(ref)
             self._store.adopt(ref)
             made.append(ref)
 
