@@ -55,7 +55,7 @@ class S3Settings:
     single_writer: bool = False
     checksums: bool = True
     part_size: int = 16 * _MIB
-    parallel_parts: int = 4
+    parallel_parts: int = 8
     connections: int = 32
     attempts: int = 8
     connect_timeout: float = 10

@@ -36,6 +36,7 @@ from dsvc.objects.values import (
 )
 from dsvc.refs.log import CELL, read_head
 from dsvc.refs.view import VIEWS
+from dsvc.remotes.s3_cells import CellObject, decode_cell
 from dsvc.repo.format import CURRENT, encode_format, read_format
 from dsvc.repo.gcrecord import GcRecord, change_record, read_record
 from dsvc.storage.local import LocalBackend
@@ -162,6 +163,10 @@ GOLDEN: dict[str, str] = {
     "cell 2": (
         "f7df4ac34636976ae20ec3207c76308e57300e66efb72998869f7f8a197f02f3d33fb48ab5adff269ae172b29a6913ff"
         "04f6f266207a7a8e976f2ecd571d449274776f"
+    ),
+    "bucket cell": (
+        "9e45d29199188420c92ce55e2d8f727fd5bc039301c2844037c05cc5e616a38b0102000102030405060708090a0b0c0d"
+        "0e0f222222222222222222222222222222221111111111111111111111111111111174776f"
     ),
     "working index": (
         "6473766377726b31d3e4306debbb6d396b2c9729303236318d31cdf7afd7e5cea956f3343a1cd1be9a01c42071bc815d"
@@ -476,6 +481,12 @@ def test_the_files_of_a_cell(tmp_path):
     folder = tmp_path / "cells" / "head"
     assert sorted(path.name for path in folder.iterdir()) == ["1", "2"]
     assert [(folder / name).read_bytes().hex() for name in ("1", "2")] == [GOLDEN["cell 1"], GOLDEN["cell 2"]]
+
+
+def test_the_object_of_a_cell():
+    cell = CellObject(b"two", (b"\x22" * 16, b"\x11" * 16), bytes(range(16)))
+    assert cell.encode().hex() == GOLDEN["bucket cell"]
+    assert decode_cell(golden("bucket cell"), "head") == cell
 
 
 def test_the_files_of_a_working_copy(tmp_path):
