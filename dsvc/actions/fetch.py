@@ -12,15 +12,17 @@ from dsvc.actions.revision import revision_context
 from dsvc.history.ancestry import Ancestry
 from dsvc.history.mergebase import is_ancestor
 from dsvc.history.revisionnames import UnknownRevisionError
-from dsvc.objects.ids import CommitId, Kind, ObjectId
+from dsvc.objects.ids import CommitId, FileId, Kind, ObjectId
 from dsvc.refs.names import HEADS, REMOTES, TAGS, fetch_head_of, short_name
 from dsvc.refs.view import Direct, Symbolic, View
 from dsvc.remotes.arrivals import Arrivals
 from dsvc.remotes.fetching import fetch_objects
+from dsvc.remotes.purged import take_notes
 from dsvc.remotes.receiving import Received
 from dsvc.remotes.refspec import Refspec, mapped, parse_refspec
 from dsvc.remotes.selection import present_tips
 from dsvc.remotes.settings import RemoteSettings
+from dsvc.repo.tombstones import purged_files
 from dsvc.workspace import Workspace
 
 Outcome = Literal["new", "moved", "forced", "deleted", "same", "rejected"]
@@ -47,7 +49,8 @@ class RefUpdate:
 class FetchResult:
     """Which refs a fetch looked at, and what came over. `fetch_heads` are the commits that were asked for by name.
 
-    `default_branch` is the full name of the branch on which the remote stands.
+    `default_branch` is the full name of the branch on which the remote stands; `erased` are files of which it
+    became known that they were purged there.
     """
 
     remote: RemoteSettings
@@ -56,6 +59,7 @@ class FetchResult:
     received: Received
     fetch_heads: tuple[tuple[str, CommitId], ...] = ()
     default_branch: str | None = None
+    erased: tuple[FileId, ...] = ()
 
     def changed(self) -> list[RefUpdate]:
         """Return the updates that say something."""
@@ -95,16 +99,18 @@ def fetch(
         wanted = [u.new for u in updates if u.new is not None and u.outcome not in ("same", "rejected")]
         tips = [*wanted, *heads.values()]
         received = Received()
+        erased: list[FileId] = []
         if not dry_run:
             received = _bring(workspace, remote, tips, jobs=jobs)
         updates = _judged(workspace, updates)
         if tags == "follow":
             updates += _followed(workspace, remote, specs, updates, heads.values())
         if not dry_run:
-            _publish(workspace, remote, updates, heads)
+            erased = _publish(workspace, remote, updates, heads)
             Arrivals(remote.inbox).clear()
         names = tuple((name, CommitId(ref.id)) for name, ref in heads.items() if ref.kind == Kind.COMMIT)
-        return FetchResult(settings, remote.address, tuple(updates), received, names, remote.default_branch())
+        default = remote.default_branch()
+        return FetchResult(settings, remote.address, tuple(updates), received, names, default, tuple(erased))
 
 
 def _in_full(remote: OpenRemote, specs: Sequence[Refspec]) -> tuple[Refspec, ...]:
@@ -259,6 +265,7 @@ def _bring(workspace: Workspace, remote: OpenRemote, wanted: Iterable[Direct], *
         progress=workspace.progress,
         name=remote.settings.shown,
         files="filter" not in remote.settings.options,
+        purged=purged_files(remote.repo) | purged_files(workspace.repo),
     )
 
 
@@ -292,8 +299,9 @@ def _judged(workspace: Workspace, updates: Iterable[RefUpdate]) -> list[RefUpdat
 
 def _publish(
     workspace: Workspace, remote: OpenRemote, updates: Iterable[RefUpdate], heads: Mapping[str, Direct]
-) -> None:
+) -> list[FileId]:
     transaction = workspace.repo.transaction()
+    erased = take_notes(remote.repo.store, workspace.repo.store, transaction, remote.view())
     changed = 0
     for update in updates:
         if update.ours is None or update.outcome in ("same", "rejected"):
@@ -314,5 +322,6 @@ def _publish(
     if tracked is not None and transaction.get(their_head) is None and transaction.get(tracked) is not None:
         transaction.set(their_head, Symbolic(tracked))
         changed += 1
-    if changed:
+    if changed or erased:
         workspace.publish(transaction, workspace.act("fetch", f"fetch {remote.settings.shown}"))
+    return erased

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from dsvc.actions.remote_access import tended_remote
 from dsvc.errors import BusyError
-from dsvc.objects.repack import choose_packs
+from dsvc.objects.packlist import PackRef
+from dsvc.objects.repack import LARGE_BYTES, choose_packs
 from dsvc.progress import Progress, Silent
 from dsvc.refs.log import read_head
+from dsvc.remotes.settings import RemoteSettings
 from dsvc.repo.garbage import Garbage, find_garbage, remove_garbage
 from dsvc.repo.gcrecord import change_record
 from dsvc.repo.leftovers import (
@@ -22,10 +26,20 @@ from dsvc.repo.leftovers import (
 from dsvc.repo.maintenance import merge_packs
 from dsvc.repo.repository import Repository
 from dsvc.storage.backend import BlobMissingError
+from dsvc.workspace import Workspace
 
 GRACE = 30 * 24 * 3600  # seconds
 _ATTEMPTS = 8
+_FAR_LARGE = 32 << 20  # of a pack on a remote: merging one of this size moves more than its request costs
 _MERGED_BYTES = 1 << 30  # of one merge: gc may take its time
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """Packs: how many, and their bytes in all."""
+
+    packs: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +47,8 @@ class GcResult:
     """What gc removed, or with `dry_run` would.
 
     `freed` counts bytes in the backend, roughly; `undo_reaches` is the time (microseconds) of the oldest operation
-    that is left; `packs_before` and `packs_after` are lengths of the pack list.
+    that is left; `before` and `after` are the packs that are listed. With `dry_run` those after are about what they
+    would be.
     """
 
     freed: int
@@ -42,8 +57,8 @@ class GcResult:
     operations_kept: int
     operations_removed: int
     undo_reaches: int
-    packs_before: int
-    packs_after: int
+    before: Stock
+    after: Stock
     leftovers: Leftovers
     dry_run: bool
 
@@ -76,11 +91,18 @@ def collect(
     lists = remove_dead_lists(repo.backend, dry_run=dry_run)
     repo.head, segments = remove_dead_segments(repo.store, repo.head, dry_run=dry_run)
     files = remove_stale_files(temporary_folders(repo.backend), now=now, at_once=prune_all, dry_run=dry_run)
+    after = _expected(repo, garbage)
     if not dry_run:
         repo.refresh()
-        for group in choose_packs(repo.head.packs.packs, slack=2, most=_MERGED_BYTES):
+        for group in _groups(repo, repo.head.packs.packs):
             with contextlib.suppress(BlobMissingError, BusyError):  # somebody else was faster
-                repo.head = merge_packs(repo.store, repo.head, group)
+                watch.start("Merging packs", total_bytes=sum(ref.size for ref in group), unit="packs")
+                repo.head = merge_packs(
+                    repo.store, repo.head, group, advance=lambda size: watch.advance(items=1, size=size)
+                )
+                watch.finish()
+        repo.refold()
+        after = _stock(repo.head.packs.packs)
     return GcResult(
         freed=garbage.freed + packs.size + lists.size + segments.size + files.size,
         objects_kept=garbage.marks.count,
@@ -88,8 +110,8 @@ def collect(
         operations_kept=len(garbage.kept),
         operations_removed=garbage.operations_removed,
         undo_reaches=garbage.reaches,
-        packs_before=len(garbage.head.packs.packs),
-        packs_after=len(repo.head.packs.packs),
+        before=_stock(garbage.head.packs.packs),
+        after=after,
         leftovers=Leftovers(
             packs.packs,
             lists.lists + segments.lists,
@@ -98,6 +120,48 @@ def collect(
         ),
         dry_run=dry_run,
     )
+
+
+def collect_remote(
+    workspace: Workspace,
+    settings: RemoteSettings,
+    *,
+    grace: int = GRACE,
+    dry_run: bool = False,
+    prune_all: bool = False,
+    jobs: int = 8,
+) -> GcResult:
+    """Remove what nothing reaches on a remote, merge its small packs and fold their indexes anew; see `collect`.
+
+    History is read from the remote, and content only of packs that are written anew. People may push and fetch
+    meanwhile. What runs into an error or is killed leaves the remote whole, and some unlisted packs for the next gc.
+
+    Raises:
+        OwnUpkeepError: for the repository of a working copy. RemoteError: when it cannot be reached. What `collect`
+            raises.
+    """
+    with tended_remote(workspace, settings, jobs=jobs) as remote:
+        now, _ = workspace.time()
+        return collect(
+            remote.repo, now=now, grace=grace, dry_run=dry_run, prune_all=prune_all, progress=workspace.progress
+        )
+
+
+def _groups(repo: Repository, packs: Sequence[PackRef]) -> list[list[PackRef]]:
+    return choose_packs(packs, slack=2, most=_MERGED_BYTES, large=_FAR_LARGE if repo.is_far else LARGE_BYTES)
+
+
+def _stock(refs: Sequence[PackRef]) -> Stock:
+    return Stock(len(refs), sum(ref.size for ref in refs))
+
+
+def _expected(repo: Repository, garbage: Garbage) -> Stock:
+    """Return about what will be left."""
+    gone = {ref.id for ref in (*garbage.rewritten, *garbage.dropped)}
+    kept = [ref for ref in garbage.head.packs.packs if ref.id not in gone]
+    merged = sum(len(group) - 1 for group in _groups(repo, kept))
+    made = len({ref.pack_class for ref in garbage.rewritten})
+    return Stock(len(kept) - merged + made, sum(ref.size for ref in garbage.head.packs.packs) - garbage.freed)
 
 
 def _collect(

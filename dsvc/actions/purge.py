@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from dsvc.actions.remote_access import open_remote, tended_remote
 from dsvc.errors import BusyError, IntegrityError, RequestError
 from dsvc.objects import trees
+from dsvc.objects.ahead import gather_history
 from dsvc.objects.filemap import decode_page
 from dsvc.objects.ids import FileId, Kind, ObjectId
 from dsvc.objects.tree import CONTENT_KINDS, EntryKind
 from dsvc.progress import Progress, Silent
 from dsvc.refs.transaction import Act
+from dsvc.remotes.settings import RemoteSettings
 from dsvc.repo.leftovers import remove_unlisted_packs
 from dsvc.repo.maintenance import delete_packs
 from dsvc.repo.reachable import Marks, Target, mark
 from dsvc.repo.removal import OperationMovedError, drop_objects
 from dsvc.repo.repository import Repository
-from dsvc.repo.tombstones import Tombstone, put_tombstone
+from dsvc.repo.tombstones import Tombstone, put_tombstone, tombstone_of
 from dsvc.repo.whereabouts import commits_of
+from dsvc.workspace import Workspace
 
 _ATTEMPTS = 8
 
@@ -56,6 +60,7 @@ def purge(
         if transaction.view.get(f"purged/{file_id.hex()}") is None:
             transaction.set(*put_tombstone(repo, Tombstone(file_id, act.user, act.time, act.zone, reason)))
     repo.publish(transaction, act)
+    gather_history(repo.backend, repo.store.packs, repo.head.packs.packs, progress=progress or Silent())
     own = _parts(repo, files)
     for _ in range(_ATTEMPTS):
         repo.refresh()
@@ -68,8 +73,39 @@ def purge(
         delete_packs(repo.store, repo.head.packs.condemned)
         repo.head = remove_unlisted_packs(repo.store, now=act.time, at_once=True, dry_run=False)[0] or repo.head
         delete_packs(repo.store, repo.head.packs.condemned)
+        repo.refold()
         return PurgeResult(tuple(sorted(set(files))), len(own - needed), packs, len(needed))
     raise BusyError("the repository changes too often to purge something", hint="run the same command again")
+
+
+def purge_remote(
+    workspace: Workspace, settings: RemoteSettings, files: Collection[FileId], *, reason: str, act: Act, jobs: int = 8
+) -> PurgeResult:
+    """Erase the content of these files from every pack of a remote, and leave tombstones there; see `purge`.
+
+    Fetches bring the tombstones from then on, and a push of the content is refused.
+
+    Raises:
+        OwnUpkeepError: for the repository of a working copy. RemoteError: when it cannot be reached.
+    """
+    with tended_remote(workspace, settings, jobs=jobs) as remote:
+        return purge(remote.repo, files, reason=reason, act=act, progress=workspace.progress)
+
+
+def files_on_remote(
+    workspace: Workspace, settings: RemoteSettings, paths: Collection[bytes], *, jobs: int = 8
+) -> set[FileId]:
+    """Return the ids of all content that ever stood at or below these paths in a commit that a remote has."""
+    with tended_remote(workspace, settings, jobs=jobs) as remote:
+        refs = remote.repo.head.packs.packs
+        gather_history(remote.repo.backend, remote.repo.store.packs, refs, progress=workspace.progress)
+        return files_at(remote.repo, paths)
+
+
+def is_on_remote(workspace: Workspace, settings: RemoteSettings, file_id: bytes) -> bool:
+    """Say whether a remote has a file's content, or a note that it was erased."""
+    with open_remote(workspace, settings, push=True) as remote:
+        return remote.repo.store.has_file(file_id) or tombstone_of(remote.repo, file_id) is not None
 
 
 def _parts(repo: Repository, files: Iterable[FileId]) -> set[bytes]:

@@ -16,12 +16,14 @@ from dsvc.objects.store import ObjectMissingError
 from dsvc.refs.names import HEADS, REMOTES, short_name
 from dsvc.refs.transaction import RefMovedError
 from dsvc.refs.view import Direct
+from dsvc.remotes.purged import ErasedThereError, Spared, refusal, send_notes
 from dsvc.remotes.refspec import mapped
 from dsvc.remotes.selection import Stored, Walk, present_tips
 from dsvc.remotes.sending import Sent, cargo, send
 from dsvc.remotes.settings import RemoteSettings
 from dsvc.repo.reachable import Marks
 from dsvc.repo.repository import Repository
+from dsvc.repo.tombstones import purged_files
 from dsvc.storage.local import LocalBackend
 from dsvc.workspace import Workspace
 
@@ -98,8 +100,8 @@ def push(
         moving = [update for update in updates if update.outcome not in ("same", "rejected")]
         sent = Sent(0, 0, 0)
         if moving and not dry_run:
-            sent = _send(workspace, remote, moving, jobs=jobs)
-            _publish(workspace, remote, moving)
+            sent, erased = _send(workspace, remote, moving, jobs=jobs)
+            _publish(workspace, remote, moving, erased)
             sent = replace(sent, size=sent.size + remote.repo.store.delivered)
             remote.outbox.clear()
         followed: tuple[tuple[str, str], ...] = ()
@@ -110,11 +112,14 @@ def push(
         return PushResult(settings, remote.address, tuple(updates), sent, followed, remote.created)
 
 
-def _send(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate], *, jobs: int) -> Sent:
+def _send(
+    workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate], *, jobs: int
+) -> tuple[Sent, set[bytes]]:
+    """Send what the remote lacks; return also the erased files among it, of which only the notes go there."""
     store, there = workspace.repo.store, remote.repo.store
     tips = [(update.new.kind, bytes(update.new.id)) for update in updates if update.new is not None]
     if not tips:
-        return Sent(0, 0, 0)
+        return Sent(0, 0, 0), set()
     _take_up(remote)
     refs = workspace.repo.head.packs.packs
     marks = Marks(store.packs, refs)
@@ -122,15 +127,19 @@ def _send(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate]
         store, [ref.id for _, ref in remote.view().items() if isinstance(ref, Direct) and ref.kind == Kind.COMMIT]
     )
     ancestry = ancestry_below(workspace, [CommitId(ObjectId(i)) for kind, i in tips if kind == Kind.COMMIT])
+    ours, theirs = purged_files(workspace.repo), purged_files(remote.repo)
+    taker = Spared(Stored(store, marks, there.rely_on), store, there, ours=ours, theirs=theirs)
     try:
-        Walk(store, Stored(store, marks, there.rely_on)).add(ancestry, tips, known=known)
+        Walk(store, taker).add(ancestry, tips, known=known)
+    except ErasedThereError as error:
+        raise refusal(store, remote.repo, error.file_id, tips, remote=remote.settings.shown) from error
     except ObjectMissingError as error:
         raise RequestError(
             f"what is to be pushed is not complete here: {error.message}", hint="dsvc fsck", details=error.details
         ) from error
     backend = workspace.repo.backend
     assert isinstance(backend, LocalBackend), "a workspace's repository lies on disk"
-    return send(
+    sent = send(
         store,
         there,
         cargo(marks, refs),
@@ -139,6 +148,7 @@ def _send(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate]
         jobs=jobs,
         progress=workspace.progress,
     )
+    return sent, taker.left
 
 
 def _take_up(remote: OpenRemote) -> None:
@@ -161,9 +171,10 @@ def _take_up(remote: OpenRemote) -> None:
         store.adopt(ref)
 
 
-def _publish(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate]) -> None:
+def _publish(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate], erased: set[bytes]) -> None:
     repo: Repository = remote.repo
     transaction = repo.transaction()
+    send_notes(workspace.repo.store, repo.store, transaction, workspace.view(), erased)
     for update in updates:
         if update.new is None:
             transaction.delete(update.theirs)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dsvc.actions.remote_encryption import SealedPlaceError, is_sealed, sealed_place
-from dsvc.errors import BusyError, NotARepositoryError
+from dsvc.errors import BusyError, NotARepositoryError, RequestError
 from dsvc.refs.names import HEADS, head_of
 from dsvc.refs.view import Ref, Symbolic, View
 from dsvc.remotes.address import Address, FolderAddress, parse_address
 from dsvc.remotes.cached import CachedBackend
+from dsvc.remotes.gathered import GatheredBackend
 from dsvc.remotes.keyslots import is_encrypted
 from dsvc.remotes.opening import Place, PlaceMissingError, open_place
 from dsvc.remotes.outbox import Outbox
@@ -25,6 +27,10 @@ from dsvc.workspace import MAIN, PRIVATE, Workspace, common_folder, store_folder
 
 DEFAULT = "origin"
 _JOBS = 8
+
+
+class OwnUpkeepError(RequestError):
+    """A remote is the repository of a working copy: whoever works there tends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +166,40 @@ def open_bare_place(workspace: Workspace, settings: RemoteSettings) -> Iterator[
         yield place.backend
     finally:
         place.backend.close()
+
+
+@contextmanager
+def tended_remote(workspace: Workspace, settings: RemoteSettings, *, jobs: int = 8) -> Iterator[OpenRemote]:
+    """Open a remote for work on its packs: what is read of many of them is fetched ahead, several at once.
+
+    Raises:
+        OwnUpkeepError: for the repository of a working copy. What `open_remote` raises.
+    """
+    with open_remote(workspace, settings, push=True) as remote:
+        if remote.has_working_copy or not remote.repo.is_far:
+            raise OwnUpkeepError(
+                f"{settings.shown} is the repository of a working copy, which keeps itself in order",
+                hint="run the same command there, without --remote",
+            )
+        if remote.place.on_disk:
+            yield remote
+            return
+        gathered = GatheredBackend(remote.place.backend, _scratch(remote.folder), jobs=jobs)
+        try:
+            place = replace(remote.place, backend=gathered)
+            yield replace(remote, place=place, repo=_open(workspace, place, settings, create=False)[0])
+        finally:
+            gathered.close()
+
+
+def _scratch(folder: Path) -> Path:
+    """Return a new folder for what is fetched ahead; those of processes that were killed go."""
+    for old in folder.glob("ahead-*"):
+        with suppress(ValueError, ProcessLookupError, PermissionError):
+            os.kill(int(old.name.rpartition("-")[2]), 0)
+            continue
+        shutil.rmtree(old, ignore_errors=True)
+    return folder / f"ahead-{os.getpid()}"
 
 
 def _place(workspace: Workspace, settings: RemoteSettings, address: Address, *, create: bool) -> Place:

@@ -71,6 +71,9 @@ def show_fetch(context: Context, result: FetchResult) -> None:
     if result.changed():
         context.out.note(f"From {result.address}")
         show_updates(context, result.updates, pushed=False)
+    if result.erased:
+        count = counted(len(result.erased), "file")
+        context.out.note(f"{count} purged there; reading what is not here any more says by whom and why")
     if result.received.objects:
         size = human_size(result.received.size)
         context.out.note(f"{counted(result.received.objects, 'object')}, {size} received")
@@ -86,6 +89,7 @@ def fetch_json(result: FetchResult) -> dict[str, Any]:
         "address": result.address,
         "updates": [update_json(update) for update in result.updates],
         "fetch_heads": [{"name": name, "commit": commit_id.hex()} for name, commit_id in result.fetch_heads],
+        "purged": [file_id.hex() for file_id in result.erased],
         "objects": result.received.objects,
         "packs": result.received.packs,
         "bytes": result.received.size,

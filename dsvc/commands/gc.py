@@ -7,12 +7,15 @@ from typing import Annotated
 import typer
 
 from dsvc.actions.commit_graph import complete_graph
-from dsvc.actions.gc import GcResult, collect
+from dsvc.actions.gc import GcResult, collect, collect_remote
+from dsvc.actions.remote_access import choose_remote
 from dsvc.commands.context import Context
+from dsvc.commands.count_text import counted
 from dsvc.commands.date_text import iso_text
 from dsvc.commands.entry_text import human_size
-from dsvc.commands.options import DryRun, Json, Quiet
+from dsvc.commands.options import DryRun, Jobs, Json, Quiet, Remote
 from dsvc.errors import UsageError
+from dsvc.remotes.settings import RemoteSettings
 
 _DAY = 24 * 3600
 
@@ -26,6 +29,8 @@ def command(
     prune: Annotated[
         str | None, typer.Option("--prune", metavar="now", help="Keep nothing for undo, and wait for nobody.")
     ] = None,
+    remote: Remote = None,
+    jobs: Jobs = 8,
     dry_run: DryRun = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -34,34 +39,45 @@ def command(
 
     Objects that no branch, tag or other ref and no operation of the last 30 days (gc.graceDays) reaches are removed;
     so 'dsvc undo' reaches back that far. Other commands may run meanwhile.
+
+    With --remote the same is done on a remote, while others push and fetch. Its history is read from there, and
+    content only of packs that are written anew.
     """
     if prune not in (None, "now"):
         raise UsageError(f"--prune={prune} is not known", hint="--prune=now, or --grace DAYS")
     if prune is not None and grace is not None:
         raise UsageError("--prune and --grace exclude each other")
     workspace = context.workspace()
+    settings = None if remote is None else choose_remote(workspace, remote)
     days = 0 if prune is not None else context.config().get_int("gc.graceDays") if grace is None else grace
     now, zone = workspace.time()
-    result = collect(
-        workspace.repo,
-        now=now,
-        grace=days * _DAY,
-        dry_run=dry_run,
-        prune_all=prune is not None,
-        progress=context.progress,
-    )
-    if not dry_run:
-        complete_graph(workspace)
-    if json:
-        _json(context, result)
+    everything = prune is not None
+    if settings is not None:
+        result = collect_remote(
+            workspace, settings, grace=days * _DAY, dry_run=dry_run, prune_all=everything, jobs=jobs
+        )
     else:
-        _show(context, result, zone)
+        result = collect(
+            workspace.repo,
+            now=now,
+            grace=days * _DAY,
+            dry_run=dry_run,
+            prune_all=everything,
+            progress=context.progress,
+        )
+        if not dry_run:
+            complete_graph(workspace)
+    if json:
+        _json(context, result, settings)
+    else:
+        _show(context, result, zone, far=settings is not None)
 
 
-def _json(context: Context, result: GcResult) -> None:
+def _json(context: Context, result: GcResult, settings: RemoteSettings | None) -> None:
     context.out.json(
         "dsvc.gc",
         {
+            "remote": settings.shown if settings is not None else None,
             "dry_run": result.dry_run,
             "bytes_freed": result.freed,
             "objects_kept": result.objects_kept,
@@ -69,19 +85,28 @@ def _json(context: Context, result: GcResult) -> None:
             "operations_kept": result.operations_kept,
             "operations_removed": result.operations_removed,
             "undo_reaches": iso_text(result.undo_reaches, 0),
-            "packs_before": result.packs_before,
-            "packs_after": result.packs_after,
+            "packs_before": result.before.packs,
+            "packs_after": result.after.packs,
+            "bytes_before": result.before.size,
+            "bytes_after": result.after.size,
             "leftover_packs": result.leftovers.packs,
             "leftover_files": result.leftovers.files,
         },
     )
 
 
-def _show(context: Context, result: GcResult, zone: int) -> None:
+def _show(context: Context, result: GcResult, zone: int, *, far: bool) -> None:
     from datetime import datetime, timedelta, timezone
 
     does, frees = ("Would remove", "free") if result.dry_run else ("Removed", "freed")
     context.out.line(f"{does} {result.objects_removed:,} objects and {frees} {human_size(result.freed)}")
-    context.out.line(f"{result.objects_kept:,} objects in {result.packs_after:,} packs are kept")
+    context.out.line(f"{result.objects_kept:,} objects in {counted(result.after.packs, 'pack')} are kept")
+    if far:
+        about = "about " if result.dry_run else ""
+        context.out.line(
+            f"before: {counted(result.before.packs, 'pack')}, {human_size(result.before.size)}; "
+            f"after: {about}{counted(result.after.packs, 'pack')}, {human_size(result.after.size)}"
+        )
     moment = datetime.fromtimestamp(result.undo_reaches / 1_000_000, timezone(timedelta(minutes=zone)))
-    context.out.note(f"undo reaches back to {moment:%Y-%m-%d %H:%M}")
+    what = "operations there reach" if far else "undo reaches"
+    context.out.note(f"{what} back to {moment:%Y-%m-%d %H:%M}")

@@ -26,6 +26,9 @@ DryRun = Annotated[bool, typer.Option("-n", "--dry-run", help="Show what would b
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
 NullEnded = Annotated[bool, typer.Option("-z", help="End names with NUL instead of a line end, and do not quote them.")]
 Jobs = Annotated[int, typer.Option("-j", "--jobs", metavar="N", min=1, max=64, help="Requests at the same time.")]
+Remote = Annotated[
+    str | None, typer.Option("--remote", metavar="NAME", help="Work on this remote, a name or an address.")
+]
 MapNames = Annotated[
     bool, typer.Option("--map-names", help="Write names that fall together on this disk under other ones, from now on.")
 ]

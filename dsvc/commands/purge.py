@@ -7,15 +7,17 @@ from typing import Annotated
 
 import typer
 
-from dsvc.actions.purge import files_at, purge
+from dsvc.actions.purge import files_at, files_on_remote, is_on_remote, purge, purge_remote
+from dsvc.actions.remote_access import choose_remote
 from dsvc.actions.revision import tree_of
 from dsvc.commands.context import Context
-from dsvc.commands.options import Json, Quiet, Yes
+from dsvc.commands.options import Jobs, Json, Quiet, Yes
 from dsvc.commands.path_text import quote_path
 from dsvc.errors import RequestError, UsageError
 from dsvc.objects import trees
-from dsvc.objects.ids import HEX_LENGTH, FileId, Kind, parse_id
+from dsvc.objects.ids import HEX_LENGTH, FileId, parse_id
 from dsvc.objects.tree import CONTENT_KINDS, EntryKind
+from dsvc.remotes.settings import RemoteSettings
 from dsvc.workspace import Workspace
 
 
@@ -26,6 +28,10 @@ def command(
     ],
     *,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept with the ids.")] = "",
+    remote: Annotated[
+        str | None, typer.Option("--remote", metavar="NAME", help="From this remote too, a name or an address.")
+    ] = None,
+    jobs: Jobs = 8,
     yes: Yes = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -35,13 +41,20 @@ def command(
     Commits and ids stay as they are; where such a file stood there is a note of who erased it, when and why. This
     cannot be undone. The working copy, forks, clones and backups are not touched: a key that was published must be
     changed all the same.
+
+    With --remote the content is erased there too, and the note is left there: others get it with their next fetch,
+    and cannot push the content again. Their clones keep what they have until they purge it.
     """
     if not reason.strip():
         raise UsageError("say why, for those who look for the file later", hint="dsvc purge PATH --reason TEXT")
     workspace = context.workspace()
-    files = {file_id for target in targets for file_id in _files(context, workspace, target)}
+    settings = None if remote is None else choose_remote(workspace, remote)
+    files: set[FileId] = set()
+    for target in targets:
+        files |= _files(context, workspace, target, settings, jobs)
     count = f"{len(files)} file{'s' if len(files) != 1 else ''}"
-    if files and not yes and not context.ask(f"Erase the content of {count} from all of history?"):
+    where = f" here and on {settings.shown}" if settings is not None else ""
+    if files and not yes and not context.ask(f"Erase the content of {count} from all of history{where}?"):
         raise RequestError(
             f"nothing was erased: it would be the content of {count}, for good",
             hint="the same command with --yes does it",
@@ -49,6 +62,9 @@ def command(
         )
     shown = ", ".join(targets[:3]) + (" …" if len(targets) > 3 else "")
     act = workspace.act("purge", f"purge: {shown.encode('utf-8', 'replace').decode()}")
+    there = None
+    if settings is not None:
+        there = purge_remote(workspace, settings, files, reason=reason.strip(), act=act, jobs=jobs)
     result = purge(workspace.repo, files, reason=reason.strip(), act=act, progress=context.progress)
     present = [path for path, e in trees.walk(workspace.repo.store, workspace.head_tree()) if e.id in files]
     if json:
@@ -59,13 +75,17 @@ def command(
                 "objects": result.objects,
                 "packs": result.packs,
                 "chunks_shared": result.shared,
+                "remote": settings.shown if settings is not None else None,
+                "remote_objects": there.objects if there is not None else None,
+                "remote_packs": there.packs if there is not None else None,
             },
         )
     else:
         for file_id in result.files:
             context.out.line(f"purged {file_id.hex()}")
-    if result.shared:
-        context.out.warn(f"{result.shared} pieces stay, because other files hold them too")
+    shared = max(result.shared, there.shared if there is not None else 0)
+    if shared:
+        context.out.warn(f"{shared} pieces stay, because other files hold them too")
     for path in present[:10]:
         context.out.warn(
             f"{quote_path(path)} still stands in HEAD and cannot be checked out any more",
@@ -73,10 +93,13 @@ def command(
         )
 
 
-def _files(context: Context, workspace: Workspace, target: str) -> set[FileId]:
+def _files(
+    context: Context, workspace: Workspace, target: str, settings: RemoteSettings | None, jobs: int
+) -> set[FileId]:
     if len(target) == HEX_LENGTH:
         file_id = parse_id(target)
-        if not workspace.repo.store.has(file_id, Kind.CHUNK) and not workspace.repo.store.has(file_id, Kind.FILE_MAP):
+        known = workspace.repo.store.has_file(file_id)
+        if not known and not (settings is not None and is_on_remote(workspace, settings, file_id)):
             raise RequestError(f"there is no file {target} in the store", hint="dsvc ls -l REV lists files with ids")
         return {FileId(file_id)}
     if ":" in target and not (context.directory / target).exists():
@@ -87,7 +110,10 @@ def _files(context: Context, workspace: Workspace, target: str) -> set[FileId]:
             raise RequestError(f"there is no file {target}", hint=f"dsvc ls {revision or 'HEAD'}")
         below = [e for _, e in trees.walk(store, entry.id)] if entry.kind == EntryKind.TREE else [entry]
         return {FileId(parse_id(e.id.hex())) for e in below if e.kind in CONTENT_KINDS}
-    found = files_at(workspace.repo, [workspace.repo_path(target, context.directory)])
+    place = workspace.repo_path(target, context.directory)
+    found = files_at(workspace.repo, [place])
+    if settings is not None:
+        found |= files_on_remote(workspace, settings, [place], jobs=jobs)
     if not found:
         raise RequestError(f"no commit has a file at {target}", hint="dsvc log -- PATH shows which commits touch it")
     return found

@@ -58,8 +58,10 @@ class PackList:
         kept = tuple(p for p in self.packs if p.id not in gone)
         have = {p.id for p in kept}
         packs = kept + tuple(p for p in new if p.id not in have)
-        steps = dict(list(self.replaced.items())[-_KEPT_REPLACEMENTS:])
+        steps = dict(self.replaced)
         steps.update({pack_id: tuple(p.id for p in new) for pack_id in old})
+        # Every writer reads and writes the list. Whoever asks for an older step is told no, and looks for itself.
+        steps = dict(list(steps.items())[-_KEPT_REPLACEMENTS:])
         live = {p.id for p in packs}
         condemned = tuple(dict.fromkeys(p for p in (*self.condemned, *old) if p not in live))
         return replace(self, packs=packs, condemned=condemned, replaced=steps)

@@ -63,6 +63,11 @@ class PackSet:
         """Make one more pack visible."""
         self.show([*self._refs.values(), ref], self._segments)
 
+    @property
+    def backend(self) -> Backend:
+        """Where the packs lie."""
+        return self._backend
+
     def refs(self) -> list[PackRef]:
         """Return the visible packs."""
         return list(self._refs.values())
@@ -85,6 +90,10 @@ class PackSet:
             with self._lock:
                 self._indexes[ref.id] = found
         return found
+
+    def has_index(self, ref: PackRef) -> bool:
+        """Say whether the index of a pack is at hand, so that nobody need be asked for it."""
+        return ref.id in self._indexes or ref.id in self._folded
 
     def learn(self, ref: PackRef, other: PackSet) -> None:
         """Take over the index of a pack from another set, which may have it at hand already."""

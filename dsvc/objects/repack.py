@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from dsvc.objects.ahead import Keep, in_groups
 from dsvc.objects.encodings import Encoder
 from dsvc.objects.ids import Kind, ObjectId, content_id
 from dsvc.objects.ingest import GROUP_BYTES
@@ -24,14 +25,15 @@ MERGED_BYTES = 64 << 20  # of one automatic run
 LARGE_BYTES = 256 << 20  # a pack of this size is never rewritten automatically
 LARGE_OBJECTS = MAX_OBJECTS // 2  # nor one with so many objects: merged, such packs would be split again
 
-Keep = Callable[[PackRef, int], bool]  # (pack, position in its index): does this object stay?
 
-
-def choose_packs(packs: Iterable[PackRef], *, slack: int = SLACK, most: int = MERGED_BYTES) -> list[list[PackRef]]:
+def choose_packs(
+    packs: Iterable[PackRef], *, slack: int = SLACK, most: int = MERGED_BYTES, large: int = LARGE_BYTES
+) -> list[list[PackRef]]:
     """Return groups of packs that should become one each; usually none, which takes some microseconds.
 
     Of each class the smallest packs are merged until every other one is at least `FACTOR` times as large as the sum
     of those smaller than it. So n packs of equal size become about log2(n), and each byte is rewritten as often.
+    Packs of `large` bytes stay.
     """
     groups = []
     by_class: dict[PackClass, list[PackRef]] = {}
@@ -40,7 +42,7 @@ def choose_packs(packs: Iterable[PackRef], *, slack: int = SLACK, most: int = ME
     for members in by_class.values():
         if len(members) < max(slack, 2):
             continue
-        small = (ref for ref in members if ref.size < LARGE_BYTES and ref.objects < LARGE_OBJECTS)
+        small = (ref for ref in members if ref.size < large and ref.objects < LARGE_OBJECTS)
         ordered = sorted(small, key=lambda ref: ref.size)
         total = count = 0
         for number, ref in enumerate(ordered):
@@ -74,12 +76,13 @@ def rewrite_packs(
     """
     run: _Rewrite | None = None
     try:
-        for ref in sources:
-            if run is None:
-                run = _Rewrite(packs, ref.pack_class, staging, deliver)
-            run.take(ref, keep)
-            if advance is not None:
-                advance(ref.size)
+        for group in in_groups(packs.backend, packs, sources, keep):
+            for ref in group:
+                if run is None:
+                    run = _Rewrite(packs, ref.pack_class, staging, deliver)
+                run.take(ref, keep)
+                if advance is not None:
+                    advance(ref.size)
         return run.finish() if run is not None else []
     except BaseException:
         if run is not None:

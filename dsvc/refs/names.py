@@ -8,7 +8,8 @@ from dsvc.errors import UsageError
 
 HEADS, TAGS, REMOTES, WORKTREES, STASH = "heads/", "tags/", "remotes/", "worktrees/", "stash/"
 SHARED = (HEADS, TAGS, "runs/", "models/", "requests/", "deployments/")
-LOCAL = (REMOTES, WORKTREES, STASH, "added/", "purged/")
+LOCAL = (REMOTES, WORKTREES, STASH, "added/")
+ONCE = ("purged/",)  # made once and never moved: repositories exchange them as a set
 
 # The rules of git-check-ref-format, so that every branch can be exported.
 _BAD = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|\.(/|$)|^[./-]|/$|^@$")
@@ -29,7 +30,7 @@ def check_name(name: str) -> str:
         size = len(name.encode())
     except UnicodeEncodeError:
         size = _MAX_BYTES + 1
-    if not name.startswith(SHARED + LOCAL) or size > _MAX_BYTES or _BAD.search(name):
+    if not name.startswith(SHARED + LOCAL + ONCE) or size > _MAX_BYTES or _BAD.search(name):
         raise BadRefNameError(f"{name!r} is not a valid ref name")
     return name
 

@@ -45,12 +45,13 @@ def fetch_objects(
     progress: Progress,
     name: str,
     files: bool = True,
+    purged: Collection[bytes] = (),
 ) -> Received:
     """Take in everything that `tips` reach and the commits in `known`, which are complete here, do not.
 
     What was taken in exists for others when the caller publishes. `folder` is for what is under way: a fetch that is
     broken off goes on from there. `absorbed` is a file that may be deleted. Without `files` commits and trees come
-    alone.
+    alone. Files in `purged` are left out.
 
     Raises:
         RemoteIncompleteError: when the remote lacks what its refs reach. BadRemoteError: when it sends damaged data.
@@ -64,7 +65,7 @@ def fetch_objects(
             received += _metadata(local, remote, receiver, absorbed)
             if files:
                 walk = _walk(local, ancestry(), wanted, known)
-                received += _files(local, remote, receiver, walk, name=name)
+                received += _files(local, remote, receiver, walk, name=name, purged=purged)
             return received
         except ObjectMissingError as error:
             if attempt or not absorbed.exists():
@@ -152,12 +153,18 @@ def _receiver(
 
 
 def _files(
-    local: ObjectStore, remote: Repository, receiver: Receiver, mark: Callable[[_Files], None], *, name: str
+    local: ObjectStore,
+    remote: Repository,
+    receiver: Receiver,
+    mark: Callable[[_Files], None],
+    *,
+    name: str,
+    purged: Collection[bytes] = (),
 ) -> Received:
     """Take in what `mark` marks, and what turns out to belong to it when maps arrive."""
     refs = [ref for ref in remote.head.packs.packs if ref.pack_class != PackClass.METADATA]
     marks = Marks(remote.store.packs, refs)
-    wanted = _Files(local, remote.store.packs, marks, name)
+    wanted = _Files(local, remote.store.packs, marks, name, purged)
     mark(wanted)
     received = Received()
     while marks.count:
@@ -184,7 +191,10 @@ def _mark_whole_packs(local: ObjectStore, remote: ObjectStore, marks: Marks, ref
 class _Files:
     """Marks file content that this side lacks; maps are gone through once they are here."""
 
-    def __init__(self, local: ObjectStore, remote: PackSet, marks: Marks, name: str) -> None:
+    def __init__(
+        self, local: ObjectStore, remote: PackSet, marks: Marks, name: str, purged: Collection[bytes]
+    ) -> None:
+        self._purged = purged
         self._local = local
         self._remote = remote
         self._marks = marks
@@ -203,7 +213,7 @@ class _Files:
 
     def take_file(self, wanted: bytes, *, small: bool) -> None:
         """See `Taker.take_file`."""
-        if self._local.has(wanted, Kind.CHUNK):
+        if wanted in self._purged or self._local.has(wanted, Kind.CHUNK):
             return
         if self._local.has(wanted, Kind.FILE_MAP):
             self._go_through(wanted)

@@ -14,14 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dsvc.storage.backend import Backend, BlobDamagedError, check_key
+from dsvc.storage.gathering import Range, Ranges
 
 PART_BYTES = 8 << 20  # of one request
 GAP_BYTES = 64 << 10  # fetched along rather than asked for twice
 _RANGE = struct.Struct(">QQ")
-
-Range = tuple[int, int]  # first byte, byte behind the last one
-Ranges = list[Range]
-
 
 class Landing:
     """A backend that reads what has landed from disk, and everything else from the remote."""
@@ -61,6 +58,10 @@ class Landing:
             finally:
                 for future in futures:
                     future.cancel()
+
+    def covers(self, key: str, start: int, end: int) -> bool:
+        """Say whether a range of a blob has landed."""
+        return _covered(self._ranges(key), start, end)
 
     def path(self, key: str) -> Path:
         """Return the file in which a blob's bytes are gathered."""

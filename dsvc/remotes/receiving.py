@@ -24,9 +24,10 @@ from dsvc.objects.store import ObjectStore
 from dsvc.objects.verify import verify_objects, verify_outline
 from dsvc.progress import Progress
 from dsvc.remotes.arrivals import Arrivals
-from dsvc.remotes.landing import Landing, Ranges, coalesced
+from dsvc.remotes.landing import Landing, coalesced
 from dsvc.repo.reachable import Marks, references
 from dsvc.storage.backend import Backend
+from dsvc.storage.gathering import Ranges
 
 GROUP_BYTES = 96 << 20  # stored bytes that are fetched before they are checked and taken in
 _WHOLE_BYTES = 256 << 10  # a smaller pack is fetched with one request, whatever is wanted of it

@@ -11,14 +11,17 @@ import contextlib
 from dataclasses import dataclass
 
 from dsvc.errors import DsvcError
+from dsvc.objects.ahead import gather_indexes
 from dsvc.objects.packlist import PackList, PackRef
 from dsvc.objects.segment import Segment, encode_segment, segment_id
 from dsvc.objects.store import ObjectStore
 from dsvc.refs.log import Head, read_head, swap_head
+from dsvc.repo.maintenance import delete_packs
 from dsvc.storage.backend import SwapUncertainError
 
 LOOSE = 16  # so many packs may stand beside the segments
 MOST = 16  # so many segments may be there before large ones are folded too
+_ATTEMPTS = 4  # at folding behind gc
 LARGE_OBJECTS = 200_000  # a segment of more, about 13 MB, is left alone as long as there are few
 
 
@@ -53,12 +56,42 @@ def fold(store: ObjectStore, head: Head) -> Head:
     if chosen is None:
         return head
     try:
-        return _fold(store, head, chosen)
+        return _fold(store, head, chosen, head.packs)
     except (DsvcError, OSError):
         return head
 
 
-def _fold(store: ObjectStore, head: Head, chosen: Fold) -> Head:
+def refold(store: ObjectStore, head: Head) -> Head:
+    """Fold anew what packs were taken out of, and forget condemned packs; return the newest head.
+
+    Meant to run behind gc and purge: without it each pack that went would be named in every later list. A failure
+    leaves everything as it was, and the next one does it.
+    """
+    for attempt in range(_ATTEMPTS):
+        chosen = _stale(head.packs)
+        if chosen is None and not head.packs.condemned:
+            break
+        try:
+            delete_packs(store, head.packs.condemned)
+            packs = head.packs.without_condemned(head.packs.condemned)
+            head = _fold(store, head, chosen or Fold((), ()), packs, turn=attempt)
+        except (DsvcError, OSError):
+            break
+    return head
+
+
+def _stale(packs: PackList) -> Fold | None:
+    """Return the segments that name packs which are gone, with all packs that stand alone."""
+    live = {ref.id for ref in packs.packs}
+    stale = tuple(s for s in packs.segments if any(ref.id not in live for ref in s.packs))
+    return Fold(packs.loose(), stale) if stale else None
+
+
+def _fold(store: ObjectStore, head: Head, chosen: Fold, packs: PackList, *, turn: int = 0) -> Head:
+    """Put one segment in place of what was chosen, or none where few packs are left; `packs` is the list then.
+
+    `turn` gives another attempt at the same packs another segment: no blob that was deleted comes back.
+    """
     live = {ref.id for ref in head.packs.packs}
     rows = [
         (ref, segment.index(number))
@@ -66,20 +99,24 @@ def _fold(store: ObjectStore, head: Head, chosen: Fold) -> Head:
         for number, ref in enumerate(segment.packs)
         if ref.id in live
     ]
+    gather_indexes(store.backend, store.packs, chosen.loose)
     rows += [(ref, store.packs.index(ref).data) for ref in chosen.loose]
-    data = encode_segment(rows)
-    segment = Segment(data, segment_id(data))
-    store.backend.put(segment.ref.key, data)
-    store.segments.learn(segment)
+    made: tuple[Segment, ...] = ()
+    if len(rows) > LOOSE:
+        data = encode_segment(rows[turn:] + rows[:turn])
+        made = (Segment(data, segment_id(data)),)
+        store.backend.put(made[0].ref.key, data)
+        store.segments.learn(made[0])
     try:
-        moved = swap_head(store.backend, head, head.operation, head.packs.folded(chosen.segments, (segment,)))
+        moved = swap_head(store.backend, head, head.operation, packs.folded(chosen.segments, made))
     except SwapUncertainError:
         moved = read_head(store.backend, store.segments) or head  # it may be named by now: it stays
         store.show(moved.packs)
         return moved
     if moved is None:
-        with contextlib.suppress(DsvcError, OSError):
-            store.backend.delete(segment.ref.key)
+        for segment in made:
+            with contextlib.suppress(DsvcError, OSError):
+                store.backend.delete(segment.ref.key)
         moved = read_head(store.backend, store.segments) or head
     store.show(moved.packs)
     return moved

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dsvc.errors import IntegrityError
+from dsvc.objects.ahead import gather_history
 from dsvc.objects.ids import Kind, OperationId
 from dsvc.objects.packlist import PackClass, PackRef
 from dsvc.objects.repack import rewrite_packs
@@ -54,6 +55,7 @@ def find_garbage(repo: Repository, *, cutoff: int, everything: bool, progress: P
         UnsafeToCollectError: when something that is needed cannot be read.
     """
     store, head = repo.store, repo.head
+    gather_history(repo.backend, store.packs, head.packs.packs, progress=progress)
     walked = [(i, op.time, op.parents) for i, op in repo.log.walk(head.operation)]
     last = max((n for n, (_, time, _) in enumerate(walked) if time >= cutoff), default=0)
     kept = [operation_id for operation_id, _, _ in walked[: last + 1]]

@@ -20,7 +20,7 @@ from dsvc.objects.store import ObjectStore
 from dsvc.refs.log import Head, list_of, read_head, swap_head
 from dsvc.repo.gcrecord import GcRecord, change_record, read_record
 from dsvc.repo.maintenance import exchange
-from dsvc.storage.backend import Backend, BlobMissingError
+from dsvc.storage.backend import Backend, BlobMissingError, SwapUncertainError
 
 DAY = 24 * 3600 * 1_000_000  # microseconds
 HOUR = DAY // 24
@@ -118,7 +118,10 @@ def remove_dead_segments(store: ObjectStore, head: Head, *, dry_run: bool) -> tu
     found = dict(backend.list("segments/"))
     dead = found.keys() - {ref.key for ref in _segments_of(head.packs)}
     if dead and not dry_run:
-        moved = swap_head(backend, head, head.operation, head.packs)
+        try:
+            moved = swap_head(backend, head, head.operation, head.packs)
+        except SwapUncertainError:
+            moved = None
         if moved is None:
             return read_head(backend, store.segments) or head, Leftovers()
         head = moved

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dsvc.errors import BusyError, DsvcError
@@ -20,6 +21,8 @@ from dsvc.refs.log import Head, read_head, swap_head
 from dsvc.storage.backend import SwapUncertainError
 
 _RETRIES = 50
+_MANY = 32  # packs that are worth threads to delete
+_THREADS = 8
 
 
 def tidy(store: ObjectStore, head: Head) -> Head:
@@ -34,8 +37,10 @@ def tidy(store: ObjectStore, head: Head) -> Head:
     return head
 
 
-def merge_packs(store: ObjectStore, head: Head, group: Sequence[PackRef]) -> Head:
-    """Put one pack in place of several of one class; return the newest head.
+def merge_packs(
+    store: ObjectStore, head: Head, group: Sequence[PackRef], *, advance: Callable[[int], None] | None = None
+) -> Head:
+    """Put one pack in place of several of one class; return the newest head. `advance` hears of bytes that are done.
 
     When another process was faster with one of them, the new pack is deleted again and nothing else happens.
 
@@ -49,7 +54,7 @@ def merge_packs(store: ObjectStore, head: Head, group: Sequence[PackRef]) -> Hea
         made.append(ref)
 
     try:
-        rewrite_packs(store.packs, group, store.staging, deliver=deliver)
+        rewrite_packs(store.packs, group, store.staging, deliver=deliver, advance=advance)
     except BaseException:
         delete_packs(store, [ref.id for ref in made])
         raise
@@ -137,6 +142,12 @@ def _was_swapped(now: PackList, wanted: PackList, fresh: set[PackId]) -> bool:
 
 
 def delete_packs(store: ObjectStore, ids: Iterable[PackId]) -> None:
-    """Delete packs that no list names, or that are condemned."""
-    for pack_id in ids:
-        store.backend.delete(f"packs/{pack_id.hex()}")
+    """Delete packs that no list names, or that are condemned; many of them several at once."""
+    keys = [f"packs/{pack_id.hex()}" for pack_id in ids]
+    if len(keys) < _MANY:
+        for key in keys:
+            store.backend.delete(key)
+        return
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="dsvc-delete") as pool:
+        for _ in pool.map(store.backend.delete, keys):
+            pass

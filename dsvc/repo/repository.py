@@ -15,7 +15,7 @@ from dsvc.objects.values import Commit, Operation, Tag, decode_commit, decode_ta
 from dsvc.refs.log import Head, OperationLog, read_head
 from dsvc.refs.transaction import Act, Transaction, first_operation
 from dsvc.refs.view import Direct, Ref, View
-from dsvc.repo.folding import fold
+from dsvc.repo.folding import fold, refold
 from dsvc.repo.format import CURRENT, FAR, SEGMENTS, Format, check_readable, check_writable, read_format, write_format
 from dsvc.repo.maintenance import tidy
 from dsvc.repo.reachable import check_whole
@@ -90,6 +90,16 @@ class Repository:
             raise NotARepositoryError("a dsvc repository was begun here and not finished", hint="dsvc init")
         store.show(head.packs)
         return cls(backend, store, head, tidies=not far, folds=far and SEGMENTS in record.write, record=record)
+
+    @property
+    def is_far(self) -> bool:
+        """Whether this is a remote's repository, whose indexes are folded into segments."""
+        return self._folds
+
+    def refold(self) -> None:
+        """Fold anew what packs were taken out of, where indexes are folded."""
+        if self._folds:
+            self.head = refold(self.store, self.head)
 
     def refresh(self) -> None:
         """See what other processes have published since."""

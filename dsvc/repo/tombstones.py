@@ -31,15 +31,21 @@ class PurgedError(RequestError):
     """The content of a file was erased on purpose."""
 
     def __init__(self, tombstone: Tombstone) -> None:
-        zone = timezone(timedelta(minutes=tombstone.zone))
-        day = datetime.fromtimestamp(tombstone.time / 1_000_000, zone).strftime("%Y-%m-%d")
         name = tombstone.file_id.hex()
         super().__init__(
-            f"the content of file {name} was purged by {tombstone.user} on {day}: {tombstone.reason}",
+            f"the content of file {name} was {purged_text(tombstone)}",
             hint="it cannot be read any more; put another file in its place if you need one",
             details={"id": name, "user": tombstone.user, "reason": tombstone.reason},
         )
         self.tombstone = tombstone
+
+
+def purged_text(tombstone: Tombstone, *, place: str | None = None) -> str:
+    """Return `purged by ada on 2026-01-31: reason`, with the place where that was if it is given."""
+    zone = timezone(timedelta(minutes=tombstone.zone))
+    day = datetime.fromtimestamp(tombstone.time / 1_000_000, zone).strftime("%Y-%m-%d")
+    where = f" from {place}" if place is not None else ""
+    return f"purged{where} by {tombstone.user} on {day}: {tombstone.reason}"
 
 
 def put_tombstone(repo: Repository, tombstone: Tombstone) -> tuple[str, Direct]:

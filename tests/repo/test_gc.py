@@ -160,7 +160,7 @@ def test_a_commit_between_mark_and_swap_that_revives_garbage_stays_whole(project
     result = collect(project.repo, now=project.now + 31 * DAY, progress=Interrupting("Writing packs", revive))
     assert project.files("again")[b"big"] == noise(3, 400_000)
     assert not check(project.open()).damage
-    assert result.packs_after >= 1
+    assert result.after.packs >= 1
 
 
 def test_a_merge_of_packs_between_mark_and_swap_is_no_harm(project, noise):

@@ -1,0 +1,65 @@
+"""A remote place whose packs are read ahead: ranges are fetched in parallel into a folder, for work on many packs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from dsvc.remotes.cached import uncached
+from dsvc.remotes.landing import Landing
+from dsvc.storage.backend import Backend
+from dsvc.storage.gathering import Ranges
+
+
+class GatheredBackend:
+    """`inner`, of which ranges that were gathered into `folder` are read from there. Closing removes the folder."""
+
+    def __init__(self, inner: Backend, folder: Path, *, jobs: int) -> None:
+        self._inner = inner
+        self._folder = folder
+        self._jobs = jobs
+        self._landing = Landing(uncached(inner), folder)
+
+    def gather(self, wanted: Iterable[tuple[str, Ranges]], *, advance: Callable[[int], None] | None = None) -> None:
+        """See `Gathers.gather`."""
+        self._landing.fetch(wanted, jobs=self._jobs, advance=advance)
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """See `Gathers.forget`."""
+        for key in keys:
+            self._landing.forget(key)
+
+    def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        """See `Backend.get`."""
+        if length is not None and self._landing.covers(key, offset, offset + length):
+            return self._landing.get(key, offset=offset, length=length)
+        return self._inner.get(key, offset=offset, length=length)
+
+    def put(self, key: str, source: bytes | Path) -> None:
+        """See `Backend.put`."""
+        self._inner.put(key, source)
+
+    def missing(self, keys: list[str]) -> list[str]:
+        """See `Backend.missing`."""
+        return self._inner.missing(keys)
+
+    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """See `Backend.list`."""
+        return self._inner.list(prefix)
+
+    def delete(self, key: str) -> None:
+        """See `Backend.delete`."""
+        self._inner.delete(key)
+
+    def read_cell(self, name: str) -> bytes | None:
+        """See `Backend.read_cell`."""
+        return self._inner.read_cell(name)
+
+    def swap_cell(self, name: str, expected: bytes | None, value: bytes) -> bool:
+        """See `Backend.swap_cell`."""
+        return self._inner.swap_cell(name, expected, value)
+
+    def close(self) -> None:
+        """Remove what was gathered; `inner` stays open, it belongs to whoever opened it."""
+        shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,0 +1,114 @@
+"""What is done for a remote from afar: gc and purge, over each kind of place."""
+
+from blake3 import blake3
+
+from tests.commands.conftest import cli
+from tests.remotes.test_everywhere import Team, commit, team
+from tests.servers.sshd import sshd
+
+__all__ = ["cli", "sshd", "team"]
+
+
+def test_gc(team: Team) -> None:
+    ada = team.first("ada")
+    for number in range(12):
+        commit(ada, f"number {number}", {f"file{number}": b"content %d\n" % number, "data": bytes(300_000 + number)})
+        ada.ok("push", "-q", "origin", "main")
+    ada.ok("switch", "-q", "-c", "topic")
+    commit(ada, "topic", {"only": b"on topic"})
+    ada.ok("push", "-q", "origin", "topic")
+    bob = team.clone("bob")
+    ada.ok("push", "-q", "--delete", "origin", "topic")
+
+    ada.environment["DSVC_DATE"] = "2040-01-01T00:00:00Z"
+    plan = ada.ok("gc", "--remote", "origin", "--prune=now", "--dry-run", "--json").json
+    assert plan["dry_run"] is True
+    assert plan["remote"] == "origin"
+    done = ada.ok("gc", "--remote", "origin", "--prune=now", "--json").json
+    assert done["packs_before"] == plan["packs_before"] > 20
+    assert done["packs_after"] <= 6
+    assert done["objects_removed"] > 3
+    assert done["bytes_after"] < done["bytes_before"]
+    assert not list((ada.directory / ".dsvc" / "transfers").glob("*/ahead-*"))
+
+    bob.ok("fetch", "--prune")
+    commit(bob, "bob's", {"bob": b"bob\n"})
+    bob.ok("push", "-q")
+    ada.ok("switch", "-q", "main")
+    ada.ok("pull", "-q")
+    again = ada.ok("gc", "--remote", "origin")
+    assert "before:" in again.out
+    assert "after:" in again.out
+    carol = team.clone("carol")
+    assert (carol.directory / "file3").read_bytes() == b"content 3\n"
+    assert (carol.directory / "bob").read_bytes() == b"bob\n"
+    assert carol("fsck").code == 0
+
+
+def test_the_repository_of_a_working_copy_is_left_to_itself(cli, tmp_path) -> None:
+    cli.ok("init", "-q", "theirs")
+    cli.ok("init", "-q")
+    cli.ok("remote", "add", "theirs", str(cli.directory / "theirs"))
+    answer = cli("gc", "--remote", "theirs")
+    assert answer.code == 3
+    assert "working copy" in answer.err
+
+
+SECRET = b"the password is swordfish\n"
+LARGE = bytes(range(256)) * 4000 + b"swordfish"
+
+
+def test_purge(team: Team) -> None:
+    ada = team.first("ada")
+    commit(ada, "first", {"secret": SECRET, "large": LARGE, "a": b"a\n"})
+    ada.ok("push", "-q", "origin", "main")
+    bob, carol = team.clone("bob"), team.clone("carol")
+    ada.ok("rm", "-q", "secret", "large")
+    commit(ada, "without", {"b": b"b\n"})
+    ada.ok("push", "-q")
+
+    done = ada.ok("purge", "--remote", "origin", "secret", "large", "--reason", "published by mistake", "--yes", "--json")
+    assert set(done.json["files"]) == {blake3(SECRET).hexdigest(), blake3(LARGE).hexdigest()}
+    assert done.json["remote"] == "origin"
+    assert done.json["remote_packs"] >= 2
+    for pack in (ada.directory / ".dsvc/store/packs").iterdir():
+        assert b"swordfish" not in pack.read_bytes()
+
+    dora = team.clone("dora")
+    assert dora.ok("cat", "main:b").out == "b\n"
+    gone = dora("cat", "main~1:secret")
+    assert gone.code == 3
+    assert "purged by" in gone.err
+    assert "published by mistake" in gone.err
+    assert dora("fsck").code == 0
+
+    fetched = bob.ok("fetch", "--json").json["fetched"][0]
+    assert set(fetched["purged"]) == set(done.json["files"])
+    assert bob.ok("cat", "main:secret").out.encode() == SECRET, "a clone keeps what it has"
+    bob.ok("pull", "-q")
+    commit(bob, "again", {"copy/of/secret": SECRET})
+    refused = bob("push")
+    assert refused.code == 14
+    assert "copy/of/secret" in refused.err
+    assert "published by mistake" in refused.err
+    bob.ok("purge", "copy/of/secret", "--reason", "it was purged", "--yes")
+    bob.ok("push", "-q")
+
+    commit(carol, "with what she has", {"c": b"c\n"})
+    carol.ok("pull", "-q", "--rebase")
+    carol.ok("push", "-q")
+    assert ada("gc", "--remote", "origin").code == 0
+    assert ada("fsck").code == 0
+
+
+def test_notes_go_along_with_history(team: Team) -> None:
+    """What was purged before the first push is missing there with a reason."""
+    ada = team.first("ada")
+    commit(ada, "first", {"secret": SECRET, "a": b"a\n"})
+    ada.ok("rm", "-q", "secret")
+    commit(ada, "without", {"b": b"b\n"})
+    ada.ok("purge", "secret", "--reason", "a key", "--yes")
+    ada.ok("push", "-q", "origin", "main")
+    bob = team.clone("bob")
+    assert "a key" in bob("cat", "main~1:secret").err
+    assert bob("fsck").code == 0
