@@ -9,10 +9,8 @@ from dsvc.errors import RequestError
 from dsvc.remotes.wire import Stream
 from dsvc.remotes.wire_errors import RemoteAbsentError, RemoteDeniedError
 from dsvc.remotes.wire_server import serve
-from dsvc.repo.leftovers import remove_stale_files, temporary_folders
 from dsvc.storage.backend import Backend
 from dsvc.storage.local import LocalBackend
-from dsvc.workspace import PRIVATE, common_folder, store_folder
 
 _OWN = {"cells", "packs", "lists", "tmp"}
 
@@ -30,9 +28,13 @@ def serve_folder(path: Path, stream: Stream, *, now: int, below: Path | None = N
     def open_backend(create: bool) -> tuple[Backend, Path]:  # noqa: FBT001
         folder = find_store(path, below=below, create=create)
         backend = LocalBackend(folder)
-        if not read_only:
+        if read_only:
+            return backend, folder
+        if os.listdir(backend.staging()):
+            from dsvc.repo.leftovers import remove_stale_files, temporary_folders
+
             remove_stale_files(temporary_folders(backend), now=now, at_once=False, dry_run=False)
-        return backend, folder if read_only else backend.staging()
+        return backend, backend.staging()
 
     serve(open_backend, stream, read_only=read_only)
 
@@ -46,7 +48,9 @@ def find_store(path: Path, *, below: Path | None = None, create: bool = False) -
     folder = Path(os.path.realpath(path))
     if below is not None and not folder.is_relative_to(os.path.realpath(below)):
         raise RemoteDeniedError(f"{path} lies outside the folder that is served", hint="check the remote's address")
-    if (folder / PRIVATE).is_dir():
+    if (folder / ".dsvc").is_dir():
+        from dsvc.workspace import PRIVATE, common_folder, store_folder
+
         store = Path(os.path.realpath(store_folder(common_folder(folder / PRIVATE))))
         if below is not None and not store.is_relative_to(os.path.realpath(below)):
             raise RemoteDeniedError(f"{path} keeps its objects outside the folder that is served")

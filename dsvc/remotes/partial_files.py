@@ -41,7 +41,7 @@ class PartialFile:
             fcntl.flock(self._fd, fcntl.LOCK_EX)
             if found:
                 _copy(found[0], self._fd)
-        size = min(os.fstat(self._fd).st_size, limit)
+        size = min(os.fstat(self._fd).st_size, max(0, limit))
         os.ftruncate(self._fd, size)
         while self.size < size:
             piece = os.pread(self._fd, min(_PIECE, size - self.size), self.size)

@@ -15,8 +15,6 @@ from dsvc.remotes.wire import ConnectionCutError, ForeignPeerError, Stream
 from dsvc.remotes.wire_client import DELAYS, WireBackend
 from dsvc.remotes.wire_connection import WireConnection
 
-_GREETING = 15  # seconds for the far end to start dsvc, after the connection stands
-
 
 class _SshStream(Stream, Protocol):
     def kill(self) -> None: ...
@@ -46,13 +44,14 @@ def open_ssh(
 
 
 def _connect(settings: SshSettings, stream: _SshStream, *, create: bool) -> WireConnection:
+    patience = 2 * settings.connect_timeout  # seconds: for the connection, and for dsvc there to start
     late = threading.Event()
 
     def give_up() -> None:
         late.set()
         stream.kill()
 
-    timer = threading.Timer(settings.connect_timeout + _GREETING, give_up)
+    timer = threading.Timer(patience, give_up)
     timer.daemon = True
     if not settings.interactive:
         timer.start()
@@ -61,8 +60,7 @@ def _connect(settings: SshSettings, stream: _SshStream, *, create: bool) -> Wire
     except (ConnectionCutError, ForeignPeerError) as error:
         if late.is_set():
             stream.close()
-            seconds = settings.connect_timeout + _GREETING
-            raise SshUnreachableError(settings, f": no answer within {seconds} seconds") from error
+            raise SshUnreachableError(settings, f": no answer within {patience} seconds") from error
         stderr, code = stream.ending()
         stream.close()
         raise explain_failure(settings, error, stderr=stderr, code=code) from error

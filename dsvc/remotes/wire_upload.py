@@ -32,11 +32,13 @@ class Upload:
         """
         self._key, self._size, self._request = key, size, request
         self._backend = backend
+        if size < 0:
+            raise ProtocolError("the other end sends a blob with less than no bytes")
         self._file = PartialFile(staging, key, limit=size)
         self.held, self.digest = self._file.size, self._file.hasher.digest()
         state = os.statvfs(staging)
         if state.f_bavail * state.f_frsize < size - self.held:
-            self._file.close()
+            self._keep()
             raise RemoteFullError(
                 f"the disk has no room for {size - self.held:,} more bytes",
                 hint="make room there and run the command again; what has arrived is kept",
@@ -100,12 +102,18 @@ class Upload:
                 return
             self.done = True
             if not self._running:
-                self._file.close()
+                self._keep()
 
     def abandon(self) -> None:
         """Do the same when no worker runs any more."""
         self._running = False
         self.stop()
+
+    def _keep(self) -> None:
+        """Close the file for another time, unless there is nothing in it."""
+        if not self._file.size:
+            self._file.remove()
+        self._file.close()
 
     def _start(self) -> None:
         if not self._running and not self.done:
@@ -117,7 +125,7 @@ class Upload:
             while True:
                 with self._lock:
                     if self.done:
-                        self._file.close()
+                        self._keep()
                         return
                     if not self._pieces:
                         if self._end is None:
