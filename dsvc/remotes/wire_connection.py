@@ -54,6 +54,11 @@ class Pending:
         self._error: Exception | None = None
         self._credit = 0
 
+    @property
+    def failed(self) -> bool:
+        """Whether an error ended it."""
+        return self._error is not None
+
     def answer(self) -> dict[str, Any]:
         """Wait for the next answer.
 
@@ -310,7 +315,8 @@ class WireConnection:
         self._requests.release()
 
     def _cancel(self, pending: Pending) -> None:
-        if not self.broken:
+        """Tell the far end that nobody waits any more, unless it ended the request itself."""
+        if not self.broken and not pending.failed:
             with contextlib.suppress(DsvcError):
                 self._writer.send(CANCEL, pending.number, pack_fields({}))
 

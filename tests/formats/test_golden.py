@@ -43,6 +43,7 @@ from dsvc.storage.local import LocalBackend
 from dsvc.storage.memory import MemoryBackend
 from dsvc.worktree.index import DIRECTORY, UNKNOWN, Index, make_block, pack_signature, read_index, write_index
 from dsvc.worktree.journal import Journal, begin, read
+from tests.formats.wire_bytes import WIRE
 
 PAGES = Path(__file__).parents[2] / "docs" / "formats"
 
@@ -196,6 +197,7 @@ GOLDEN: dict[str, str] = {
         "1fde5a76feef7afa29768d0068867cb0672d17a24b7071070913a57374617368c0a4746f646f90a7746f756368656491"
         "c406524541444d45a476657262a56d65726765"
     ),
+    **WIRE,
 }
 IDS: dict[str, str] = {
     "segment": "6b4049667e482159f098c732e8c5a0d774131e94deb8dd94b728748bda0fe7dc",
