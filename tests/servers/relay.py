@@ -34,8 +34,11 @@ def main() -> None:
                 os._exit(255)
             total += len(data)
             note(folder, name, len(data))
-            while data:
-                data = data[os.write(target, data) :]
+            try:
+                while data:
+                    data = data[os.write(target, data) :]
+            except BrokenPipeError:
+                return
         if name == "up":
             command.stdin.close()
 
