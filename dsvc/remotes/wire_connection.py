@@ -168,6 +168,7 @@ class WireConnection:
         self._stream = stream
         self._reader, self._writer = FrameReader(stream), FrameWriter(stream)
         self._lock = threading.Lock()
+        self._asking = threading.Lock()
         self._pending: dict[int, Pending] = {}
         self._last = 0
         self._broken: Exception | None = None
@@ -293,20 +294,21 @@ class WireConnection:
 
     def _ask(self, kind: Any, operation: str, fields: dict[str, Any]) -> Any:
         self._requests.acquire()
-        try:
-            with self._lock:
-                if self._broken is not None:
-                    raise self._broken
-                self._last += 1
-                pending = self._pending[self._last] = kind(self, self._last)
-        except BaseException:
-            self._requests.release()
-            raise
-        try:
-            self._writer.send(REQUEST, pending.number, pack_fields({"op": operation, **fields}))
-        except BaseException:
-            self._close(pending)
-            raise
+        with self._asking:  # the other end wants the numbers in order
+            try:
+                with self._lock:
+                    if self._broken is not None:
+                        raise self._broken
+                    self._last += 1
+                    pending = self._pending[self._last] = kind(self, self._last)
+            except BaseException:
+                self._requests.release()
+                raise
+            try:
+                self._writer.send(REQUEST, pending.number, pack_fields({"op": operation, **fields}))
+            except BaseException:
+                self._close(pending)
+                raise
         return pending
 
     def _close(self, pending: Pending) -> None:

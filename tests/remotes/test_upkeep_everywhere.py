@@ -67,7 +67,8 @@ def test_purge(team: Team) -> None:
     commit(ada, "without", {"b": b"b\n"})
     ada.ok("push", "-q")
 
-    done = ada.ok("purge", "--remote", "origin", "secret", "large", "--reason", "published by mistake", "--yes", "--json")
+    why = "published by mistake"
+    done = ada.ok("purge", "--remote", "origin", "secret", "large", "--reason", why, "--yes", "--json")
     assert set(done.json["files"]) == {blake3(SECRET).hexdigest(), blake3(LARGE).hexdigest()}
     assert done.json["remote"] == "origin"
     assert done.json["remote_packs"] >= 2
