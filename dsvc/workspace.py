@@ -57,6 +57,7 @@ class Surroundings:
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)  # for programs and services that are called
     signing: Callable[[], SigningSettings] = _no_signing
+    limit_rate: int | None = None  # bytes a second to and from remotes, 0: no limit, None: as a remote's option says
     ask_secret: Callable[[str], str | None] = _nobody  # asks for a passphrase; None where nobody is there
 
 

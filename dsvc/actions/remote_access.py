@@ -211,6 +211,7 @@ def _place(workspace: Workspace, settings: RemoteSettings, address: Address, *, 
         environment=workspace.surroundings.environment,
         staging=lambda: _staging(folder),
         create=create,
+        limit_rate=workspace.surroundings.limit_rate,
     )
 
 

@@ -58,6 +58,7 @@ def check_remote(
                 options=options,
                 environment=environment,
                 staging=lambda: scratch,
+                limit_rate=0,
             )
             return place.backend
 

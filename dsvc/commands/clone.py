@@ -12,7 +12,7 @@ from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.entry_text import human_size
 from dsvc.commands.fetch import fetch_json
-from dsvc.commands.options import Jobs, Json, Quiet
+from dsvc.commands.options import Jobs, Json, LimitRate, Quiet
 from dsvc.commands.remote_keys import Encrypt, KeyFilePath, sealed_options
 from dsvc.errors import UsageError
 from dsvc.refs.names import short_name
@@ -39,6 +39,7 @@ def command(
     encrypt: Encrypt = False,
     file: KeyFilePath = None,
     jobs: Jobs = 8,
+    limit_rate: LimitRate = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -60,6 +61,7 @@ def command(
     folder = target or name
     if not folder or folder in (".", "..", "~"):
         raise UsageError(f"where to? {source} gives no name for a folder", hint=f"dsvc clone {source} FOLDER")
+    context.limit_rate(limit_rate)
     result = clone(
         source,
         context.directory / folder,

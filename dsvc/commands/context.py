@@ -34,6 +34,7 @@ class Context:
         "_err_terminal",
         "_in",
         "_in_terminal",
+        "_limit_rate",
         "_local_now",
         "_no_pager",
         "_overrides",
@@ -68,6 +69,7 @@ class Context:
         self._no_pager = False
         self.offline = False
         self._overrides: tuple[str, ...] = ()
+        self._limit_rate: int | None = None
         self._config: Config | None = None
         self._workspace: Workspace | None = None
         out.color_by(self._takes_color)
@@ -164,6 +166,16 @@ class Context:
                 attach(self._workspace, offline=self.offline)
         return self._workspace
 
+    def limit_rate(self, text: str | None) -> None:
+        """Let transfers of this command keep to a rate, whatever the settings of remotes say; None changes nothing.
+
+        Raises BadRateError for a text that is none. It comes before the workspace is asked for.
+        """
+        if text is not None:
+            from dsvc.remotes.limited import parse_rate
+
+            self._limit_rate = parse_rate(text) or 0
+
     def explained(self, error: BaseException) -> BaseException:
         """What to tell people instead of `error`: of content that was erased on purpose, by whom, when and why."""
         from dsvc.objects.store import ObjectMissingError
@@ -209,6 +221,7 @@ class Context:
             command=self.command_line,
             environment=self.environment,
             signing=self.signing,
+            limit_rate=self._limit_rate,
             ask_secret=self.ask_secret,
         )
 

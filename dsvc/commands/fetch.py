@@ -13,7 +13,7 @@ from dsvc.actions.remote_access import choose_remote
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.entry_text import human_size
-from dsvc.commands.options import DryRun, Jobs, Json, Quiet
+from dsvc.commands.options import DryRun, Jobs, Json, LimitRate, Quiet
 from dsvc.commands.ref_text import SHORT
 from dsvc.commands.ref_update_text import show_updates, update_json
 from dsvc.errors import UsageError
@@ -33,6 +33,7 @@ def command(
     prune: Annotated[bool, typer.Option("-p", "--prune", help="Drop what follows branches that are gone.")] = False,
     force: Annotated[bool, typer.Option("-f", "--force", help="Move tags of this repository too.")] = False,
     jobs: Jobs = 8,
+    limit_rate: LimitRate = None,
     dry_run: DryRun = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -43,6 +44,7 @@ def command(
     'dsvc pull' joins them. What is asked for by name is FETCH_HEAD too. A fetch that is broken off goes on where it was
     when it is called again.
     """
+    context.limit_rate(limit_rate)
     workspace = context.workspace()
     if every and (remote is not None or refspecs):
         raise UsageError("--all takes no remote")

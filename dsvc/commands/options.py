@@ -29,6 +29,10 @@ Jobs = Annotated[int, typer.Option("-j", "--jobs", metavar="N", min=1, max=64, h
 Remote = Annotated[
     str | None, typer.Option("--remote", metavar="NAME", help="Work on this remote, a name or an address.")
 ]
+LimitRate = Annotated[
+    str | None,
+    typer.Option("--limit-rate", metavar="RATE", help="Bytes a second each way, such as 2M (remote.NAME.limitRate)."),
+]
 MapNames = Annotated[
     bool, typer.Option("--map-names", help="Write names that fall together on this disk under other ones, from now on.")
 ]

@@ -11,7 +11,7 @@ from dsvc.actions.pull import PullResult, pull
 from dsvc.commands.context import Context
 from dsvc.commands.fetch import fetch_json, show_fetch
 from dsvc.commands.merge import merge_json, show_merge
-from dsvc.commands.options import Jobs, Json, Quiet
+from dsvc.commands.options import Jobs, Json, LimitRate, Quiet
 from dsvc.commands.rebase import rebase_json, show_rebase
 from dsvc.errors import ConflictError, UsageError
 
@@ -31,6 +31,7 @@ def command(
     no_tags: Annotated[bool, typer.Option("--no-tags", help="Fetch no tags.")] = False,
     prune: Annotated[bool, typer.Option("-p", "--prune", help="Drop what follows branches that are gone.")] = False,
     jobs: Jobs = 8,
+    limit_rate: LimitRate = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int | None:
@@ -41,6 +42,7 @@ def command(
     """
     if with_rebase and (no_rebase or no_ff):
         raise UsageError("--rebase excludes --no-rebase and --no-ff")
+    context.limit_rate(limit_rate)
     workspace = context.workspace()
     rebasing = with_rebase or (context.config().get_bool("pull.rebase") and not (no_rebase or no_ff))
     mode: FastForward = "only" if ff_only else "never" if no_ff else "allow"

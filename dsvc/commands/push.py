@@ -14,7 +14,7 @@ from dsvc.actions.revision import revision_context
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.entry_text import human_size
-from dsvc.commands.options import DryRun, Jobs, Json, Quiet
+from dsvc.commands.options import DryRun, Jobs, Json, LimitRate, Quiet
 from dsvc.commands.ref_update_text import show_updates, update_json
 from dsvc.history.revisions import resolve
 from dsvc.objects.ids import ObjectId
@@ -55,6 +55,7 @@ def command(
     ] = (),
     force: Annotated[bool, typer.Option("-f", "--force", help="Overwrite them in any case.", hidden=True)] = False,
     jobs: Jobs = 4,
+    limit_rate: LimitRate = None,
     dry_run: DryRun = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -65,6 +66,7 @@ def command(
     there only moves forward (exit code 12 otherwise): 'dsvc pull' first, or overwrite what you have seen with
     --force-with-lease. A push that is broken off goes on where it was when it is called again.
     """
+    context.limit_rate(limit_rate)
     workspace = context.workspace()
     settings = choose_remote(workspace, remote, directory=context.directory)
     result = push(

@@ -10,7 +10,7 @@ from dsvc.actions.sync import sync
 from dsvc.commands.context import Context
 from dsvc.commands.fetch import fetch_json, show_fetch
 from dsvc.commands.merge import merge_json, show_merge
-from dsvc.commands.options import Jobs, Json, Quiet
+from dsvc.commands.options import Jobs, Json, LimitRate, Quiet
 from dsvc.commands.push import push_json, raise_rejected, show_push
 
 
@@ -20,6 +20,7 @@ def command(
     *,
     prune: Annotated[bool, typer.Option("-p", "--prune", help="Drop what follows branches that are gone.")] = False,
     jobs: Jobs = 8,
+    limit_rate: LimitRate = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -27,6 +28,7 @@ def command(
 
     Nothing is merged: where both sides have new commits this ends with exit code 12, and 'dsvc pull' joins them.
     """
+    context.limit_rate(limit_rate)
     result = sync(context.workspace(), remote, prune=prune, directory=context.directory, jobs=jobs)
     if json:
         document = {

@@ -10,6 +10,7 @@ from typing import Any
 from dsvc.config.keys import Value
 from dsvc.errors import RemoteError, UsageError
 from dsvc.remotes.address import Address, FolderAddress, S3Address, SshAddress
+from dsvc.remotes.limited import OPTION, LimitedBackend, Limits, parse_rate
 from dsvc.storage.backend import Backend
 from dsvc.storage.local import LocalBackend
 
@@ -43,28 +44,32 @@ def open_place(
     staging: Callable[[], Path],
     create: bool = False,
     interactive: bool = False,
+    limit_rate: int | None = None,
 ) -> Place:
     """Open a place; with `create` a folder is made where it is missing. `options` are those of the remote.
+
+    `limit_rate` is a limit in bytes a second each way, 0 for none; None leaves it to the option `limitRate`.
 
     Raises:
         PlaceMissingError: for a folder that is not there. PlaceTakenError: for one with other things in it, when a
             repository is to be made there. RemoteError: when it cannot be reached.
     """
+    limits = Limits(parse_rate(options.get(OPTION, 0) if limit_rate is None else limit_rate))
     if isinstance(address, FolderAddress):
-        return _folder(address.path, create=create)
+        return _folder(address.path, create=create, limits=limits)
     if isinstance(address, S3Address):
         from dsvc.remotes.s3 import open_s3
         from dsvc.remotes.s3_settings import S3Settings
 
         given = _given(S3Settings, options, bucket=address.bucket, prefix=address.prefix)
-        return Place(open_s3(S3Settings(**given), environment=environment), staging)
+        return Place(open_s3(S3Settings(**given), environment=environment, limits=limits), staging)
     assert isinstance(address, SshAddress)
     from dsvc.remotes.ssh import open_ssh
     from dsvc.remotes.ssh_settings import SshSettings
 
     where: dict[str, Any] = {"host": address.host, "path": address.path, "user": address.user, "port": address.port}
     ssh = SshSettings(**_given(SshSettings, options, **where, interactive=interactive))
-    return Place(open_ssh(ssh, environment=environment, create=create), staging)
+    return Place(open_ssh(ssh, environment=environment, create=create, limits=limits), staging)
 
 
 def _given(settings: Any, options: Mapping[str, Value], **fixed: Any) -> dict[str, Any]:
@@ -101,7 +106,7 @@ def _typed(name: str, kind: str, value: Value) -> Any:
     raise BadOptionError(f"{value!r} does not fit a remote's option {name}", hint=f"dsvc config remote.NAME.{name}")
 
 
-def _folder(path: Path, *, create: bool) -> Place:
+def _folder(path: Path, *, create: bool, limits: Limits) -> Place:
     if path.exists() and not path.is_dir():
         raise PlaceTakenError(f"{path} is not a folder", hint="name another place")
     if not path.exists():
@@ -114,4 +119,4 @@ def _folder(path: Path, *, create: bool) -> Place:
     elif create and not (path / "cells").is_dir() and any(path.iterdir()):
         raise PlaceTakenError(f"{path} holds other files and no repository", hint="name a new or an empty folder")
     backend = LocalBackend(path)
-    return Place(backend, backend.staging, on_disk=True)
+    return Place(LimitedBackend(backend, limits) if limits.any else backend, backend.staging, on_disk=True)

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from blake3 import blake3
 
+from dsvc.remotes.limited import Limits, PacedBody
 from dsvc.remotes.s3_calls import Calls
 from dsvc.remotes.s3_cells import Cells, ConditionalWrites
 from dsvc.remotes.s3_errors import Kind, Target
@@ -30,16 +31,21 @@ _CONFLICT: Final[frozenset[Kind]] = frozenset({"conflict"})
 
 
 def open_s3(
-    settings: S3Settings, *, environment: Mapping[str, str], on_bytes: Callable[[int], None] | None = None
+    settings: S3Settings,
+    *,
+    environment: Mapping[str, str],
+    on_bytes: Callable[[int], None] | None = None,
+    limits: Limits | None = None,
 ) -> S3Backend:
     """Return the backend of a bucket; nothing is sent yet.
 
-    `on_bytes` hears of each piece of a blob that was sent or received, in bytes, from any thread.
+    `on_bytes` hears of each piece of a blob that was sent or received, in bytes, from any thread. Both ways keep to
+    `limits`.
 
     Raises:
         RequestError: when botocore is not installed. S3Error: for a profile that does not exist and the like.
     """
-    return S3Backend(settings, make_client(settings, environment), on_bytes=on_bytes)
+    return S3Backend(settings, make_client(settings, environment), on_bytes=on_bytes, limits=limits)
 
 
 class S3Backend:
@@ -49,12 +55,20 @@ class S3Backend:
     sent in parts by threads of the backend's own.
     """
 
-    def __init__(self, settings: S3Settings, client: Any, *, on_bytes: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self,
+        settings: S3Settings,
+        client: Any,
+        *,
+        on_bytes: Callable[[int], None] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
         self.settings = settings
         self._client = client
         self._bucket = settings.bucket
         self._prefix = f"{settings.prefix}/" if settings.prefix else ""
         self._moved = on_bytes or (lambda _: None)
+        self._limits = limits or Limits()
         self.target = Target(settings.url, client.meta.endpoint_url)
         self._calls = Calls(self.target, connections=settings.connections, attempts=settings.attempts)
         encryption = _encryption(settings)
@@ -68,6 +82,8 @@ class S3Backend:
             mark=blake3(f"{client.meta.endpoint_url}\n{self._bucket}".encode()).digest(16),
             single_writer=settings.single_writer,
         )
+        if self._limits.any:
+            client.meta.events.register("before-send.s3", self._pace)
         self._listing = Listing(client, self._calls, self._bucket, self._prefix)
         self._workers: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
@@ -86,7 +102,7 @@ class S3Backend:
 
         def request() -> tuple[bool, bytes]:
             answer = self._client.get_object(Bucket=self._bucket, Key=name, **bytes_wanted)
-            return "ContentRange" in answer, answer["Body"].read()
+            return "ContentRange" in answer, self._read(answer["Body"])
 
         try:
             in_part, data = self._calls.repeat(request, f"reading {key}", expected=_ABSENT_OR_RANGE)
@@ -198,6 +214,22 @@ class S3Backend:
         except (KeyError, ValueError):
             return None
         return said + 0.5 - (before + after) / 2, 0.5 + (after - before) / 2
+
+    def _read(self, body: Any) -> bytes:
+        """Read an answer, as fast as it may come."""
+        pace = self._limits.down
+        if pace.rate is None:
+            return bytes(body.read())
+        pieces: list[bytes] = []
+        while piece := body.read(pace.piece):
+            pieces.append(piece)
+            pace.take(len(piece))
+        return b"".join(pieces)
+
+    def _pace(self, request: Any, **_: object) -> None:
+        """Let a client send the body of a request only as fast as it may; called when all headers are made."""
+        if request.body:
+            request.body = PacedBody(request.body, self._limits.up)
 
     def _name(self, key: str) -> str:
         return self._prefix + check_key(key)

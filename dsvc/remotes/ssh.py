@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from dsvc.remotes.limited import Limits
 from dsvc.remotes.ssh_failures import SshUnreachableError, explain_failure
 from dsvc.remotes.ssh_paramiko import ParamikoStream
 from dsvc.remotes.ssh_process import OVERRIDE, ProcessStream, ssh_words
@@ -27,23 +28,29 @@ def open_ssh(
     *,
     environment: Mapping[str, str],
     create: bool = False,
-    delays: Sequence[float] = DELAYS,
+    delays: Sequence[float] | None = None,
+    limits: Limits | None = None,
 ) -> WireBackend:
     """Connect, and return the backend in the folder `settings.path` there; `create` makes that folder.
+
+    Both ways keep to `limits`. `delays` are the seconds between attempts, in place of those that `settings` ask for.
 
     Raises:
         RemoteError: which says why it cannot be reached, and what to do.
         RequestError: when paramiko is to be used and is not installed.
     """
+    kept = limits or Limits()  # by all connections together
     opener: Callable[[], _SshStream] = _opener(settings, environment)
 
     def connect() -> WireConnection:
-        return _connect(settings, opener(), create=create)
+        return _connect(settings, opener(), create=create, limits=kept)
 
+    if delays is None:
+        delays = [DELAYS[min(number, len(DELAYS) - 1)] for number in range(settings.attempts - 1)]
     return WireBackend(connect, place=settings.place, delays=delays).open()
 
 
-def _connect(settings: SshSettings, stream: _SshStream, *, create: bool) -> WireConnection:
+def _connect(settings: SshSettings, stream: _SshStream, *, create: bool, limits: Limits) -> WireConnection:
     patience = 2 * settings.connect_timeout  # seconds: for the connection, and for dsvc there to start
     late = threading.Event()
 
@@ -56,7 +63,7 @@ def _connect(settings: SshSettings, stream: _SshStream, *, create: bool) -> Wire
     if not settings.interactive:
         timer.start()
     try:
-        return WireConnection(stream, place=settings.place, create=create)
+        return WireConnection(stream, place=settings.place, create=create, limits=limits)
     except (ConnectionCutError, ForeignPeerError) as error:
         if late.is_set():
             stream.close()

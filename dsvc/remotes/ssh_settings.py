@@ -19,7 +19,8 @@ class SshSettings:
 
     `path` is the folder at the far end: absolute, below the home folder, or `~/...`. `command` is what is run there,
     followed by the path. `options` are words for the `ssh` program, such as `-i FILE` and `-o Name=value`. Times are
-    in seconds. `interactive` says that somebody sits at a terminal who can answer questions of `ssh`.
+    in seconds. `interactive` says that somebody sits at a terminal who can answer questions of `ssh`. A call during
+    which the connection breaks is made `attempts` times in all.
     """
 
     host: str
@@ -32,13 +33,16 @@ class SshSettings:
     connect_timeout: int = 30
     keepalive: int = 15
     interactive: bool = False
+    attempts: int = 5
 
     def __post_init__(self) -> None:
         """Refuse what a shell or the `ssh` program could take for something else.
 
         Raises:
-            RequestError: for a host or user that is none, or an empty path.
+            RequestError: for a host or user that is none, an empty path, or no attempt.
         """
+        if self.attempts < 1:
+            raise RequestError("attempts must be above 0", hint="leave it out for the default")
         for name, value in (("host", self.host), ("user", self.user or "x")):
             if not value or value.startswith("-") or not value.isprintable() or _MEANING.intersection(value):
                 raise RequestError(f"{value!r} is no {name} for SSH")

@@ -64,7 +64,7 @@ class WireBackend:
         with contextlib.closing(Source(source)) as content:
             if content.size <= INLINE:
                 data = bytes(content.read(content.size)) if content.size else b""
-                self._again(lambda c: c.call("put", key=key, data=data, hash=blake3(data).digest()))
+                self._again(lambda c: c.put(key, data, blake3(data).digest()))
             else:
                 self._upload(key, content)
         if isinstance(source, Path):

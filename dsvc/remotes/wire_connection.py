@@ -11,6 +11,7 @@ from typing import Any
 
 from dsvc import __version__
 from dsvc.errors import DsvcError
+from dsvc.remotes.limited import Limits
 from dsvc.remotes.wire import (
     ANSWER,
     BEGIN,
@@ -157,7 +158,7 @@ class PendingBytes(Pending):
 class WireConnection:
     """One conversation with a far end. Safe for threads."""
 
-    def __init__(self, stream: Stream, *, place: str, create: bool = False) -> None:
+    def __init__(self, stream: Stream, *, place: str, create: bool = False, limits: Limits | None = None) -> None:
         """Exchange hellos.
 
         Raises:
@@ -165,6 +166,7 @@ class WireConnection:
             DsvcError: what the far end says against it.
         """
         self.place = place
+        self._limits = limits or Limits()
         self._stream = stream
         self._reader, self._writer = FrameReader(stream), FrameWriter(stream)
         self._lock = threading.Lock()
@@ -217,6 +219,11 @@ class WireConnection:
                 for pending in sent:
                     self._close(pending)
         return answers
+
+    def put(self, key: str, data: bytes, digest: bytes) -> None:
+        """Send a small blob whole."""
+        self._limits.up.take(len(data), over=lambda: self.broken)
+        self.call("put", key=key, data=data, hash=digest)
 
     def swap(self, **fields: Any) -> dict[str, Any]:
         """Ask for a swap.
@@ -282,10 +289,11 @@ class WireConnection:
         self._writer.send(BEGIN, number, pack_fields({"at": at}))
         pending.take_credit(self._window)
         while at < source.size:
-            count = pending.credit(source.piece)
+            count = pending.credit(min(source.piece, self._limits.up.piece))
             if not count:
                 raise ProtocolError(f"the other end has {key} before it was sent")
             piece = source.read(count)
+            self._limits.up.take(len(piece), over=lambda: self.broken)
             self._writer.send(DATA, number, piece, urgent=False)
             at += len(piece)
         self._writer.send(END, number, pack_fields({"hash": source.digest()}))
@@ -335,6 +343,7 @@ class WireConnection:
         with self._lock:
             pending = self._pending.get(number)
         if kind == DATA:
+            self._limits.down.take(length, over=lambda: self.broken)
             if pending is None:
                 self._reader.skip(length)
                 return
