@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 from dsvc.objects.ids import Kind
 from dsvc.objects.packindex import NO_BASE, PackIndex
@@ -40,6 +39,8 @@ def gather_indexes(backend: Backend, packs: PackSet, refs: Iterable[PackRef]) ->
     """
     wanted = [ref for ref in refs if not packs.has_index(ref)]
     if isinstance(backend, Gathers) and len(wanted) > 1:
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="dsvc-index") as pool:
             for _ in pool.map(packs.index, wanted):
                 pass

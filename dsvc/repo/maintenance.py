@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dsvc.errors import BusyError, DsvcError
@@ -148,6 +147,8 @@ def delete_packs(store: ObjectStore, ids: Iterable[PackId]) -> None:
         for key in keys:
             store.backend.delete(key)
         return
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="dsvc-delete") as pool:
         for _ in pool.map(store.backend.delete, keys):
             pass
