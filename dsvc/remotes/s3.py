@@ -18,7 +18,8 @@ from blake3 import blake3
 
 from dsvc.remotes.limited import Limits, PacedBody
 from dsvc.remotes.s3_calls import Calls
-from dsvc.remotes.s3_cells import Cells, ConditionalWrites
+from dsvc.remotes.s3_cells import Cells
+from dsvc.remotes.s3_conditions import ConditionalWrites
 from dsvc.remotes.s3_errors import Kind, Target
 from dsvc.remotes.s3_listing import Listing
 from dsvc.remotes.s3_multipart import FilePart, Multipart, UnfinishedUpload

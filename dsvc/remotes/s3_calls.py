@@ -17,7 +17,7 @@ _WAIT: Final = 0.1  # seconds before the first repetition, at most; doubled for 
 _WAIT_WHEN_THROTTLED: Final = 1.0
 _LONGEST_WAIT: Final = 20.0
 _ATTEMPTS_BEFORE_FIRST_ANSWER: Final = 3  # a wrong endpoint should not be tried for a minute
-_REPEATED: Final = frozenset({"throttled", "lost", "unsent"})
+_REPEATED: Final = frozenset({"throttled", "contended", "lost", "unsent"})
 
 
 class Gate:

@@ -7,7 +7,6 @@ whether its own write was among those before. docs/formats/s3.md.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -18,7 +17,8 @@ from blake3 import blake3
 
 from dsvc.errors import IntegrityError
 from dsvc.remotes.s3_calls import Calls
-from dsvc.remotes.s3_errors import S3Error, UnconditionalStoreError, status_of
+from dsvc.remotes.s3_conditions import ConditionalWrites, try_conditions
+from dsvc.remotes.s3_errors import S3Error, UnconditionalStoreError
 from dsvc.storage.backend import SwapUncertainError, check_key
 
 _VERSION: Final = 1
@@ -63,14 +63,6 @@ def decode_cell(data: bytes, key: str) -> CellObject:
         raise DamagedCellObjectError(f"the cell {key} has a form that this version does not know")
     tokens = tuple(body[place : place + _TOKEN] for place in range(start, end, _TOKEN))
     return CellObject(body[end:], tokens, body[2:start])
-
-
-@dataclass(frozen=True, slots=True)
-class ConditionalWrites:
-    """Whether a store keeps its conditions on writes; `found` says what it did instead."""
-
-    kept: bool
-    found: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +125,7 @@ class Cells:
         """Find out, by writing and deleting one small object, whether the store keeps conditions; remember it."""
         with self._lock:
             if self._verdict is None:
-                self._verdict = self._try_conditions()
+                self._verdict = try_conditions(self.calls, self._put_object, self._delete, self.key_of)
             return self._verdict
 
     def _may_write(self) -> bool:
@@ -236,50 +228,6 @@ class Cells:
         )
         return str(answer.get("ETag", ""))
 
-    def _try_conditions(self) -> ConditionalWrites:
-        """Try the conditions on a new object, and on another one whenever an answer was lost on the way."""
-        attempt = 0
-        while True:
-            key = self.key_of(f".probe-{os.urandom(8).hex()}")  # no name of a cell begins with a dot
-            try:
-                return self._try_conditions_on(key)
-            except Exception as error:
-                kind = self.calls.known(error)
-                attempt += self.calls.weight(error)
-                if kind not in ("lost", "throttled", "unsent") or attempt >= self.calls.attempts_now():
-                    raise self.calls.translated(error, "trying conditional writes") from error
-            finally:
-                with contextlib.suppress(S3Error):
-                    self.calls.repeat(lambda key=key: self._delete(key), "removing a probe")  # type: ignore[misc]
-            self.calls.wait(attempt, throttled=kind == "throttled")
-
-    def _try_conditions_on(self, key: str) -> ConditionalWrites:
-        """Write one object four times: as a new one, again as a new one, over the right one, over the wrong one."""
-        first = self._probe(key, b"1", {"IfNoneMatch": "*"})
-        if first is None:
-            return ConditionalWrites(kept=False, found="refuses the condition If-None-Match on a new object")
-        if self._probe(key, b"2", {"IfNoneMatch": "*"}) is not None:
-            return ConditionalWrites(kept=False, found="ignores the condition If-None-Match on writes")
-        if self._probe(key, b"3", {"IfMatch": first}) in (None, first):
-            return ConditionalWrites(kept=False, found="does not take the condition If-Match with the right ETag")
-        if self._probe(key, b"4", {"IfMatch": first}) is not None:
-            return ConditionalWrites(kept=False, found="ignores the condition If-Match on writes")
-        return ConditionalWrites(kept=True)
-
-    def _probe(self, key: str, body: bytes, condition: Mapping[str, str]) -> str | None:
-        """Return the ETag of what was written, or None when the condition or its use was refused.
-
-        It is sent once: repeated after a lost answer, what was done would look like a refusal.
-        """
-        try:
-            return self.calls.once(lambda: self._put_object(key, body, condition))
-        except Exception as error:
-            if self.calls.known(error) in ("conflict", "absent"):
-                return None
-            if status_of(error) in (400, 501) and _is_about_conditions(error):
-                return None
-            raise
-
     def _delete(self, key: str) -> None:
         self.client.delete_object(Bucket=self.bucket, Key=key)
 
@@ -304,10 +252,3 @@ def _follows(later: _Seen | None, earlier: _Seen | None) -> bool:
     if earlier is None or not earlier.object.tokens:
         return len(tokens) < _KEPT_TOKENS
     return earlier.object.tokens[0] in tokens
-
-
-def _is_about_conditions(error: Exception) -> bool:
-    """Whether a store says that it does not implement the header."""
-    response: Any = getattr(error, "response", {})
-    answer = response.get("Error", {})
-    return answer.get("Code") == "NotImplemented" or "match" in str(answer.get("Message", "")).lower()

@@ -20,7 +20,7 @@ Reason = Literal[
     "time-out",
     "unreachable",
 ]
-Kind = Literal["absent", "conflict", "range", "no upload", "throttled", "lost", "unsent", "refused"]
+Kind = Literal["absent", "conflict", "contended", "range", "no upload", "throttled", "lost", "unsent", "refused"]
 
 
 class S3Error(RemoteError):
@@ -67,7 +67,8 @@ def kind_of(error: Exception) -> Kind:
     """Say what an exception of a client means for whoever sent the request.
 
     "lost": the request may have been done or not. "unsent": it was not. "throttled": the store is busy, and most
-    likely did not do it. "refused": it was answered, and not done. The others name an answer.
+    likely did not do it. "contended": it was not done, because another write of the same object was under way, which
+    may or may not succeed. "refused": it was answered, and not done. The others name an answer.
     """
     from botocore import exceptions as boto
 
@@ -79,8 +80,10 @@ def kind_of(error: Exception) -> Kind:
             return "no upload"
         if code in ("NoSuchKey", "404"):
             return "absent"
-        if status == 412 or code in ("PreconditionFailed", "ConditionalRequestConflict", "OperationAborted"):
+        if status == 412 or code == "PreconditionFailed":
             return "conflict"
+        if code in ("ConditionalRequestConflict", "OperationAborted"):
+            return "contended"
         if status == 416 or code == "InvalidRange":
             return "range"
         if (status >= 500 and status not in (501, 507)) or code in _PASSING:

@@ -14,6 +14,8 @@ from tests.remotes.conftest import OpenBucket
 from tests.servers.proxy import Answer, Proxy
 from tests.servers.seaweed import Seaweed
 
+BUSY = Answer(409, "ConditionalRequestConflict")
+
 
 def writes(proxy: Proxy) -> int:
     return proxy.count("PUT", "/cells/head")
@@ -45,7 +47,7 @@ def test_whether_conditions_are_kept_is_tried_once_a_bucket(opened: OpenBucket, 
     assert proxy.count("PUT", "/cells/.probe") == 4
 
 
-@pytest.mark.parametrize("harm", ["cut before", "cut after", "fail after", Answer(503, "SlowDown")])
+@pytest.mark.parametrize("harm", ["cut before", "cut after", "fail after", Answer(503, "SlowDown"), BUSY])
 @pytest.mark.parametrize("first", [True, False])
 def test_a_lost_answer_is_settled(opened: OpenBucket, proxy: Proxy, harm, first: bool):
     backend = opened()

@@ -51,7 +51,9 @@ def test_what_passes_is_waited_for(opened: OpenBucket, proxy: Proxy, answer):
     assert proxy.count("GET") == 3
 
 
-@pytest.mark.parametrize("harm", ["cut after", "fail after", Answer(503, "SlowDown")])
+@pytest.mark.parametrize(
+    "harm", ["cut after", "fail after", Answer(503, "SlowDown"), Answer(409, "ConditionalRequestConflict")]
+)
 def test_a_blob_whose_answer_is_lost_is_stored_once(opened: OpenBucket, proxy: Proxy, tmp_path: Path, harm):
     source = tmp_path / "source"
     source.write_bytes(b"content")

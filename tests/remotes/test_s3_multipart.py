@@ -179,7 +179,9 @@ def test_two_send_the_same_file_at_once(opened: OpenBucket, proxy: Proxy, large:
     assert not any(copy.exists() for copy in copies)
 
 
-@pytest.mark.parametrize("harm", ["cut after", "fail after", Answer(503, "SlowDown")])
+@pytest.mark.parametrize(
+    "harm", ["cut after", "fail after", Answer(503, "SlowDown"), Answer(409, "ConditionalRequestConflict")]
+)
 def test_a_lost_answer_to_the_last_request(opened: OpenBucket, proxy: Proxy, large: Path, harm):
     content = large.read_bytes()
     proxy.harm(harm, "POST", "uploadId=")
