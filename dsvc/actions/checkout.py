@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from dsvc.objects.codec import Value
 from dsvc.objects.ids import CommitId, Kind, ObjectId, OperationId, TreeId
@@ -55,11 +55,13 @@ def checkout(
     reverts: OperationId | None = None,
     metadata: Mapping[str, Value] | None = None,
     after: Callable[[Index], None] | None = None,
+    untracked: Collection[bytes] = (),
 ) -> OperationId:
     """Move the files that differ between `base` and `target`, then publish the transaction; both happen or neither.
 
     Files that `dsvc add` stored and that `base` does not have are carried along. `after` may change the index before
-    it is written. The operation's metadata keep both trees, so that it can be taken back.
+    it is written. `untracked` files of `target` are new ones afterwards, which no commit
+    and no `dsvc add` has taken. The operation's metadata keep both trees, so that it can be taken back.
 
     Raises:
         InTheWayError: naming files whose content is not stored; nothing was changed then.
@@ -69,7 +71,7 @@ def checkout(
     new_tree = target if index.tree == base else carried(workspace, index.tree, base, target)
     workspace.keep_names(index.names)
     published: list[OperationId] = []
-    keep_index_tree(workspace, transaction, new_tree)
+    keep_index_tree(workspace, transaction, new_tree, untracked=untracked)
     if base != workspace.head_tree():
         transaction.set(saved_of(workspace.worktree_id), Direct(Kind.TREE, ObjectId(base)))
     facts = dict(metadata or {})
@@ -121,8 +123,13 @@ def _keep_both(
     workspace.publish(first, workspace.act("begin", f"begin of {description}"))
 
 
-def keep_index_tree(workspace: Workspace, transaction: Transaction, tree: TreeId) -> None:
-    """Let the tree that the index will stand for be kept by a ref, where HEAD's commit does not keep it."""
+def keep_index_tree(
+    workspace: Workspace, transaction: Transaction, tree: TreeId, *, untracked: Collection[bytes] = ()
+) -> None:
+    """Let the tree that the index will stand for be kept by a ref, where HEAD's commit does not keep it.
+
+    Without `untracked` files: an index that knows them is made to fit when it is read.
+    """
     ref = transaction.get(head_of(workspace.worktree_id))
     if isinstance(ref, Symbolic):
         ref = transaction.get(ref.target)
@@ -130,6 +137,9 @@ def keep_index_tree(workspace: Workspace, transaction: Transaction, tree: TreeId
         head_tree = workspace.tree_of(CommitId(ref.id))
     else:
         head_tree = empty_tree(workspace.repo.store)
+    if untracked:
+        edited = TreeId(edit_tree(workspace.repo.store, tree, dict.fromkeys(untracked)).id)  # type: ignore[arg-type]
+        tree = without_empty(workspace, edited, list(untracked), wanted=head_tree)
     name = added_of(workspace.worktree_id)
     if tree == head_tree:
         transaction.delete(name)

@@ -20,12 +20,13 @@ from dsvc.history.mergeentry import Labels
 from dsvc.history.revisions import stashes
 from dsvc.history.treediff import Change, diff_trees
 from dsvc.objects.ids import CommitId, Kind, ObjectId, TreeId
-from dsvc.objects.trees import edit_tree
+from dsvc.objects.trees import edit_tree, lookup
 from dsvc.objects.values import Commit
 from dsvc.refs.names import STASH, short_name
 from dsvc.refs.view import Direct
 from dsvc.workspace import Workspace
 
+ADDED = "added"  # the key of a stash's metadata with the files that `dsvc add` had stored
 _NAME = re.compile(r"(?:stash@\{)?(\d+)\}?")
 
 
@@ -73,6 +74,7 @@ def stash_push(workspace: Workspace, *, message: str | None = None, paths: Seque
         raise RequestError("there is no commit yet to go back to", hint="dsvc commit -m MESSAGE")
     person = workspace.person()
     store, head_tree = workspace.repo.store, workspace.tree_of(head.commit_id)
+    before = workspace.index()
     recorded = record_working_copy(workspace, paths=paths, known_only=False)
     tree = recorded.tree
     goal = head_tree
@@ -86,7 +88,8 @@ def stash_push(workspace: Workspace, *, message: str | None = None, paths: Seque
     subject = workspace.repo.commit(head.commit_id).message.partition("\n")[0]
     branch = short_name(head.branch) if head.branch else "(no branch)"
     text = f"On {branch}: {message}" if message else f"WIP on {branch}: {head.commit_id.hex()[:10]} {subject}"
-    made = Commit(tree, (head.commit_id,), person, person, text)
+    added = [c.path for c in diff_trees(store, head_tree, before.tree) if c.old is None]
+    made = Commit(tree, (head.commit_id,), person, person, text, metadata={ADDED: tuple(added)})
     commit_id = workspace.repo.put_commit(made)
     transaction = workspace.transaction()
     names = stashes(transaction.view)
@@ -168,10 +171,24 @@ def apply_stash(workspace: Workspace, stash: Stash, *, drop: bool) -> StashApply
             original=workspace.head().commit_id,
         )
         set_state(workspace, transaction, under_way(workspace, state, merge))
+    fresh = _new_files(workspace, stash, ours) if not conflicts else []
     verb = "pop" if drop else "apply"
     description = f"stash {verb}: {stash.commit.message.partition(chr(10))[0]}"
-    checkout(workspace, ours, merge.tree, transaction=transaction, verb="stash", description=description)
+    checkout(
+        workspace, ours, merge.tree, transaction=transaction, verb="stash", description=description, untracked=fresh
+    )
     return StashApplyResult(stash, dropped, conflicts, merge_notes(merge))
+
+
+def _new_files(workspace: Workspace, stash: Stash, ours: TreeId) -> list[bytes]:
+    """Return the files of a stash that were new when it was made, are so here, and that nobody had added."""
+    added = stash.commit.metadata.get(ADDED)
+    if not isinstance(added, tuple):
+        return []
+    store = workspace.repo.store
+    base = workspace.tree_of(stash.commit.parents[0])
+    fresh = {c.path for c in diff_trees(store, base, stash.commit.tree) if c.old is None}
+    return sorted(path for path in fresh.difference(added) if lookup(store, ours, path) is None)
 
 
 def stash_abort(workspace: Workspace) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dsvc.actions.checkout import checkout, keep_index_tree
-from dsvc.actions.operations import RefMove, moved_files, next_to_undo, ref_moves
+from dsvc.actions.operations import RefMove, moved_files, next_to_undo, ref_moves, view_before
 from dsvc.actions.state import read_state
+from dsvc.actions.untrack import known_again, new_since
 from dsvc.errors import RequestError
 from dsvc.history.reflog import ref_changes
 from dsvc.objects.ids import OperationId
 from dsvc.objects.values import Operation
 from dsvc.refs.names import WORKTREES, added_of, moving_of, saved_of, short_name
 from dsvc.refs.transaction import Transaction
-from dsvc.refs.view import Symbolic
+from dsvc.refs.view import Symbolic, View
 from dsvc.workspace import Workspace
 from dsvc.worktree.plan import InTheWayError
 
@@ -99,6 +100,7 @@ def take_back(
         else:
             transaction.set(move.name, move.old)
     files = moved_files(operation)
+    earlier = view_before(workspace.repo.log, operation)
     if files is not None:
         before, after = files
         made = checkout(
@@ -109,10 +111,12 @@ def take_back(
             verb=verb,
             description=description,
             reverts=operation_id,
+            untracked=new_since(workspace, earlier, before),
         )
     else:
         index = workspace.index()
-        keep_index_tree(workspace, transaction, index.tree)
+        later = View(workspace.repo.store, operation.view)
+        keep_index_tree(workspace, transaction, known_again(workspace, index.tree, earlier, later))
         made = workspace.publish(transaction, workspace.act(verb, description, reverts=operation_id))
         workspace.write_index(index)
     back = tuple(RefMove(move.name, move.new, move.old) for move in moves)

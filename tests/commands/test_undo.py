@@ -165,3 +165,26 @@ def test_the_oldest_operation_can_be_shown(cli: CommandLine, project: Path) -> N
     assert answer.out.startswith("operation ")
     assert "is not known any more" in answer.err
     assert cli.ok("op", "show", "--json").json["moves"] is None
+
+
+def test_what_comes_back_is_new_where_it_was_new_before(cli: CommandLine, project: Path) -> None:
+    (project / ".env").write_text("secret")
+    (project / "folder").mkdir()
+    (project / "folder/new.txt").write_text("n")
+    (project / "added.txt").write_text("a")
+    cli.ok("add", "added.txt")
+    before = cli.ok("status", "-s").out
+    assert before == "A  added.txt\n?? folder/\n"
+    for words in (["clean", "-fdx"], ["stash"], ["commit", "-m", "all"]):
+        cli.ok(*words)
+        cli.ok("undo")
+        assert cli.ok("status", "-s").out == before
+        cli.ok("redo")
+        assert "folder/" not in cli.ok("status", "-s").out
+        cli.ok("undo")
+        assert cli.ok("status", "-s").out == before
+    cli.ok("stash")
+    cli.ok("stash", "pop")
+    assert cli.ok("status", "-s").out == before
+    cli.ok("commit", "-m", "all")
+    assert ".env" not in cli.ok("ls", "-r").out.splitlines()

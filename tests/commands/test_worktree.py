@@ -149,5 +149,5 @@ def test_undo_here_does_not_touch_the_other(cli, project, linked):
     cli.ok("worktree", "add", "../third")
     cli.ok("worktree", "remove", "third")
     cli.ok("undo")
-    assert cli.ok("status", "-s").out == "A  c.txt\n"
+    assert cli.ok("status", "-s").out == "?? c.txt\n"
     assert at(cli, linked, "status", "-s").out == ""
