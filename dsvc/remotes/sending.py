@@ -139,6 +139,10 @@ def _small_metadata(source: ObjectStore, load: Cargo) -> tuple[list[tuple[PackRe
 
 
 def _put(target: ObjectStore, ref: PackRef, outbox: Outbox) -> PackRef:
-    target.backend.put(ref.key, outbox.lend(ref))
+    lent = outbox.lend(ref)
+    try:
+        target.backend.put(ref.key, lent)
+    finally:
+        lent.unlink(missing_ok=True)
     outbox.arrived(ref)
     return ref

@@ -65,4 +65,5 @@ def conversation(folder) -> dict[str, str]:
 def test_both_ends_say_exactly_this(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (wire_connection, wire_server):
         monkeypatch.setattr(module, "__version__", "0.1.0")
+    monkeypatch.setattr(wire_server.time, "time", lambda: 1_800_000_000.0)
     assert conversation(tmp_path) == WIRE
