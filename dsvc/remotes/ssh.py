@@ -5,16 +5,23 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from dsvc.errors import RemoteError
 from dsvc.remotes.limited import Limits
-from dsvc.remotes.ssh_failures import SshUnreachableError, explain_failure
+from dsvc.remotes.reconnecting import DELAYS
+from dsvc.remotes.sftp import SftpBackend
+from dsvc.remotes.sftp_connection import SftpConnection
+from dsvc.remotes.ssh_failures import NoFarProgramError, SshUnreachableError, explain_failure
 from dsvc.remotes.ssh_paramiko import ParamikoStream
 from dsvc.remotes.ssh_process import OVERRIDE, ProcessStream, ssh_words
 from dsvc.remotes.ssh_settings import SshSettings
 from dsvc.remotes.wire import ConnectionCutError, ForeignPeerError, Stream
-from dsvc.remotes.wire_client import DELAYS, WireBackend
+from dsvc.remotes.wire_client import WireBackend
 from dsvc.remotes.wire_connection import WireConnection
+from dsvc.remotes.wire_errors import RemoteAbsentError
+
+_T = TypeVar("_T")
 
 
 class _SshStream(Stream, Protocol):
@@ -30,7 +37,7 @@ def open_ssh(
     create: bool = False,
     delays: Sequence[float] | None = None,
     limits: Limits | None = None,
-) -> WireBackend:
+) -> WireBackend | SftpBackend:
     """Connect, and return the backend in the folder `settings.path` there; `create` makes that folder.
 
     Both ways keep to `limits`. `delays` are the seconds between attempts, in place of those that `settings` ask for.
@@ -40,17 +47,49 @@ def open_ssh(
         RequestError: when paramiko is to be used and is not installed.
     """
     kept = limits or Limits()  # by all connections together
-    opener: Callable[[], _SshStream] = _opener(settings, environment)
-
-    def connect() -> WireConnection:
-        return _connect(settings, opener(), create=create, limits=kept)
-
     if delays is None:
         delays = [DELAYS[min(number, len(DELAYS) - 1)] for number in range(settings.attempts - 1)]
-    return WireBackend(connect, place=settings.place, delays=delays).open()
+    if settings.server == "sftp":
+        return _open_sftp(settings, environment, create=create, delays=delays, limits=kept)
+    opener = _opener(settings, environment)
+
+    def connect() -> WireConnection:
+        place = settings.place
+        return _connect(
+            settings, opener(), lambda stream: WireConnection(stream, place=place, create=create, limits=kept)
+        )
+
+    try:
+        return WireBackend(connect, place=settings.place, delays=delays).open()
+    except NoFarProgramError as missing:
+        if settings.server != "auto":
+            raise
+        try:
+            return _open_sftp(settings, environment, create=create, delays=delays, limits=kept)
+        except RemoteAbsentError:
+            raise
+        except RemoteError as error:
+            raise missing from error
 
 
-def _connect(settings: SshSettings, stream: _SshStream, *, create: bool, limits: Limits) -> WireConnection:
+def _open_sftp(
+    settings: SshSettings, environment: Mapping[str, str], *, create: bool, delays: Sequence[float], limits: Limits
+) -> SftpBackend:
+    opener = _opener(settings, environment, sftp=True)
+
+    def connect() -> SftpConnection:
+        return _connect(settings, opener(), lambda stream: SftpConnection(stream, place=settings.place, limits=limits))
+
+    path = settings.path.removeprefix("~/") if settings.path != "~" else "."
+    backend = SftpBackend(connect, path.rstrip("/") or "/", place=settings.place, delays=delays)
+    try:
+        return backend.open(create=create)
+    except BaseException:
+        backend.close()
+        raise
+
+
+def _connect(settings: SshSettings, stream: _SshStream, converse: Callable[[Stream], _T]) -> _T:
     patience = 2 * settings.connect_timeout  # seconds: for the connection, and for dsvc there to start
     late = threading.Event()
 
@@ -63,7 +102,7 @@ def _connect(settings: SshSettings, stream: _SshStream, *, create: bool, limits:
     if not settings.interactive:
         timer.start()
     try:
-        return WireConnection(stream, place=settings.place, create=create, limits=limits)
+        return converse(stream)
     except (ConnectionCutError, ForeignPeerError) as error:
         if late.is_set():
             stream.close()
@@ -78,12 +117,14 @@ def _connect(settings: SshSettings, stream: _SshStream, *, create: bool, limits:
         timer.cancel()
 
 
-def _opener(settings: SshSettings, environment: Mapping[str, str]) -> Callable[[], _SshStream]:
+def _opener(
+    settings: SshSettings, environment: Mapping[str, str], *, sftp: bool = False
+) -> Callable[[], _SshStream]:
     client = settings.client
     if client == "auto":
         has_program = environment.get(OVERRIDE) or shutil.which("ssh", path=environment.get("PATH"))
         client = "openssh" if has_program else "paramiko"
     if client == "openssh":
-        words = ssh_words(settings, environment)
+        words = ssh_words(settings, environment, sftp=sftp)
         return lambda: ProcessStream(words, environment=environment)
-    return lambda: ParamikoStream(settings, environment=environment)
+    return lambda: ParamikoStream(settings, environment=environment, sftp=sftp)

@@ -27,9 +27,9 @@ _REKEY_PACKETS = 1 << 31
 
 
 class ParamikoStream:
-    """A stream to the far end's command over a connection of its own."""
+    """A stream to the far end's command, or to its SFTP server, over a connection of its own."""
 
-    def __init__(self, settings: SshSettings, *, environment: Mapping[str, str]) -> None:
+    def __init__(self, settings: SshSettings, *, environment: Mapping[str, str], sftp: bool = False) -> None:
         """Connect and start the command.
 
         Raises:
@@ -52,7 +52,10 @@ class ParamikoStream:
             transport = self._login(paramiko, settings, config).get_transport()
             transport.set_keepalive(settings.keepalive)
             self._channel = transport.open_session(window_size=_WINDOW)
-            self._channel.exec_command(far_command(settings))
+            if sftp:
+                self._channel.invoke_subsystem("sftp")
+            else:
+                self._channel.exec_command(far_command(settings))
         except BaseException as error:
             self._let_go()
             found = _translate(paramiko, settings, error)

@@ -126,8 +126,8 @@ def _start_query(words: Sequence[str], environment: Mapping[str, str]) -> subpro
         return None
 
 
-def ssh_words(settings: SshSettings, environment: Mapping[str, str]) -> list[str]:
-    """Return the command line that runs the far end's command over SSH."""
+def ssh_words(settings: SshSettings, environment: Mapping[str, str], *, sftp: bool = False) -> list[str]:
+    """Return the command line that runs the far end's command over SSH, or its SFTP server."""
     override = environment.get(OVERRIDE)
     words = shlex.split(override) if override else ["ssh"]
     words += ["-T", "-x", "-e", "none", "-o", "ClearAllForwardings=yes"]
@@ -140,4 +140,6 @@ def ssh_words(settings: SshSettings, environment: Mapping[str, str]) -> list[str
         words += ["-o", f"Ciphers=^{_FAST_CIPHER}"]
     if settings.port:
         words += ["-p", str(settings.port)]
+    if sftp:
+        return [*words, "-s", "--", settings.account, "sftp"]
     return [*words, "--", settings.account, far_command(settings)]

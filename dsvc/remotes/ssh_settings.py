@@ -9,6 +9,7 @@ from typing import Literal
 from dsvc.errors import RequestError
 
 SshClient = Literal["auto", "openssh", "paramiko"]
+SshServer = Literal["auto", "dsvc", "sftp"]
 COMMAND = "dsvc hub serve"
 _MEANING = frozenset(" '\"`$;&|<>()\\")  # to a shell
 
@@ -18,9 +19,10 @@ class SshSettings:
     """Where and how.
 
     `path` is the folder at the far end: absolute, below the home folder, or `~/...`. `command` is what is run there,
-    followed by the path. `options` are words for the `ssh` program, such as `-i FILE` and `-o Name=value`. Times are
-    in seconds. `interactive` says that somebody sits at a terminal who can answer questions of `ssh`. A call during
-    which the connection breaks is made `attempts` times in all.
+    followed by the path; where `server` is "auto" and that cannot be run, the host's SFTP server has to do. `options`
+    are words for the `ssh` program, such as `-i FILE` and `-o Name=value`. Times are in seconds. `interactive` says
+    that somebody sits at a terminal who can answer questions of `ssh`. A call during which the connection breaks is
+    made `attempts` times in all.
     """
 
     host: str
@@ -28,6 +30,7 @@ class SshSettings:
     user: str | None = None
     port: int | None = None
     client: SshClient = "auto"
+    server: SshServer = "auto"
     command: str = COMMAND
     options: tuple[str, ...] = ()
     connect_timeout: int = 30

@@ -176,18 +176,19 @@ class FrameWriter:
         Raises:
             ConnectionCutError: when the other end is gone.
         """
-        self._write([frame_header(kind, request, body), body], urgent=urgent)
+        self.write([frame_header(kind, request, body), body], urgent=urgent)
 
     def send_answered(self, request: int, answer: Bytes, data: Bytes, *, urgent: bool) -> None:
         """Send an ANSWER and the first DATA after it at once."""
         parts = [frame_header(ANSWER, request, answer), answer, frame_header(DATA, request, data), data]
-        self._write(parts, urgent=urgent)
+        self.write(parts, urgent=urgent)
 
     def send_preface(self, preface: bytes, hello: bytes) -> None:
         """Send the first bytes of a conversation."""
-        self._write([preface, frame_header(HELLO, 0, hello), hello], urgent=True)
+        self.write([preface, frame_header(HELLO, 0, hello), hello], urgent=True)
 
-    def _write(self, parts: Sequence[Bytes], *, urgent: bool) -> None:
+    def write(self, parts: Sequence[Bytes], *, urgent: bool) -> None:
+        """Send `parts`, which are whole frames, without anything between them."""
         self._take_turn(urgent=urgent)
         try:
             if self._torn:

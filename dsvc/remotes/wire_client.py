@@ -4,59 +4,46 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from blake3 import blake3
 
 from dsvc.errors import RemoteError
+from dsvc.remotes.reconnecting import DELAYS, Reconnecting
 from dsvc.remotes.wire import INLINE, MAX_CONTROL, ConnectionCutError, ProtocolError, field
 from dsvc.remotes.wire_connection import WireConnection
 from dsvc.remotes.wire_source import Source
 from dsvc.storage.backend import check_key, check_trial
 
-_T = TypeVar("_T")
-
-DELAYS = (0.2, 1.0, 3.0, 8.0)  # seconds before each new attempt after a connection broke
 _KEYS = 2000  # in one request
 _CELL = MAX_CONTROL // 3  # bytes of a value
 
 
 class WireBackend:
-    """See `Backend`. A call during which the connection breaks goes on over a new one; only a swap does not.
-
-    A call gives up when its connections broke once more often than there are `delays`.
-    """
+    """See `Backend`. A call during which the connection breaks goes on over a new one; only a swap does not."""
 
     def __init__(
         self, connect: Callable[[], WireConnection], *, place: str, delays: Sequence[float] = DELAYS
     ) -> None:
-        """`connect` opens one more connection, and raises ConnectionCutError when trying again may help."""
+        """See `Reconnecting`."""
         self.place = place
-        self._connect = connect
-        self._delays = delays
-        self._lock = threading.Lock()
-        self._connection: WireConnection | None = None
-        self._was_open = False
-        self._closed = threading.Event()
+        self._connections = Reconnecting(connect, place=place, delays=delays)
 
     def open(self) -> WireBackend:
         """Connect now, once, so that whatever is wrong is told at once; returns this backend."""
-        self._current()
+        self._connections.current()
         return self
 
     @property
     def read_only(self) -> bool:
         """Whether the far end takes no changes."""
-        return self._again(lambda connection: connection.read_only)
+        return self._connections.again(lambda connection: connection.read_only)
 
     def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
         """See `Backend.get`."""
         check_key(key)
-        return self._again(lambda connection: connection.get(key, offset, length))
+        return self._connections.again(lambda connection: connection.get(key, offset, length))
 
     def put(self, key: str, source: bytes | Path) -> None:
         """See `Backend.put`; what has arrived of a large blob is not sent again."""
@@ -64,7 +51,7 @@ class WireBackend:
         with contextlib.closing(Source(source)) as content:
             if content.size <= INLINE:
                 data = bytes(content.read(content.size)) if content.size else b""
-                self._again(lambda c: c.put(key, data, blake3(data).digest()))
+                self._connections.again(lambda c: c.put(key, data, blake3(data).digest()))
             else:
                 self._upload(key, content)
         if isinstance(source, Path):
@@ -75,7 +62,7 @@ class WireBackend:
         for key in keys:
             check_key(key)
         parts = [keys[start : start + _KEYS] for start in range(0, len(keys), _KEYS)]
-        answers = self._again(lambda c: c.call_all("missing", [{"keys": part} for part in parts]))
+        answers = self._connections.again(lambda c: c.call_all("missing", [{"keys": part} for part in parts]))
         found: list[str] = []
         for part, answer in zip(parts, answers, strict=True):
             numbers = field(answer, "absent", list)
@@ -88,7 +75,7 @@ class WireBackend:
         """See `Backend.list`."""
         after, more = "", True
         while more:
-            answer = self._again(lambda c, after=after: c.call("list", prefix=prefix, after=after))  # type: ignore[misc]
+            answer = self._connections.again(lambda c, after=after: c.call("list", prefix=prefix, after=after))  # type: ignore[misc]
             keys, sizes = field(answer, "keys", list), field(answer, "sizes", list)
             more = answer.get("more") is True
             if len(keys) != len(sizes) or (more and not keys):
@@ -102,12 +89,12 @@ class WireBackend:
     def delete(self, key: str) -> None:
         """See `Backend.delete`."""
         check_key(key)
-        self._again(lambda c: c.call("delete", key=key))
+        self._connections.again(lambda c: c.call("delete", key=key))
 
     def read_cell(self, name: str) -> bytes | None:
         """See `Backend.read_cell`."""
         check_key(name)
-        answer = self._again(lambda c: c.call("read_cell", name=name))
+        answer = self._connections.again(lambda c: c.call("read_cell", name=name))
         return None if answer.get("value") is None else field(answer, "value", bytes)
 
     def swap_cell(self, name: str, expected: bytes | None, value: bytes) -> bool:
@@ -116,74 +103,29 @@ class WireBackend:
         if len(value) > _CELL:
             raise RemoteError(f"a cell of {len(value):,} bytes is more than {self.place} takes")
         value = bytes(value)
-        answer = self._again(lambda c: c.swap(name=name, expected=expected, value=value))
+        answer = self._connections.again(lambda c: c.swap(name=name, expected=expected, value=value))
         return field(answer, "swapped", bool)
 
     def remove_trial(self, name: str) -> None:
         """See `TrialPlace.remove_trial`."""
-        self._again(lambda c: c.call("remove_trial", name=check_trial(name)))
+        self._connections.again(lambda c: c.call("remove_trial", name=check_trial(name)))
 
     def clock_skew(self) -> tuple[float, float] | None:
         """See `ClockedPlace.clock_skew`: what the far end said when it was connected to."""
-        return self._again(lambda connection: connection.clock_skew)
+        return self._connections.again(lambda connection: connection.clock_skew)
 
     def close(self) -> None:
         """See `Backend.close`."""
-        self._closed.set()
-        with self._lock:
-            connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        self._connections.close()
 
     def _upload(self, key: str, content: Source) -> None:
         """Send a large blob; an attempt that found more there than the one before does not count as one."""
         failures, held = 0, 0
         while True:
-            connection = self._current()
+            connection = self._connections.current()
             try:
                 connection.upload(key, content)
                 return
             except ConnectionCutError as error:
                 failures, held = (0 if content.held > held else failures), max(held, content.held)
-                failures = self._pause(connection, failures, error)
-
-    def _again(self, call: Callable[[WireConnection], _T]) -> _T:
-        failures = 0
-        while True:
-            connection = self._current()
-            try:
-                return call(connection)
-            except ConnectionCutError as error:
-                failures = self._pause(connection, failures, error)
-
-    def _pause(self, connection: WireConnection, failures: int, error: ConnectionCutError) -> int:
-        """Give a broken connection up and wait a little; raises `error` when that was too often."""
-        with self._lock:
-            if self._connection is connection:
-                self._connection = None
-        connection.close()
-        if failures == len(self._delays) or self._closed.is_set():
-            raise error
-        self._wait(self._delays[failures])
-        return failures + 1
-
-    def _current(self) -> WireConnection:
-        """Return the connection, or open one; patiently, when there has been one."""
-        with self._lock:
-            for delay in (*(self._delays if self._was_open else ()), None):
-                if self._closed.is_set():
-                    raise RemoteError(f"{self.place} was closed")
-                if self._connection is not None and not self._connection.broken:
-                    return self._connection
-                try:
-                    self._connection = self._connect()
-                    self._was_open = True
-                    return self._connection
-                except ConnectionCutError:
-                    if delay is None:
-                        raise
-                    self._wait(delay)
-            raise AssertionError
-
-    def _wait(self, delay: float) -> None:
-        self._closed.wait(delay * random.uniform(0.5, 1.5))  # noqa: S311  # two hundred machines come back at once
+                failures = self._connections.pause(connection, failures, error)

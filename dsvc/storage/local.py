@@ -22,16 +22,11 @@ from blake3 import blake3
 from dsvc.atomic import sync_directory, temporary_name
 from dsvc.errors import IntegrityError, RequestError
 from dsvc.storage.backend import BlobDamagedError, BlobMissingError, SwapUncertainError, check_key, check_trial
+from dsvc.storage.cell_files import DIGEST, KEPT_CELLS, pack_cell, unpack_cell
 
-_KEPT_CELLS = 16  # older files of a cell that stay, so that a swap of that many steps ago can still be settled
 _OPEN_FILES = 128
-_DIGEST = 32
 _TICK = 0.01  # seconds by which the times of files lag behind the clock
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
-
-
-class DamagedCellError(IntegrityError):
-    """The newest file of a cell does not match its checksum."""
 
 
 class LocalBackend:
@@ -141,18 +136,17 @@ class LocalBackend:
         if current != expected:
             return False
         os.makedirs(folder, exist_ok=True)
-        body = blake3(b"" if expected is None else expected).digest() + value
-        if not _claim(folder, number + 1, blake3(body).digest() + body):
+        if not _claim(folder, number + 1, pack_cell(expected, value)):
             return False
         sync_directory(folder)
         numbers = sorted(_numbers(folder))
         if numbers[-1] == number + 1:
-            for old in numbers[:-_KEPT_CELLS]:
+            for old in numbers[:-KEPT_CELLS]:
                 _remove_cell_file(os.path.join(folder, str(old)))
             return True
         # Somebody built on this number at once, or this process slept while the cell went far beyond it.
         successor = _read_cell_file(os.path.join(folder, str(number + 2)))
-        if successor is not None and successor[:_DIGEST] == blake3(value).digest():
+        if successor is not None and successor[:DIGEST] == blake3(value).digest():
             return True
         raise SwapUncertainError(f"another process moved {folder} at the same moment")
 
@@ -230,7 +224,7 @@ class LocalBackend:
             newest = max(numbers)
             body = _read_cell_file(os.path.join(folder, str(newest)))
             if body is not None:
-                return newest, body[_DIGEST:]
+                return newest, body[DIGEST:]
             # It was removed between the listing and the read: the cell has moved on.
         raise IntegrityError(f"the cell {folder} cannot be read: its newest file is not there")
 
@@ -252,12 +246,7 @@ def _read_cell_file(path: str) -> bytes | None:
             continue
         except IsADirectoryError:
             continue
-        if len(content) < 2 * _DIGEST or blake3(content[_DIGEST:]).digest() != content[:_DIGEST]:
-            raise DamagedCellError(
-                f"the cell file {path} is damaged: it does not match its checksum",
-                hint="remove that one file to go back to the state before it, then run: dsvc fsck",
-            )
-        return content[_DIGEST:]
+        return unpack_cell(content, path)
     return None
 
 

@@ -14,9 +14,11 @@ __all__ = ["sshd"]
 
 
 @pytest.mark.parametrize("client", ["openssh", "paramiko"])
+@pytest.mark.parametrize("server", ["dsvc", "sftp"])
 @pytest.mark.parametrize("name", CHECKS)
-def test_ssh(name: str, client: str, sshd: Sshd, tmp_path: Path) -> None:
-    settings = SshSettings(sshd.host, str(tmp_path / "store"), client=client, command=DSVC, options=sshd.options)
+def test_ssh(name: str, server: str, client: str, sshd: Sshd, tmp_path: Path) -> None:
+    path = str(tmp_path / "store")
+    settings = SshSettings(sshd.host, path, client=client, server=server, command=DSVC, options=sshd.options)
     opened = []
 
     def open_one():

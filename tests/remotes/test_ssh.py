@@ -162,14 +162,15 @@ def test_a_port_where_nobody_listens(settings):
 
 def test_a_far_end_without_dsvc(settings):
     with pytest.raises(NoFarProgramError, match="'no-such-dsvc hub serve' cannot be run") as caught:
-        opened(replace(settings, command="no-such-dsvc hub serve"))
+        opened(replace(settings, command="no-such-dsvc hub serve", server="dsvc"))
     assert "not found" in caught.value.message
     assert "ssh.command" in caught.value.hint
 
 
 def test_a_far_python_without_dsvc(settings):
+    python = shutil.which("python3", path="/usr/bin")
     with pytest.raises(NoFarProgramError, match="No module named dsvc"):
-        opened(replace(settings, command=f"{shutil.which('python3', path='/usr/bin')} -I -m dsvc hub serve"))
+        opened(replace(settings, command=f"{python} -I -m dsvc hub serve", server="dsvc"))
 
 
 def test_a_far_end_that_greets(settings):

@@ -110,7 +110,7 @@ def test_a_put_that_was_given_up_goes_on_in_another_process(far, tmp_path):
     data = source.read_bytes()
     far.cut("up", 16 * MIB)
     backend = far.open()
-    backend._delays = ()
+    backend._connections.delays = ()
     with pytest.raises(RemoteError):
         backend.put("packs/aa", source)
     assert source.exists()
@@ -123,7 +123,7 @@ def test_a_put_that_was_given_up_goes_on_in_another_process(far, tmp_path):
 def test_what_is_left_of_another_blob_is_not_gone_on_with(far, tmp_path):
     far.cut("up", 4 * MIB)
     backend = far.open()
-    backend._delays = ()
+    backend._connections.delays = ()
     with pytest.raises(RemoteError):
         backend.put("packs/aa", filled(tmp_path / "one", 8 * MIB))
     other = filled(tmp_path / "other", 6 * MIB)
