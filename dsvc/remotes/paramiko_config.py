@@ -50,7 +50,7 @@ def read_config(paramiko: Any, settings: SshSettings, environment: Mapping[str, 
         except FileNotFoundError:
             continue
         except (OSError, paramiko.SSHException) as error:
-            raise RequestError(f"{file} cannot be read: {error}", hint="try ssh.client openssh") from error
+            raise RequestError(f"{file} cannot be read: {error}", hint="dsvc config remote.NAME.client openssh") from error
     if settings.user:
         options["user"] = settings.user
     if settings.port:
@@ -103,7 +103,7 @@ def _options(words: tuple[str, ...]) -> tuple[list[Path] | None, dict[str, Any]]
             name = _ANY_VALUE[flag] or ""
         else:
             raise RequestError(
-                f"the SSH option {word!r} is for OpenSSH's program only", hint="dsvc config ssh.client openssh"
+                f"the SSH option {word!r} is for OpenSSH's program only", hint="dsvc config remote.NAME.client openssh"
             )
         if not name:
             files = [Path(value)]

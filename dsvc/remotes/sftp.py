@@ -1,9 +1,9 @@
 """A folder on a host without dsvc, through its SFTP server: slower, with the same files as a folder on a disk.
 
-Blobs and cells lie there as LocalBackend keeps them (docs/formats/local.md), so that a folder may be used through both at
-once. A cell is claimed by a hard link, which OpenSSH's server can make; nothing else in SFTP fails reliably when a
-name is taken. A name cannot be synced by SFTP; after a rename the file itself is synced once more, which on the common
-Linux file systems writes its name as well.
+Blobs and cells lie there as LocalBackend keeps them (docs/formats/local.md), so that both may work in one folder. A
+cell is claimed by a hard link, which OpenSSH's server can make; nothing else in SFTP fails reliably when a name is
+taken. A name cannot be synced by SFTP; after a rename the file itself is synced once more, which on the common Linux
+file systems writes its name as well.
 """
 
 from __future__ import annotations

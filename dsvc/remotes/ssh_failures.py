@@ -65,7 +65,7 @@ class NoFarProgramError(SshProgramError):
         super().__init__(
             f"'{settings.command}' cannot be run at {settings.account}{quoted}",
             hint="install dsvc there (pip install dsvc), or say where it is: "
-            "dsvc config ssh.command '/path/to/dsvc hub serve'",
+            "dsvc config remote.NAME.command '/path/to/dsvc hub serve'",
         )
 
 

@@ -41,7 +41,7 @@ class ProcessStream:
         except OSError as error:
             raise SshProgramError(
                 f"the program {words[0]!r} cannot be started: {error.strerror}",
-                hint="install OpenSSH's client, or pip install 'dsvc[ssh]' and dsvc config ssh.client paramiko",
+                hint="install OpenSSH's client, or pip install 'dsvc[ssh]' and dsvc config remote.NAME.client paramiko",
             ) from error
         assert self._process.stdin is not None
         assert self._process.stdout is not None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from dsvc.errors import RequestError
 
 SshClient = Literal["auto", "openssh", "paramiko"]
 SshServer = Literal["auto", "dsvc", "sftp"]
+_CLIENTS, _SERVERS = get_args(SshClient), get_args(SshServer)
 COMMAND = "dsvc hub serve"
 _MEANING = frozenset(" '\"`$;&|<>()\\")  # to a shell
 
@@ -42,13 +43,18 @@ class SshSettings:
         """Refuse what a shell or the `ssh` program could take for something else.
 
         Raises:
-            RequestError: for a host or user that is none, an empty path, or no attempt.
+            RequestError: for a host or user that is none, an empty path, an unknown client or server, no attempt.
         """
         if self.attempts < 1:
             raise RequestError("attempts must be above 0", hint="leave it out for the default")
         for name, value in (("host", self.host), ("user", self.user or "x")):
             if not value or value.startswith("-") or not value.isprintable() or _MEANING.intersection(value):
                 raise RequestError(f"{value!r} is no {name} for SSH")
+        for name, value, choices in (("client", self.client, _CLIENTS), ("server", self.server, _SERVERS)):
+            if value not in choices:
+                raise RequestError(
+                    f"{value!r} is no {name} for SSH", hint=f"dsvc config remote.NAME.{name} {'|'.join(choices)}"
+                )
         if not self.path or "\0" in self.path or "\n" in self.path:
             raise RequestError(f"{self.path!r} is no path at an SSH host")
 

@@ -164,7 +164,7 @@ def test_a_far_end_without_dsvc(settings):
     with pytest.raises(NoFarProgramError, match="'no-such-dsvc hub serve' cannot be run") as caught:
         opened(replace(settings, command="no-such-dsvc hub serve", server="dsvc"))
     assert "not found" in caught.value.message
-    assert "ssh.command" in caught.value.hint
+    assert "remote.NAME.command" in caught.value.hint
 
 
 def test_a_far_python_without_dsvc(settings):
@@ -196,6 +196,12 @@ def test_a_path_that_a_shell_would_read(settings, tmp_path):
 def test_a_host_that_is_none(host):
     with pytest.raises(RequestError, match="is no host for SSH"):
         SshSettings(host, "/x")
+
+
+@pytest.mark.parametrize("name", ["client", "server"])
+def test_a_choice_that_is_none(name):
+    with pytest.raises(RequestError, match=f"'putty' is no {name} for SSH"):
+        SshSettings("far", "/x", **{name: "putty"})
 
 
 def test_a_path_below_the_home_folder(settings, tmp_path):
