@@ -50,7 +50,8 @@ def read_config(paramiko: Any, settings: SshSettings, environment: Mapping[str, 
         except FileNotFoundError:
             continue
         except (OSError, paramiko.SSHException) as error:
-            raise RequestError(f"{file} cannot be read: {error}", hint="dsvc config remote.NAME.client openssh") from error
+            hint = "dsvc config remote.NAME.client openssh"
+            raise RequestError(f"{file} cannot be read: {error}", hint=hint) from error
     if settings.user:
         options["user"] = settings.user
     if settings.port:
