@@ -132,7 +132,7 @@ class _Session:
                 if kind == DATA:
                     self._receive(request, body)
                 else:
-                    self._control(kind, request, unpack_fields(body))
+                    self._control(kind, request, unpack_fields(body), size=length)
         except ProtocolError as error:
             with contextlib.suppress(ConnectionCutError):
                 self._writer.send(ERROR, 0, pack_fields(encode_error(error)))
@@ -151,12 +151,12 @@ class _Session:
         elif not 0 < request <= self._newest_request:
             raise ProtocolError("the other end sends data that belongs to nothing")
 
-    def _control(self, kind: int, request: int, fields: Fields) -> None:
+    def _control(self, kind: int, request: int, fields: Fields, *, size: int) -> None:
         if kind == REQUEST:
             if request <= self._newest_request:
                 raise ProtocolError("the other end uses a number twice")
             self._newest_request = request
-            self._request(request, fields)
+            self._request(request, fields, size=size)
             return
         with self._lock:
             upload = self._uploads.get(request)
@@ -174,7 +174,7 @@ class _Session:
         else:
             raise ProtocolError(f"the other end sends a frame of the unknown kind {kind}")
 
-    def _request(self, request: int, fields: Fields) -> None:
+    def _request(self, request: int, fields: Fields, *, size: int) -> None:
         operation = field(fields, "op", str)
         if operation == "upload":
             with self._lock:
@@ -184,7 +184,7 @@ class _Session:
         elif operation == "get":
             with self._lock:
                 self._reads.add(request)
-        self._workers.quick(lambda: self._do(request, operation, fields))
+        self._workers.quick(lambda: self._do(request, operation, fields), size=size)
 
     def _do(self, request: int, operation: str, fields: Fields) -> None:
         try:

@@ -12,6 +12,7 @@ Task = Callable[[], None]
 _THREADS = 8
 _BULK = 4  # threads that large transfers may take at once
 _MOST_WAITING = 256  # quick tasks; then `quick` waits, and with it whoever sends more
+_MOST_BYTES = 16 << 20  # that these tasks hold
 
 
 class Workers:
@@ -21,18 +22,20 @@ class Workers:
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
-        self._quick: deque[Task] = deque()
+        self._quick: deque[tuple[Task, int]] = deque()
+        self._quick_bytes = 0
         self._bulk: deque[Task] = deque()
         self._bulk_running = 0
         self._closed = False
         self._threads: list[threading.Thread] = []
         self._idle = 0
 
-    def quick(self, task: Task) -> None:
-        """Run `task` soon; it must not wait for the other end."""
+    def quick(self, task: Task, *, size: int = 0) -> None:
+        """Run `task`, which holds `size` bytes, soon; it must not wait for the other end."""
         with self._lock:
-            self._room.wait_for(lambda: len(self._quick) < _MOST_WAITING or self._closed)
-            self._quick.append(task)
+            self._room.wait_for(self._has_room)
+            self._quick.append((task, size))
+            self._quick_bytes += size
             self._wake()
 
     def bulk(self, task: Task) -> None:
@@ -51,6 +54,9 @@ class Workers:
             self._room.notify_all()
         for thread in self._threads:
             thread.join()
+
+    def _has_room(self) -> bool:
+        return (len(self._quick) < _MOST_WAITING and self._quick_bytes < _MOST_BYTES) or self._closed
 
     def _wake(self) -> None:
         self._work.notify()
@@ -82,7 +88,8 @@ class Workers:
         if self._closed:
             return None
         with contextlib.suppress(IndexError):
-            task = self._quick.popleft()
+            task, size = self._quick.popleft()
+            self._quick_bytes -= size
             self._room.notify()
             return task, False
         if self._bulk and self._bulk_running < _BULK:

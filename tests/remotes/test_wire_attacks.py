@@ -121,6 +121,23 @@ def test_a_frame_of_a_wrong_kind(client, kind):
     assert "unknown kind" in client.refused()
 
 
+def test_many_large_requests_at_once(client):
+    """They wait their turn outside, not in the memory of the far end."""
+    client.hello()
+    status = Path(f"/proc/{client.process.pid}/status")
+    keys = ["packs/" + "a" * 1000] * 4000
+    large = [frame(REQUEST, number, {"op": "missing", "keys": keys}) for number in range(1, 51)]
+    sender = threading.Thread(target=lambda: [client.send(one) for one in large])
+    sender.start()
+    for _ in large:
+        kind, _, answer = client.receive()
+        assert (kind, len(answer["absent"])) == (ANSWER, 4000)
+    sender.join()
+    peak = next(int(line.split()[1]) >> 10 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    assert peak < 150, peak  # MiB, of 200 that were sent
+    assert client.ended() == (0, "")
+
+
 def test_a_number_used_twice(client):
     client.hello()
     client.send(frame(REQUEST, 5, {"op": "read_cell", "name": "head"}))
