@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dsvc.errors import IntegrityError
 from dsvc.objects.ids import Kind, OperationId, PackId
 from dsvc.objects.store import ObjectStore
 from dsvc.progress import Progress, Silent
 from dsvc.refs.log import Head, OperationLog, read_head
+from dsvc.refs.salvage import Salvaged, salvage_head
 from dsvc.repo.gcrecord import read_record
 from dsvc.repo.integrity import Problem, check_files, check_packs, follow
 from dsvc.repo.reachable import Target
 from dsvc.repo.removal import drop_objects
 from dsvc.repo.repository import Repository
 from dsvc.repo.whereabouts import Hit, find_hits
+from dsvc.storage.gathering import Gathers
 
 _ATTEMPTS = 3
 _IN_TREES = frozenset({Kind.CHUNK, Kind.FILE_MAP, Kind.MAP_PAGE, Kind.TREE})
@@ -24,6 +26,7 @@ _CONTENT = frozenset({Kind.CHUNK, Kind.FILE_MAP})
 
 _HINTS = {
     "head": "remove the newest file of the cell named above to go back one step, then run: dsvc fsck",
+    "segment": "dsvc fsck --remote NAME --repair-from . writes the indexes in it anew",
     "pack": "copy the pack from a backup if there is one, else: dsvc fsck --drop-damaged, then dsvc fetch",
     "missing": "dsvc fetch from a clone that has it; a file that you still have: dsvc add --repair PATH",
     "damaged": "dsvc fsck --drop-damaged, then dsvc fetch from a clone that has it, or dsvc add --repair PATH",
@@ -37,7 +40,8 @@ _HINTS = {
 class Damage:
     """One thing that is damaged or missing, what that hits, and how to repair it.
 
-    `what` is head, pack, damaged, missing, shape, file or gc; `id` names an object of `kind`, or a pack.
+    `what` is head, segment, pack, damaged, missing, shape, file or gc; `id` names an object of `kind`, or a segment or
+    pack.
     """
 
     what: str
@@ -81,17 +85,33 @@ def check(
     result = None
     for _ in range(_ATTEMPTS):
         try:
-            head = read_head(repo.backend, repo.store.segments)
+            salvaged = _salvaged(repo)
         except IntegrityError as error:
             return _headless(error, deep=deep)
-        if head is None:
+        if salvaged is None:
             return _headless(IntegrityError("the head cell is gone"), deep=deep)
+        head = salvaged.head
         result = _check_at(repo, head, deep=deep, partial=partial, progress=watch)
+        if salvaged.lost:
+            lost = [Problem("segment", None, s.ref.id, None, s.reason) for s in salvaged.lost]
+            result = replace(result, damage=(*_with_hits(repo.store, head, lost), *result.damage))
         if not result.damage or not _was_exchanged(repo, head):
             break
         # Packs were exchanged while they were read: what is missing may only have moved.
     assert result is not None
     return result
+
+
+def _salvaged(repo: Repository) -> Salvaged | None:
+    """Return the head; only where that cannot be read are its parts looked at one by one."""
+    try:
+        head = read_head(repo.backend, repo.store.segments)
+        return None if head is None else Salvaged(head, ())
+    except IntegrityError:
+        salvaged = salvage_head(repo.backend)
+        if salvaged is None or not salvaged.lost:
+            raise
+        return salvaged
 
 
 def drop_damaged(repo: Repository, damage: Iterable[Damage]) -> int:
@@ -131,7 +151,7 @@ def _check_at(repo: Repository, head: Head, *, deep: bool, partial: bool, progre
     absent = [target for target in reached.absent if target[1] not in reached.purged]
     not_fetched = [target for target in absent if partial and target[0] in _CONTENT]
     problems += _missing(target for target in absent if not (partial and target[0] in _CONTENT))
-    if deep:
+    if deep and not isinstance(repo.backend, Gathers):  # each object was compared; this would fetch all of them again
         problems += check_files(store, reached.files, progress=progress)
     return FsckResult(
         damage=_with_hits(store, head, problems),

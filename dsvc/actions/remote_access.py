@@ -126,9 +126,16 @@ def upstream_remote(workspace: Workspace, branch: str) -> str | None:
 
 @contextmanager
 def open_remote(
-    workspace: Workspace, settings: RemoteSettings, *, create: bool = False, push: bool = False
+    workspace: Workspace,
+    settings: RemoteSettings,
+    *,
+    create: bool = False,
+    push: bool = False,
+    salvage: bool = False,
 ) -> Iterator[OpenRemote]:
     """Open a remote, and close it at the end; with `create` a repository is made at an empty place.
+
+    With `salvage` it is opened although index segments are lost (see `Repository.open`).
 
     Raises:
         PlaceMissingError: when there is none. RemoteError: when it cannot be reached. FormatTooNewError: when it
@@ -145,7 +152,7 @@ def open_remote(
         if not place.on_disk:
             cache = workspace.cache / "remotes" / f"{folder.name}.d"
             place = replace(place, backend=CachedBackend(place.backend, cache))
-        repo, created = _open(workspace, place, settings, create=create)
+        repo, created = _open(workspace, place, settings, create=create, salvage=salvage)
         yield OpenRemote(settings, str(address), place, repo, folder, inside is not None, created)
     finally:
         place.backend.close()
@@ -169,25 +176,41 @@ def open_bare_place(workspace: Workspace, settings: RemoteSettings) -> Iterator[
 
 
 @contextmanager
-def tended_remote(workspace: Workspace, settings: RemoteSettings, *, jobs: int = 8) -> Iterator[OpenRemote]:
-    """Open a remote for work on its packs: what is read of many of them is fetched ahead, several at once.
+def tended_remote(
+    workspace: Workspace, settings: RemoteSettings, *, jobs: int = 8, salvage: bool = False
+) -> Iterator[OpenRemote]:
+    """Open a remote for work on its packs, see `near_remote`.
 
     Raises:
         OwnUpkeepError: for the repository of a working copy. What `open_remote` raises.
     """
-    with open_remote(workspace, settings, push=True) as remote:
+    with near_remote(workspace, settings, jobs=jobs, push=True, salvage=salvage) as remote:
         if remote.has_working_copy or not remote.repo.is_far:
             raise OwnUpkeepError(
                 f"{settings.shown} is the repository of a working copy, which keeps itself in order",
                 hint="run the same command there, without --remote",
             )
+        yield remote
+
+
+@contextmanager
+def near_remote(
+    workspace: Workspace, settings: RemoteSettings, *, jobs: int = 8, push: bool = False, salvage: bool = False
+) -> Iterator[OpenRemote]:
+    """Open a remote of which many packs will be read: that is fetched ahead, several ranges at once.
+
+    Raises:
+        What `open_remote` raises.
+    """
+    with open_remote(workspace, settings, push=push, salvage=salvage) as remote:
         if remote.place.on_disk:
             yield remote
             return
         gathered = GatheredBackend(remote.place.backend, _scratch(remote.folder), jobs=jobs)
         try:
             place = replace(remote.place, backend=gathered)
-            yield replace(remote, place=place, repo=_open(workspace, place, settings, create=False)[0])
+            repo, _ = _open(workspace, place, settings, create=False, salvage=salvage)
+            yield replace(remote, place=place, repo=repo)
         finally:
             gathered.close()
 
@@ -199,7 +222,7 @@ def _scratch(folder: Path) -> Path:
             os.kill(int(old.name.rpartition("-")[2]), 0)
             continue
         shutil.rmtree(old, ignore_errors=True)
-    return folder / f"ahead-{os.getpid()}"
+    return folder / f"ahead-{os.urandom(4).hex()}-{os.getpid()}"
 
 
 def _place(workspace: Workspace, settings: RemoteSettings, address: Address, *, create: bool) -> Place:
@@ -220,10 +243,12 @@ def _staging(folder: Path) -> Path:
     return folder / "tmp"
 
 
-def _open(workspace: Workspace, place: Place, settings: RemoteSettings, *, create: bool) -> tuple[Repository, bool]:
+def _open(
+    workspace: Workspace, place: Place, settings: RemoteSettings, *, create: bool, salvage: bool = False
+) -> tuple[Repository, bool]:
     level = workspace.config.get_int("store.compression")
     try:
-        return Repository.open(place.backend, place.staging, level=level, far=True), False
+        return Repository.open(place.backend, place.staging, level=level, far=True, salvage=salvage), False
     except NotARepositoryError as error:
         if not is_sealed(settings) and is_encrypted(place.backend):
             raise SealedPlaceError(settings) from error

@@ -7,13 +7,24 @@ from typing import Annotated, Any
 import typer
 
 from dsvc.actions.fsck import Damage, FsckResult, check, drop_damaged
+from dsvc.actions.fsck_remote import check_remote
+from dsvc.actions.remote_access import choose_remote
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
+from dsvc.commands.date_text import iso_text
 from dsvc.commands.entry_text import human_size
-from dsvc.commands.options import Json, Quiet
+from dsvc.commands.options import Jobs, Json, Quiet, Remote
 from dsvc.commands.path_text import path_json, quote_path
-from dsvc.errors import IntegrityError
+from dsvc.errors import IntegrityError, UsageError
+from dsvc.workspace import Workspace
 
+_NOT_REMOTE = {
+    "remote": None,
+    "damage_found": None,
+    "objects_mended": None,
+    "segments_mended": None,
+    "operations_cut": None,
+}
 _SHORT = 10
 _SHOWN = 10  # paths of one damaged object
 
@@ -27,6 +38,13 @@ def command(
     drop: Annotated[
         bool, typer.Option("--drop-damaged", help="Take damaged objects out, so that good copies can come in.")
     ] = False,
+    remote: Remote = None,
+    full: Annotated[bool, typer.Option("--full", help="With --remote: fetch and check every byte there.")] = False,
+    repair_from: Annotated[
+        str | None,
+        typer.Option("--repair-from", metavar="OTHER", help="Put copies of this remote in place, or of '.', this one."),
+    ] = None,
+    jobs: Jobs = 8,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int | None:
@@ -34,22 +52,25 @@ def command(
 
     Each object is read, decoded and hashed again, and everything that the branches, tags and operations reach must be
     there. What is damaged is named with the paths and commits that it hits; the exit code is 15 then.
+
+    With --remote a remote is checked: that its packs are there with all their bytes, and that nothing is missing of
+    what its history reaches. File content is fetched and compared with --full only. --repair-from brings sound copies
+    of what is damaged or missing from another remote or from this repository.
     """
+    if remote is None and (full or repair_from is not None):
+        raise UsageError("--full and --repair-from go with --remote", hint="dsvc fsck --remote NAME")
+    if remote is not None and (quick or drop):
+        raise UsageError("--quick and --drop-damaged do not go with --remote", hint="dsvc fsck --remote NAME is quick")
     workspace = context.workspace()
+    if remote is not None:
+        return _remote(context, workspace, remote, full=full, repair_from=repair_from, jobs=jobs, json=json)
     partial = workspace.content_filter() is not None
     result = check(workspace.repo, deep=not quick, partial=partial, progress=context.progress)
     dropped = drop_damaged(workspace.repo, result.damage) if drop and result.damage else 0
     if json:
-        context.out.json("dsvc.fsck", {**_json(result), "packs_rewritten": dropped})
+        context.out.json("dsvc.fsck", {**_json(result), "packs_rewritten": dropped, **_NOT_REMOTE})
     else:
-        for damage in result.damage:
-            _show(context, damage)
-        what = "checked" if result.deep else "checked quickly"
-        context.out.note(
-            f"{counted(result.packs, 'pack')}, {human_size(result.size)}, {counted(result.objects, 'object')}, "
-            f"{counted(result.operations, 'operation')} {what}: "
-            + (f"{len(result.damage)} damaged" if result.damage else "nothing is damaged")
-        )
+        _show_all(context, result)
         if result.not_fetched:
             context.out.note(f"The content of {counted(result.not_fetched, 'file')} was not fetched (a partial clone)")
         if result.purged:
@@ -57,6 +78,58 @@ def command(
             absent = "is absent on purpose: it was" if count == 1 else "are absent on purpose: they were"
             context.out.note(f"{counted(count, 'file')} {absent} purged")
     return IntegrityError.exit_code if result.damage else None
+
+
+def _remote(
+    context: Context,
+    workspace: Workspace,
+    name: str,
+    *,
+    full: bool,
+    repair_from: str | None,
+    jobs: int,
+    json: bool,
+) -> int | None:
+    settings = choose_remote(workspace, name, directory=context.directory)
+    done = check_remote(workspace, settings, full=full, repair_from=repair_from, jobs=jobs)
+    mended = done.mended
+    if json:
+        more = {
+            "packs_rewritten": mended.objects.packs,
+            "remote": settings.shown,
+            "damage_found": done.found,
+            "objects_mended": mended.objects.objects,
+            "operations_cut": mended.log.cut,
+            "segments_mended": done.segments,
+        }
+        context.out.json("dsvc.fsck", {**_json(done.result), **more})
+    else:
+        _show_all(context, done.result)
+        objects, packs = mended.objects.objects, mended.objects.packs
+        if objects or packs or done.segments:
+            context.out.line(
+                f"{counted(objects, 'object')} put in place, {counted(packs, 'damaged pack')} removed"
+                + (f", {counted(done.segments, 'index segment')} written anew" if done.segments else "")
+            )
+        if mended.log.back_to is not None:
+            when = iso_text(mended.log.back_to.time, mended.log.back_to.zone)
+            context.out.warn(
+                f"the newest operation there was lost: its refs are those of {when}", hint="push again what came later"
+            )
+        if mended.log.cut:
+            context.out.note("older operations there were cut off, because what they refer to is lost")
+    return IntegrityError.exit_code if done.result.damage else None
+
+
+def _show_all(context: Context, result: FsckResult) -> None:
+    for damage in result.damage:
+        _show(context, damage)
+    what = "checked" if result.deep else "checked quickly"
+    context.out.note(
+        f"{counted(result.packs, 'pack')}, {human_size(result.size)}, {counted(result.objects, 'object')}, "
+        f"{counted(result.operations, 'operation')} {what}: "
+        + (f"{len(result.damage)} damaged" if result.damage else "nothing is damaged")
+    )
 
 
 def _show(context: Context, damage: Damage) -> None:

@@ -48,7 +48,7 @@ def command(
     if prune is not None and grace is not None:
         raise UsageError("--prune and --grace exclude each other")
     workspace = context.workspace()
-    settings = None if remote is None else choose_remote(workspace, remote)
+    settings = None if remote is None else choose_remote(workspace, remote, directory=context.directory)
     days = 0 if prune is not None else context.config().get_int("gc.graceDays") if grace is None else grace
     now, zone = workspace.time()
     everything = prune is not None

@@ -48,7 +48,7 @@ def command(
     if not reason.strip():
         raise UsageError("say why, for those who look for the file later", hint="dsvc purge PATH --reason TEXT")
     workspace = context.workspace()
-    settings = None if remote is None else choose_remote(workspace, remote)
+    settings = None if remote is None else choose_remote(workspace, remote, directory=context.directory)
     files: set[FileId] = set()
     for target in targets:
         files |= _files(context, workspace, target, settings, jobs)

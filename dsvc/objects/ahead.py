@@ -42,8 +42,7 @@ def gather_indexes(backend: Backend, packs: PackSet, refs: Iterable[PackRef]) ->
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="dsvc-index") as pool:
-            for _ in pool.map(packs.index, wanted):
-                pass
+            list(pool.map(packs.index, wanted))
 
 
 def gather_history(backend: Backend, packs: PackSet, refs: Iterable[PackRef], *, progress: Progress) -> None:

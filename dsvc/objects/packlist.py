@@ -115,6 +115,35 @@ def decode_pack_list(payload: bytes, load: Callable[[SegmentRef], Segment]) -> P
     Raises:
         BadEncodingError: when it is none, or lists a condemned pack. What `load` raises.
     """
+    parts = parse_pack_list(payload)
+    segments = tuple(map(load, parts.segments))
+    held = tuple(ref for segment in segments for ref in segment.packs if ref.id not in parts.gone)
+    result = PackList(held + parts.packs, parts.condemned, parts.replaced, parts.previous, segments, parts.retired)
+    live = [p.id for p in result.packs]
+    if len(set(live)) != len(live) or set(live) & set(result.condemned) or encode_pack_list(result) != payload:
+        raise BadEncodingError("a pack list contradicts itself")
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class PackListParts:
+    """What a pack list says by itself, before its segments are looked at; `packs` are those beside them."""
+
+    packs: tuple[PackRef, ...]
+    condemned: tuple[PackId, ...]
+    replaced: Mapping[PackId, tuple[PackId, ...]]
+    previous: ObjectId | None
+    segments: tuple[SegmentRef, ...]
+    retired: tuple[SegmentRef, ...]
+    gone: frozenset[PackId]
+
+
+def parse_pack_list(payload: bytes) -> PackListParts:
+    """Return the fields of an encoded pack list.
+
+    Raises:
+        BadEncodingError: when it is none.
+    """
     value = codec.decode(payload)
     try:
         fields = cast("dict[str, tuple[tuple[object, ...], ...]]", value)
@@ -124,18 +153,17 @@ def decode_pack_list(payload: bytes, load: Callable[[SegmentRef], Segment]) -> P
         )
         steps = {_pack_id(old): tuple(map(_pack_id, cast("tuple[object, ...]", new))) for old, new in replaced}
         previous = None if fields["previous"] is None else ObjectId(_pack_id(fields["previous"]))
-        named = [_segment_ref(row) for row in fields.get("segments", ())]
-        retired = tuple(_segment_ref(row) for row in fields.get("retired", ()))
-        gone = set(map(_pack_id, fields.get("gone", ())))
+        return PackListParts(
+            packs,
+            tuple(map(_pack_id, condemned)),
+            steps,
+            previous,
+            tuple(_segment_ref(row) for row in fields.get("segments", ())),
+            tuple(_segment_ref(row) for row in fields.get("retired", ())),
+            frozenset(map(_pack_id, fields.get("gone", ()))),
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise BadEncodingError("a pack list has bad fields") from error
-    segments = tuple(map(load, named))
-    held = tuple(ref for segment in segments for ref in segment.packs if ref.id not in gone)
-    result = PackList(held + packs, tuple(map(_pack_id, condemned)), steps, previous, segments, retired)
-    live = [p.id for p in result.packs]
-    if len(set(live)) != len(live) or set(live) & set(result.condemned) or encode_pack_list(result) != payload:
-        raise BadEncodingError("a pack list contradicts itself")
-    return result
 
 
 def previous_of(payload: bytes) -> ObjectId | None:

@@ -48,7 +48,7 @@ def read_head(backend: Backend, segments: Segments | None = None) -> Head | None
         value = backend.read_cell(CELL)
         if value is None:
             return None
-        operation, list_id = _decode_head(value)
+        operation, list_id = decode_head(value)
         try:
             payload = backend.get(pack_list_key(list_id))
             if pack_list_id(payload) != list_id:
@@ -69,7 +69,7 @@ def swap_head(backend: Backend, old: Head | None, operation: OperationId, packs:
     """
     fresh = old is None or packs.segments != old.packs.segments
     retired = packs.retired if fresh else ()  # named in one list: the one that has them no more
-    packs = replace(packs, previous=None if old is None else _decode_head(old.value)[1], retired=retired)
+    packs = replace(packs, previous=None if old is None else decode_head(old.value)[1], retired=retired)
     payload = encode_pack_list(packs)
     list_id = pack_list_id(payload)
     backend.put(pack_list_key(list_id), payload)
@@ -88,10 +88,15 @@ def swap_head(backend: Backend, old: Head | None, operation: OperationId, packs:
 
 def list_of(head: Head) -> ObjectId:
     """Return the id of the pack list that a head names."""
-    return _decode_head(head.value)[1]
+    return decode_head(head.value)[1]
 
 
-def _decode_head(value: bytes) -> tuple[OperationId, ObjectId]:
+def decode_head(value: bytes) -> tuple[OperationId, ObjectId]:
+    """Return the operation and the pack list that a head cell names.
+
+    Raises:
+        DamagedHeadError: when it is not of its form.
+    """
     try:
         fields = codec.decode_plain(value)
     except BadEncodingError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
@@ -13,11 +13,12 @@ from threading import Lock
 from blake3 import blake3
 
 from dsvc.errors import IntegrityError
+from dsvc.objects.ahead import GROUP_BYTES, gather_history
 from dsvc.objects.filemap import chunks, decode_page
 from dsvc.objects.files import ObjectDamagedError
 from dsvc.objects.ids import Kind, OperationId, PackId
-from dsvc.objects.packlist import PackList
-from dsvc.objects.packs import DamagedPackError
+from dsvc.objects.packlist import PackClass, PackList, PackRef
+from dsvc.objects.packs import DamagedPackError, PackSet
 from dsvc.objects.sortedmap import decode_node
 from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.objects.values import decode_operation
@@ -28,8 +29,10 @@ from dsvc.refs.view import VIEWS
 from dsvc.repo.reachable import Marks, Target, mark, references
 from dsvc.repo.shapes import ShapeError, Shapes
 from dsvc.repo.tombstones import PURGED
+from dsvc.storage.gathering import Gathers, forget, gather
 
 _PURGED = PURGED.encode()
+_THREADS = 8
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -57,8 +60,11 @@ class Reached:
 def check_packs(store: ObjectStore, head: Head, *, deep: bool, progress: Progress) -> list[Problem]:
     """Check all listed packs, without `deep` only their ends and indexes; afterwards `store` shows the usable ones.
 
-    `store` is one for this check alone.
+    Of a place far away, without `deep`, only that they are there with all their bytes, and indexes that no segment
+    has. `store` is one for this check alone.
     """
+    if isinstance(store.backend, Gathers):
+        return _check_far_packs(store, head, deep=deep, progress=progress)
     refs = head.packs.packs
     faults: list[Fault] = []
     usable = []
@@ -80,6 +86,81 @@ def check_packs(store: ObjectStore, head: Head, *, deep: bool, progress: Progres
     return [problem for fault in faults for problem in _problems(fault)]
 
 
+def _check_far_packs(store: ObjectStore, head: Head, *, deep: bool, progress: Progress) -> list[Problem]:
+    refs = head.packs.packs
+    store.show(PackList(refs, segments=head.packs.segments))
+    sizes = dict(store.backend.list("packs/"))
+    faults = [Fault(ref.id, "pack", _absence(ref, sizes)) for ref in refs if sizes.get(ref.key) != ref.size]
+    there = [ref for ref in refs if sizes.get(ref.key) == ref.size]
+    usable: list[PackRef] = []
+    if deep:
+        progress.start("Checking packs", total_bytes=sum(ref.size for ref in there), unit="objects")
+        for group in _groups(there):
+            faults += _check_group(store, group, usable, progress)
+        progress.finish()
+    else:
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="dsvc-verify") as pool:
+            for ref, fault in zip(there, pool.map(lambda ref: _index_fault(store.packs, ref), there), strict=True):
+                if fault is None:
+                    usable.append(ref)
+                else:
+                    faults.append(fault)
+    store.show(PackList(tuple(usable), segments=head.packs.segments))
+    return [problem for fault in faults for problem in _problems(fault)]
+
+
+def _absence(ref: PackRef, sizes: Mapping[str, int]) -> str:
+    size = sizes.get(ref.key)
+    if size is None:
+        return f"pack {ref.id.hex()} is missing"
+    return f"pack {ref.id.hex()} has {size} bytes instead of {ref.size}"
+
+
+def _index_fault(packs: PackSet, ref: PackRef) -> Fault | None:
+    try:
+        index = packs.index(ref)
+    except IntegrityError as error:
+        return Fault(ref.id, "pack", error.message)
+    if index.count != ref.objects or index.pack_class != ref.pack_class:
+        return Fault(ref.id, "pack", f"the index of pack {ref.id.hex()} is not what the pack list says")
+    return None
+
+
+def _check_group(store: ObjectStore, group: list[PackRef], usable: list[PackRef], progress: Progress) -> list[Fault]:
+    """Read some packs whole; add those that can be used to `usable`."""
+    with contextlib.suppress(IntegrityError):  # whose it is shows when each is read by itself
+        gather(store.backend, ((ref.key, [(0, ref.size)]) for ref in group))
+    faults: list[Fault] = []
+    good = []
+    for ref in group:
+        fault = verify_outline(store.backend, store.packs, ref)
+        if fault is None:
+            good.append(ref)
+        else:
+            faults.append(fault)
+
+    def advance(objects: int, size: int) -> None:
+        progress.advance(items=objects, size=size)
+
+    faults += verify_objects(store.packs, good, check=_decodes, advance=advance)
+    forget(store.backend, (ref.key for ref in group if ref.pack_class != PackClass.METADATA))
+    usable += good
+    return faults
+
+
+def _groups(refs: Iterable[PackRef]) -> Iterator[list[PackRef]]:
+    group: list[PackRef] = []
+    size = 0
+    for ref in refs:
+        group.append(ref)
+        size += ref.size
+        if size >= GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
 def _problems(fault: Fault) -> Iterator[Problem]:
     if fault.what == "pack" or not fault.objects:
         yield Problem("pack", None, fault.pack, fault.pack, fault.message)
@@ -95,6 +176,8 @@ def _decodes(kind: Kind, payload: bytes) -> None:
 def follow(store: ObjectStore, head: Head, *, cut: Iterable[OperationId], progress: Progress) -> Reached:
     """Follow everything that the operations of the log and their views reach, and check that maps are in shape."""
     reached = Reached()
+    with contextlib.suppress(IntegrityError):  # what cannot be read is found when it is followed
+        gather_history(store.backend, store.packs, store.packs.refs(), progress=progress)
     marks = Marks(store.packs, store.packs.refs())
     shapes = Shapes(store)
 

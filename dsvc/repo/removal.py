@@ -30,11 +30,12 @@ def drop_objects(
     *,
     unusable: Collection[PackId] = (),
     since: OperationId | None = None,
+    spared: Collection[PackId] = (),
 ) -> int:
     """Write every pack that holds one of these objects without it; return the number of packs that went.
 
     `unusable` packs leave the list as a whole and are deleted. With `since`, nothing happens unless that is the
-    newest operation. Safe to call again, and beside other processes.
+    newest operation. `spared` packs are not looked at. Safe to call again, and beside other processes.
 
     Raises:
         OperationMovedError: when `since` is not the newest operation any more.
@@ -47,7 +48,7 @@ def drop_objects(
         if since is not None and repo.head.operation != since:
             raise OperationMovedError
         try:
-            count = _drop(repo, doomed, frozenset(unusable), since)
+            count = _drop(repo, doomed, frozenset(unusable), since, frozenset(spared))
         except BlobMissingError:
             head = read_head(repo.backend, repo.store.segments)
             if head is None or head.value == started:
@@ -59,11 +60,17 @@ def drop_objects(
 
 
 def _drop(
-    repo: Repository, doomed: frozenset[bytes], unusable: frozenset[PackId], since: OperationId | None
+    repo: Repository,
+    doomed: frozenset[bytes],
+    unusable: frozenset[PackId],
+    since: OperationId | None,
+    spared: frozenset[PackId],
 ) -> int | None:
     store, head = repo.store, repo.head
 
     def holds(ref: PackRef) -> bool:
+        if ref.id in spared:
+            return False
         index = store.packs.index(ref)
         return any(index.position(i) is not None for i in doomed)
 

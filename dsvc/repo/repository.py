@@ -6,13 +6,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from dsvc.errors import NotARepositoryError
+from dsvc.errors import IntegrityError, NotARepositoryError
 from dsvc.objects.encodings import LEVEL
 from dsvc.objects.ids import CommitId, Kind, ObjectId, OperationId, TagId
 from dsvc.objects.packlist import PackList, PackRef
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.values import Commit, Operation, Tag, decode_commit, decode_tag, encode_commit, encode_tag
 from dsvc.refs.log import Head, OperationLog, read_head
+from dsvc.refs.salvage import LostSegment, salvage_head
 from dsvc.refs.transaction import Act, Transaction, first_operation
 from dsvc.refs.view import Direct, Ref, View
 from dsvc.repo.folding import fold, refold
@@ -43,6 +44,7 @@ class Repository:
         self.store = store
         self.log = OperationLog(store)
         self.head = head
+        self.lost: tuple[LostSegment, ...] = ()
         self._commits: OrderedDict[bytes, Commit] = OrderedDict()
 
     @classmethod
@@ -70,12 +72,19 @@ class Repository:
 
     @classmethod
     def open(
-        cls, backend: Backend, staging: Callable[[], Path], *, level: int = LEVEL, far: bool = False
+        cls,
+        backend: Backend,
+        staging: Callable[[], Path],
+        *,
+        level: int = LEVEL,
+        far: bool = False,
+        salvage: bool = False,
     ) -> Repository:
         """Open an existing repository.
 
         Behind a publish small packs are merged, unless it is `far`: then its packs stay, and their indexes are folded
-        into segments where its format allows that.
+        into segments where its format allows that. With `salvage` it may be opened although segments are lost; then
+        `lost` says so, and nothing should be published before `mend_list`.
 
         Raises:
             NotARepositoryError: where there is none. FormatTooNewError, IntegrityError: where it cannot be used.
@@ -85,11 +94,20 @@ class Repository:
             raise NotARepositoryError("there is no dsvc repository at this place", hint="dsvc init")
         check_readable(record)
         store = _store(backend, staging, level)
-        head = read_head(backend, store.segments)
+        lost: tuple[LostSegment, ...] = ()
+        try:
+            head = read_head(backend, store.segments)
+        except IntegrityError:
+            salvaged = salvage_head(backend) if salvage else None
+            if salvaged is None or not salvaged.lost:
+                raise
+            head, lost = salvaged.head, salvaged.lost
         if head is None:
             raise NotARepositoryError("a dsvc repository was begun here and not finished", hint="dsvc init")
         store.show(head.packs)
-        return cls(backend, store, head, tidies=not far, folds=far and SEGMENTS in record.write, record=record)
+        repo = cls(backend, store, head, tidies=not far, folds=far and SEGMENTS in record.write, record=record)
+        repo.lost = lost
+        return repo
 
     @property
     def is_far(self) -> bool:

@@ -1,8 +1,13 @@
-"""What is done for a remote from afar: gc and purge, over each kind of place."""
+"""What is done for a remote from afar: gc, purge and fsck, over each kind of place."""
 
 from blake3 import blake3
 
+from dsvc.remotes.s3 import open_s3
+from dsvc.remotes.s3_settings import S3Settings
+from dsvc.storage.backend import Backend
+from dsvc.storage.local import LocalBackend
 from tests.commands.conftest import cli
+from tests.remotes.far import noise
 from tests.remotes.test_everywhere import Team, commit, team
 from tests.servers.sshd import sshd
 
@@ -113,3 +118,46 @@ def test_notes_go_along_with_history(team: Team) -> None:
     bob = team.clone("bob")
     assert "a key" in bob("cat", "main~1:secret").err
     assert bob("fsck").code == 0
+
+
+def backend_of(team: Team) -> Backend:
+    """Open the place behind everybody's back."""
+    if team.address.startswith("s3://"):
+        bucket, _, prefix = team.address.removeprefix("s3://").partition("/")
+        return open_s3(S3Settings(bucket, prefix), environment=team.environment)
+    return LocalBackend(team.base / "shared")
+
+
+def test_fsck(team: Team) -> None:
+    ada = team.first("ada")
+    for number in range(4):
+        commit(ada, f"number {number}", {f"dir/file{number}": b"content %d\n" % number, "big": noise(number, 400_000)})
+        ada.ok("push", "-q", "origin", "main")
+    assert ada.ok("fsck", "--remote", "origin", "--json").json["whole"] is True
+    assert "nothing is damaged" in ada.ok("fsck", "--remote", "origin", "--full").err
+
+    place = backend_of(team)
+    sizes = dict(place.list(""))
+    largest = max(sizes, key=lambda key: sizes[key])
+    data = place.get(largest)
+    place.delete(largest)
+    quick = ada("fsck", "--remote", "origin", "--json")
+    assert quick.code == 15
+    assert {hit["path"] for d in quick.json["damage"] for hit in d["hits"]} == {"big"}
+    assert "--repair-from" in quick.json["damage"][0]["hint"]
+    place.put(largest, data[:50_000] + b"rotten" + data[50_006:])
+    full = ada("fsck", "--remote", "origin", "--full")
+    assert full.code == 15
+    assert "big in commit" in full.out
+
+    mended = ada.ok("fsck", "--remote", "origin", "--full", "--repair-from", ".", "--json").json
+    assert mended["whole"] is True
+    assert mended["damage_found"] > 0
+    assert mended["objects_mended"] > 0
+    place.close()
+    bob = team.clone("bob")
+    assert (bob.directory / "big").read_bytes() == noise(3, 400_000)
+    assert bob("fsck").code == 0
+    assert ada("fsck", "--remote", "origin", "--repair-from", "origin").code == 0
+    assert ada("fsck", "--remote", "origin", "--quick").code == 2
+    assert ada("fsck", "--full").code == 2

@@ -1,0 +1,179 @@
+"""Check a remote from afar, and put sound copies in the place of what is damaged there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from dsvc.actions.fsck import Damage, FsckResult, check
+from dsvc.actions.remote_access import choose_remote, near_remote, tended_remote
+from dsvc.errors import BusyError, RequestError
+from dsvc.objects.ids import Kind, PackId
+from dsvc.progress import Progress
+from dsvc.refs.salvage import mend_list, salvage_head
+from dsvc.refs.transaction import Act
+from dsvc.remotes.settings import RemoteSettings
+from dsvc.repo.folding import fold
+from dsvc.repo.mending import Harm, Mended, mend
+from dsvc.repo.mendlog import LogMended, mend_log
+from dsvc.repo.reachable import Target
+from dsvc.repo.repository import Repository
+from dsvc.workspace import Workspace
+
+HERE = "."  # what one types to mean this repository
+_ROUNDS = 20
+_LOST = ("pack", "missing", "damaged")
+_ATTEMPTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteCheck:
+    """What is wrong with a remote now, and what was mended before: `found` counts what was damaged at first."""
+
+    remote: RemoteSettings
+    result: FsckResult
+    found: int
+    mended: MendResult
+    segments: int
+
+
+@dataclass(frozen=True, slots=True)
+class MendResult:
+    """What is wrong after mending, and what was mended: objects and packs, and the operation log."""
+
+    result: FsckResult
+    objects: Mended
+    log: LogMended
+
+
+def check_remote(
+    workspace: Workspace,
+    settings: RemoteSettings,
+    *,
+    full: bool = False,
+    repair_from: str | None = None,
+    jobs: int = 8,
+) -> RemoteCheck:
+    """Check that a remote has everything which its refs and operations reach, and name whom damage hits.
+
+    Without `full` packs are looked at by name, size and index, and history is read: everything but file content. With
+    it every pack is read whole. With `repair_from`, a remote or `.` for this repository, sound copies from there
+    replace what is damaged or missing, and the remote is checked again.
+
+    Raises:
+        OwnUpkeepError: for the repository of a working copy. RemoteError: when one of both cannot be reached.
+        BadSourceError: when the copies are damaged too.
+    """
+    with tended_remote(workspace, settings, jobs=jobs, salvage=True) as remote:
+        repo = remote.repo
+        result = _checked(workspace, settings, repo, full=full)
+        found, segments = len(result.damage), 0
+        mended = MendResult(result, Mended(), LogMended())
+        if repair_from is not None and result.damage:
+            segments = rewrite_segments(repo)
+            if segments:
+                result = _checked(workspace, settings, repo, full=full)
+            with _source(workspace, settings, repair_from, jobs=jobs) as source:
+                act = workspace.act("fsck", f"fsck: repair of {settings.shown}")
+                mended = mend_from(
+                    repo,
+                    result,
+                    source,
+                    act=act,
+                    check_again=lambda: _checked(workspace, settings, repo, full=full),
+                    progress=workspace.progress,
+                )
+            result = mended.result
+        return RemoteCheck(settings, result, found, mended, segments)
+
+
+def mend_from(
+    repo: Repository,
+    result: FsckResult,
+    source: Repository,
+    *,
+    act: Act,
+    check_again: Callable[[], FsckResult],
+    progress: Progress,
+) -> MendResult:
+    """Mend what a check found with what `source` has, look again, and so on until nothing changes any more."""
+    total, log = Mended(), LogMended()
+    for _ in range(_ROUNDS):
+        if not result.damage:
+            break
+        harm = harm_of(repo, result)
+        step = mend(repo, harm, source.store, source.head.packs.packs, progress=progress)
+        if not step.objects and not step.packs and not log.cut and log.back_to is None:
+            log = mend_log(repo, act) if any(d.what in _LOST for d in result.damage) else log
+            if not log.cut and log.back_to is None:
+                break
+        elif not step.objects and not step.packs:
+            break
+        total = Mended(total.objects + step.objects, total.size + step.size, total.packs + step.packs, step.unfound)
+        repo.refresh()
+        result = check_again()
+    return MendResult(result, total, log)
+
+
+def _checked(workspace: Workspace, settings: RemoteSettings, repo: Repository, *, full: bool) -> FsckResult:
+    result = check(repo, deep=full, progress=workspace.progress)
+    hint = f"dsvc fsck --remote {settings.typed} --repair-from OTHER, a remote or '.', which is this repository"
+    return replace(result, damage=tuple(d if d.what == "shape" else replace(d, hint=hint) for d in result.damage))
+
+
+def rewrite_segments(repo: Repository) -> int:
+    """Publish a list without segments that are lost, with new ones in their place; return how many were lost."""
+    for _ in range(_ATTEMPTS):
+        salvaged = salvage_head(repo.backend)
+        if salvaged is None or not salvaged.lost:
+            return 0
+        try:
+            moved = mend_list(repo.backend, salvaged)
+        except BusyError:
+            continue
+        if moved is not None:
+            repo.store.show(moved.packs)
+            repo.head = fold(repo.store, moved)
+            repo.lost = ()
+            return len(salvaged.lost)
+    raise BusyError("the remote changes too often to mend its list", hint="run the same command again")
+
+
+@contextmanager
+def _source(workspace: Workspace, settings: RemoteSettings, text: str, *, jobs: int) -> Iterator[Repository]:
+    if text == HERE:
+        yield workspace.repo
+        return
+    other = choose_remote(workspace, text)
+    if other == settings:
+        raise RequestError("a remote cannot be mended from itself", hint="name another one, or . for this repository")
+    with near_remote(workspace, other, jobs=jobs) as remote:
+        yield remote.repo
+
+
+def harm_of(repo: Repository, result: FsckResult) -> Harm:
+    """Return what a check found as what is to be mended."""
+    unusable = {d.pack for d in result.damage if d.what == "pack" and d.pack is not None}
+    damaged: set[tuple[PackId, bytes]] = set()
+    needed: dict[Target, None] = {}
+    for damage in result.damage:
+        if damage.what not in ("damaged", "missing", "file") or damage.kind is None:
+            continue
+        needed[damage.kind, damage.id] = None
+        if damage.pack is not None:
+            damaged.add((damage.pack, damage.id))
+        elif damage.what != "missing":
+            damaged |= _copies(repo, damage, unusable)
+    return Harm(frozenset(unusable), frozenset(damaged), tuple(needed))
+
+
+def _copies(repo: Repository, damage: Damage, unusable: set[PackId]) -> set[tuple[PackId, bytes]]:
+    """Return every copy of an object of which none can be used."""
+    found = set()
+    for ref in repo.head.packs.packs:
+        if ref.id not in unusable:
+            index = repo.store.packs.index(ref)
+            if any(place.kind == (damage.kind or Kind.CHUNK) for place in index.find_all(damage.id)):
+                found.add((ref.id, damage.id))
+    return found
