@@ -155,6 +155,10 @@ pull
 data get
 sync
 ls-remote
+bundle create ../all.bundle --all
+bundle verify ../all.bundle
+bundle list-heads ../all.bundle
+gc --remote ../hub
 branch -u origin/main
 status
 remote add other ../hub

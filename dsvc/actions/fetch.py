@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from dsvc.actions.prerequisites import require_prerequisites
 from dsvc.actions.refs import worktrees_on
 from dsvc.actions.remote_access import OpenRemote, open_remote
 from dsvc.actions.revision import revision_context
@@ -90,6 +91,7 @@ def fetch(
         UnknownRevisionError: when it has nothing of a name.
     """
     with open_remote(workspace, settings) as remote:
+        require_prerequisites(workspace, remote.place.backend, name=remote.settings.shown)
         specs = _in_full(remote, tuple(map(parse_refspec, refspecs)))
         heads = _asked(remote, specs)
         updates = _branches(workspace, remote, specs, force=force)

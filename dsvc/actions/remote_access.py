@@ -15,6 +15,7 @@ from dsvc.errors import BusyError, NotARepositoryError, RequestError
 from dsvc.refs.names import HEADS, head_of
 from dsvc.refs.view import Ref, Symbolic, View
 from dsvc.remotes.address import Address, FolderAddress, parse_address
+from dsvc.remotes.bundle_file import BundleBackend, BundleFixedError
 from dsvc.remotes.cached import CachedBackend
 from dsvc.remotes.gathered import GatheredBackend
 from dsvc.remotes.keyslots import is_encrypted
@@ -185,6 +186,8 @@ def tended_remote(
         OwnUpkeepError: for the repository of a working copy. What `open_remote` raises.
     """
     with near_remote(workspace, settings, jobs=jobs, push=True, salvage=salvage) as remote:
+        if isinstance(remote.place.backend, BundleBackend):
+            raise BundleFixedError(remote.place.backend.path)
         if remote.has_working_copy or not remote.repo.is_far:
             raise OwnUpkeepError(
                 f"{settings.shown} is the repository of a working copy, which keeps itself in order",

@@ -57,7 +57,7 @@ def command(
     wanted = ("no-data",) if no_data else ("history",) if bare_history else tuple(filters)
     parse_filter(wanted)
     partial = {"filter": wanted} if wanted else {}
-    name = source.rstrip("/").removesuffix("/.dsvc").rpartition("/")[2].rpartition(":")[2]
+    name = source.rstrip("/").removesuffix("/.dsvc").removesuffix(".bundle").rpartition("/")[2].rpartition(":")[2]
     folder = target or name
     if not folder or folder in (".", "..", "~"):
         raise UsageError(f"where to? {source} gives no name for a folder", hint=f"dsvc clone {source} FOLDER")

@@ -76,6 +76,7 @@ _SECTIONS: Final = {
         "sync": "Fetch, move the current branch forward, and push it",
         "ls-remote": "List what a remote has",
         "data": "Fetch the content of files that a partial clone left out",
+        "bundle": "Write history into one file, for machines without a network",
         "hub": "Serve a repository to other machines",
     },
     "Go back": {

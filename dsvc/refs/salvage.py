@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from dsvc.errors import IntegrityError
@@ -99,6 +98,8 @@ def _refs(backend: Backend, found: list[tuple[PackId, int]]) -> Iterable[PackRef
             return _outline(backend, *pack)
         except (IntegrityError, ValueError):  # ValueError: of a class that does not exist
             return None
+
+    from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="dsvc-salvage") as pool:
         return [ref for ref in pool.map(look, found) if ref is not None]

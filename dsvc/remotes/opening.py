@@ -10,6 +10,7 @@ from typing import Any
 from dsvc.config.keys import Value
 from dsvc.errors import RemoteError, UsageError
 from dsvc.remotes.address import Address, FolderAddress, S3Address, SshAddress
+from dsvc.remotes.bundle_file import SUFFIX, BundleBackend, BundleFixedError, is_bundle
 from dsvc.remotes.limited import OPTION, LimitedBackend, Limits, parse_rate
 from dsvc.storage.backend import Backend
 from dsvc.storage.local import LocalBackend
@@ -107,6 +108,12 @@ def _typed(name: str, kind: str, value: Value) -> Any:
 
 
 def _folder(path: Path, *, create: bool, limits: Limits) -> Place:
+    if path.name.endswith(SUFFIX) and not path.exists():
+        raise PlaceMissingError(f"there is no bundle {path}", hint=f"dsvc bundle create {path} makes it")
+    if is_bundle(path):
+        if create:
+            raise BundleFixedError(path)
+        return Place(BundleBackend(path), lambda: path.parent, on_disk=True)
     if path.exists() and not path.is_dir():
         raise PlaceTakenError(f"{path} is not a folder", hint="name another place")
     if not path.exists():

@@ -10,6 +10,7 @@ from dsvc.config.keys import Value, split_key
 from dsvc.config.settings import Config
 from dsvc.errors import UsageError
 from dsvc.refs.names import check_name
+from dsvc.remotes.bundle_file import SUFFIX
 from dsvc.remotes.refspec import Refspec, fetch_refspecs, parse_refspec
 
 SECTION = "remote"
@@ -90,7 +91,7 @@ def find_remote(config: Config, text: str) -> RemoteSettings:
     remotes = read_remotes(config)
     if text in remotes:
         return remotes[text]
-    if "/" in text or ":" in text or text.startswith((".", "~")):
+    if "/" in text or ":" in text or text.startswith((".", "~")) or text.endswith(SUFFIX):
         return RemoteSettings(None, text)
     known = ", ".join(remotes)
     raise UnknownRemoteError(

@@ -13,7 +13,7 @@ from dsvc.actions.state import Conflict, WorktreeState, decode_state, encode_sta
 from dsvc.objects import codec, packwriter
 from dsvc.objects.encodings import Encoding
 from dsvc.objects.filemap import Page, Part, decode_page, encode_page
-from dsvc.objects.ids import CONTEXTS, Kind, content_id, object_id
+from dsvc.objects.ids import CONTEXTS, CommitId, Kind, ObjectId, content_id, object_id
 from dsvc.objects.packindex import NO_BASE, Frame, PackIndex, Place, encode_index, pack_id_of, record
 from dsvc.objects.packlist import PackClass, PackList, PackRef, decode_pack_list, encode_pack_list, pack_list_id
 from dsvc.objects.packwriter import FOOTER, PackWriter
@@ -35,7 +35,8 @@ from dsvc.objects.values import (
     encode_tag,
 )
 from dsvc.refs.log import CELL, read_head
-from dsvc.refs.view import VIEWS
+from dsvc.refs.view import VIEWS, Direct
+from dsvc.remotes.bundle_file import BundleBackend, BundleHeader, BundleWriter, Prerequisite
 from dsvc.remotes.s3_cells import CellObject, decode_cell
 from dsvc.repo.format import CURRENT, encode_format, read_format
 from dsvc.repo.gcrecord import GcRecord, change_record, read_record
@@ -48,6 +49,16 @@ from tests.formats.wire_bytes import WIRE
 PAGES = Path(__file__).parents[2] / "docs" / "formats"
 
 GOLDEN: dict[str, str] = {
+    "bundle": (
+        "6473766362646c310000008584a56e6565647391a6626173652d31ad707265726571756973697465739192c4202222222222"
+        "222222222222222222222222222222222222222222222222222222a56669727374a4726566739193aa68656164732f6d6169"
+        "6e05c4201111111111111111111111111111111111111111111111111111111111111111a776657273696f6e016120706163"
+        "6b61206c69737482a5626c6f62739293d9466c697374732f3434343434343434343434343434343434343434343434343434"
+        "3434343434343434343434343434343434343434343434343434343434343434343434343434cc970693d9467061636b732f"
+        "3333333333333333333333333333333333333333333333333333333333333333333333333333333333333333333333333333"
+        "3333333333333333333333333333cc9106a563656c6c739292a6666f726d6174c402660a92a468656164c401680000000000"
+        "00009d00000000000000bc131e156bf9183eeaec3fe6ad014466bc514b47c35b32a31c5f9058e6e6b7c868"
+    ),
     "segment": (
         "64737663736567310000000100000000000000024a4f3073f17493744cd6059cd930b36bfa59876323d42c75f84286e1112d"
         "69c80100000000000000cc000000000000001a0000000000000002647376636964783101000000000102030405060708090a"
@@ -509,6 +520,29 @@ def test_the_notes_of_gc():
     backend = MemoryBackend()
     backend.swap_cell("gc", None, golden("gc"))
     assert read_record(backend) == GC
+
+
+def test_the_bundle(tmp_path):
+    path = tmp_path / "bundle"
+    ref = Direct(Kind.COMMIT, ObjectId(bytes([0x11]) * 32))
+    prerequisite = Prerequisite(CommitId(ObjectId(bytes([0x22]) * 32)), "first")
+    header = BundleHeader((("heads/main", ref),), (prerequisite,), ("base-1",))
+    writer = BundleWriter(path, header)
+    writer.put("packs/" + "33" * 32, b"a pack")
+    writer.put("lists/" + "44" * 32, b"a list")
+    writer.swap_cell("format", None, b"f\n")
+    writer.swap_cell("head", None, b"h")
+    assert writer.finish() == len(golden("bundle"))
+    assert path.read_bytes().hex() == GOLDEN["bundle"]
+    path.write_bytes(golden("bundle"))
+    bundle = BundleBackend(path)
+    assert bundle.header == header
+    assert [(key, bundle.get(key)) for key, _ in bundle.list("")] == [
+        ("lists/" + "44" * 32, b"a list"),
+        ("packs/" + "33" * 32, b"a pack"),
+    ]
+    assert (bundle.read_cell("format"), bundle.read_cell("head")) == (b"f\n", b"h")
+    bundle.close()
 
 
 def shown():
