@@ -8,14 +8,16 @@ from typing import Literal
 
 from dsvc.actions.prerequisites import require_prerequisites
 from dsvc.actions.refs import worktrees_on
-from dsvc.actions.remote_access import OpenRemote, open_remote
+from dsvc.actions.remote_access import OpenRemote, open_remote, steadily
 from dsvc.actions.revision import revision_context
+from dsvc.actions.tracking import publish_tracking
 from dsvc.history.ancestry import Ancestry
 from dsvc.history.mergebase import is_ancestor
 from dsvc.history.revisionnames import UnknownRevisionError
 from dsvc.objects.ids import CommitId, FileId, Kind, ObjectId
 from dsvc.refs.names import HEADS, REMOTES, TAGS, fetch_head_of, short_name
-from dsvc.refs.view import Direct, Symbolic, View
+from dsvc.refs.transaction import Transaction
+from dsvc.refs.view import Direct, Ref, Symbolic, View
 from dsvc.remotes.arrivals import Arrivals
 from dsvc.remotes.fetching import fetch_objects
 from dsvc.remotes.purged import take_notes
@@ -92,27 +94,31 @@ def fetch(
     """
     with open_remote(workspace, settings) as remote:
         require_prerequisites(workspace, remote.place.backend, name=remote.settings.shown)
-        specs = _in_full(remote, tuple(map(parse_refspec, refspecs)))
-        heads = _asked(remote, specs)
-        updates = _branches(workspace, remote, specs, force=force)
-        updates += _tags(workspace, remote, specs, tags=tags, force=force)
-        if prune and not specs:
-            updates += _gone(workspace, remote, settings)
-        wanted = [u.new for u in updates if u.new is not None and u.outcome not in ("same", "rejected")]
-        tips = [*wanted, *heads.values()]
-        received = Received()
-        erased: list[FileId] = []
-        if not dry_run:
-            received = _bring(workspace, remote, tips, jobs=jobs)
-        updates = _judged(workspace, updates)
-        if tags == "follow":
-            updates += _followed(workspace, remote, specs, updates, heads.values())
-        if not dry_run:
-            erased = _publish(workspace, remote, updates, heads)
-            Arrivals(remote.inbox).clear()
-        names = tuple((name, CommitId(ref.id)) for name, ref in heads.items() if ref.kind == Kind.COMMIT)
-        default = remote.default_branch()
-        return FetchResult(settings, remote.address, tuple(updates), received, names, default, tuple(erased))
+
+        def once() -> FetchResult:
+            specs = _in_full(remote, tuple(map(parse_refspec, refspecs)))
+            heads = _asked(remote, specs)
+            updates = _branches(workspace, remote, specs, force=force)
+            updates += _tags(workspace, remote, specs, tags=tags, force=force)
+            if prune and not specs:
+                updates += _gone(workspace, remote, settings)
+            wanted = [u.new for u in updates if u.new is not None and u.outcome not in ("same", "rejected")]
+            tips = [*wanted, *heads.values()]
+            received = Received()
+            erased: list[FileId] = []
+            if not dry_run:
+                received = _bring(workspace, remote, tips, jobs=jobs)
+            updates = _judged(workspace, updates)
+            if tags == "follow":
+                updates += _followed(workspace, remote, specs, updates, heads.values())
+            if not dry_run:
+                erased = _publish(workspace, remote, updates, heads)
+                Arrivals(remote.inbox).clear()
+            names = tuple((name, CommitId(ref.id)) for name, ref in heads.items() if ref.kind == Kind.COMMIT)
+            default = remote.default_branch()
+            return FetchResult(settings, remote.address, tuple(updates), received, names, default, tuple(erased))
+
+        return steadily(workspace, remote, once)
 
 
 def _in_full(remote: OpenRemote, specs: Sequence[Refspec]) -> tuple[Refspec, ...]:
@@ -302,28 +308,21 @@ def _judged(workspace: Workspace, updates: Iterable[RefUpdate]) -> list[RefUpdat
 def _publish(
     workspace: Workspace, remote: OpenRemote, updates: Iterable[RefUpdate], heads: Mapping[str, Direct]
 ) -> list[FileId]:
-    transaction = workspace.repo.transaction()
-    erased = take_notes(remote.repo.store, workspace.repo.store, transaction, remote.view())
-    changed = 0
-    for update in updates:
-        if update.ours is None or update.outcome in ("same", "rejected"):
-            continue
-        changed += 1
-        if update.new is None:
-            transaction.delete(update.ours)
-        else:
-            transaction.set(update.ours, update.new)
-    for head in list(heads.values())[:1]:
-        changed += transaction.get(fetch_head_of(workspace.worktree_id)) != head
-        transaction.set(fetch_head_of(workspace.worktree_id), head)
-    name = remote.settings.name
+    view = workspace.view()
+    moved = (u for u in updates if u.ours is not None and u.outcome not in ("same", "rejected"))
+    changes: dict[str, Ref | None] = {update.ours or "": update.new for update in moved}
+    changes |= dict.fromkeys([fetch_head_of(workspace.worktree_id)][: len(heads)], next(iter(heads.values()), None))
     default = remote.default_branch()
-    found = mapped(remote.settings.fetch, default) if name is not None and default is not None else None
-    tracked = found[0] if found is not None else None
-    their_head = f"{REMOTES}{name}/HEAD"
-    if tracked is not None and transaction.get(their_head) is None and transaction.get(tracked) is not None:
-        transaction.set(their_head, Symbolic(tracked))
-        changed += 1
-    if changed or erased:
-        workspace.publish(transaction, workspace.act("fetch", f"fetch {remote.settings.shown}"))
+    tracked = mapped(remote.settings.fetch, default) if remote.settings.name and default else None
+    their_head = f"{REMOTES}{remote.settings.name}/HEAD"
+    if tracked is not None and view.get(their_head) is None and (changes.get(tracked[0]) or view.get(tracked[0])):
+        changes[their_head] = Symbolic(tracked[0])
+    erased: list[FileId] = []
+
+    def note(transaction: Transaction) -> bool:
+        erased[:] = take_notes(remote.repo.store, workspace.repo.store, transaction, remote.view())
+        return bool(erased)
+
+    act = workspace.act("fetch", f"fetch {remote.settings.shown}")
+    publish_tracking(workspace, changes, act, also=note)
     return erased

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from dsvc.actions.remote_access import open_remote
+from dsvc.actions.remote_access import OpenRemote, open_remote, steadily
 from dsvc.objects.ids import Kind, ObjectId
 from dsvc.refs.names import HEADS, SHARED, TAGS
 from dsvc.refs.view import Direct
@@ -41,14 +41,19 @@ def ls_remote(
     """
     prefixes = [prefix for prefix, wanted in ((HEADS, branches), (TAGS, tags)) if wanted]
     with open_remote(workspace, settings) as remote:
-        view, found = remote.view(), []
-        default = remote.default_branch()
-        head = view.resolve(default)[1] if default is not None and not prefixes else None
-        if head is not None:
-            found.append(RemoteRef("HEAD", head.kind, head.id, default))
-        for prefix in prefixes or SHARED:
-            found += [RemoteRef(name, r.kind, r.id) for name, r in view.items(prefix) if isinstance(r, Direct)]
+        found = steadily(workspace, remote, lambda: _refs(remote, prefixes))
     return [ref for ref in found if not patterns or any(_matches(ref.name, pattern) for pattern in patterns)]
+
+
+def _refs(remote: OpenRemote, prefixes: Sequence[str]) -> list[RemoteRef]:
+    view, found = remote.view(), []
+    default = remote.default_branch()
+    head = view.resolve(default)[1] if default is not None and not prefixes else None
+    if head is not None:
+        found.append(RemoteRef("HEAD", head.kind, head.id, default))
+    for prefix in prefixes or SHARED:
+        found += [RemoteRef(name, r.kind, r.id) for name, r in view.items(prefix) if isinstance(r, Direct)]
+    return found
 
 
 def _matches(name: str, pattern: str) -> bool:

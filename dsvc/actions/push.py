@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 
 from dsvc.actions.fetch import RefUpdate
 from dsvc.actions.outgoing import Lease, choose, judge
-from dsvc.actions.remote_access import OpenRemote, open_remote
+from dsvc.actions.remote_access import OpenRemote, open_remote, steadily
 from dsvc.actions.revision import ancestry_below
+from dsvc.actions.tracking import publish_tracking
 from dsvc.actions.upstream import set_upstream
-from dsvc.errors import DivergedError, RequestError
+from dsvc.errors import DivergedError, IntegrityError
 from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.objects.store import ObjectMissingError
 from dsvc.refs.names import HEADS, REMOTES, short_name
 from dsvc.refs.transaction import RefMovedError
-from dsvc.refs.view import Direct
+from dsvc.refs.view import Direct, Ref, View
 from dsvc.remotes.purged import ErasedThereError, Spared, refusal, send_notes
 from dsvc.remotes.refspec import mapped
 from dsvc.remotes.selection import Stored, Walk, present_tips
@@ -34,6 +35,10 @@ class PushRejectedError(DivergedError):
 
 class PushRaceError(DivergedError):
     """Somebody else pushed the same ref at the same moment."""
+
+
+class IncompleteError(IntegrityError):
+    """Something that a push would send is not here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +101,30 @@ def push(
         follow_tags=follow_tags,
     )
     with open_remote(workspace, settings, create=not (dry_run or delete), push=True) as remote:
-        updates = judge(workspace, remote, chosen, force=force, leases=leases)
-        moving = [update for update in updates if update.outcome not in ("same", "rejected")]
-        sent = Sent(0, 0, 0)
-        if moving and not dry_run:
-            sent, erased = _send(workspace, remote, moving, jobs=jobs)
-            _publish(workspace, remote, moving, erased)
-            sent = replace(sent, size=sent.size + remote.repo.store.delivered)
-            remote.outbox.clear()
-        followed: tuple[tuple[str, str], ...] = ()
-        if not dry_run:
-            _track(workspace, remote, updates)
-            if settings.name is not None and (set_up or chosen.follows):
-                followed = _set_up(workspace, settings.name, updates)
-        return PushResult(settings, remote.address, tuple(updates), sent, followed, remote.created)
+
+        def once() -> PushResult:
+            updates = judge(workspace, remote, chosen, force=force, leases=leases)
+            sent = Sent(0, 0, 0) if dry_run else _move(workspace, remote, updates, jobs=jobs)
+            follows = not dry_run and settings.name is not None and (set_up or chosen.follows)
+            upstreams = _set_up(workspace, settings.shown, updates) if follows else ()
+            return PushResult(settings, remote.address, tuple(updates), sent, upstreams, remote.created)
+
+        return steadily(workspace, remote, once)
+
+
+def _move(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate], *, jobs: int) -> Sent:
+    """Send what the updates need, and move those refs that may be moved, there and in what follows them here."""
+    moving = [update for update in updates if update.outcome not in ("same", "rejected")]
+    sent = Sent(0, 0, 0)
+    if moving:
+        sent, erased = _send(workspace, remote, moving, jobs=jobs)
+        _publish(workspace, remote, moving, erased)
+        sent = replace(sent, size=sent.size + remote.repo.store.delivered)
+        remote.outbox.clear()
+    elif remote.folder.is_dir():
+        _forget(remote)
+    _track(workspace, remote, updates)
+    return sent
 
 
 def _send(
@@ -123,18 +138,21 @@ def _send(
     _take_up(remote)
     refs = workspace.repo.head.packs.packs
     marks = Marks(store.packs, refs)
-    known = present_tips(
-        store, [ref.id for _, ref in remote.view().items() if isinstance(ref, Direct) and ref.kind == Kind.COMMIT]
-    )
+    known = present_tips(store, _commits(remote.view()))
     ancestry = ancestry_below(workspace, [CommitId(ObjectId(i)) for kind, i in tips if kind == Kind.COMMIT])
     ours, theirs = purged_files(workspace.repo), purged_files(remote.repo)
     taker = Spared(Stored(store, marks, there.rely_on), store, there, ours=ours, theirs=theirs)
     try:
-        Walk(store, taker).add(ancestry, tips, known=known)
+        try:
+            Walk(store, taker).add(ancestry, tips, known=known)
+        except ObjectMissingError:  # below a commit that no ref names here, others may be missing: do without it
+            named = set(_commits(workspace.view()))
+            taker = Spared(Stored(store, marks, there.rely_on), store, there, ours=ours, theirs=theirs)
+            Walk(store, taker).add(ancestry, tips, known=[i for i in known if i in named])
     except ErasedThereError as error:
         raise refusal(store, remote.repo, error.file_id, tips, remote=remote.settings.shown) from error
     except ObjectMissingError as error:
-        raise RequestError(
+        raise IncompleteError(
             f"what is to be pushed is not complete here: {error.message}", hint="dsvc fsck", details=error.details
         ) from error
     backend = workspace.repo.backend
@@ -149,6 +167,10 @@ def _send(
         progress=workspace.progress,
     )
     return sent, taker.left
+
+
+def _commits(view: View) -> list[ObjectId]:
+    return [ref.id for _, ref in view.items() if isinstance(ref, Direct) and ref.kind == Kind.COMMIT]
 
 
 def _take_up(remote: OpenRemote) -> None:
@@ -171,11 +193,20 @@ def _take_up(remote: OpenRemote) -> None:
         store.adopt(ref)
 
 
+def _forget(remote: OpenRemote) -> None:
+    """Forget what an earlier push left that never heard that its packs were published."""
+    listed = {ref.id for ref in remote.repo.head.packs.packs}
+    if all(waiting.ref.id in listed for waiting in remote.outbox.packs()):
+        remote.outbox.clear()
+
+
 def _publish(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate], erased: set[bytes]) -> None:
     repo: Repository = remote.repo
     transaction = repo.transaction()
     send_notes(workspace.repo.store, repo.store, transaction, workspace.view(), erased)
     for update in updates:
+        if transaction.view.resolve(update.theirs)[1] != update.old:
+            raise _race(remote, update.theirs)
         if update.new is None:
             transaction.delete(update.theirs)
         else:
@@ -185,32 +216,27 @@ def _publish(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpda
     try:
         repo.publish(transaction, act)
     except RefMovedError as error:
-        raise PushRaceError(
-            f"{short_name(error.name)} was pushed by somebody else at the same moment; nothing was overwritten",
-            hint=f"dsvc pull {remote.settings.typed}, then push again",
-            details={"ref": error.name},
-        ) from error
+        raise _race(remote, error.name) from error
+
+
+def _race(remote: OpenRemote, name: str) -> PushRaceError:
+    return PushRaceError(
+        f"{short_name(name)} was pushed by somebody else at the same moment; nothing was overwritten",
+        hint=f"dsvc pull {remote.settings.typed}, then push again",
+        details={"ref": name},
+    )
 
 
 def _track(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate]) -> None:
     """Let the refs that follow the remote here say what is there now."""
     if remote.settings.name is None:
         return
-    transaction = workspace.repo.transaction()
-    changed = False
+    changes: dict[str, Ref | None] = {}
     for update in updates:
         found = mapped(remote.settings.fetch, update.theirs)
-        if found is None or update.outcome == "rejected" or not found[0].startswith(REMOTES):
-            continue
-        now = transaction.view.get(found[0])
-        if update.new is None and now is not None:
-            transaction.delete(found[0])
-            changed = True
-        elif update.new is not None and now != update.new:
-            transaction.set(found[0], update.new)
-            changed = True
-    if changed:
-        workspace.publish(transaction, workspace.act("push", f"push to {remote.settings.shown}"))
+        if found is not None and update.outcome != "rejected" and found[0].startswith(REMOTES):
+            changes[found[0]] = update.new
+    publish_tracking(workspace, changes, workspace.act("push", f"push to {remote.settings.shown}"))
 
 
 def _set_up(workspace: Workspace, remote: str, updates: Sequence[RefUpdate]) -> tuple[tuple[str, str], ...]:

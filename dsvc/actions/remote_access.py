@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from dsvc.actions.remote_encryption import SealedPlaceError, is_sealed, sealed_place
-from dsvc.errors import BusyError, NotARepositoryError, RequestError
+from dsvc.errors import BusyError, IntegrityError, NotARepositoryError, RequestError
+from dsvc.objects.reliance import CollectedError
 from dsvc.refs.names import HEADS, head_of
 from dsvc.refs.view import Ref, Symbolic, View
 from dsvc.remotes.address import Address, FolderAddress, parse_address
@@ -22,12 +24,17 @@ from dsvc.remotes.keyslots import is_encrypted
 from dsvc.remotes.opening import Place, PlaceMissingError, open_place
 from dsvc.remotes.outbox import Outbox
 from dsvc.remotes.settings import RemoteSettings, UnknownRemoteError, find_remote, read_remotes
+from dsvc.remotes.slot import Slot
 from dsvc.repo.repository import Repository
 from dsvc.storage.backend import Backend
 from dsvc.workspace import MAIN, PRIVATE, Workspace, common_folder, store_folder
 
 DEFAULT = "origin"
-_JOBS = 8
+_ATTEMPTS = 20  # with a head that goes on moving
+_FIRSTS = 10  # of several first pushes at once all but one find the repository that another one made
+
+
+Result = TypeVar("Result")
 
 
 class OwnUpkeepError(RequestError):
@@ -36,25 +43,29 @@ class OwnUpkeepError(RequestError):
 
 @dataclass(frozen=True, slots=True)
 class OpenRemote:
-    """A remote that can be read. `created` says that there was no repository before."""
+    """A remote that can be read. `created` says that there was no repository before.
+
+    `folder` is for what belongs to it here, and `slot` the part of it that this process holds.
+    """
 
     settings: RemoteSettings
     address: str
     place: Place
     repo: Repository
     folder: Path
+    slot: Slot
     has_working_copy: bool
     created: bool = False
 
     @property
     def outbox(self) -> Outbox:
         """Where packs wait that are on their way there."""
-        return Outbox(self.folder / "out", self.address)
+        return Outbox(self.slot.path() / "out", self.address)
 
     @property
     def inbox(self) -> Path:
         """Where bytes land that are on their way here."""
-        return self.folder / "in"
+        return self.slot.path() / "in"
 
     def view(self) -> View:
         """All its refs."""
@@ -71,6 +82,28 @@ class OpenRemote:
             return set()
         heads = (ref for name, ref in self.view().items("worktrees/") if name.endswith("/HEAD"))
         return {ref.target for ref in heads if isinstance(ref, Symbolic)}
+
+
+def steadily(workspace: Workspace, remote: OpenRemote, work: Callable[[], Result]) -> Result:
+    """Return what `work` does, which is done anew when it missed what other processes exchanged meanwhile.
+
+    Packs are merged and garbage is collected here and there at any time, and each moves a head: what is missing while
+    both heads stand is really missing.
+
+    Raises:
+        What `work` raises.
+    """
+    for _ in range(_ATTEMPTS):
+        before = workspace.repo.head.value, remote.repo.head.value
+        try:
+            return work()
+        except (CollectedError, IntegrityError, FileNotFoundError) as error:
+            workspace.repo.refresh()
+            remote.repo.refresh()
+            moved = before != (workspace.repo.head.value, remote.repo.head.value)
+            if not moved and not isinstance(error, CollectedError):
+                raise
+    return work()
 
 
 def choose_remote(workspace: Workspace, text: str | None, *, directory: Path | None = None) -> RemoteSettings:
@@ -146,20 +179,19 @@ def open_remote(
     address = parse_address(url, directory=workspace.root)
     folder = transfers(workspace, _folder_name(settings, str(address)))
     inside = store_inside(address)
-    place = _place(workspace, settings, address, create=create)
+    slot = Slot(folder)
+    place = _place(workspace, settings, address, staging=lambda: _staging(slot), create=create)
     try:
         if is_sealed(settings):
-            place = sealed_place(workspace, place, settings, staging=lambda: _staging(folder), create=create)
+            place = sealed_place(workspace, place, settings, staging=lambda: _staging(slot), create=create)
         if not place.on_disk:
             cache = workspace.cache / "remotes" / f"{folder.name}.d"
             place = replace(place, backend=CachedBackend(place.backend, cache))
         repo, created = _open(workspace, place, settings, create=create, salvage=salvage)
-        yield OpenRemote(settings, str(address), place, repo, folder, inside is not None, created)
+        yield OpenRemote(settings, str(address), place, repo, folder, slot, inside is not None, created)
     finally:
         place.backend.close()
-        for part in (folder / "in", folder / "out", folder / "tmp", folder):
-            with suppress(OSError):  # missing, or something in it is still of use
-                part.rmdir()
+        slot.close()
 
 
 @contextmanager
@@ -169,11 +201,14 @@ def open_bare_place(workspace: Workspace, settings: RemoteSettings) -> Iterator[
     Raises:
         PlaceMissingError: for a folder that is not there. RemoteError: when it cannot be reached.
     """
-    place = _place(workspace, settings, parse_address(settings.url, directory=workspace.root), create=False)
+    address = parse_address(settings.url, directory=workspace.root)
+    slot = Slot(transfers(workspace, _folder_name(settings, str(address))))
+    place = _place(workspace, settings, address, staging=lambda: _staging(slot), create=False)
     try:
         yield place.backend
     finally:
         place.backend.close()
+        slot.close()
 
 
 @contextmanager
@@ -209,7 +244,9 @@ def near_remote(
         if remote.place.on_disk:
             yield remote
             return
-        gathered = GatheredBackend(remote.place.backend, _scratch(remote.folder), jobs=jobs)
+        ahead = remote.slot.path() / "ahead"
+        shutil.rmtree(ahead, ignore_errors=True)  # of a process that was killed
+        gathered = GatheredBackend(remote.place.backend, ahead, jobs=jobs)
         try:
             place = replace(remote.place, backend=gathered)
             repo, _ = _open(workspace, place, settings, create=False, salvage=salvage)
@@ -218,54 +255,44 @@ def near_remote(
             gathered.close()
 
 
-def _scratch(folder: Path) -> Path:
-    """Return a new folder for what is fetched ahead; those of processes that were killed go."""
-    for old in folder.glob("ahead-*"):
-        with suppress(ValueError, ProcessLookupError, PermissionError):
-            os.kill(int(old.name.rpartition("-")[2]), 0)
-            continue
-        shutil.rmtree(old, ignore_errors=True)
-    return folder / f"ahead-{os.urandom(4).hex()}-{os.getpid()}"
-
-
-def _place(workspace: Workspace, settings: RemoteSettings, address: Address, *, create: bool) -> Place:
+def _place(
+    workspace: Workspace, settings: RemoteSettings, address: Address, *, staging: Callable[[], Path], create: bool
+) -> Place:
     inside = store_inside(address)
-    folder = transfers(workspace, _folder_name(settings, str(address)))
     return open_place(
         FolderAddress(inside) if inside is not None else address,
         options=settings.options,
         environment=workspace.surroundings.environment,
-        staging=lambda: _staging(folder),
+        staging=staging,
         create=create,
         limit_rate=workspace.surroundings.limit_rate,
     )
 
 
-def _staging(folder: Path) -> Path:
-    (folder / "tmp").mkdir(parents=True, exist_ok=True)
-    return folder / "tmp"
+def _staging(slot: Slot) -> Path:
+    found = slot.path() / "tmp"
+    found.mkdir(exist_ok=True)
+    return found
 
 
 def _open(
     workspace: Workspace, place: Place, settings: RemoteSettings, *, create: bool, salvage: bool = False
 ) -> tuple[Repository, bool]:
     level = workspace.config.get_int("store.compression")
-    try:
-        return Repository.open(place.backend, place.staging, level=level, far=True, salvage=salvage), False
-    except NotARepositoryError as error:
-        if not is_sealed(settings) and is_encrypted(place.backend):
-            raise SealedPlaceError(settings) from error
-        if not create:
-            raise PlaceMissingError(
-                f"there is no repository at {settings.url}", hint=f"a first push makes one: dsvc push {settings.typed}"
-            ) from error
     act = workspace.act("init", f"init by a push from {workspace.root.name}")
-    branch = workspace.head().branch or f"{HEADS}{MAIN}"
-    refs: dict[str, Ref] = {head_of(MAIN): Symbolic(branch)}
-    try:
-        return Repository.create(place.backend, place.staging, act=act, refs=refs, far=True), True
-    except BusyError:  # somebody else's first push was faster
-        return Repository.open(place.backend, place.staging, level=level, far=True), False
+    refs: dict[str, Ref] = {head_of(MAIN): Symbolic(workspace.head().branch or f"{HEADS}{MAIN}")}
+    for attempt in range(_FIRSTS):
+        try:
+            return Repository.open(place.backend, place.staging, level=level, far=True, salvage=salvage), False
+        except NotARepositoryError as error:
+            if not is_sealed(settings) and is_encrypted(place.backend):
+                raise SealedPlaceError(settings) from error
+            if not create or attempt == _FIRSTS - 1:
+                hint = f"a first push makes one: dsvc push {settings.typed}"
+                raise PlaceMissingError(f"there is no repository at {settings.url}", hint=hint) from error
+        with suppress(BusyError):  # somebody else's first push is under way
+            return Repository.create(place.backend, place.staging, act=act, refs=refs, far=True), True
+    raise AssertionError
 
 
 def store_inside(address: Address) -> Path | None:
