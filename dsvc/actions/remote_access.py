@@ -17,6 +17,7 @@ from dsvc.objects.reliance import CollectedError
 from dsvc.refs.names import HEADS, head_of
 from dsvc.refs.view import Ref, Symbolic, View
 from dsvc.remotes.address import Address, FolderAddress, parse_address
+from dsvc.remotes.berth import Berth
 from dsvc.remotes.bundle_file import BundleBackend, BundleFixedError
 from dsvc.remotes.cached import CachedBackend
 from dsvc.remotes.gathered import GatheredBackend
@@ -24,7 +25,6 @@ from dsvc.remotes.keyslots import is_encrypted
 from dsvc.remotes.opening import Place, PlaceMissingError, open_place
 from dsvc.remotes.outbox import Outbox
 from dsvc.remotes.settings import RemoteSettings, UnknownRemoteError, find_remote, read_remotes
-from dsvc.remotes.slot import Slot
 from dsvc.repo.repository import Repository
 from dsvc.storage.backend import Backend
 from dsvc.workspace import MAIN, PRIVATE, Workspace, common_folder, store_folder
@@ -45,7 +45,7 @@ class OwnUpkeepError(RequestError):
 class OpenRemote:
     """A remote that can be read. `created` says that there was no repository before.
 
-    `folder` is for what belongs to it here, and `slot` the part of it that this process holds.
+    `folder` is for what belongs to it here, and `berth` the part of it that this process holds.
     """
 
     settings: RemoteSettings
@@ -53,19 +53,19 @@ class OpenRemote:
     place: Place
     repo: Repository
     folder: Path
-    slot: Slot
+    berth: Berth
     has_working_copy: bool
     created: bool = False
 
     @property
     def outbox(self) -> Outbox:
         """Where packs wait that are on their way there."""
-        return Outbox(self.slot.path() / "out", self.address)
+        return Outbox(self.berth.path() / "out", self.address)
 
     @property
     def inbox(self) -> Path:
         """Where bytes land that are on their way here."""
-        return self.slot.path() / "in"
+        return self.berth.path() / "in"
 
     def view(self) -> View:
         """All its refs."""
@@ -179,19 +179,19 @@ def open_remote(
     address = parse_address(url, directory=workspace.root)
     folder = transfers(workspace, _folder_name(settings, str(address)))
     inside = store_inside(address)
-    slot = Slot(folder)
-    place = _place(workspace, settings, address, staging=lambda: _staging(slot), create=create)
+    berth = Berth(folder)
+    place = _place(workspace, settings, address, staging=lambda: _staging(berth), create=create)
     try:
         if is_sealed(settings):
-            place = sealed_place(workspace, place, settings, staging=lambda: _staging(slot), create=create)
+            place = sealed_place(workspace, place, settings, staging=lambda: _staging(berth), create=create)
         if not place.on_disk:
             cache = workspace.cache / "remotes" / f"{folder.name}.d"
             place = replace(place, backend=CachedBackend(place.backend, cache))
         repo, created = _open(workspace, place, settings, create=create, salvage=salvage)
-        yield OpenRemote(settings, str(address), place, repo, folder, slot, inside is not None, created)
+        yield OpenRemote(settings, str(address), place, repo, folder, berth, inside is not None, created)
     finally:
         place.backend.close()
-        slot.close()
+        berth.close()
 
 
 @contextmanager
@@ -202,13 +202,13 @@ def open_bare_place(workspace: Workspace, settings: RemoteSettings) -> Iterator[
         PlaceMissingError: for a folder that is not there. RemoteError: when it cannot be reached.
     """
     address = parse_address(settings.url, directory=workspace.root)
-    slot = Slot(transfers(workspace, _folder_name(settings, str(address))))
-    place = _place(workspace, settings, address, staging=lambda: _staging(slot), create=False)
+    berth = Berth(transfers(workspace, _folder_name(settings, str(address))))
+    place = _place(workspace, settings, address, staging=lambda: _staging(berth), create=False)
     try:
         yield place.backend
     finally:
         place.backend.close()
-        slot.close()
+        berth.close()
 
 
 @contextmanager
@@ -244,7 +244,7 @@ def near_remote(
         if remote.place.on_disk:
             yield remote
             return
-        ahead = remote.slot.path() / "ahead"
+        ahead = remote.berth.path() / "ahead"
         shutil.rmtree(ahead, ignore_errors=True)  # of a process that was killed
         gathered = GatheredBackend(remote.place.backend, ahead, jobs=jobs)
         try:
@@ -269,8 +269,8 @@ def _place(
     )
 
 
-def _staging(slot: Slot) -> Path:
-    found = slot.path() / "tmp"
+def _staging(berth: Berth) -> Path:
+    found = berth.path() / "tmp"
     found.mkdir(exist_ok=True)
     return found
 

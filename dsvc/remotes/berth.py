@@ -18,7 +18,7 @@ from pathlib import Path
 _OLD = 7 * 24 * 3600  # seconds after which nobody goes on with what was left
 
 
-class Slot:
+class Berth:
     """The first of the folders `1`, `2`, ... below `folder` that nobody holds; taken when it is first asked for."""
 
     def __init__(self, folder: Path) -> None:
