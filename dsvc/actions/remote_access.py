@@ -26,7 +26,7 @@ from dsvc.remotes.opening import Place, PlaceMissingError, open_place
 from dsvc.remotes.outbox import Outbox
 from dsvc.remotes.settings import RemoteSettings, UnknownRemoteError, find_remote, read_remotes
 from dsvc.repo.repository import Repository
-from dsvc.storage.backend import Backend
+from dsvc.storage.backend import Backend, BlobMissingError
 from dsvc.workspace import MAIN, PRIVATE, Workspace, common_folder, store_folder
 
 DEFAULT = "origin"
@@ -189,6 +189,10 @@ def open_remote(
             place = replace(place, backend=CachedBackend(place.backend, cache))
         repo, created = _open(workspace, place, settings, create=create, salvage=salvage)
         yield OpenRemote(settings, str(address), place, repo, folder, berth, inside is not None, created)
+    except IntegrityError as error:
+        if isinstance(place.backend, CachedBackend) and not isinstance(error, BlobMissingError):
+            place.backend.forget()  # the next command asks the remote again
+        raise
     finally:
         place.backend.close()
         berth.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,10 @@ class CachedBackend:
             with contextlib.suppress(OSError):
                 self._shrink()
         self.inner.close()
+
+    def forget(self) -> None:
+        """Remove what is kept: bytes that came damaged are kept as they came, and would stay so."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _path(self, key: str, offset: int, length: int | None) -> Path:
         return self._folder / f"{check_key(key).replace('/', '.')}.{offset}.{'end' if length is None else length}"

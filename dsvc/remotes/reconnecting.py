@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from dsvc.errors import RemoteError
 from dsvc.remotes.wire import ConnectionCutError
 
+_PROMPT = 5.0  # seconds after which nobody is made to wait for a second attempt
 DELAYS = (0.2, 1.0, 3.0, 8.0)  # seconds before each new attempt after a connection broke
 
 
@@ -50,6 +52,17 @@ class Reconnecting(Generic[_C]):
                 return call(connection)
             except ConnectionCutError as error:
                 failures = self.pause(connection, failures, error)
+
+    def first(self) -> None:
+        """Connect now; a connection that breaks while it is made is tried once more, but not a host that is silent."""
+        begun = time.monotonic()
+        try:
+            self.current()
+        except ConnectionCutError:
+            if not self.delays or time.monotonic() - begun > _PROMPT:
+                raise
+            self._wait(self.delays[0])
+            self.current()
 
     def current(self) -> _C:
         """Return the connection, or open one; patiently, when there has been one."""

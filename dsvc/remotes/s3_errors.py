@@ -53,7 +53,12 @@ _THROTTLED: Final = frozenset(
 )  # fmt: skip
 _EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"})
 _WRONG: Final = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "InvalidClientTokenId"})
-_PASSING: Final = frozenset({"RequestTimeout", "InternalError", "IncompleteBody"})
+_PASSING: Final = frozenset(
+    {
+        "RequestTimeout", "InternalError", "IncompleteBody",
+        "BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch",  # changed on the way
+    }
+)  # fmt: skip
 _RIGHTS: Final = (
     "the account needs s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload and "
     "s3:ListMultipartUploadParts on the prefix, s3:ListBucket and s3:ListBucketMultipartUploads on the bucket"

@@ -31,8 +31,8 @@ class WireBackend:
         self._connections = Reconnecting(connect, place=place, delays=delays)
 
     def open(self) -> WireBackend:
-        """Connect now, once, so that whatever is wrong is told at once; returns this backend."""
-        self._connections.current()
+        """Connect now, so that whatever is wrong is told at once; returns this backend."""
+        self._connections.first()
         return self
 
     @property

@@ -47,7 +47,7 @@ PART = {"s3": 5 * MIB, "ssh": 4 * MIB}  # bytes under way at once in one upload 
 FETCHED = 8 * MIB  # bytes of one request of a fetch
 TALK = 400_000  # bytes that are no content: heads of requests, indexes, a handshake
 HARMS = ("cut", "cut", "gone", "gone", "kill", "kill", "flip", "hang")
-VERBS = ("push", "push", "fetch", "clone")
+VERBS = ("push", "push", "fetch", "clone", "gc --remote")
 ROUND = 12  # commands until everything begins anew, so that repositories stay small
 
 
@@ -154,7 +154,7 @@ class Cutter:
             else:
                 self.heal()
                 self.writer.ok("push", "-q")
-                self.try_fetch() if verb == "fetch" else self.try_clone()
+                {"fetch": self.try_fetch, "clone": self.try_clone, "gc --remote": self.try_gc}[verb]()
 
     def begin(self) -> None:
         """Start with an empty place, and clones of it."""
@@ -228,6 +228,22 @@ class Cutter:
         self.expect(clone.ok("status", "--porcelain").out == "", "the files are there")
         self.expect(clone("fsck").code == 0, f"the new clone is whole: {clone('fsck').err}")
         shutil.rmtree(person.directory)
+
+    def try_gc(self) -> None:
+        """Drop a branch there and collect what only it reached; nobody loses anything else."""
+        name = f"side{self.clock}"
+        self.writer.ok("push", "-q", "origin", f"HEAD:{name}")
+        self.writer.ok("switch", "-q", "-c", name)
+        self.commit(large=False)
+        self.writer.ok("push", "-q", "origin", name)
+        self.writer.ok("switch", "-q", "main")
+        self.writer.ok("push", "-q", "--delete", "origin", name)
+        words = ("gc", "--remote", "origin", *self.random.choice((("--grace", "0"), ("--prune", "now"))))
+        self.harmed("gc", self.writer, words, around=200_000)
+        self.expect(self.place.fsck() == self.head(self.writer, "main"), "the remote has what it had")
+        self.expect(self.writer("fsck").code == 0, f"the writer's clone is whole: {self.writer('fsck').err}")
+        self.reader.ok("pull", "-q")
+        self.expect(self.reader("fsck").code == 0, f"the reader's clone is whole: {self.reader('fsck').err}")
 
     def harmed(self, verb: str, person: CommandLine, words: tuple[str, ...], *, around: int) -> None:
         """Run a command while the proxy does harm, and again until it has succeeded."""
