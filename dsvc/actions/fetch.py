@@ -96,7 +96,7 @@ def fetch(
         require_prerequisites(workspace, remote.place.backend, name=remote.settings.shown)
 
         def once() -> FetchResult:
-            specs = _in_full(remote, tuple(map(parse_refspec, refspecs)))
+            specs = _in_full(remote, refspecs)
             heads = _asked(remote, specs)
             updates = _branches(workspace, remote, specs, force=force)
             updates += _tags(workspace, remote, specs, tags=tags, force=force)
@@ -121,21 +121,25 @@ def fetch(
         return steadily(workspace, remote, once)
 
 
-def _in_full(remote: OpenRemote, specs: Sequence[Refspec]) -> tuple[Refspec, ...]:
-    """Return refspecs in which a name that is only a tag's there is one, and HEAD the branch it stands on."""
+def _in_full(remote: OpenRemote, texts: Sequence[str]) -> tuple[Refspec, ...]:
+    """Return what words of the command line say: HEAD is a branch, and a name may be a tag's.
+
+    The target is empty for a word that names none: a branch goes to what follows it here.
+    """
     view = remote.view()
 
-    def full(spec: Refspec) -> Refspec:
+    def full(text: str) -> Refspec:
+        spec = parse_refspec(text)
         source = spec.source
         if source == "HEAD":
             source = remote.default_branch() or source
         elif source.startswith(HEADS) and "*" not in source and view.get(source) is None:
             tag = TAGS + source.removeprefix(HEADS)
             source = tag if view.get(tag) is not None else source
-        target = source if spec.target == spec.source else spec.target
+        target = "" if ":" not in text else source if spec.target == spec.source else spec.target
         return Refspec(source, target, spec.force)
 
-    return tuple(map(full, specs))
+    return tuple(map(full, texts))
 
 
 def _branches(
@@ -149,7 +153,7 @@ def _branches(
         if found is None or not isinstance(ref, Direct):
             continue
         here = found[0]
-        if specs and here == name:
+        if not here:
             tracked = mapped(remote.settings.fetch, name)
             if tracked is None:
                 continue  # 'fetch origin main' moves no branch of ours
@@ -170,7 +174,7 @@ def _tags(
             continue
         found = mapped(configured, name)
         if found is not None:
-            updates.append(_update(view, name, found[0], ref, force=found[1] or force))
+            updates.append(_update(view, name, found[0] or name, ref, force=found[1] or force))
         elif tags == "all" or (tags == "follow" and force and view.get(name) is not None):
             updates.append(_update(view, name, name, ref, force=force))
         elif tags == "follow" and view.get(name) is None and _takes_everything(remote, specs):

@@ -123,3 +123,54 @@ def history(cli: CommandLine) -> History:
     cli.ok("init", "-q")
     (cli.directory / ".dsvcignore").unlink()
     return History(cli)
+
+
+@dataclass
+class Clones:
+    """People with a clone each of one hub, all of them in one folder: `ada`, who made it, and whoever joins."""
+
+    base: Path
+    environment: dict[str, str]
+
+    @property
+    def hub(self) -> Path:
+        return self.base / "hub"
+
+    @property
+    def ada(self) -> CommandLine:
+        return self.person("ada")
+
+    def person(self, name: str) -> CommandLine:
+        return CommandLine(self.base / name, {**self.environment, "DSVC_USER_NAME": name})
+
+    def join(self, name: str, *words: str) -> CommandLine:
+        self.person(".").ok("clone", "-q", *words, str(self.hub), name)
+        return self.person(name)
+
+    @staticmethod
+    def commit(person: CommandLine, message: str, files: dict[str, str | bytes]) -> str:
+        for name, content in files.items():
+            path = person.directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        person.ok("commit", "-q", "--allow-empty", "-m", message)
+        return person.ok("rev-parse", "HEAD").out.strip()
+
+    def there(self, name: str) -> str | None:
+        """What a ref of the hub points to."""
+        found = self.ada("ls-remote", str(self.hub), name).out.split()
+        return found[0] if found else None
+
+
+@pytest.fixture
+def clones(cli: CommandLine, tmp_path: Path) -> Clones:
+    """Ada has pushed one commit, with two files, to a new hub."""
+    base = tmp_path / "people"
+    (base / "ada").mkdir(parents=True)
+    found = Clones(base, cli.environment)
+    found.ada.ok("init", "-q")
+    (found.ada.directory / ".dsvcignore").unlink()
+    found.commit(found.ada, "first", {"a": "one\n", "folder/b": "two\n"})
+    found.ada.ok("remote", "add", "-q", "origin", str(found.hub))
+    found.ada.ok("push", "-q")
+    return found
