@@ -171,12 +171,20 @@ push secret main
 remote keys secret
 remote remove secret
 purge a.txt --reason why --yes
+! ada.pub ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBQ2gBu3nRh3RerLToLsGawtcMBV6+zn0MMleAgQb5Ur ada
+hub init ../team
+hub user add ../team ada --key ada.pub --role owner --authorized-keys ../keys
+hub user list ../team
+hub user role ../team ada writer --repo bikes/* --authorized-keys ../keys
+hub repos ../team
+hub log ../team
+hub user remove ../team ada --authorized-keys ../keys
 doctor
 nonsense
 """.strip().splitlines()
 
 
-SPEAKS_OTHERWISE = {("hub", "serve")}  # its stdout belongs to a protocol
+SPEAKS_OTHERWISE = {("hub", "serve"), ("hub", "shell")}  # their stdout belongs to a protocol
 
 
 def documented() -> dict[str, tuple[int, list[str]]]:
@@ -238,12 +246,17 @@ def test_every_command_takes_json_and_is_in_the_story() -> None:
     for verb in all_verbs():
         command = root.get_command(None, verb.name)
         assert command is not None, verb.name
-        parts = getattr(command, "commands", {})
-        for words, part in [((verb.name, name), sub) for name, sub in parts.items()] or [((verb.name,), command)]:
+        for words, part in leaves((verb.name,), command):
             if words in SPEAKS_OTHERWISE:
                 continue
             assert any("--json" in param.opts for param in part.params), words
             assert any(tuple(line[: len(words)]) == words for line in spoken), f"{words} is missing in the story"
+
+
+def leaves(words: tuple[str, ...], command: Any) -> list[tuple[tuple[str, ...], Any]]:
+    """The commands below a command, or itself."""
+    parts = getattr(command, "commands", {})
+    return [leaf for name, sub in parts.items() for leaf in leaves((*words, name), sub)] or [(words, command)]
 
 
 def test_the_page_is_linked() -> None:

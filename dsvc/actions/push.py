@@ -15,13 +15,15 @@ from dsvc.errors import DivergedError, IntegrityError
 from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.objects.store import ObjectMissingError
 from dsvc.refs.names import HEADS, REMOTES, short_name
-from dsvc.refs.transaction import RefMovedError
-from dsvc.refs.view import Direct, Ref, View
+from dsvc.refs.transaction import RefMovedError, Transaction
+from dsvc.refs.view import Direct, Ref, Symbolic, View
 from dsvc.remotes.purged import ErasedThereError, Spared, refusal, send_notes
 from dsvc.remotes.refspec import mapped
 from dsvc.remotes.selection import Stored, Walk, present_tips
 from dsvc.remotes.sending import Sent, cargo, send
 from dsvc.remotes.settings import RemoteSettings
+from dsvc.remotes.wire_errors import RemoteDeniedError
+from dsvc.remotes.wire_publish import Offer, Publisher, RefChange
 from dsvc.repo.reachable import Marks
 from dsvc.repo.repository import Repository
 from dsvc.repo.tombstones import purged_files
@@ -45,7 +47,7 @@ class IncompleteError(IntegrityError):
 class PushResult:
     """Which refs were pushed or refused, what was sent, and which upstreams were set (branch, remote's branch).
 
-    `created` says that there was no repository before.
+    `created` says that there was no repository before, `said` is what hooks of a hub printed.
     """
 
     remote: RemoteSettings
@@ -54,6 +56,7 @@ class PushResult:
     sent: Sent
     upstreams: tuple[tuple[str, str], ...] = ()
     created: bool = False
+    said: str = ""
 
     def rejected(self) -> list[RefUpdate]:
         """Return the refs that were refused."""
@@ -104,27 +107,34 @@ def push(
 
         def once() -> PushResult:
             updates = judge(workspace, remote, chosen, force=force, leases=leases)
-            sent = Sent(0, 0, 0) if dry_run else _move(workspace, remote, updates, jobs=jobs)
+            sent, said = (Sent(0, 0, 0), "") if dry_run else _move(workspace, remote, updates, jobs=jobs)
             follows = not dry_run and settings.name is not None and (set_up or chosen.follows)
             upstreams = _set_up(workspace, settings.shown, updates) if follows else ()
-            return PushResult(settings, remote.address, tuple(updates), sent, upstreams, remote.created)
+            return PushResult(settings, remote.address, tuple(updates), sent, upstreams, remote.created, said)
 
         return steadily(workspace, remote, once)
 
 
-def _move(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate], *, jobs: int) -> Sent:
-    """Send what the updates need, and move those refs that may be moved, there and in what follows them here."""
+def _move(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate], *, jobs: int) -> tuple[Sent, str]:
+    """Send what the updates need, and move those refs that may be moved, there and in what follows them here.
+
+    Returns what was sent, and what hooks of a hub printed.
+    """
     moving = [update for update in updates if update.outcome not in ("same", "rejected")]
-    sent = Sent(0, 0, 0)
+    sent, said = Sent(0, 0, 0), ""
     if moving:
-        sent, erased = _send(workspace, remote, moving, jobs=jobs)
-        _publish(workspace, remote, moving, erased)
+        try:
+            sent, erased = _send(workspace, remote, moving, jobs=jobs)
+            said = _publish(workspace, remote, moving, erased)
+        except RemoteDeniedError:
+            remote.outbox.clear()  # the next push may bring something else, and what it brings is made anew
+            raise
         sent = replace(sent, size=sent.size + remote.repo.store.delivered)
         remote.outbox.clear()
     elif remote.folder.is_dir():
         _forget(remote)
     _track(workspace, remote, updates)
-    return sent
+    return sent, said
 
 
 def _send(
@@ -200,7 +210,8 @@ def _forget(remote: OpenRemote) -> None:
         remote.outbox.clear()
 
 
-def _publish(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate], erased: set[bytes]) -> None:
+def _publish(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate], erased: set[bytes]) -> str:
+    """Move the refs there, or let a hub do it; return what the hub's hooks printed."""
     repo: Repository = remote.repo
     transaction = repo.transaction()
     send_notes(workspace.repo.store, repo.store, transaction, workspace.view(), erased)
@@ -211,12 +222,28 @@ def _publish(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpda
             transaction.delete(update.theirs)
         else:
             transaction.set(update.theirs, update.new)
-    names = ", ".join(short_name(update.theirs) for update in updates[:5])
-    act = workspace.act("push", f"push: {names}{', ...' if len(updates) > 5 else ''}")
     try:
+        if remote.publisher is not None:
+            return _offer(remote.publisher, repo, transaction)
+        names = ", ".join(short_name(update.theirs) for update in updates[:5])
+        act = workspace.act("push", f"push: {names}{', ...' if len(updates) > 5 else ''}")
         repo.publish(transaction, act)
     except RefMovedError as error:
         raise _race(remote, error.name) from error
+    return ""
+
+
+def _offer(publisher: Publisher, repo: Repository, transaction: Transaction) -> str:
+    """Let a hub publish what a transaction would."""
+    view = transaction.view
+    changes = tuple(
+        RefChange(name, view.resolve(name)[1], new)
+        for name, new in transaction.changes.items()
+        if not isinstance(new, Symbolic)
+    )
+    said = publisher.publish(Offer(repo.head.operation, changes, tuple(repo.store.flush()))).output
+    repo.refresh()
+    return said
 
 
 def _race(remote: OpenRemote, name: str) -> PushRaceError:

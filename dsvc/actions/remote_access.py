@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dsvc.actions.remote_encryption import SealedPlaceError, is_sealed, sealed_place
-from dsvc.errors import BusyError, IntegrityError, NotARepositoryError, RequestError
+from dsvc.errors import BusyError, IntegrityError, NotARepositoryError, RemoteError, RequestError
 from dsvc.objects.reliance import CollectedError
 from dsvc.refs.names import HEADS, head_of
 from dsvc.refs.view import Ref, Symbolic, View
@@ -25,6 +25,7 @@ from dsvc.remotes.keyslots import is_encrypted
 from dsvc.remotes.opening import Place, PlaceMissingError, open_place
 from dsvc.remotes.outbox import Outbox
 from dsvc.remotes.settings import RemoteSettings, UnknownRemoteError, find_remote, read_remotes
+from dsvc.remotes.wire_publish import Publisher
 from dsvc.repo.repository import Repository
 from dsvc.storage.backend import Backend, BlobMissingError
 from dsvc.workspace import MAIN, PRIVATE, Workspace, common_folder, store_folder
@@ -46,6 +47,7 @@ class OpenRemote:
     """A remote that can be read. `created` says that there was no repository before.
 
     `folder` is for what belongs to it here, and `berth` the part of it that this process holds.
+    `publisher` moves the refs of a hub, which lets nobody swap its head.
     """
 
     settings: RemoteSettings
@@ -56,6 +58,7 @@ class OpenRemote:
     berth: Berth
     has_working_copy: bool
     created: bool = False
+    publisher: Publisher | None = None
 
     @property
     def outbox(self) -> Outbox:
@@ -182,13 +185,19 @@ def open_remote(
     berth = Berth(folder)
     place = _place(workspace, settings, address, staging=lambda: _staging(berth), create=create)
     try:
+        publisher = place.publisher()
         if is_sealed(settings):
+            if publisher is not None:
+                raise RemoteError(
+                    f"{settings.shown} is a hub, which checks what is pushed and cannot check what is encrypted",
+                    hint="leave --encrypt out, or use a folder of that host without accounts",
+                )
             place = sealed_place(workspace, place, settings, staging=lambda: _staging(berth), create=create)
         if not place.on_disk:
             cache = workspace.cache / "remotes" / f"{folder.name}.d"
             place = replace(place, backend=CachedBackend(place.backend, cache))
         repo, created = _open(workspace, place, settings, create=create, salvage=salvage)
-        yield OpenRemote(settings, str(address), place, repo, folder, berth, inside is not None, created)
+        yield OpenRemote(settings, str(address), place, repo, folder, berth, inside is not None, created, publisher)
     except IntegrityError as error:
         if isinstance(place.backend, CachedBackend) and not isinstance(error, BlobMissingError):
             place.backend.forget()  # the next command asks the remote again

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dsvc.actions.hub import far_path, serve_folder
+from dsvc.commands import hub_user
 from dsvc.commands.context import Context
+from dsvc.commands.count_text import counted
+from dsvc.commands.date_text import date_text, iso_text
+from dsvc.commands.entry_text import human_size
+from dsvc.commands.hub_user import Directory
+from dsvc.commands.json_stream import stream_json
+from dsvc.commands.options import Json, Quiet
 from dsvc.errors import UsageError
+
+if TYPE_CHECKING:
+    from dsvc.remotes.byte_streams import FileStream
 
 
 def serve(
@@ -29,16 +39,142 @@ def serve(
     """
     if os.isatty(0) or os.isatty(1):
         raise UsageError("'dsvc hub serve' talks to another dsvc, not to people", hint="dsvc clone ssh://HOST/PATH")
-    from dsvc.remotes.byte_streams import FileStream
-
     home = context.environment.get("HOME")
     root = None if below is None else context.directory / below
     place = far_path(path, home=Path(home) if home else None, below=root)
-    # Whatever prints to stdout by mistake must not get between the frames.
-    stream = FileStream(os.dup(0), os.dup(1))
-    os.dup2(2, 1)
+    stream = standard_stream()
     now = int(context.now().timestamp() * 1_000_000)
     serve_folder(context.directory / place, stream, now=now, below=root, read_only=read_only)
 
 
-SUBCOMMANDS = {"serve": serve}
+def init(context: Context, directory: Directory, *, quiet: Quiet = False, json: Json = False) -> None:
+    """Make a hub in a folder: repositories that accounts reach over SSH, each within its role.
+
+    Then 'dsvc hub user add' lets people in. What they may do beyond their roles stands in rules.toml there.
+    """
+    from dsvc.actions.hub_accounts import create_hub
+
+    root = create_hub(context.directory / directory)
+    if json:
+        context.out.json("dsvc.hub.init", {"path": str(root)})
+    else:
+        context.out.note(f"Made a hub at {root}; 'dsvc hub user add {directory} NAME --key FILE --role owner' is next")
+
+
+def shell(
+    context: Context,
+    *,
+    hub: Annotated[Path, typer.Option("--hub", metavar="DIR", help="The hub's folder.")],
+    user: Annotated[str, typer.Option("--user", metavar="NAME", help="The account.")],
+    key: Annotated[str, typer.Option("--key", metavar="FINGERPRINT", help="The key that it came with.")] = "",
+) -> None:
+    """Serve an account of a hub; sshd runs this for the keys that 'dsvc hub user add' wrote down.
+
+    What was asked for stands in SSH_ORIGINAL_COMMAND and must be 'dsvc hub serve REPOSITORY'. Nothing of it is run.
+    """
+    import socket
+
+    from dsvc.actions.hub_shell import hub_shell
+
+    def now() -> tuple[int, int]:
+        moment = context.now()
+        offset = moment.utcoffset()
+        return int(moment.timestamp() * 1_000_000), int(offset.total_seconds() // 60) if offset is not None else 0
+
+    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "SHELL", "TMPDIR")
+    hub_shell(
+        context.directory / hub,
+        account=user,
+        key=key,
+        command=context.environment.get("SSH_ORIGINAL_COMMAND"),
+        stream=standard_stream,
+        now=now,
+        host=socket.gethostname(),
+        environment={name: value for name, value in context.environment.items() if name in kept},
+    )
+
+
+def standard_stream() -> FileStream:
+    """The protocol's stream: stdin and stdout. Whatever prints by mistake must not get between the frames."""
+    from dsvc.remotes.byte_streams import FileStream
+
+    stream = FileStream(os.dup(0), os.dup(1))
+    os.dup2(2, 1)
+    return stream
+
+
+def repos(context: Context, directory: Directory, *, quiet: Quiet = False, json: Json = False) -> None:
+    """List the repositories of a hub."""
+    from dsvc.actions.hub_accounts import hub_repositories
+
+    found = hub_repositories(context.directory / directory)
+    if json:
+        rows = [
+            {"name": r.name, "branches": r.branches, "bytes": r.size, "changed": iso_text(r.time, r.zone)}
+            for r in found
+        ]
+        context.out.json("dsvc.hub.repos", {"repositories": rows})
+        return
+    now = context.now()
+    context.out.table(
+        [
+            (
+                r.name,
+                counted(r.branches, "branch", "branches"),
+                human_size(r.size),
+                date_text(r.time, r.zone, style="relative", now=now),
+            )
+            for r in found
+        ],
+        right={2},
+    )
+
+
+def log(
+    context: Context,
+    directory: Directory,
+    repository: Annotated[str | None, typer.Argument(metavar="[REPO]", help="Only this repository.")] = None,
+    *,
+    count: Annotated[int | None, typer.Option("-n", "--max-count", metavar="N", min=0, help="Show N only.")] = None,
+    refused: Annotated[bool, typer.Option("--refused", help="Only what was refused.")] = False,
+    json: Json = False,
+) -> None:
+    """Show who pushed what when, and what was refused, newest first."""
+    from itertools import islice
+
+    from dsvc.actions.hub_accounts import hub_log
+
+    entries = hub_log(context.directory / directory, repository)
+    chosen = islice((entry for entry in entries if not refused or entry.what == "refused"), count)
+    if json:
+        items = (
+            {
+                "time": iso_text(e.time, e.zone),
+                "account": e.account or None,
+                "key": e.key or None,
+                "repository": e.repository or None,
+                "what": e.what,
+                "text": e.text,
+                "operation": e.operation,
+            }
+            for e in chosen
+        )
+        stream_json(context.out, "dsvc.hub.log", {}, key="entries", items=items)
+        return
+    now = context.now()
+    with context.paged():
+        for entry in chosen:
+            when = date_text(entry.time, entry.zone, style="iso", now=now)
+            what = context.out.paint("refused: ", "red") if entry.what == "refused" else ""
+            text = "".join(c if c.isprintable() else "?" for c in f"{entry.text}")
+            context.out.line(f"{when}  {entry.account or '-'}  {entry.repository or '-'}  {what}{text}")
+
+
+SUBCOMMANDS = {
+    "init": init,
+    "user": hub_user.SUBCOMMANDS,
+    "repos": repos,
+    "log": log,
+    "serve": serve,
+    "shell": shell,
+}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +21,7 @@ from dsvc.history.revisions import resolve
 from dsvc.objects.ids import ObjectId
 from dsvc.refs.names import short_name
 from dsvc.remotes.refspec import parse_refspec
+from dsvc.remotes.wire_errors import RemoteDeniedError
 from dsvc.workspace import Workspace
 
 
@@ -69,22 +71,23 @@ def command(
     context.limit_rate(limit_rate)
     workspace = context.workspace()
     settings = choose_remote(workspace, remote, directory=context.directory)
-    result = push(
-        workspace,
-        settings,
-        refspecs,
-        every=every,
-        tags=tags,
-        follow_tags=follow_tags,
-        mirror=mirror,
-        delete=delete,
-        prune=prune,
-        force=force,
-        leases=[_lease(workspace, text) for text in with_lease],
-        set_up=set_upstream,
-        dry_run=dry_run,
-        jobs=jobs,
-    )
+    with relayed(context):
+        result = push(
+            workspace,
+            settings,
+            refspecs,
+            every=every,
+            tags=tags,
+            follow_tags=follow_tags,
+            mirror=mirror,
+            delete=delete,
+            prune=prune,
+            force=force,
+            leases=[_lease(workspace, text) for text in with_lease],
+            set_up=set_upstream,
+            dry_run=dry_run,
+            jobs=jobs,
+        )
     if json:
         context.out.json("dsvc.push", push_json(result))
     else:
@@ -118,8 +121,25 @@ def raise_rejected(result: PushResult) -> None:
         )
 
 
+@contextlib.contextmanager
+def relayed(context: Context) -> Iterator[None]:
+    """Show what the hook of a hub printed that refused what is done in the block."""
+    try:
+        yield
+    except RemoteDeniedError as error:
+        show_said(context, error.output)
+        raise
+
+
+def show_said(context: Context, text: str) -> None:
+    """Show what hooks of a hub printed, as git does, without what could play with a terminal."""
+    for line in text.splitlines():
+        context.out.note("remote: " + "".join(c if c.isprintable() or c == "\t" else "?" for c in line))
+
+
 def show_push(context: Context, result: PushResult) -> None:
     """Tell people what a push did."""
+    show_said(context, result.said)
     if result.created:
         context.out.note(f"Made a repository at {result.address}")
     if all(update.outcome == "same" for update in result.updates):
@@ -143,6 +163,7 @@ def push_json(result: PushResult) -> dict[str, Any]:
         "objects": result.sent.objects,
         "packs": result.sent.packs,
         "bytes": result.sent.size,
+        "output": result.said,
         "upstreams": [
             {"branch": short_name(branch), "follows": short_name(there)} for branch, there in result.upstreams
         ],

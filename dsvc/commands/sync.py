@@ -11,7 +11,7 @@ from dsvc.commands.context import Context
 from dsvc.commands.fetch import fetch_json, show_fetch
 from dsvc.commands.merge import merge_json, show_merge
 from dsvc.commands.options import Jobs, Json, LimitRate, Quiet
-from dsvc.commands.push import push_json, raise_rejected, show_push
+from dsvc.commands.push import push_json, raise_rejected, relayed, show_push
 
 
 def command(
@@ -29,7 +29,8 @@ def command(
     Nothing is merged: where both sides have new commits this ends with exit code 12, and 'dsvc pull' joins them.
     """
     context.limit_rate(limit_rate)
-    result = sync(context.workspace(), remote, prune=prune, directory=context.directory, jobs=jobs)
+    with relayed(context):
+        result = sync(context.workspace(), remote, prune=prune, directory=context.directory, jobs=jobs)
     if json:
         document = {
             "fetched": fetch_json(result.fetched),

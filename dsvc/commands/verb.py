@@ -127,12 +127,12 @@ def load_verb(verb: Verb) -> Any:
 def build_command(verb: Verb, module: ModuleType) -> Any:
     """The typer command of `module`, or its group of commands, under the name of `verb`.
 
-    A function `command` is the verb; a mapping `SUBCOMMANDS` of names to functions makes it a group, and
-    `command` is then what the group does without a subcommand. `PASS_ON` names subcommands whose words, from the first
-    that is no option, are a command line of another program and none of dsvc's options.
+    A function `command` is the verb; a mapping `SUBCOMMANDS` of names to functions, or to further such mappings, makes
+    it a group, and `command` is then what the group does without a subcommand. `PASS_ON` names subcommands whose words,
+    from the first that is no option, are a command line of another program and none of dsvc's options.
     """
     function: VerbFunction | None = getattr(module, "command", None)
-    subcommands: Mapping[str, VerbFunction] | None = getattr(module, "SUBCOMMANDS", None)
+    subcommands: Mapping[str, VerbFunction | Mapping[str, VerbFunction]] | None = getattr(module, "SUBCOMMANDS", None)
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     if subcommands is None:
         if function is None:
@@ -140,6 +140,9 @@ def build_command(verb: Verb, module: ModuleType) -> Any:
         app.command(verb.name, cls=VerbCommand)(_for_typer(function))
         return typer.main.get_command(app)
     for name, subcommand in subcommands.items():
+        if not callable(subcommand):
+            app.add_typer(_subgroup(name, subcommand), name=name)
+            continue
         passes_on = name in getattr(module, "PASS_ON", ())
         settings = {"allow_interspersed_args": not passes_on}
         app.command(name, cls=VerbCommand, context_settings=settings)(_for_typer(subcommand))
@@ -149,6 +152,16 @@ def build_command(verb: Verb, module: ModuleType) -> Any:
     group = typer.main.get_command(app)
     group.name = verb.name
     return group
+
+
+def _subgroup(name: str, subcommands: Mapping[str, VerbFunction]) -> typer.Typer:
+    """A group inside a group, such as `dsvc hub user`; its help is the docstring of the module of its functions."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    for subname, function in subcommands.items():
+        app.command(subname, cls=VerbCommand)(_for_typer(function))
+    text = f"Manage {name}s: {', '.join(subcommands)}."
+    app.callback(cls=VerbGroup, invoke_without_command=True, help=text)(_for_typer(_no_subcommand))
+    return app
 
 
 def _no_subcommand(context: Context) -> int | None:

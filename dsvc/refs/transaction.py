@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dsvc.errors import BusyError, IntegrityError
@@ -62,6 +62,11 @@ class Transaction:
         self.view: View = self._log.view(base.operation)
         self._changes: dict[str, Ref | None] = {}
         self._fixed: set[str] = set()
+
+    @property
+    def changes(self) -> Mapping[str, Ref | None]:
+        """What was set or deleted so far."""
+        return self._changes
 
     def get(self, name: str) -> Ref | None:
         """Return the value that a ref will have."""

@@ -12,6 +12,7 @@ from dsvc.errors import RemoteError, UsageError
 from dsvc.remotes.address import Address, FolderAddress, S3Address, SshAddress
 from dsvc.remotes.bundle_file import SUFFIX, BundleBackend, BundleFixedError, is_bundle
 from dsvc.remotes.limited import OPTION, LimitedBackend, Limits, parse_rate
+from dsvc.remotes.wire_publish import Publisher
 from dsvc.storage.backend import Backend
 from dsvc.storage.local import LocalBackend
 
@@ -35,6 +36,11 @@ class Place:
     backend: Backend
     staging: Callable[[], Path]
     on_disk: bool = False
+
+    def publisher(self) -> Publisher | None:
+        """Return what moves the refs there where that is a hub."""
+        backend: Any = self.backend
+        return backend if getattr(backend, "publishes", False) else None
 
 
 def open_place(

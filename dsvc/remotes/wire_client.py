@@ -13,6 +13,7 @@ from dsvc.errors import RemoteError
 from dsvc.remotes.reconnecting import DELAYS, Reconnecting
 from dsvc.remotes.wire import INLINE, MAX_CONTROL, ConnectionCutError, ProtocolError, field
 from dsvc.remotes.wire_connection import WireConnection
+from dsvc.remotes.wire_publish import FEATURE, Offer, Published, decode_published, encode_offer
 from dsvc.remotes.wire_source import Source
 from dsvc.storage.backend import check_key, check_trial
 
@@ -39,6 +40,16 @@ class WireBackend:
     def read_only(self) -> bool:
         """Whether the far end takes no changes."""
         return self._connections.again(lambda connection: connection.read_only)
+
+    @property
+    def publishes(self) -> bool:
+        """Whether the far end is a hub that moves refs itself: see `Publisher`."""
+        return self._connections.again(lambda connection: FEATURE in connection.features)
+
+    def publish(self, offer: Offer) -> Published:
+        """See `Publisher.publish`."""
+        fields = encode_offer(offer)
+        return decode_published(self._connections.again(lambda c: c.call("publish", **fields)))
 
     def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
         """See `Backend.get`."""

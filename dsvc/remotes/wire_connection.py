@@ -192,6 +192,7 @@ class WireConnection:
         self.program = field(answer, "program", str)
         self.clock_skew = _skew(before, answer.get("clock"), time.time())
         self.read_only = answer.get("read_only") is True
+        self.features = frozenset(map(str, answer["features"] if isinstance(answer.get("features"), list) else ()))
         self._window, self.inline = field(answer, "window", int), field(answer, "inline", int)
         self._uploads = threading.BoundedSemaphore(max(1, field(answer, "uploads", int)))
         self._requests = threading.BoundedSemaphore(_MOST_REQUESTS)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from typing import Any
 
 from dsvc.errors import BusyError, DsvcError, IntegrityError, RemoteError, RequestError
+from dsvc.refs.names import BadRefNameError, check_name
+from dsvc.refs.transaction import RefMovedError
 from dsvc.storage.backend import BadKeyError, BlobDamagedError, BlobMissingError, SwapUncertainError
 
 
@@ -14,7 +17,13 @@ class RemoteFullError(RemoteError):
 
 
 class RemoteDeniedError(RemoteError):
-    """The account at the far end may not do this."""
+    """The account at the far end may not do this; `output` is what a hook printed that said so."""
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, details: dict[str, Any] | None = None, output: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint, details=details)
+        self.output = output
 
 
 class RemoteAbsentError(RemoteError):
@@ -26,6 +35,7 @@ _WORDS: tuple[tuple[type[DsvcError], str], ...] = (
     (BlobDamagedError, "damaged"),
     (BadKeyError, "key"),
     (SwapUncertainError, "uncertain"),
+    (RefMovedError, "moved"),
     (BusyError, "busy"),
     (RemoteFullError, "full"),
     (RemoteDeniedError, "denied"),
@@ -33,7 +43,7 @@ _WORDS: tuple[tuple[type[DsvcError], str], ...] = (
     (RemoteError, "remote"),
     (IntegrityError, "integrity"),
 )
-_KINDS: dict[str, type[DsvcError]] = {word: kind for kind, word in _WORDS if kind is not BlobMissingError}
+_KINDS: dict[str, type[DsvcError]] = {word: kind for kind, word in _WORDS if word not in ("missing", "moved")}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -51,6 +61,10 @@ def encode_error(error: Exception) -> dict[str, Any]:
         fields["hint"] = error.hint[:1000]
     if isinstance(error, BlobMissingError):
         fields["key"] = error.key
+    if isinstance(error, RefMovedError):
+        fields["ref"] = error.name
+    if isinstance(error, RemoteDeniedError) and error.output:
+        fields["output"] = error.output
     return fields
 
 
@@ -62,6 +76,12 @@ def decode_error(fields: dict[str, Any], place: str) -> DsvcError:
     hint = _printable(hint) if hint else None
     if kind == "missing":
         return BlobMissingError(_printable(fields.get("key")), place)
+    if kind == "moved":
+        with contextlib.suppress(BadRefNameError):
+            return RefMovedError(check_name(str(fields.get("ref"))))
+        kind = "busy"
+    if kind == "denied":
+        return RemoteDeniedError(message, hint=hint, output=str(fields.get("output") or ""))
     if kind == "request":
         return RequestError(message, hint=hint)
     return _KINDS.get(str(kind), RemoteError)(message, hint=hint)

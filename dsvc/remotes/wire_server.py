@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from collections import OrderedDict
@@ -43,15 +42,15 @@ from dsvc.remotes.wire import (
     unpack_fields,
 )
 from dsvc.remotes.wire_errors import RemoteDeniedError, encode_error
+from dsvc.remotes.wire_keys import LONGEST_KEY, blob_size, check_blob_key, check_prefix
+from dsvc.remotes.wire_publish import FEATURE, PublishingPlace, decode_offer, encode_published
 from dsvc.remotes.wire_upload import Upload
 from dsvc.remotes.wire_workers import Workers
-from dsvc.storage.backend import Backend, BadKeyError, BlobDamagedError, BlobMissingError, check_key, check_trial
+from dsvc.storage.backend import Backend, BlobDamagedError, check_key, check_trial
 
 MOST_UPLOADS = 16  # at a time; each has at most a window of bytes in memory
 _PAGE = 2000  # keys of a listing in one answer
 _LISTINGS = 8  # that are kept open to go on with
-_LONGEST_KEY = 1024
-_OWN_FOLDERS = ("tmp/", "cells/")  # of a folder's own making: no blobs
 
 Fields = dict[str, Any]
 
@@ -86,7 +85,8 @@ def serve(
         if isinstance(error, OSError):
             return
         raise
-    answer = {"version": version, "program": f"dsvc {__version__}", "features": [], "read_only": read_only}
+    features = [FEATURE] if isinstance(backend, PublishingPlace) else []
+    answer = {"version": version, "program": f"dsvc {__version__}", "features": features, "read_only": read_only}
     limits = {"clock": time.time(), "window": WINDOW, "uploads": MOST_UPLOADS, "inline": INLINE}
     try:
         writer.send_preface(FAR_PREFACE, pack_fields({**answer, **limits}))
@@ -215,7 +215,7 @@ class _Session:
         offset = field(fields, "offset", int)
         length = fields.get("length")
         if length is None:
-            size = _blob_size(self._backend, key)
+            size = blob_size(self._backend, key)
             length = size - offset
             if offset < 0 or length < 0:
                 raise BlobDamagedError(f"{key} ends at byte {size}, before byte {offset}", hint="dsvc fsck")
@@ -260,6 +260,7 @@ class _Session:
         if len(data) > INLINE or blake3(data).digest() != field(fields, "hash", bytes):
             raise BlobDamagedError(f"what arrived of {key} is not what was sent", hint="run the command again")
         if self._backend.missing([key]):
+            self._admit(key, len(data))
             self._backend.put(key, data)
         return {}
 
@@ -269,6 +270,7 @@ class _Session:
             self._forget(request)
             self._writer.send(ANSWER, request, pack_fields({"exists": True}))
             return
+        self._admit(key, size)
         upload = Upload(key, size, request=request, backend=self._backend, staging=self._staging)
         upload.connect(self._writer, self._workers, over=lambda: self._forget(request))
         with self._lock:
@@ -312,18 +314,28 @@ class _Session:
 
     def _read_cell(self, request: int, fields: Fields) -> Fields:
         del request
-        value = self._backend.read_cell(check_key(field(fields, "name", str)[:_LONGEST_KEY]))
+        value = self._backend.read_cell(check_key(field(fields, "name", str)[:LONGEST_KEY]))
         if value is not None and len(value) > MAX_CONTROL // 3:
             raise ProtocolError("a cell holds more than can be sent")
         return {"value": value}
 
     def _swap_cell(self, request: int, fields: Fields) -> Fields:
         del request
-        name, value = check_key(field(fields, "name", str)[:_LONGEST_KEY]), field(fields, "value", bytes)
+        name, value = check_key(field(fields, "name", str)[:LONGEST_KEY]), field(fields, "value", bytes)
         expected = fields.get("expected")
         if expected is not None and type(expected) is not bytes:
             raise ProtocolError("the other end expects a value that is no bytes")
         return {"swapped": self._backend.swap_cell(name, expected, value)}
+
+    def _admit(self, key: str, size: int) -> None:
+        if isinstance(self._backend, PublishingPlace):
+            self._backend.admit(key, size)
+
+    def _publish(self, request: int, fields: Fields) -> Fields:
+        del request
+        if not isinstance(self._backend, PublishingPlace):
+            raise ProtocolError("this place does not publish; its head is swapped by whoever pushes")
+        return encode_published(self._backend.publish(decode_offer(fields)))
 
     def _remove_trial(self, request: int, fields: Fields) -> Fields:
         del request
@@ -345,51 +357,10 @@ _OPERATIONS: dict[str, Callable[[_Session, int, Fields], Fields | None]] = {
     "read_cell": _Session._read_cell,
     "swap_cell": _Session._swap_cell,
     "remove_trial": _Session._remove_trial,
+    "publish": _Session._publish,
 }
-_WRITING = {"put", "upload", "delete", "swap_cell", "remove_trial"}
-
-
-def check_blob_key(key: object) -> str:
-    """Return `key` when a blob may have it.
-
-    Raises:
-        BadKeyError: otherwise; so no request leads out of the place, nor to its cells.
-    """
-    if not isinstance(key, str) or len(key) > _LONGEST_KEY:
-        raise BadKeyError("a key is a text of at most 1,024 characters")
-    if key.startswith(_OWN_FOLDERS):
-        raise BadKeyError(f"{key!r} is not a key of a blob")
-    return check_key(key)
-
-
-def check_prefix(prefix: str) -> str:
-    """Return `prefix` when keys of blobs can begin so.
-
-    Raises:
-        BadKeyError: otherwise; so no listing leads out of the place.
-    """
-    folder, slash, rest = prefix.rpartition("/")
-    if slash:
-        check_blob_key(folder)
-    if rest:
-        check_blob_key(rest)
-    if f"{folder}/".startswith(_OWN_FOLDERS):
-        raise BadKeyError(f"no key of a blob begins with {prefix!r}")
-    return prefix
+_WRITING = {"put", "upload", "delete", "swap_cell", "remove_trial", "publish"}
 
 
 def _blob_key(fields: Fields) -> str:
     return check_blob_key(fields.get("key"))
-
-
-def _blob_size(backend: Backend, key: str) -> int:
-    root = getattr(backend, "root", None)
-    if isinstance(root, Path):
-        try:
-            return os.stat(root / key).st_size
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise BlobMissingError(key, str(root)) from error
-    for name, size in backend.list(key):
-        if name == key:
-            return size
-    raise BlobMissingError(key, "here")

@@ -286,16 +286,24 @@ class WrongContentError(IntegrityError):
 
 def _check_file(store: ObjectStore, file_id: bytes, advance: Callable[[int], None]) -> None:
     """Check every map that the store has of a file."""
-    payloads = {store.packs.read(*found) for found in store.packs.find_every(file_id, Kind.FILE_MAP)}
-    for payload in payloads:
-        hasher = blake3()
-        for _, part in chunks(decode_page(payload), lambda i: decode_page(store.get(i, Kind.MAP_PAGE))):
-            data = store.get(part.id, Kind.CHUNK)
-            if len(data) != part.length:
-                raise WrongContentError("a map of it gives a chunk a wrong length")
-            hasher.update(data)
-            advance(len(data))
-        if hasher.digest() != file_id:
-            raise WrongContentError("a map of it yields another content")
+    for payload in {store.packs.read(*found) for found in store.packs.find_every(file_id, Kind.FILE_MAP)}:
+        check_map(store, file_id, payload, advance)
+
+
+def check_map(store: ObjectStore, file_id: bytes, payload: bytes, advance: Callable[[int], None]) -> None:
+    """Put a file together as a map of it says, and compare it with its id; `advance` hears of the bytes.
+
+    Raises:
+        WrongContentError: when it is another content. IntegrityError: for what is missing or damaged.
+    """
+    hasher = blake3()
+    for _, part in chunks(decode_page(payload), lambda i: decode_page(store.get(i, Kind.MAP_PAGE))):
+        data = store.get(part.id, Kind.CHUNK)
+        if len(data) != part.length:
+            raise WrongContentError("a map of it gives a chunk a wrong length")
+        hasher.update(data)
+        advance(len(data))
+    if hasher.digest() != file_id:
+        raise WrongContentError("a map of it yields another content")
 
 

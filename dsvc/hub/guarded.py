@@ -1,0 +1,190 @@
+"""What an account sees of a repository, and the little that it may do there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from dsvc.errors import DsvcError
+from dsvc.hub.quarantine import Quarantine
+from dsvc.hub.rules import Limits
+from dsvc.hub.visitor import HubRefusedError, Visitor
+from dsvc.objects.packlist import pack_list_key
+from dsvc.objects.segment import Segments
+from dsvc.refs.log import CELL as HEAD
+from dsvc.refs.log import list_of, read_head
+from dsvc.remotes.wire_publish import Offer, Published
+from dsvc.repo.format import CELL as FORMAT
+from dsvc.storage.backend import BlobMissingError
+from dsvc.storage.local import LocalBackend
+
+MOST_PACKS = 20_000  # that wait in quarantine
+LESS = "push some commits or branches at a time, or ask who runs the hub for more"
+_PACK = re.compile(r"packs/[0-9a-f]{64}", re.ASCII)
+
+
+class GuardedBackend:
+    """A backend for one account. Blobs are those that the repository's head lists, and the account's own new packs.
+
+    It has no swaps and no deletions: refs are moved by `publish`. `refused` hears of what was not allowed.
+    """
+
+    def __init__(
+        self,
+        inner: LocalBackend,
+        quarantine: Quarantine,
+        visitor: Visitor,
+        *,
+        limits: Limits,
+        publish: Callable[[Offer], Published],
+        refused: Callable[[DsvcError], None],
+    ) -> None:
+        self._inner, self._quarantine = inner, quarantine
+        self._visitor, self._limits = visitor, limits
+        self._publish, self._refused = publish, refused
+        self._segments = Segments(inner)
+        self._listed: set[str] = set()  # keys that some head of this visit named
+        self._seen: bytes | None = None  # the head's value that was looked at last
+        self._count, self._held = quarantine.usage()
+        self._wanted: set[str] = set()  # packs of an earlier push that this one goes on with
+        self._began = time.time()
+        self._lock = threading.Lock()
+
+    def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        """See `Backend.get`."""
+        if self._is_listed(key):
+            return self._inner.get(key, offset=offset, length=length)
+        if _PACK.fullmatch(key) and self._visitor.may_write:
+            return self._quarantine.get(key, offset=offset, length=length)
+        raise BlobMissingError(key, self._visitor.repository)
+
+    def missing(self, keys: list[str]) -> list[str]:
+        """See `Backend.missing`."""
+        listed = [key for key in keys if self._is_listed(key)]
+        absent = set(keys).difference(listed).union(self._inner.missing(listed))
+        waiting = {key for key in absent if _PACK.fullmatch(key) and self._quarantine.has(key)}
+        self._wanted |= waiting
+        return [key for key in keys if key in absent and key not in waiting]
+
+    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """See `Backend.list`: what can be read."""
+        self._look()
+        with self._lock:
+            keys = [key for key in self._listed if key.startswith(prefix)]
+        found: dict[str, int] = {}
+        for key in keys:
+            with contextlib.suppress(FileNotFoundError):
+                found[key] = os.stat(self._inner.root / key).st_size
+        if self._visitor.may_write:
+            found.update((key, size) for key, size in self._quarantine.list("packs/") if key.startswith(prefix))
+        return iter(sorted(found.items()))
+
+    def read_cell(self, name: str) -> bytes | None:
+        """See `Backend.read_cell`: the head and the format record; all others are empty."""
+        if name == HEAD:
+            self._look()
+        return self._inner.read_cell(name) if name in (HEAD, FORMAT) else None
+
+    def admit(self, key: str, size: int) -> None:
+        """See `PublishingPlace.admit`."""
+        if not self._visitor.may_write:
+            raise self._refusal(f"{self._visitor.account} may read {self._visitor.repository} and not push to it")
+        if not _PACK.fullmatch(key):
+            raise self._refusal(f"{key} is no pack, and accounts of a hub store nothing else")
+        most = self._limits.push_bytes
+        with self._lock:
+            fits = self._fits(size)
+            if not fits:  # what an earlier push left behind is of less use than this one
+                self._quarantine.clean(before=self._began, keep=self._wanted)
+                self._count, self._held = self._quarantine.usage()
+                fits = self._fits(size)
+            if fits:
+                self._count += 1
+                self._held += size
+        if not fits:
+            bound = f"{most:,} bytes" if most and self._held + size > most else f"{MOST_PACKS:,} packs"
+            raise self._refusal(f"this push has more than the {bound} that this hub takes at once", hint=LESS)
+
+    def put(self, key: str, source: bytes | Path) -> None:
+        """See `Backend.put`; the caller has asked `admit`. The pack waits in quarantine."""
+        self._quarantine.put(key, source)
+
+    def delete(self, key: str) -> None:
+        """Refuse."""
+        raise self._refusal(f"{self._visitor.account} wants to delete {key}, which no account of a hub may")
+
+    def swap_cell(self, name: str, expected: bytes | None, value: bytes) -> bool:
+        """Refuse."""
+        del expected, value
+        raise self._refusal(f"{self._visitor.account} wants to write the cell {name}, which no account of a hub may")
+
+    def publish(self, offer: Offer) -> Published:
+        """See `Publisher.publish`."""
+        if not self._visitor.may_write:
+            raise self._refusal(f"{self._visitor.account} may read {self._visitor.repository} and not push to it")
+        try:
+            return self._publish(offer)
+        except DsvcError as error:
+            self._refused(error)
+            raise
+        finally:
+            with self._lock:
+                self._count, self._held = self._quarantine.usage()
+
+    def close(self) -> None:
+        """See `Backend.close`."""
+        self._quarantine.close()
+        self._inner.close()
+
+    def _fits(self, size: int) -> bool:
+        most = self._limits.push_bytes
+        return self._count < MOST_PACKS and (not most or self._held + size <= most)
+
+    def _is_listed(self, key: str) -> bool:
+        if key not in self._listed:
+            self._look()
+        return key in self._listed
+
+    def _look(self) -> None:
+        """Learn what the newest head names, if that is another one than the last time."""
+        with self._lock:
+            if self._inner.read_cell(HEAD) == self._seen:
+                return
+            head = read_head(self._inner, self._segments)
+            if head is None:
+                return
+            packs = head.packs
+            self._listed.update(ref.key for ref in packs.packs)
+            lists = [list_of(head)] + ([packs.previous] if packs.previous is not None else [])
+            self._listed.update(map(pack_list_key, lists))
+            self._listed.update(segment.ref.key for segment in packs.segments)
+            self._listed.update(ref.key for ref in packs.retired)
+            self._seen = head.value
+
+    def _refusal(self, message: str, *, hint: str = "ask an owner of the hub for what you need") -> HubRefusedError:
+        error = HubRefusedError(message, hint=hint)
+        self._refused(error)
+        return error
+
+
+class OverlayBackend(LocalBackend):
+    """A repository's folder with the packs of one quarantine beside it, for the hub's own look at a push."""
+
+    def __init__(self, root: Path, quarantine: Quarantine) -> None:
+        super().__init__(root)
+        self._quarantine = quarantine
+
+    def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        """See `Backend.get`."""
+        if _PACK.fullmatch(key) and super().missing([key]):
+            return self._quarantine.get(key, offset=offset, length=length)
+        return super().get(key, offset=offset, length=length)
+
+    def missing(self, keys: list[str]) -> list[str]:
+        """See `Backend.missing`."""
+        return self._quarantine.missing(super().missing(keys))

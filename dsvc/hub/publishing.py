@@ -1,0 +1,200 @@
+"""Take a push: check it from all sides, then move the refs in one operation that names the account."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dsvc.errors import DsvcError, IntegrityError
+from dsvc.hub.admission import check_packs
+from dsvc.hub.folder import Hub
+from dsvc.hub.guarded import LESS, OverlayBackend
+from dsvc.hub.hooks import HookFailedError, run_hook
+from dsvc.hub.quarantine import Quarantine
+from dsvc.hub.ref_rules import check_reach, check_rules, check_signatures, moving
+from dsvc.hub.rules import Limits, Rules
+from dsvc.hub.visitor import HubRefusedError, Visitor, find_visitor
+from dsvc.objects.ids import OperationId
+from dsvc.objects.packlist import PackRef
+from dsvc.refs.names import HEADS, head_of, short_name
+from dsvc.refs.transaction import Act
+from dsvc.refs.view import Symbolic, View
+from dsvc.remotes.wire_publish import Offer, Published, RefChange
+from dsvc.repo.repository import Repository
+from dsvc.repo.tombstones import purged_files
+from dsvc.workspace import MAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What taking a push needs: the hub, who is there, the open places, and what hooks get of the environment."""
+
+    hub: Hub
+    visitor: Visitor
+    repository: OverlayBackend
+    quarantine: Quarantine
+    host: str
+    environment: Mapping[str, str]
+
+
+def publish(desk: Desk, offer: Offer, *, time: int, zone: int) -> Published:
+    """Do what an offer asks for, wholly or not at all; what is in force already is left alone.
+
+    Accounts and rules are read anew, so that what was taken away since the connection began holds. Packs that are
+    refused leave quarantine; where a ref had moved they stay for the next push, or a week.
+
+    Raises:
+        HubRefusedError: with the reason. RefMovedError: when a ref was moved by somebody else. BusyError: when packs
+        were collected meanwhile, or the head moved too often.
+    """
+    try:
+        return _publish(desk, offer, time=time, zone=zone)
+    except HubRefusedError:
+        for ref in offer.packs:
+            desk.quarantine.delete(ref.key)
+        raise
+
+
+def _publish(desk: Desk, offer: Offer, *, time: int, zone: int) -> Published:
+    visitor = find_visitor(
+        desk.hub, account=desk.visitor.account, key=desk.visitor.key, repository=desk.visitor.repository
+    )
+    if not visitor.may_write:
+        raise HubRefusedError(f"{visitor.account} may read {visitor.repository} and not push to it")
+    rules = desk.hub.rules()
+    if rules.limits.push_refs and len(offer.changes) > rules.limits.push_refs:
+        raise HubRefusedError(
+            f"this push has {len(offer.changes):,} refs, and this hub takes {rules.limits.push_refs:,} at once",
+            hint="push some branches and tags at a time",
+        )
+    repo = Repository.open(desk.repository, desk.repository.staging, far=True)
+    view = repo.view()
+    changes = moving(view, offer.changes)
+    if not changes:
+        return Published(repo.head.operation)
+    packs = _new_packs(repo, desk.quarantine, offer.packs, rules.limits)
+    for ref in packs:
+        repo.store.adopt(ref)
+    try:
+        check_packs(repo, packs, purged=purged_files(repo), limits=rules.limits)
+        check_reach(repo, view, changes, visitor)
+        check_rules(repo, view, changes, visitor, rules)
+        check_signatures(repo, view, changes, visitor, rules, signers=desk.hub.root / "allowed_signers")
+    except IntegrityError as error:
+        raise HubRefusedError(f"what was pushed is damaged: {error.message}", hint="dsvc fsck") from error
+    said = _before(desk, visitor, changes, rules)
+    desk.quarantine.release([ref.key for ref in packs], desk.repository)
+    operation = _move(repo, view, changes, visitor, host=desk.host, time=time, zone=zone)
+    for ref in packs:
+        desk.quarantine.delete(ref.key)
+    return Published(operation, said + _after(desk, visitor, changes, rules))
+
+
+def _new_packs(repo: Repository, quarantine: Quarantine, offered: Sequence[PackRef], limits: Limits) -> list[PackRef]:
+    """Return the packs of an offer that the repository does not list yet.
+
+    Raises:
+        HubRefusedError: when one of them did not come, or they are too many or too large.
+    """
+    listed = {ref.id for ref in repo.head.packs.packs}
+    condemned = set(repo.head.packs.condemned)
+    found = [ref for ref in offered if ref.id not in listed]
+    for ref in found:
+        path = quarantine.root / ref.key
+        size = path.stat().st_size if path.is_file() else None
+        if size is None or ref.id in condemned:
+            raise HubRefusedError(f"pack {ref.id.hex()} is not here any more", hint="push again")
+        if size != ref.size:
+            raise HubRefusedError(f"pack {ref.id.hex()} has {size:,} bytes, not {ref.size:,}", hint="push again")
+    size = sum(ref.size for ref in found)
+    if limits.push_bytes and size > limits.push_bytes:
+        raise HubRefusedError(
+            f"this push has {size:,} bytes, and this hub takes {limits.push_bytes:,} at once",
+            hint=LESS,
+        )
+    held = sum(ref.size for ref in repo.head.packs.packs)
+    if limits.repository_bytes and held + size > limits.repository_bytes:
+        raise HubRefusedError(
+            f"the repository has {held:,} bytes, this push {size:,}, and its quota is {limits.repository_bytes:,}",
+            hint="ask who runs the hub for more, or purge what is not needed",
+        )
+    objects = sum(ref.objects for ref in found)
+    if limits.push_objects and objects > limits.push_objects:
+        raise HubRefusedError(
+            f"this push has {objects:,} objects, and this hub takes {limits.push_objects:,} at once",
+            hint=LESS,
+        )
+    return found
+
+
+def _move(
+    repo: Repository, view: View, changes: Sequence[RefChange], visitor: Visitor, *, host: str, time: int, zone: int
+) -> OperationId:
+    transaction = repo.transaction()
+    for change in changes:
+        if change.new is None:
+            transaction.delete(change.name)
+        else:
+            transaction.set(change.name, change.new)
+    default = view.get(head_of(MAIN))
+    born = [change.name for change in changes if change.name.startswith(HEADS) and change.new is not None]
+    if born and isinstance(default, Symbolic) and default.target not in born and not any(view.items(HEADS)):
+        transaction.set(head_of(MAIN), Symbolic(born[0]))
+    names = ", ".join(short_name(change.name) for change in changes[:5])
+    act = Act(
+        verb="push",
+        description=f"push: {names}{', ...' if len(changes) > 5 else ''}",
+        user=visitor.account,
+        host=host,
+        worktree="hub",
+        time=time,
+        zone=zone,
+        metadata={"account": visitor.account, "key": visitor.key},
+    )
+    return repo.publish(transaction, act)
+
+
+def _before(desk: Desk, visitor: Visitor, changes: Sequence[RefChange], rules: Rules) -> str:
+    try:
+        return _hook(desk, "pre-receive", visitor, changes, rules)
+    except HookFailedError as error:
+        raise HubRefusedError(error.reason, hint="see what it says, or ask an owner", output=error.output) from error
+
+
+def _after(desk: Desk, visitor: Visitor, changes: Sequence[RefChange], rules: Rules) -> str:
+    """Return what the hook printed; the push is done, whatever becomes of it."""
+    try:
+        return _hook(desk, "post-receive", visitor, changes, rules)
+    except HookFailedError as error:
+        reason = error.reason.replace("refuses it", "ended")
+        return f"{error.output}{'' if error.output.endswith(chr(10)) or not error.output else chr(10)}{reason}\n"
+
+
+def _hook(desk: Desk, name: str, visitor: Visitor, changes: Sequence[RefChange], rules: Rules) -> str:
+    mine = {"DSVC_ACCOUNT": visitor.account, "DSVC_REPO": visitor.repository, "DSVC_HUB": str(desk.hub.root)}
+    return run_hook(
+        desk.hub.hooks / name,
+        changes,
+        folder=desk.repository.root,
+        environment={**desk.environment, **mine},
+        seconds=rules.hook_seconds,
+    )
+
+
+def create_repository(backend: OverlayBackend, visitor: Visitor, *, host: str, time: int, zone: int) -> None:
+    """Make the repository that a visitor pushes to first; it has no branch, and its default one is main."""
+    act = Act(
+        verb="init",
+        description=f"init by a push of {visitor.account}",
+        user=visitor.account,
+        host=host,
+        worktree="hub",
+        time=time,
+        zone=zone,
+        metadata={"account": visitor.account, "key": visitor.key},
+    )
+    with contextlib.suppress(DsvcError):  # somebody else was faster
+        Repository.create(
+            backend, backend.staging, act=act, refs={head_of(MAIN): Symbolic(f"{HEADS}{MAIN}")}, far=True
+        )

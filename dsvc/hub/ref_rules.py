@@ -1,0 +1,199 @@
+"""Check the refs of a push: names, kinds, that all they reach is there, branch rules and signatures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from dsvc.errors import IntegrityError
+from dsvc.history.ancestry import Ancestry
+from dsvc.history.mergebase import is_ancestor
+from dsvc.history.walk import walk
+from dsvc.hub.rules import Rules, may
+from dsvc.hub.visitor import HubRefusedError, Visitor
+from dsvc.objects.ids import CommitId, Kind, ObjectId, TagId
+from dsvc.objects.store import ObjectMissingError
+from dsvc.objects.values import encode_commit, encode_tag
+from dsvc.refs.names import HEADS, SHARED, TAGS, BadRefNameError, check_name, head_of, short_name
+from dsvc.refs.transaction import RefMovedError
+from dsvc.refs.view import Direct, Symbolic, View
+from dsvc.remotes.wire_publish import RefChange
+from dsvc.repo.reachable import Target, check_whole
+from dsvc.repo.repository import Repository
+from dsvc.repo.tombstones import PURGED, purged_files
+from dsvc.signing import Keygen, Verdict, verify_signature
+from dsvc.workspace import MAIN
+
+_FILES = (Kind.CHUNK, Kind.FILE_MAP)
+
+
+def moving(view: View, changes: Sequence[RefChange]) -> list[RefChange]:
+    """Return the changes that are not in force yet.
+
+    Raises:
+        HubRefusedError: for refs that no push may touch. RefMovedError: when one is not what the near end saw.
+    """
+    found = []
+    for change in changes:
+        try:
+            check_name(change.name)
+        except BadRefNameError as error:
+            raise HubRefusedError(error.message) from error
+        if change.name.startswith(PURGED):
+            if change.old is not None or change.new is None or change.new.kind != Kind.STATE:
+                raise HubRefusedError(f"{change.name} is a note, which is made once and stays")
+        elif not change.name.startswith(SHARED):
+            raise HubRefusedError(f"{change.name} belongs to one repository alone and is not pushed")
+        if change.new is not None and change.name.startswith(HEADS) and change.new.kind != Kind.COMMIT:
+            raise HubRefusedError(f"{short_name(change.name)} is a branch, and a branch points to commits only")
+        now = view.get(change.name)
+        if now == change.new:
+            continue
+        if now != change.old:
+            raise RefMovedError(change.name)
+        found.append(change)
+    return found
+
+
+def check_reach(repo: Repository, view: View, changes: Sequence[RefChange], visitor: Visitor) -> None:
+    """Make sure that everything is stored which the new refs reach, but for files that were purged.
+
+    Raises:
+        HubRefusedError: naming the first object that is not, or a note on a file that nothing here needs.
+    """
+    known = {(ref.kind, bytes(ref.id)) for _, ref in view.items() if isinstance(ref, Direct)}
+    notes = {_noted(change.name) for change in changes if change.name.startswith(PURGED)}
+    erased = notes | purged_files(repo)
+    met = set()
+
+    def stop(target: Target) -> bool:
+        kind, wanted = target[0], bytes(target[1])
+        if kind in _FILES and wanted in erased:
+            met.add(wanted)
+            return not repo.store.has_file(wanted)
+        return (kind, wanted) in known
+
+    for change in changes:
+        if change.new is None:
+            continue
+        try:
+            check_whole(repo.store, [(change.new.kind, bytes(change.new.id))], stop=stop)
+        except ObjectMissingError as error:
+            raise HubRefusedError(
+                f"{short_name(change.name)} needs what was not pushed: {error.message}",
+                hint="dsvc fsck, then push again",
+            ) from error
+        except IntegrityError as error:
+            raise HubRefusedError(f"{short_name(change.name)}: {error.message}", hint="dsvc fsck") from error
+    for wanted in notes:
+        if wanted not in met:
+            raise HubRefusedError(f"file {wanted.hex()} was not purged from what is pushed")
+        if visitor.role != "owner" and repo.store.has_file(wanted):
+            raise HubRefusedError(
+                f"file {wanted.hex()} is stored here, and {visitor.account} ({visitor.role}) may not purge it",
+                hint="ask an owner of the hub to push this, or to purge the file there",
+            )
+
+
+def check_rules(repo: Repository, view: View, changes: Sequence[RefChange], visitor: Visitor, rules: Rules) -> None:
+    """Ask who may move which ref how.
+
+    Raises:
+        HubRefusedError: with the rule that speaks against it.
+    """
+    default = view.get(head_of(MAIN))
+    for change in changes:
+        name = short_name(change.name)
+        if change.new is None and isinstance(default, Symbolic) and default.target == change.name:
+            raise HubRefusedError(f"{name} is the default branch of {visitor.repository} and is not deleted")
+        for rule in rules.protections(visitor.repository, change.name):
+            if not may(rule.push, role=visitor.role, account=visitor.account):
+                raise HubRefusedError(
+                    f"{name} is protected: {visitor.account} ({visitor.role}) may not push to it",
+                    hint=f"push another branch, and ask {_listed(rule.push)} to take it over",
+                )
+            if _forward(repo, change) or may(rule.rewind, role=visitor.role, account=visitor.account):
+                continue
+            what = "deleted" if change.new is None else "given another history"
+            raise HubRefusedError(
+                f"{name} is protected and is not {what} by {visitor.account} ({visitor.role})",
+                hint=f"dsvc pull joins what is there; only {_listed(rule.rewind)} may do this",
+            )
+
+
+def check_signatures(
+    repo: Repository, view: View, changes: Sequence[RefChange], visitor: Visitor, rules: Rules, *, signers: Path
+) -> None:
+    """Ask for signatures of the commits that come to the refs of which the rules want that.
+
+    A commit that such a ref reaches already was looked at when it came.
+
+    Raises:
+        HubRefusedError: naming the first commit or tag without a good one.
+    """
+
+    def wanted(name: str) -> bool:
+        covered = rules.signatures == "all" or bool(rules.protections(visitor.repository, name))
+        return rules.signatures != "none" and covered
+
+    asked = [change for change in changes if change.new is not None and wanted(change.name)]
+    if not asked:
+        return
+    try:
+        allowed = signers.read_bytes()
+    except OSError:
+        allowed = None
+    ancestry = Ancestry(repo.commit)
+    hidden = [
+        CommitId(ref.id)
+        for name, ref in view.items()
+        if isinstance(ref, Direct) and ref.kind == Kind.COMMIT and name.startswith((HEADS, TAGS)) and wanted(name)
+    ]
+    tips = []
+    for change in asked:
+        assert change.new is not None
+        if change.new.kind == Kind.TAG:
+            tag = repo.tag(TagId(change.new.id))
+            at = tag.tagger.time if tag.tagger is not None else 0
+            _require(verify_signature(encode_tag(tag, signed=False), tag.signature, allowed, at, keygen=Keygen()),
+                     f"the tag {short_name(change.name)}")
+        kind, target = repo.peel(change.new.kind, change.new.id)
+        if kind == Kind.COMMIT:
+            tips.append(CommitId(ObjectId(target)))
+    for step in walk(ancestry, tips, hidden=hidden):
+        commit = repo.commit(step.id)
+        verdict = verify_signature(
+            encode_commit(commit, signed=False), commit.signature, allowed, commit.committer.time, keygen=Keygen()
+        )
+        _require(verdict, f"commit {step.id.hex()[:10]}")
+
+
+def _noted(name: str) -> bytes:
+    try:
+        return bytes.fromhex(name.removeprefix(PURGED))
+    except ValueError as error:
+        raise HubRefusedError(f"{name} is not the note of a file") from error
+
+
+def _require(verdict: Verdict, what: str) -> None:
+    if not verdict.good:
+        reason = verdict.reason or {"none": "it has none"}.get(verdict.status, verdict.status)
+        raise HubRefusedError(
+            f"{what} needs a signature of somebody whom this hub knows: {reason}",
+            hint="dsvc commit --amend -S signs the last commit; the hub's allowed_signers says who is known",
+        )
+
+
+def _forward(repo: Repository, change: RefChange) -> bool:
+    """Say whether a ref is new, or a branch that keeps all its history."""
+    old, new = change.old, change.new
+    if old is None:
+        return True
+    if new is None or old.kind != Kind.COMMIT or new.kind != Kind.COMMIT:
+        return False
+    return is_ancestor(Ancestry(repo.commit), CommitId(old.id), CommitId(new.id))
+
+
+def _listed(who: Iterable[str]) -> str:
+    words = [f"{word}s" if word in ("reader", "writer", "owner") else word.removeprefix("@") for word in who]
+    return " and ".join(words) or "nobody"

@@ -1,0 +1,142 @@
+"""What is allowed on a hub beyond roles: the file `rules.toml`. docs/formats/hub.md."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args
+
+from dsvc.errors import RemoteError
+from dsvc.hub.accounts import EVERYTHING, Role, matches
+from dsvc.refs.names import HEADS, SHARED
+
+Signatures = Literal["none", "protected", "all"]
+
+TEMPLATE = """\
+# Rules of this hub. What is commented out shows the defaults.
+
+# create = ["owner"]          # roles that may make a repository by a first push to it
+# signatures = "none"         # which commits must be signed: "none", those pushed to "protected" refs, or "all"
+#                             # who may sign stands in the file allowed_signers beside this one
+# hook_seconds = 30           # how long a hook may run
+
+[limits]                      # 0 means none
+# repository_bytes = 0        # of one repository, as stored
+# push_bytes = 0              # of one push, as stored
+# push_plain_bytes = 1_099_511_627_776   # of one push, unpacked
+# push_objects = 20_000_000   # in one push
+# push_refs = 10_000          # in one push
+
+[[protect]]                   # a ref that several of these speak of has to fit all of them
+refs = ["main"]               # branches; others with what they are, as tags/v*
+repos = ["**"]
+push = ["writer", "owner"]    # roles or accounts that may move them forward
+rewind = ["owner"]            # roles or accounts that may delete them, or give them another history
+"""
+
+
+class BadRulesError(RemoteError):
+    """The file of rules is not of its form; as long as that is so nothing is taken."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the rules of this hub cannot be read: {reason}", hint="whoever runs it has to mend them")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Numbers that a push must not pass; 0 stands for no limit."""
+
+    repository_bytes: int = 0
+    push_bytes: int = 0
+    push_plain_bytes: int = 1 << 40
+    push_objects: int = 20_000_000
+    push_refs: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """Who may do what with some refs of some repositories."""
+
+    refs: tuple[str, ...] = ("main",)
+    repos: tuple[str, ...] = (EVERYTHING,)
+    push: tuple[str, ...] = ("writer", "owner")
+    rewind: tuple[str, ...] = ("owner",)
+
+    def covers(self, repository: str, ref: str) -> bool:
+        """Say whether it speaks of a ref (full name)."""
+        return any(matches(repository, repo) for repo in self.repos) and any(
+            matches(ref, pattern if pattern.startswith(SHARED) else HEADS + pattern) for pattern in self.refs
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All rules of a hub."""
+
+    create: tuple[str, ...] = ("owner",)
+    signatures: Signatures = "none"
+    hook_seconds: float = 30
+    limits: Limits = field(default_factory=Limits)
+    protect: tuple[Protection, ...] = (Protection(),)
+
+    def protections(self, repository: str, ref: str) -> list[Protection]:
+        """Return what speaks of a ref."""
+        return [protection for protection in self.protect if protection.covers(repository, ref)]
+
+
+def may(allowed: tuple[str, ...], *, role: Role, account: str) -> bool:
+    """Say whether a list of roles and accounts names somebody; an account is written as `@NAME` or `NAME`."""
+    return role in allowed or account in allowed or f"@{account}" in allowed
+
+
+def decode_rules(text: bytes) -> Rules:
+    """Return the rules of a file.
+
+    Raises:
+        BadRulesError: for what is unknown or of another type, so that no rule is left out by a slip of the pen.
+    """
+    try:
+        given = tomllib.loads(text.decode())
+    except ValueError as error:
+        raise BadRulesError(str(error)) from error
+    known = {f.name for f in fields(Rules)}
+    _refuse_unknown(given, known, "")
+    limits = given.get("limits", {})
+    protect = given.get("protect", [])
+    if not isinstance(limits, dict) or not isinstance(protect, list):
+        raise BadRulesError("[limits] is one table, [[protect]] are several")
+    _refuse_unknown(limits, {f.name for f in fields(Limits)}, "limits.")
+    for name, value in limits.items():
+        if type(value) is not int or value < 0:
+            raise BadRulesError(f"limits.{name} is a number of bytes or things")
+    signatures = given.get("signatures", "none")
+    if signatures not in get_args(Signatures):
+        raise BadRulesError('signatures is "none", "protected" or "all"')
+    seconds = given.get("hook_seconds", 30)
+    if type(seconds) not in (int, float) or not 0 < seconds <= 3600:
+        raise BadRulesError("hook_seconds is a number up to 3600")
+    create = _words(given, "create", ("owner",))
+    return Rules(create, signatures, float(seconds), Limits(**limits), tuple(_protection(row) for row in protect))
+
+
+def _protection(row: object) -> Protection:
+    if not isinstance(row, dict):
+        raise BadRulesError("[[protect]] is a table")
+    names = [f.name for f in fields(Protection)]
+    _refuse_unknown(row, set(names), "protect.")
+    default = Protection()
+    return Protection(**{name: _words(row, name, getattr(default, name)) for name in names})
+
+
+def _words(given: Mapping[str, Any], name: str, default: tuple[str, ...]) -> tuple[str, ...]:
+    value = given.get(name, list(default))
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise BadRulesError(f"{name} is a list of words")
+    return tuple(value)
+
+
+def _refuse_unknown(given: Mapping[str, Any], known: set[str], prefix: str) -> None:
+    unknown = sorted(set(given) - known)
+    if unknown:
+        raise BadRulesError(f"{prefix}{unknown[0]} is unknown")
