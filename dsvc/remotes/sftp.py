@@ -21,7 +21,7 @@ from dsvc.remotes.reconnecting import DELAYS, Reconnecting
 from dsvc.remotes.sftp_connection import LINK, SftpConnection, SftpError, SftpMissingError
 from dsvc.remotes.wire import FRAME, Bytes, ConnectionCutError
 from dsvc.remotes.wire_errors import RemoteAbsentError, RemoteFullError
-from dsvc.remotes.wire_server import check_blob_key, check_prefix
+from dsvc.remotes.wire_keys import check_blob_key, check_prefix
 from dsvc.remotes.wire_source import Source
 from dsvc.storage.backend import BlobDamagedError, BlobMissingError, SwapUncertainError, check_key, check_trial
 from dsvc.storage.cell_files import DIGEST, KEPT_CELLS, pack_cell, unpack_cell
