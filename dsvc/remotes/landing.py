@@ -9,16 +9,26 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
+from dsvc.errors import RemoteError
 from dsvc.storage.backend import Backend, BlobDamagedError, check_key
 from dsvc.storage.gathering import Range, Ranges
 
 PART_BYTES = 8 << 20  # of one request
 GAP_BYTES = 64 << 10  # fetched along rather than asked for twice
 _RANGE = struct.Struct(">QQ")
+
+class LandingStoppedError(RemoteError):
+    """What is under way is not wanted any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the transfer was stopped")
+
 
 class Landing:
     """A backend that reads what has landed from disk, and everything else from the remote."""
@@ -27,6 +37,9 @@ class Landing:
         self._remote = remote
         self._folder = folder
         self._landed: dict[str, Ranges] = {}
+        self._expected: dict[str, Ranges] = {}
+        self._failure: BaseException | None = None
+        self._changed = threading.Condition()
 
     def fetch(
         self, wanted: Iterable[tuple[str, Ranges]], *, jobs: int, advance: Callable[[int], None] | None = None
@@ -38,6 +51,33 @@ class Landing:
         Raises:
             RemoteError, BlobMissingError, BlobDamagedError: what arrived until then stays.
         """
+        try:
+            self._bring(self._tasks(wanted), jobs, advance)
+        finally:
+            self._failure = None
+
+    @contextmanager
+    def arriving(
+        self, wanted: Iterable[tuple[str, Ranges]], *, jobs: int, advance: Callable[[int], None] | None = None
+    ) -> Iterator[Callable[[], None]]:
+        """Do the same while the block runs: what is read of these ranges meanwhile is waited for.
+
+        The value waits until all is here. So does the end of the block, unless it ends with an error.
+
+        Raises:
+            RemoteError, BlobMissingError, BlobDamagedError: what arrived until then stays. Reading may raise them, too.
+        """
+        tasks = self._tasks(wanted)
+        with ThreadPoolExecutor(1, thread_name_prefix="dsvc-arriving") as pool:
+            arrival = pool.submit(self._bring, tasks, jobs, advance)
+            try:
+                yield arrival.result
+            except BaseException:
+                self._fail(LandingStoppedError())  # nobody wants the rest
+                raise
+            arrival.result()
+
+    def _tasks(self, wanted: Iterable[tuple[str, Ranges]]) -> list[tuple[str, int, int]]:
         self._folder.mkdir(parents=True, exist_ok=True)
         tasks: list[tuple[str, int, int]] = []
         for key, ranges in wanted:
@@ -45,19 +85,38 @@ class Landing:
             for start, end in _split(coalesced(ranges)):
                 if not _covered(have, start, end):
                     tasks.append((key, start, end))
+        with self._changed:
+            self._failure = None
+            self._expected = {}
+            for key, start, end in tasks:
+                self._expected.setdefault(key, []).append((start, end))
+        return tasks
+
+    def _bring(self, tasks: list[tuple[str, int, int]], jobs: int, advance: Callable[[int], None] | None) -> None:
         if not tasks:
             return
-        with ThreadPoolExecutor(min(jobs, len(tasks)), thread_name_prefix="dsvc-fetch") as pool:
-            futures = [pool.submit(self._part, *task) for task in tasks]
-            try:
-                for (key, start, end), future in zip(tasks, futures, strict=True):
-                    future.result()
-                    self._note(key, start, end)
-                    if advance is not None:
-                        advance(end - start)
-            finally:
-                for future in futures:
-                    future.cancel()
+        try:
+            with ThreadPoolExecutor(min(jobs, len(tasks)), thread_name_prefix="dsvc-fetch") as pool:
+                futures = [pool.submit(self._part, *task) for task in tasks]
+                try:
+                    for (key, start, end), future in zip(tasks, futures, strict=True):
+                        future.result()
+                        self._note(key, start, end)
+                        if advance is not None:
+                            advance(end - start)
+                finally:
+                    for future in futures:
+                        future.cancel()
+        except BaseException as error:
+            self._fail(error)
+            raise
+
+    def _fail(self, error: BaseException) -> None:
+        """Let nobody wait any more."""
+        with self._changed:
+            self._failure = self._failure or error
+            self._expected = {}
+            self._changed.notify_all()
 
     def covers(self, key: str, start: int, end: int) -> bool:
         """Say whether a range of a blob has landed."""
@@ -78,12 +137,23 @@ class Landing:
 
     def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
         """See `Backend.get`."""
-        if length is not None and _covered(self._ranges(key), offset, offset + length):
+        if length is not None and self._wait(key, offset, offset + length):
             with open(self.path(key), "rb") as file:
                 data = os.pread(file.fileno(), length, offset)
             if len(data) == length:
                 return data
         return self._remote.get(key, offset=offset, length=length)
+
+    def _wait(self, key: str, start: int, end: int) -> bool:
+        """Say whether a range has landed, when it has or is not on its way."""
+        with self._changed:
+            while not _covered(self._ranges(key), start, end):
+                if not any(a < end and start < b for a, b in self._expected.get(key, ())):
+                    if isinstance(self._failure, RemoteError | LandingStoppedError):
+                        raise self._failure
+                    return False
+                self._changed.wait()
+            return True
 
     def missing(self, keys: list[str]) -> list[str]:
         """See `Backend.missing`."""
@@ -113,6 +183,8 @@ class Landing:
         """Leave the remote open: it belongs to whoever opened it."""
 
     def _part(self, key: str, start: int, end: int) -> None:
+        if self._failure is not None:
+            raise LandingStoppedError
         data = self._remote.get(key, offset=start, length=end - start)
         if len(data) != end - start:
             raise BlobDamagedError(f"{key} gave {len(data)} bytes instead of {end - start}")
@@ -129,9 +201,12 @@ class Landing:
         return self.path(key).with_suffix(".ranges")
 
     def _note(self, key: str, start: int, end: int) -> None:
-        self._landed[key] = coalesced([*self._ranges(key), (start, end)], gap=0)
         with open(self._notes(key), "ab") as notes:
             notes.write(_RANGE.pack(start, end))
+        with self._changed:
+            self._landed[key] = coalesced([*self._ranges(key), (start, end)], gap=0)
+            self._expected[key] = [wanted for wanted in self._expected.get(key, ()) if wanted != (start, end)]
+            self._changed.notify_all()
 
     def _ranges(self, key: str) -> Ranges:
         """Return what has landed of a blob; a note may be older than the power cut that lost its bytes."""

@@ -126,11 +126,6 @@ class Receiver:
         return Job(ref, coalesced(ranges), whole=False)
 
     def _group(self, marks: Marks, group: list[Job]) -> Received:
-        self._landing.fetch(
-            ((job.ref.key, job.ranges) for job in group),
-            jobs=self._jobs,
-            advance=lambda size: self._progress.advance(size=size),
-        )
         made: list[PackRef] = []
 
         def keep(ref: PackRef, position: int) -> bool:
@@ -142,7 +137,11 @@ class Receiver:
             self._store.adopt(ref)
             made.append(ref)
 
-        self._check(group, keep)
+        wanted = ((job.ref.key, job.ranges) for job in group)
+        with self._landing.arriving(
+            wanted, jobs=self._jobs, advance=lambda size: self._progress.advance(size=size)
+        ) as all_here:
+            self._check(group, keep, all_here)
         for job in group:
             if job.whole:
                 part = self._landing.path(job.ref.key)
@@ -157,14 +156,16 @@ class Receiver:
             self._progress.advance(items=1)
         return Received(packs=len(made), size=sum(job.size for job in group))
 
-    def _check(self, group: list[Job], keep: Callable[[PackRef, int], bool]) -> None:
-        """Compare everything that landed with its id; what does not match is forgotten, so that it is fetched anew."""
-        faults = [f for job in group if job.whole and (f := verify_outline(self._landing, self._packs, job.ref))]
+    def _check(
+        self, group: list[Job], keep: Callable[[PackRef, int], bool], all_here: Callable[[], None]
+    ) -> None:
+        """Compare everything with its id as it lands; what does not match is forgotten, so that it is fetched anew."""
         refs = [job.ref for job in group]
-        if not faults:
-            faults = list(
-                verify_objects(self._packs, refs, check=_well_formed, advance=lambda _count, _size: None, keep=keep)
-            )
+        faults = list(
+            verify_objects(self._packs, refs, check=_well_formed, advance=lambda _count, _size: None, keep=keep)
+        )
+        all_here()
+        faults += [f for job in group if job.whole and (f := verify_outline(self._landing, self._packs, job.ref))]
         if faults:
             for ref in refs:
                 if ref.id in {fault.pack for fault in faults}:
