@@ -9,10 +9,19 @@ from __future__ import annotations
 import struct
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from dsvc.errors import RemoteError
 from dsvc.remotes.limited import Limits
+from dsvc.remotes.sftp_values import (
+    Attributes,
+    attributes_at,
+    attributes_of,
+    need,
+    number,
+    string,
+    strings,
+    take,
+)
 from dsvc.remotes.wire import Bytes, ConnectionCutError, FrameWriter, ProtocolError, Stream
 from dsvc.remotes.wire_errors import RemoteDeniedError
 
@@ -25,7 +34,6 @@ _OPEN, _CLOSE, _READ, _WRITE, _LSTAT, _FSTAT, _OPENDIR, _READDIR = 3, 4, 5, 6, 7
 _REMOVE, _MKDIR, _RMDIR, _STAT, _RENAME, _EXTENDED = 13, 14, 15, 17, 18, 200
 _STATUS, _HANDLE, _DATA, _NAME, _ATTRS, _REPLY = 101, 102, 103, 104, 105, 201
 _OK, _END, _MISSING, _DENIED = 0, 1, 2, 3
-_SIZE, _OWNER, _MODE, _TIMES, _MORE = 1, 2, 4, 8, 0x80000000
 _PIECE = 32 << 10  # bytes of one READ or WRITE; every server takes that
 _UNDER_WAY = 64  # of these at a time
 _LONGEST = 1 << 20  # bytes of a packet
@@ -37,19 +45,6 @@ class SftpError(RemoteError):
 
 class SftpMissingError(SftpError):
     """The SFTP server finds no such file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attributes:
-    """What is said of a file."""
-
-    size: int
-    mode: int
-
-    @property
-    def is_folder(self) -> bool:
-        """Whether it is one."""
-        return self.mode & 0o170000 == 0o040000
 
 
 class _Reply:
@@ -82,7 +77,7 @@ class _Reply:
             return self._body
         if self._kind != _STATUS:
             raise ProtocolError("the SFTP server sends an answer of the wrong kind")
-        code = _number(self._body)
+        code = number(self._body)
         if code == _OK and wanted == _STATUS:
             return self._body
         if code == _END:
@@ -113,9 +108,9 @@ class SftpConnection:
         self._broken: Exception | None = None
         self._writer.write([struct.pack(">IBI", 5, _INIT, 3)], urgent=True)
         kind, body = self._packet()
-        if kind != _VERSION or _number(body) != 3:
+        if kind != _VERSION or number(body) != 3:
             raise ProtocolError(f"{place} does not speak SFTP version 3")
-        self.extensions = set(_strings(body[4:])[::2])
+        self.extensions = set(strings(body[4:])[::2])
         self._thread = threading.Thread(target=self._read, name="dsvc sftp", daemon=True)
         self._thread.start()
 
@@ -137,14 +132,14 @@ class SftpConnection:
         Raises:
             SftpMissingError: when there is nothing.
         """
-        return _attributes(_need(self._ask(_STAT, _string(path)).wait(_ATTRS, path)))
+        return attributes_of(need(self._ask(_STAT, string(path)).wait(_ATTRS, path)))
 
     def existing(self, paths: Sequence[str]) -> list[bool]:
         """Return for each path whether something is there."""
         found = []
         for start in range(0, len(paths), _UNDER_WAY):
             part = paths[start : start + _UNDER_WAY]
-            for path, reply in [(path, self._ask(_STAT, _string(path))) for path in part]:
+            for path, reply in [(path, self._ask(_STAT, string(path))) for path in part]:
                 try:
                     reply.wait(_ATTRS, path)
                     found.append(True)
@@ -155,16 +150,16 @@ class SftpConnection:
     def names(self, path: str) -> list[tuple[str, Attributes]]:
         """Return what a folder holds, in no order; nothing for one that is not there."""
         try:
-            handle = _need(self._ask(_OPENDIR, _string(path)).wait(_HANDLE, path))
+            handle = need(self._ask(_OPENDIR, string(path)).wait(_HANDLE, path))
         except SftpMissingError:
             return []
         found: list[tuple[str, Attributes]] = []
         while (body := self._ask(_READDIR, handle).wait(_NAME, path)) is not None:
             at = 4
-            for _ in range(_number(body)):
-                name, at = _take(body, at)
-                _, at = _take(body, at)
-                attributes, at = _attributes_at(body, at)
+            for _ in range(number(body)):
+                name, at = take(body, at)
+                _, at = take(body, at)
+                attributes, at = attributes_at(body, at)
                 if name not in (b".", b".."):
                     found.append((name.decode("utf-8", "surrogateescape"), attributes))
         self._ask(_CLOSE, handle).wait(_STATUS, path)
@@ -172,10 +167,10 @@ class SftpConnection:
 
     def read(self, path: str, offset: int, length: int | None) -> bytes:
         """Return bytes of a file, fewer only where it ends; `length` None: all that follow."""
-        handle = _need(self._ask(_OPEN, _string(path), struct.pack(">II", READ, 0)).wait(_HANDLE, path))
+        handle = need(self._ask(_OPEN, string(path), struct.pack(">II", READ, 0)).wait(_HANDLE, path))
         try:
             if length is None:
-                length = max(0, _attributes(_need(self._ask(_FSTAT, handle).wait(_ATTRS, path))).size - offset)
+                length = max(0, attributes_of(need(self._ask(_FSTAT, handle).wait(_ATTRS, path))).size - offset)
             return self._read_range(handle, path, offset, length)
         finally:
             if not self.broken:
@@ -188,7 +183,7 @@ class SftpConnection:
             SftpError: when the disk is full, or for another reason that is not told.
         """
         flags = struct.pack(">II", WRITE | CREATE | EXCLUSIVE, 0)
-        handle = _need(self._ask(_OPEN, _string(path), flags).wait(_HANDLE, path))
+        handle = need(self._ask(_OPEN, string(path), flags).wait(_HANDLE, path))
         waiting: list[_Reply] = []
         at = 0
         try:
@@ -211,7 +206,7 @@ class SftpConnection:
 
     def sync(self, path: str) -> None:
         """Make what was done to a file, its name included, survive a crash, as far as the far disk can."""
-        handle = _need(self._ask(_OPEN, _string(path), struct.pack(">II", READ, 0)).wait(_HANDLE, path))
+        handle = need(self._ask(_OPEN, string(path), struct.pack(">II", READ, 0)).wait(_HANDLE, path))
         self._sync_handle(handle, path)
         self._ask(_CLOSE, handle)
 
@@ -221,11 +216,11 @@ class SftpConnection:
         Raises:
             SftpMissingError: when it is not there.
         """
-        self._ask(_REMOVE, _string(path)).wait(_STATUS, path)
+        self._ask(_REMOVE, string(path)).wait(_STATUS, path)
 
     def remove_folder(self, path: str) -> None:
         """Remove a folder with nothing in it."""
-        self._ask(_RMDIR, _string(path)).wait(_STATUS, path)
+        self._ask(_RMDIR, string(path)).wait(_STATUS, path)
 
     def make_folder(self, path: str) -> None:
         """Make a folder, and those above it, where they are missing."""
@@ -236,7 +231,7 @@ class SftpConnection:
             missing -= 1
         for folder in made[missing:]:
             try:
-                self._ask(_MKDIR, _string(folder), struct.pack(">I", 0)).wait(_STATUS, folder)
+                self._ask(_MKDIR, string(folder), struct.pack(">I", 0)).wait(_STATUS, folder)
             except SftpError:  # somebody else was faster, or it cannot be made
                 if not self.existing([folder])[0]:
                     raise
@@ -248,9 +243,9 @@ class SftpConnection:
             SftpMissingError: when there is no folder for it. SftpError: when the name is taken.
         """
         if REPLACE in self.extensions:
-            self._ask(_EXTENDED, _string(REPLACE), _string(old), _string(new)).wait(_STATUS, new)
+            self._ask(_EXTENDED, string(REPLACE), string(old), string(new)).wait(_STATUS, new)
         else:
-            self._ask(_RENAME, _string(old), _string(new)).wait(_STATUS, new)
+            self._ask(_RENAME, string(old), string(new)).wait(_STATUS, new)
 
     def link(self, old: str, new: str) -> None:
         """Give a file a second name that is not taken.
@@ -258,14 +253,14 @@ class SftpConnection:
         Raises:
             SftpError: when it is, or the disk has no hard links.
         """
-        self._ask(_EXTENDED, _string(LINK), _string(old), _string(new)).wait(_STATUS, new)
+        self._ask(_EXTENDED, string(LINK), string(old), string(new)).wait(_STATUS, new)
 
     def free_bytes(self, path: str) -> int | None:
         """Return the room on a disk; None when the server does not say."""
         if SPACE not in self.extensions:
             return None
         try:
-            body = _need(self._ask(_EXTENDED, _string(SPACE), _string(path)).wait(_REPLY, path))
+            body = need(self._ask(_EXTENDED, string(SPACE), string(path)).wait(_REPLY, path))
         except SftpError:
             return None
         block, fragment, _, _, available = struct.unpack_from(">5Q", body)
@@ -274,7 +269,7 @@ class SftpConnection:
 
     def _sync_handle(self, handle: bytes, path: str) -> None:
         if SYNC in self.extensions:
-            self._ask(_EXTENDED, _string(SYNC), handle).wait(_STATUS, path)
+            self._ask(_EXTENDED, string(SYNC), handle).wait(_STATUS, path)
 
     def _read_range(self, handle: bytes, path: str, offset: int, length: int) -> bytes:
         found = bytearray()
@@ -291,7 +286,7 @@ class SftpConnection:
                 body = reply.wait(_DATA, path)
                 if body is None:
                     return bytes(found)
-                data, _ = _take(body, 0)
+                data, _ = take(body, 0)
                 self._limits.down.take(len(data), over=lambda: self.broken)
                 if whole:
                     found += data
@@ -334,7 +329,7 @@ class SftpConnection:
             while True:
                 kind, body = self._packet()
                 with self._lock:
-                    reply = self._pending.pop(_number(body), None)
+                    reply = self._pending.pop(number(body), None)
                 if reply is not None:
                     reply.take(kind, body[4:])
         except Exception as error:  # noqa: BLE001
@@ -347,57 +342,3 @@ class SftpConnection:
             waiting, self._pending = list(self._pending.values()), {}
         for reply in waiting:
             reply.fail(self._broken)
-
-
-def _string(text: str | bytes) -> bytes:
-    data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
-    return struct.pack(">I", len(data)) + data
-
-
-def _need(body: bytes | None) -> bytes:
-    if body is None:
-        raise ProtocolError("the SFTP server says that a file ended where none was read")
-    return body
-
-
-def _number(body: bytes, at: int = 0) -> int:
-    if len(body) < at + 4:
-        raise ProtocolError("the SFTP server sends a packet that is too short")
-    return int.from_bytes(body[at : at + 4], "big")
-
-
-def _take(body: bytes, at: int) -> tuple[bytes, int]:
-    end = at + 4 + _number(body, at)
-    if end > len(body):
-        raise ProtocolError("the SFTP server sends a packet that is too short")
-    return body[at + 4 : end], end
-
-
-def _strings(body: bytes) -> list[bytes]:
-    found, at = [], 0
-    while at < len(body):
-        text, at = _take(body, at)
-        found.append(text)
-    return found
-
-
-def _attributes(body: bytes) -> Attributes:
-    return _attributes_at(body, 0)[0]
-
-
-def _attributes_at(body: bytes, at: int) -> tuple[Attributes, int]:
-    flags, at = _number(body, at), at + 4
-    size = mode = 0
-    if flags & _SIZE:
-        size, at = (_number(body, at) << 32) | _number(body, at + 4), at + 8
-    if flags & _OWNER:
-        at += 8
-    if flags & _MODE:
-        mode, at = _number(body, at), at + 4
-    if flags & _TIMES:
-        at += 8
-    if flags & _MORE:
-        count, at = _number(body, at), at + 4
-        for _ in range(2 * count):
-            _, at = _take(body, at)
-    return Attributes(size, mode), at
