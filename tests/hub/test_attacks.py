@@ -222,6 +222,8 @@ def test_packs_that_lie(host: HubHost, vision: bytes, tmp_path: Path) -> None:
         mallory.put(ref.key, data)
         kind, answer = mallory.ask("publish", base=bytes(32), refs=[change], packs=[row(ref)])
         assert kind != ERROR, answer
+        # Whose answer is lost asks again, and nothing happens twice.
+        assert mallory.ask("publish", base=bytes(32), refs=[change], packs=[row(ref)])[1] == answer
     after = state(host)
     assert {name: after[name] for name in before if "/cells/" not in name and "/lists/" not in name}.items() <= (
         before.items()

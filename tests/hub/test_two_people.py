@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from pathlib import Path
 
 from tests.hub.conftest import HubHost
 
@@ -32,3 +34,35 @@ def test_a_push_and_a_clone(host: HubHost) -> None:
     listed = host.hub("user", "list", str(host.folder), "--json").json["users"]
     assert entries[0]["key"] == next(u for u in listed if u["name"] == "bob")["keys"][0]["fingerprint"]
     assert "team/vision" in host.hub("repos", str(host.folder)).out
+
+
+def test_a_partial_clone_and_its_content(host: HubHost) -> None:
+    ada = host.user("ada", "owner").start("vision")
+    ada.commit("first", code=b"1\n", big=BIG)
+    ada.ok("push")
+    bob = host.user("bob", "reader")
+    bob.ok("clone", "-q", "--no-data", bob.address("vision"), "some")
+    some = replace(bob, directory=bob.directory / "some")
+    some.ok("data", "get")
+    assert (some.directory / "big").read_bytes() == BIG
+
+
+def test_a_hub_is_not_encrypted(host: HubHost, tmp_path: Path) -> None:
+    ada = host.user("ada", "owner").start("vision")
+    ada.commit("first", code=b"1\n")
+    ada.ok("remote", "add", "--key-file", str(tmp_path / "key"), "sealed", ada.address("vision"))
+    refused = ada("push", "sealed", "main")
+    assert refused.code == 14
+    assert "cannot check what is encrypted" in refused.err
+
+
+def test_upkeep_is_done_on_the_host(host: HubHost) -> None:
+    ada = host.user("ada", "owner").start("vision")
+    for number in range(3):
+        ada.commit(f"{number}", code=b"%d\n" % number)
+        ada.ok("push")
+    assert ada("gc", "--remote", "origin").code == 14
+    ada.ok("gc", "--remote", str(host.repo("vision")))
+    ada.commit("after", code=b"after\n")
+    ada.ok("push")
+    host.person("ada").clone("vision").ok("fsck")
