@@ -20,7 +20,7 @@ from dsvc.atomic import write_file
 from dsvc.config.editing import set_value
 from dsvc.config.keys import Value, join_key
 from dsvc.config.settings import Config, ConfigFiles, load_config
-from dsvc.errors import RequestError
+from dsvc.errors import BusyError, RequestError
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.progress import Progress, Silent
@@ -84,12 +84,11 @@ def clone(
     private = target / PRIVATE
     resumed = _is_unfinished(private, text)
     existed = target.exists()
-    if not resumed:
-        if existed and (not target.is_dir() or any(target.iterdir())):
-            raise RequestError(
-                f"{target} exists and is not an empty folder", hint=f"dsvc clone {url} FOLDER takes another one"
-            )
-        _begin(private, text, remote, surroundings=surroundings, options=options or {})
+    if existed and not resumed and not _is_free(target):
+        raise RequestError(
+            f"{target} exists and is not an empty folder", hint=f"dsvc clone {url} FOLDER takes another one"
+        )
+    _begin(private, text, remote, surroundings=surroundings, options=options or {})
     kept = False
     workspace: Workspace | None = None
     try:
@@ -149,9 +148,11 @@ def _chosen(workspace: Workspace, settings: RemoteSettings, branch: str | None) 
 def _begin(
     private: Path, url: str, remote: str, *, surroundings: Surroundings, options: Mapping[str, Value]
 ) -> None:
-    for part in (private / "store", private / "worktree", private / "cache"):
-        part.mkdir(parents=True, exist_ok=True)
+    """Make what is not there yet of an empty repository with a remote; first of all the note that it is unfinished."""
+    private.mkdir(parents=True, exist_ok=True)
     write_file(private / _UNFINISHED, url.encode("utf-8", "surrogateescape"))
+    for part in (private / "store", private / "worktree", private / "cache"):
+        part.mkdir(exist_ok=True)
     backend = LocalBackend(private / "store")
     now = surroundings.now()
     offset = now.utcoffset()
@@ -166,7 +167,8 @@ def _begin(
         command=surroundings.command,
     )
     refs = {head_of(MAIN): Symbolic(f"{HEADS}{MAIN}")}
-    Repository.create(backend, backend.staging, act=act, refs=dict(refs)).close()
+    with contextlib.suppress(BusyError):  # it was made before the clone was broken off
+        Repository.create(backend, backend.staging, act=act, refs=dict(refs)).close()
     for key, value in {**options, "url": url}.items():
         set_value(private / "config.toml", join_key(("remote", remote, key)), value=value)
 
@@ -176,7 +178,15 @@ def _is_unfinished(private: Path, url: str) -> bool:
         noted = (private / _UNFINISHED).read_bytes()
     except OSError:
         return False
-    return noted == url.encode("utf-8", "surrogateescape") and (private / "config.toml").is_file()
+    return noted == url.encode("utf-8", "surrogateescape")
+
+
+def _is_free(target: Path) -> bool:
+    """Say whether a folder is empty, or has what is left of a clone that was killed before it noted anything."""
+    if not target.is_dir():
+        return False
+    names = [path.name for path in target.iterdir()]
+    return not names or (names == [PRIVATE] and not (target / PRIVATE / "store").exists())
 
 
 def _has_arrived(private: Path) -> bool:

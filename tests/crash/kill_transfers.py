@@ -79,7 +79,7 @@ class Killer:
         for each in self.people:
             each.clock += 60
         self.edit(person)
-        person.ok("commit", "-qm", f"number {self.number}")
+        person.ok("commit", "-q", "--allow-empty", "-m", f"number {self.number}")
         if self.random.random() < 0.2:
             person.ok("branch", f"{person.folder.name}{self.number}")
         command = self.random.choice(TRANSFERS)
