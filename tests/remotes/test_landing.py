@@ -1,0 +1,85 @@
+"""What is on its way is read as soon as it is here, and asked for once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dsvc.errors import RemoteError
+from dsvc.remotes import landing
+from dsvc.remotes.landing import Landing
+from dsvc.storage.backend import BlobMissingError
+from dsvc.storage.memory import MemoryBackend
+
+KEY = "packs/aa"
+DATA = bytes(range(256)) * 40
+PART = 1024
+
+
+class Slow(MemoryBackend):
+    """Gives each part when the test lets it through, and notes what was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.put(KEY, DATA)
+        self.asked: list[int] = []
+        self.let_through = threading.Semaphore(0)
+        self.broken_at: int | None = None
+
+    def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        self.asked.append(offset)
+        self.let_through.acquire()
+        if self.broken_at is not None and offset >= self.broken_at:
+            raise RemoteError("the line broke")
+        return super().get(key, offset=offset, length=length)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
+    monkeypatch.setattr(landing, "PART_BYTES", PART)
+    found = Slow()
+    yield found
+    found.let_through.release(100)
+
+
+def test_reading_follows_the_landing(slow: Slow, tmp_path: Path) -> None:
+    here = Landing(slow, tmp_path)
+    with here.arriving([(KEY, [(0, len(DATA))])], jobs=1):
+        for number in range(len(DATA) // PART):
+            threading.Timer(0.01, slow.let_through.release).start()
+            assert here.get(KEY, offset=number * PART + 10, length=100) == DATA[number * PART + 10 :][:100]
+    assert slow.asked == list(range(0, len(DATA), PART))
+
+
+def test_nobody_waits_for_what_broke_off(slow: Slow, tmp_path: Path) -> None:
+    slow.broken_at = 3 * PART
+    slow.let_through.release(4)
+    here = Landing(slow, tmp_path)
+    with pytest.raises(RemoteError, match="the line broke"), here.arriving([(KEY, [(0, len(DATA))])], jobs=1):
+        here.get(KEY, offset=5 * PART, length=10)
+    slow.broken_at = None
+    slow.let_through.release(100)
+    asked = len(slow.asked)
+    with Landing(slow, tmp_path).arriving([(KEY, [(0, len(DATA))])], jobs=2) as all_here:
+        all_here()
+    assert sorted(slow.asked[asked:]) == list(range(3 * PART, len(DATA), PART)), "three parts were here"
+
+
+def test_a_blob_that_is_gone_is_said_to_be(slow: Slow, tmp_path: Path) -> None:
+    slow.let_through.release(100)
+    with (
+        pytest.raises(BlobMissingError),
+        Landing(slow, tmp_path).arriving([("packs/bb", [(0, 10)])], jobs=1) as all_here,
+    ):
+        all_here()
+
+
+def test_who_gives_up_stops_the_rest(slow: Slow, tmp_path: Path) -> None:
+    slow.let_through.release(2)
+    with pytest.raises(KeyboardInterrupt), Landing(slow, tmp_path).arriving([(KEY, [(0, len(DATA))])], jobs=1):
+        threading.Timer(0.05, lambda: slow.let_through.release(1)).start()
+        raise KeyboardInterrupt
+    assert len(slow.asked) <= 4
