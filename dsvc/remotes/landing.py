@@ -95,28 +95,30 @@ class Landing:
     def _bring(self, tasks: list[tuple[str, int, int]], jobs: int, advance: Callable[[int], None] | None) -> None:
         if not tasks:
             return
-        try:
-            with ThreadPoolExecutor(min(jobs, len(tasks)), thread_name_prefix="dsvc-fetch") as pool:
-                futures = [pool.submit(self._part, *task) for task in tasks]
-                try:
-                    for (key, start, end), future in zip(tasks, futures, strict=True):
-                        future.result()
-                        self._note(key, start, end)
-                        if advance is not None:
-                            advance(end - start)
-                finally:
-                    for future in futures:
-                        future.cancel()
-        except BaseException as error:
-            self._fail(error)
-            raise
+        with ThreadPoolExecutor(min(jobs, len(tasks)), thread_name_prefix="dsvc-fetch") as pool:
+            futures = [pool.submit(self._part, *task) for task in tasks]
+            try:
+                for (key, start, end), future in zip(tasks, futures, strict=True):
+                    future.result()
+                    self._note(key, start, end)
+                    if advance is not None:
+                        advance(end - start)
+            except BaseException as error:
+                first = self._fail(error)
+                if first is error:
+                    raise
+                raise first from error
+            finally:
+                for future in futures:
+                    future.cancel()
 
-    def _fail(self, error: BaseException) -> None:
-        """Let nobody wait any more."""
+    def _fail(self, error: BaseException) -> BaseException:
+        """Let nobody wait any more; return what was the first to fail."""
         with self._changed:
             self._failure = self._failure or error
             self._expected = {}
             self._changed.notify_all()
+            return self._failure
 
     def covers(self, key: str, start: int, end: int) -> bool:
         """Say whether a range of a blob has landed."""
@@ -185,9 +187,13 @@ class Landing:
     def _part(self, key: str, start: int, end: int) -> None:
         if self._failure is not None:
             raise LandingStoppedError
-        data = self._remote.get(key, offset=start, length=end - start)
-        if len(data) != end - start:
-            raise BlobDamagedError(f"{key} gave {len(data)} bytes instead of {end - start}")
+        try:
+            data = self._remote.get(key, offset=start, length=end - start)
+            if len(data) != end - start:
+                raise BlobDamagedError(f"{key} gave {len(data)} bytes instead of {end - start}")
+        except BaseException as error:
+            self._fail(error)  # nobody waits for it, and no further part is begun
+            raise
         fd = os.open(self.path(key), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             view, at = memoryview(data), start

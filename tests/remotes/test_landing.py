@@ -56,7 +56,7 @@ def test_reading_follows_the_landing(slow: Slow, tmp_path: Path) -> None:
 
 def test_nobody_waits_for_what_broke_off(slow: Slow, tmp_path: Path) -> None:
     slow.broken_at = 3 * PART
-    slow.let_through.release(4)
+    slow.let_through.release(5)  # the next one is asked for when the break is noticed, or not
     here = Landing(slow, tmp_path)
     with pytest.raises(RemoteError, match="the line broke"), here.arriving([(KEY, [(0, len(DATA))])], jobs=1):
         here.get(KEY, offset=5 * PART, length=10)
@@ -79,7 +79,12 @@ def test_a_blob_that_is_gone_is_said_to_be(slow: Slow, tmp_path: Path) -> None:
 
 def test_who_gives_up_stops_the_rest(slow: Slow, tmp_path: Path) -> None:
     slow.let_through.release(2)
-    with pytest.raises(KeyboardInterrupt), Landing(slow, tmp_path).arriving([(KEY, [(0, len(DATA))])], jobs=1):
-        threading.Timer(0.05, lambda: slow.let_through.release(1)).start()
-        raise KeyboardInterrupt
+
+    def give_up() -> None:
+        with Landing(slow, tmp_path).arriving([(KEY, [(0, len(DATA))])], jobs=1):
+            threading.Timer(0.05, slow.let_through.release).start()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        give_up()
     assert len(slow.asked) <= 4
