@@ -88,3 +88,11 @@ def test_who_gives_up_stops_the_rest(slow: Slow, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         give_up()
     assert len(slow.asked) <= 4
+
+
+def test_an_empty_piece_needs_nothing_to_land(slow: Slow, tmp_path: Path) -> None:
+    here = Landing(slow, tmp_path)
+    assert here.get(KEY, offset=10, length=0) == b""
+    with here.arriving([(KEY, [(0, PART)])], jobs=1):
+        assert here.get(KEY, offset=PART // 2, length=0) == b""
+        slow.let_through.release(1)
