@@ -120,7 +120,7 @@ class Dsvc(Tool):
         (self.work / ".dsvcignore").unlink(missing_ok=True)
 
     def snapshot(self) -> None:
-        self.run(self.dsvc, "commit", "-q", "-m", "v")
+        self.run(self.dsvc, "commit", "-q", "--yes", "-m", "v")
 
     @property
     def address(self) -> str:
