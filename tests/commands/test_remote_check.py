@@ -141,7 +141,7 @@ def test_an_account_that_may_only_read(cli: CommandLine, seaweed: Seaweed) -> No
 def test_interrupted_it_leaves_nothing(far: Path, cli: CommandLine) -> None:
     for wait in ("packs", "cells"):
         process = subprocess.Popen(
-            [sys.executable, "-m", "dsvc", "remote", "check", "--quick"],
+            [sys.executable, "-m", "dsvc", "remote", "check"],
             cwd=cli.directory, env=cli.environment | {"PYTHONPATH": os.getcwd()},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
@@ -151,4 +151,6 @@ def test_interrupted_it_leaves_nothing(far: Path, cli: CommandLine) -> None:
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
         assert process.returncode not in (0, 1), said
-        assert everything(far) == set(), said
+        # An upload that was cut off stays there for whoever goes on with it, until it is old.
+        left = {name for name in everything(far) if not name.startswith("tmp/put-")}
+        assert left <= {"tmp"}, said
