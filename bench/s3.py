@@ -23,8 +23,8 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
-from dsvc.remotes.s3 import S3Backend, open_s3
-from dsvc.remotes.s3_settings import S3Settings
+from dsvc.remotes.s3.backend import S3Backend, open_s3
+from dsvc.remotes.s3.settings import S3Settings
 from tests.servers.seaweed import Seaweed, program
 
 MIB = 1 << 20

@@ -21,9 +21,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from dsvc.remotes.ssh import open_ssh
-from dsvc.remotes.ssh_settings import SshSettings
-from dsvc.remotes.wire_client import WireBackend
+from dsvc.remotes.ssh.opening import open_ssh
+from dsvc.remotes.ssh.settings import SshSettings
+from dsvc.remotes.wire.client import WireBackend
 from tests.servers.sshd import DSVC, Sshd, start_sshd, stop_sshd
 
 PIECE = 8 << 20

@@ -13,10 +13,10 @@ from dsvc.objects import trees
 from dsvc.objects.files import is_complete
 from dsvc.objects.reliance import CollectedError
 from dsvc.objects.tree import CONTENT_KINDS, Entry
-from dsvc.remotes.arrivals import Arrivals
-from dsvc.remotes.fetching import fetch_files
-from dsvc.remotes.receiving import Received
 from dsvc.remotes.settings import RemoteSettings, read_remotes
+from dsvc.remotes.transfer.arrivals import Arrivals
+from dsvc.remotes.transfer.fetching import fetch_files
+from dsvc.remotes.transfer.receiving import Received
 from dsvc.repo.maintenance import list_packs
 from dsvc.workspace import Workspace
 

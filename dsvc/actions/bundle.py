@@ -21,10 +21,10 @@ from dsvc.progress import Progress
 from dsvc.refs.names import HEADS, TAGS, head_of, short_name
 from dsvc.refs.view import Direct, Ref, Symbolic
 from dsvc.remotes.bundle_file import BundleBackend, BundleHeader, BundleWriter, Prerequisite
-from dsvc.remotes.outbox import Outbox
-from dsvc.remotes.purged import Spared
-from dsvc.remotes.selection import Stored, Walk
-from dsvc.remotes.sending import Sent, cargo, send
+from dsvc.remotes.transfer.outbox import Outbox
+from dsvc.remotes.transfer.purged import Spared
+from dsvc.remotes.transfer.selection import Stored, Walk
+from dsvc.remotes.transfer.sending import Sent, cargo, send
 from dsvc.repo.format import CURRENT
 from dsvc.repo.reachable import Marks, mark, references
 from dsvc.repo.repository import Repository

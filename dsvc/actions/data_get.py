@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dsvc.actions.bring import bring, entries_below
 from dsvc.actions.sparse import check_out_where
 from dsvc.objects.files import is_complete
-from dsvc.remotes.receiving import Received
+from dsvc.remotes.transfer.receiving import Received
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import Index
 from dsvc.worktree.sparse import Sparse

@@ -18,13 +18,13 @@ from dsvc.objects.ids import CommitId, FileId, Kind, ObjectId
 from dsvc.refs.names import HEADS, REMOTES, TAGS, fetch_head_of, short_name
 from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Direct, Ref, Symbolic, View
-from dsvc.remotes.arrivals import Arrivals
-from dsvc.remotes.fetching import fetch_objects
-from dsvc.remotes.purged import take_notes
-from dsvc.remotes.receiving import Received
 from dsvc.remotes.refspec import Refspec, mapped, parse_refspec
-from dsvc.remotes.selection import present_tips
 from dsvc.remotes.settings import RemoteSettings
+from dsvc.remotes.transfer.arrivals import Arrivals
+from dsvc.remotes.transfer.fetching import fetch_objects
+from dsvc.remotes.transfer.purged import take_notes
+from dsvc.remotes.transfer.receiving import Received
+from dsvc.remotes.transfer.selection import present_tips
 from dsvc.repo.tombstones import purged_files
 from dsvc.workspace import Workspace
 

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from dsvc.errors import RequestError
-from dsvc.remotes.wire import Stream
-from dsvc.remotes.wire_errors import RemoteAbsentError, RemoteDeniedError
-from dsvc.remotes.wire_server import serve
+from dsvc.remotes.wire.errors import RemoteAbsentError, RemoteDeniedError
+from dsvc.remotes.wire.frames import Stream
+from dsvc.remotes.wire.server import serve
 from dsvc.storage.backend import Backend
 from dsvc.storage.local import LocalBackend
 

@@ -17,9 +17,9 @@ from dsvc.hub.quarantine import Quarantine
 from dsvc.hub.rules import may
 from dsvc.hub.visitor import HubRefusedError, Visitor, absent, find_visitor
 from dsvc.refs.transaction import RefMovedError
-from dsvc.remotes.wire import Stream
-from dsvc.remotes.wire_publish import Offer, Published
-from dsvc.remotes.wire_server import serve
+from dsvc.remotes.wire.frames import Stream
+from dsvc.remotes.wire.publish import Offer, Published
+from dsvc.remotes.wire.server import serve
 from dsvc.storage.backend import Backend
 
 _MOST_NOTED = 100  # refusals of one connection that are written down

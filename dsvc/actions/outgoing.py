@@ -17,8 +17,8 @@ from dsvc.objects.store import ObjectMissingError
 from dsvc.refs.names import HEADS, SHARED, TAGS, short_name
 from dsvc.refs.view import Direct, View
 from dsvc.remotes.refspec import Refspec, mapped, parse_refspec
-from dsvc.remotes.selection import present_tips
 from dsvc.remotes.settings import RemoteSettings
+from dsvc.remotes.transfer.selection import present_tips
 from dsvc.workspace import Workspace
 
 

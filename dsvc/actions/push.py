@@ -17,13 +17,13 @@ from dsvc.objects.store import ObjectMissingError
 from dsvc.refs.names import HEADS, REMOTES, short_name
 from dsvc.refs.transaction import RefMovedError, Transaction
 from dsvc.refs.view import Direct, Ref, Symbolic, View
-from dsvc.remotes.purged import ErasedThereError, Spared, refusal, send_notes
 from dsvc.remotes.refspec import mapped
-from dsvc.remotes.selection import Stored, Walk, present_tips
-from dsvc.remotes.sending import Sent, cargo, send
 from dsvc.remotes.settings import RemoteSettings
-from dsvc.remotes.wire_errors import RemoteDeniedError
-from dsvc.remotes.wire_publish import Offer, Publisher, RefChange
+from dsvc.remotes.transfer.purged import ErasedThereError, Spared, refusal, send_notes
+from dsvc.remotes.transfer.selection import Stored, Walk, present_tips
+from dsvc.remotes.transfer.sending import Sent, cargo, send
+from dsvc.remotes.wire.errors import RemoteDeniedError
+from dsvc.remotes.wire.publish import Offer, Publisher, RefChange
 from dsvc.repo.reachable import Marks
 from dsvc.repo.repository import Repository
 from dsvc.repo.tombstones import purged_files

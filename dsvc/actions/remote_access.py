@@ -17,15 +17,15 @@ from dsvc.objects.reliance import CollectedError
 from dsvc.refs.names import HEADS, head_of
 from dsvc.refs.view import Ref, Symbolic, View
 from dsvc.remotes.address import Address, FolderAddress, parse_address
-from dsvc.remotes.berth import Berth
 from dsvc.remotes.bundle_file import BundleBackend, BundleFixedError
-from dsvc.remotes.cached import CachedBackend
-from dsvc.remotes.gathered import GatheredBackend
-from dsvc.remotes.keyslots import is_encrypted
+from dsvc.remotes.encryption.keyslots import is_encrypted
 from dsvc.remotes.opening import Place, PlaceMissingError, open_place
-from dsvc.remotes.outbox import Outbox
 from dsvc.remotes.settings import RemoteSettings, UnknownRemoteError, find_remote, read_remotes
-from dsvc.remotes.wire_publish import Publisher
+from dsvc.remotes.transfer.berth import Berth
+from dsvc.remotes.transfer.gathered import GatheredBackend
+from dsvc.remotes.transfer.outbox import Outbox
+from dsvc.remotes.wire.publish import Publisher
+from dsvc.remotes.wrappers.cached import CachedBackend
 from dsvc.repo.repository import Repository
 from dsvc.storage.backend import Backend, BlobMissingError
 from dsvc.workspace import MAIN, PRIVATE, Workspace, common_folder, store_folder

@@ -12,7 +12,7 @@ from dsvc.config.settings import Config
 from dsvc.config.values import as_bool
 from dsvc.progress import Progress
 from dsvc.remotes.address import FolderAddress, parse_address
-from dsvc.remotes.checking import PlaceReport, check_place
+from dsvc.remotes.check.checking import PlaceReport, check_place
 from dsvc.remotes.opening import open_place
 from dsvc.remotes.settings import RemoteSettings, UnknownRemoteError, find_remote, read_remotes
 from dsvc.storage.backend import Backend

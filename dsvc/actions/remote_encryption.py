@@ -12,8 +12,8 @@ from pathlib import Path
 
 from dsvc.config.values import as_bool
 from dsvc.errors import RemoteError, RequestError
-from dsvc.remotes.encrypted import create_encrypted, open_encrypted
-from dsvc.remotes.keyslots import NotEncryptedError, Passphrase, Secret, is_encrypted, read_key_file
+from dsvc.remotes.encryption.backend import create_encrypted, open_encrypted
+from dsvc.remotes.encryption.keyslots import NotEncryptedError, Passphrase, Secret, is_encrypted, read_key_file
 from dsvc.remotes.opening import Place, PlaceMissingError
 from dsvc.remotes.settings import RemoteSettings
 from dsvc.workspace import Workspace

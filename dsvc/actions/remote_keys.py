@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dsvc.actions.remote_access import open_bare_place
 from dsvc.actions.remote_encryption import NEW_VARIABLE, passphrase, remote_secret
-from dsvc.remotes.keyslots import (
+from dsvc.remotes.encryption.keyslots import (
     KeyFile,
     Slot,
     add_slot,

@@ -172,7 +172,7 @@ class Context:
         Raises BadRateError for a text that is none. It comes before the workspace is asked for.
         """
         if text is not None:
-            from dsvc.remotes.limited import parse_rate
+            from dsvc.remotes.wrappers.limited import parse_rate
 
             self._limit_rate = parse_rate(text) or 0
 

@@ -20,7 +20,7 @@ from dsvc.commands.options import Json, Quiet
 from dsvc.errors import UsageError
 
 if TYPE_CHECKING:
-    from dsvc.remotes.byte_streams import FileStream
+    from dsvc.remotes.ssh.byte_streams import FileStream
 
 
 def serve(
@@ -96,7 +96,7 @@ def shell(
 
 def standard_stream() -> FileStream:
     """The protocol's stream: stdin and stdout. Whatever prints by mistake must not get between the frames."""
-    from dsvc.remotes.byte_streams import FileStream
+    from dsvc.remotes.ssh.byte_streams import FileStream
 
     stream = FileStream(os.dup(0), os.dup(1))
     os.dup2(2, 1)

@@ -21,7 +21,7 @@ from dsvc.history.revisions import resolve
 from dsvc.objects.ids import ObjectId
 from dsvc.refs.names import short_name
 from dsvc.remotes.refspec import parse_refspec
-from dsvc.remotes.wire_errors import RemoteDeniedError
+from dsvc.remotes.wire.errors import RemoteDeniedError
 from dsvc.workspace import Workspace
 
 

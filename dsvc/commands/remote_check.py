@@ -9,7 +9,7 @@ from typing import Any, Final
 from dsvc.actions.remote_check import RemoteCheckResult
 from dsvc.commands.context import Context
 from dsvc.commands.entry_text import human_size
-from dsvc.remotes.checking import Check, Latency, Throughput
+from dsvc.remotes.check.checking import Check, Latency, Throughput
 
 _WIDTH: Final = 80
 _MARKS: Final = {"passed": ("ok", "green"), "failed": ("FAILED", "red"), "skipped": ("left out", "yellow")}

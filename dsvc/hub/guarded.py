@@ -18,7 +18,7 @@ from dsvc.objects.packlist import pack_list_key
 from dsvc.objects.segment import Segments
 from dsvc.refs.log import CELL as HEAD
 from dsvc.refs.log import list_of, read_head
-from dsvc.remotes.wire_publish import Offer, Published
+from dsvc.remotes.wire.publish import Offer, Published
 from dsvc.repo.format import CELL as FORMAT
 from dsvc.storage.backend import BlobMissingError
 from dsvc.storage.local import LocalBackend

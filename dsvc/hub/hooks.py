@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dsvc.remotes.wire_publish import MOST_OUTPUT, RefChange
+from dsvc.remotes.wire.publish import MOST_OUTPUT, RefChange
 
 _NONE = "0" * 64
 

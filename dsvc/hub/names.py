@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from dsvc.remotes.wire_errors import RemoteDeniedError
+from dsvc.remotes.wire.errors import RemoteDeniedError
 
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", re.ASCII)
 _DEEPEST = 4

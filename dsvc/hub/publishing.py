@@ -20,7 +20,7 @@ from dsvc.objects.packlist import PackRef
 from dsvc.refs.names import HEADS, head_of, short_name
 from dsvc.refs.transaction import Act
 from dsvc.refs.view import Symbolic, View
-from dsvc.remotes.wire_publish import Offer, Published, RefChange
+from dsvc.remotes.wire.publish import Offer, Published, RefChange
 from dsvc.repo.repository import Repository
 from dsvc.repo.tombstones import purged_files
 from dsvc.workspace import MAIN

@@ -17,7 +17,7 @@ from dsvc.objects.values import encode_commit, encode_tag
 from dsvc.refs.names import HEADS, SHARED, TAGS, BadRefNameError, check_name, head_of, short_name
 from dsvc.refs.transaction import RefMovedError
 from dsvc.refs.view import Direct, Symbolic, View
-from dsvc.remotes.wire_publish import RefChange
+from dsvc.remotes.wire.publish import RefChange
 from dsvc.repo.reachable import Target, check_whole
 from dsvc.repo.repository import Repository
 from dsvc.repo.tombstones import PURGED, purged_files

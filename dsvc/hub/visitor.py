@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dsvc.hub.accounts import Account, DamagedAccountsError, Role, find_account
 from dsvc.hub.folder import Hub
-from dsvc.remotes.wire_errors import RemoteAbsentError, RemoteDeniedError
+from dsvc.remotes.wire.errors import RemoteAbsentError, RemoteDeniedError
 
 
 class HubRefusedError(RemoteDeniedError):

@@ -11,8 +11,8 @@ from dsvc.config.keys import Value
 from dsvc.errors import RemoteError, UsageError
 from dsvc.remotes.address import Address, FolderAddress, S3Address, SshAddress
 from dsvc.remotes.bundle_file import SUFFIX, BundleBackend, BundleFixedError, is_bundle
-from dsvc.remotes.limited import OPTION, LimitedBackend, Limits, parse_rate
-from dsvc.remotes.wire_publish import Publisher
+from dsvc.remotes.wire.publish import Publisher
+from dsvc.remotes.wrappers.limited import OPTION, LimitedBackend, Limits, parse_rate
 from dsvc.storage.backend import Backend
 from dsvc.storage.local import LocalBackend
 
@@ -65,14 +65,14 @@ def open_place(
     if isinstance(address, FolderAddress):
         return _folder(address.path, create=create, limits=limits)
     if isinstance(address, S3Address):
-        from dsvc.remotes.s3 import open_s3
-        from dsvc.remotes.s3_settings import S3Settings
+        from dsvc.remotes.s3.backend import open_s3
+        from dsvc.remotes.s3.settings import S3Settings
 
         given = _given(S3Settings, options, bucket=address.bucket, prefix=address.prefix)
         return Place(open_s3(S3Settings(**given), environment=environment, limits=limits), staging)
     assert isinstance(address, SshAddress)
-    from dsvc.remotes.ssh import open_ssh
-    from dsvc.remotes.ssh_settings import SshSettings
+    from dsvc.remotes.ssh.opening import open_ssh
+    from dsvc.remotes.ssh.settings import SshSettings
 
     where: dict[str, Any] = {"host": address.host, "path": address.path, "user": address.user, "port": address.port}
     ssh = SshSettings(**_given(SshSettings, options, **where, interactive=interactive))

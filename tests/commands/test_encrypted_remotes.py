@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.remotes import keyslots
+from dsvc.remotes.encryption import keyslots
 from tests.commands.conftest import CommandLine
 
 

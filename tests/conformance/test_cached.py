@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.remotes.cached import CachedBackend
+from dsvc.remotes.wrappers.cached import CachedBackend
 from dsvc.storage.conformance import CHECKS
 from dsvc.storage.local import LocalBackend
 

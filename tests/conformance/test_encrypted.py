@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.remotes.encrypted import EncryptedBackend
-from dsvc.remotes.sealing import Keys
+from dsvc.remotes.encryption.backend import EncryptedBackend
+from dsvc.remotes.encryption.sealing import Keys
 from dsvc.storage.conformance import CHECKS
 from dsvc.storage.local import LocalBackend
 from dsvc.storage.memory import MemoryBackend

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.remotes.limited import LimitedBackend, Limits
-from dsvc.remotes.s3 import open_s3
-from dsvc.remotes.s3_settings import S3Settings
-from dsvc.remotes.ssh import open_ssh
-from dsvc.remotes.ssh_settings import SshSettings
+from dsvc.remotes.s3.backend import open_s3
+from dsvc.remotes.s3.settings import S3Settings
+from dsvc.remotes.ssh.opening import open_ssh
+from dsvc.remotes.ssh.settings import SshSettings
+from dsvc.remotes.wrappers.limited import LimitedBackend, Limits
 from dsvc.storage.backend import Backend
 from dsvc.storage.conformance import CHECKS
 from dsvc.storage.local import LocalBackend

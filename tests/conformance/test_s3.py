@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.remotes.s3 import open_s3
-from dsvc.remotes.s3_settings import S3Settings
+from dsvc.remotes.s3.backend import open_s3
+from dsvc.remotes.s3.settings import S3Settings
 from dsvc.storage.conformance import CHECKS
 from tests.servers.seaweed import Seaweed
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.remotes.ssh import open_ssh
-from dsvc.remotes.ssh_settings import SshSettings
+from dsvc.remotes.ssh.opening import open_ssh
+from dsvc.remotes.ssh.settings import SshSettings
 from dsvc.storage.conformance import CHECKS
 from tests.servers.sshd import DSVC, Sshd, sshd
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.remotes.trial import Trial, TrialBackend, TrialEndedError
+from dsvc.remotes.check.trial import Trial, TrialBackend, TrialEndedError
 from dsvc.storage.conformance import CHECKS
 from dsvc.storage.local import LocalBackend
 from dsvc.storage.memory import MemoryBackend

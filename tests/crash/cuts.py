@@ -32,8 +32,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 from dsvc.actions.fsck import check
-from dsvc.remotes.s3 import open_s3
-from dsvc.remotes.s3_settings import S3Settings
+from dsvc.remotes.s3.backend import open_s3
+from dsvc.remotes.s3.settings import S3Settings
 from dsvc.repo.repository import Repository
 from dsvc.storage.local import LocalBackend
 from tests.commands.conftest import Answer, CommandLine

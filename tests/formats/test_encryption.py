@@ -6,10 +6,19 @@ import os
 
 import pytest
 
-from dsvc.remotes import keyslots
-from dsvc.remotes.encrypted import EncryptedBackend
-from dsvc.remotes.keyslots import CELL, KeyFile, Passphrase, Secret, add_slot, create_slots, list_slots, unlock
-from dsvc.remotes.sealing import Keys
+from dsvc.remotes.encryption import keyslots
+from dsvc.remotes.encryption.backend import EncryptedBackend
+from dsvc.remotes.encryption.keyslots import (
+    CELL,
+    KeyFile,
+    Passphrase,
+    Secret,
+    add_slot,
+    create_slots,
+    list_slots,
+    unlock,
+)
+from dsvc.remotes.encryption.sealing import Keys
 from dsvc.storage.memory import MemoryBackend
 from tests.formats.test_golden import GOLDEN
 

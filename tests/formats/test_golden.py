@@ -37,7 +37,7 @@ from dsvc.objects.values import (
 from dsvc.refs.log import CELL, read_head
 from dsvc.refs.view import VIEWS, Direct
 from dsvc.remotes.bundle_file import BundleBackend, BundleHeader, BundleWriter, Prerequisite
-from dsvc.remotes.s3_cells import CellObject, decode_cell
+from dsvc.remotes.s3.cells import CellObject, decode_cell
 from dsvc.repo.format import CURRENT, encode_format, read_format
 from dsvc.repo.gcrecord import GcRecord, change_record, read_record
 from dsvc.storage.local import LocalBackend

@@ -6,10 +6,11 @@ import threading
 import pytest
 from blake3 import blake3
 
-from dsvc.remotes import wire_connection, wire_server
-from dsvc.remotes.byte_streams import FileStream
-from dsvc.remotes.wire_connection import WireConnection
-from dsvc.remotes.wire_source import Source
+from dsvc.remotes.ssh.byte_streams import FileStream
+from dsvc.remotes.wire import connection as wire_connection
+from dsvc.remotes.wire import server as wire_server
+from dsvc.remotes.wire.connection import WireConnection
+from dsvc.remotes.wire.source import Source
 from dsvc.storage.backend import BlobMissingError
 from dsvc.storage.memory import MemoryBackend
 from tests.formats.wire_bytes import WIRE

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from dsvc.remotes.s3 import S3Backend, open_s3
-from dsvc.remotes.s3_settings import S3Settings
+from dsvc.remotes.s3.backend import S3Backend, open_s3
+from dsvc.remotes.s3.settings import S3Settings
 from tests.servers.proxy import Proxy
 from tests.servers.seaweed import Seaweed
 

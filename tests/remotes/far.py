@@ -8,7 +8,7 @@ from dsvc.objects.tree import Entry, EntryKind
 from dsvc.objects.values import Commit, Person
 from dsvc.refs.transaction import Act
 from dsvc.refs.view import Direct
-from dsvc.remotes.gathered import GatheredBackend
+from dsvc.remotes.transfer.gathered import GatheredBackend
 from dsvc.repo.repository import Repository
 from dsvc.storage.backend import SwapUncertainError
 from dsvc.storage.memory import MemoryBackend

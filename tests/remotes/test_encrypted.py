@@ -18,9 +18,9 @@ from dsvc.objects.trees import empty_tree
 from dsvc.objects.values import Commit, Person
 from dsvc.refs.transaction import Act
 from dsvc.refs.view import Direct
-from dsvc.remotes.encrypted import DamagedSealedCellError, EncryptedBackend, create_encrypted, open_encrypted
-from dsvc.remotes.keyslots import KeyFile
-from dsvc.remotes.sealing import HEADER, MAX_NAME, SEALED, SEGMENT, Keys, plain_size, sealed_size
+from dsvc.remotes.encryption.backend import DamagedSealedCellError, EncryptedBackend, create_encrypted, open_encrypted
+from dsvc.remotes.encryption.keyslots import KeyFile
+from dsvc.remotes.encryption.sealing import HEADER, MAX_NAME, SEALED, SEGMENT, Keys, plain_size, sealed_size
 from dsvc.repo.repository import Repository
 from dsvc.storage.backend import BadKeyError, BlobDamagedError, BlobMissingError
 from dsvc.storage.local import LocalBackend

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.remotes.keyslots import make_key_file
+from dsvc.remotes.encryption.keyslots import make_key_file
 from tests.commands.conftest import Answer, CommandLine, cli
 from tests.servers.seaweed import Seaweed
 from tests.servers.sshd import DSVC, Sshd, sshd

@@ -9,9 +9,9 @@ import pytest
 
 from dsvc.errors import RequestError
 from dsvc.objects import codec
-from dsvc.remotes import keyslots
-from dsvc.remotes.encrypted import create_encrypted, open_encrypted
-from dsvc.remotes.keyslots import (
+from dsvc.remotes.encryption import keyslots
+from dsvc.remotes.encryption.backend import create_encrypted, open_encrypted
+from dsvc.remotes.encryption.keyslots import (
     CELL,
     BadKeyFileError,
     DamagedSlotsError,

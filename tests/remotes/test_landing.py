@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dsvc.errors import RemoteError
-from dsvc.remotes import landing
-from dsvc.remotes.landing import Landing
+from dsvc.remotes.transfer import landing
+from dsvc.remotes.transfer.landing import Landing
 from dsvc.storage.backend import BlobMissingError
 from dsvc.storage.memory import MemoryBackend
 

@@ -10,9 +10,10 @@ import pytest
 
 from dsvc.actions import remote_access
 from dsvc.errors import RemoteError
-from dsvc.remotes import landing, receiving
 from dsvc.remotes.opening import Place
+from dsvc.remotes.transfer import landing, receiving
 from dsvc.storage.backend import Backend
+from dsvc.storage.passing import PassingBackend
 from tests.commands.conftest import CommandLine, cli
 
 __all__ = ["cli"]
@@ -20,11 +21,11 @@ __all__ = ["cli"]
 KIB = 1 << 10
 
 
-class Line:
+class Line(PassingBackend):
     """A backend behind a line that breaks after so many bytes of blobs were read or written."""
 
     def __init__(self, inner: Backend) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self.left = 1 << 60
         self.read = self.written = 0
 
@@ -43,24 +44,6 @@ class Line:
         self.left -= size
         self.written += size
         self.inner.put(key, source)
-
-    def missing(self, keys: list[str]) -> list[str]:
-        return self.inner.missing(keys)
-
-    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
-        return self.inner.list(prefix)
-
-    def delete(self, key: str) -> None:
-        self.inner.delete(key)
-
-    def read_cell(self, name: str) -> bytes | None:
-        return self.inner.read_cell(name)
-
-    def swap_cell(self, name: str, expected: bytes | None, value: bytes) -> bool:
-        return self.inner.swap_cell(name, expected, value)
-
-    def close(self) -> None:
-        self.inner.close()
 
 
 Break = Callable[[int], None]

@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from dsvc.errors import RemoteError
-from dsvc.remotes.s3_cells import CellObject, DamagedCellObjectError, decode_cell
-from dsvc.remotes.s3_errors import S3Error
+from dsvc.remotes.s3.cells import CellObject, DamagedCellObjectError, decode_cell
+from dsvc.remotes.s3.errors import S3Error
 from dsvc.storage.backend import SwapUncertainError
 from tests.remotes.conftest import OpenBucket
 from tests.servers.proxy import Answer, Proxy

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.remotes.s3 import open_s3
-from dsvc.remotes.s3_errors import S3Error
-from dsvc.remotes.s3_settings import S3Settings
+from dsvc.remotes.s3.backend import open_s3
+from dsvc.remotes.s3.errors import S3Error
+from dsvc.remotes.s3.settings import S3Settings
 from dsvc.storage.backend import BlobMissingError
 from tests.remotes.conftest import OpenBucket
 from tests.servers.ports import free_port
@@ -190,8 +190,8 @@ def test_without_botocore_the_extra_is_named():
 import sys
 sys.modules["botocore"] = None
 from dsvc.errors import RequestError
-from dsvc.remotes.s3 import open_s3
-from dsvc.remotes.s3_settings import S3Settings
+from dsvc.remotes.s3.backend import open_s3
+from dsvc.remotes.s3.settings import S3Settings
 try:
     open_s3(S3Settings("bucket"), environment={})
 except RequestError as error:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.remotes.s3 import S3Backend, open_s3
-from dsvc.remotes.s3_errors import S3Error
-from dsvc.remotes.s3_multipart import part_size
-from dsvc.remotes.s3_settings import S3Settings
+from dsvc.remotes.s3.backend import S3Backend, open_s3
+from dsvc.remotes.s3.errors import S3Error
+from dsvc.remotes.s3.multipart import part_size
+from dsvc.remotes.s3.settings import S3Settings
 from tests.remotes.conftest import OpenBucket
 from tests.servers.proxy import Answer, Proxy
 from tests.servers.seaweed import Seaweed
@@ -222,8 +222,8 @@ def test_memory_does_not_grow_with_the_file(seaweed: Seaweed, bucket: str, tmp_p
     script = """
 import resource, sys
 from pathlib import Path
-from dsvc.remotes.s3 import open_s3
-from dsvc.remotes.s3_settings import S3Settings
+from dsvc.remotes.s3.backend import open_s3
+from dsvc.remotes.s3.settings import S3Settings
 import os
 backend = open_s3(S3Settings(sys.argv[1], endpoint=os.environ["AWS_ENDPOINT_URL_S3"]), environment=os.environ)
 backend.put("packs/small", b"x" * 1000)

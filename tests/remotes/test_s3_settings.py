@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from dsvc.remotes.s3 import open_s3
-from dsvc.remotes.s3_errors import S3Error
-from dsvc.remotes.s3_settings import BadS3SettingError, S3Settings
+from dsvc.remotes.s3.backend import open_s3
+from dsvc.remotes.s3.errors import S3Error
+from dsvc.remotes.s3.settings import BadS3SettingError, S3Settings
 from tests.remotes.conftest import OpenBucket
 from tests.servers.proxy import Proxy
 from tests.servers.seaweed import ACCESS_KEY, SECRET_KEY, Seaweed

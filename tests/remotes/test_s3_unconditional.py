@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.remotes.s3 import S3Backend, check_conditional_writes, open_s3
-from dsvc.remotes.s3_errors import UnconditionalStoreError
-from dsvc.remotes.s3_settings import S3Settings
+from dsvc.remotes.s3.backend import S3Backend, check_conditional_writes, open_s3
+from dsvc.remotes.s3.errors import UnconditionalStoreError
+from dsvc.remotes.s3.settings import S3Settings
 from dsvc.storage.conformance import CHECKS
 from tests.servers.seaweed import ACCESS_KEY, SECRET_KEY
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from dsvc.errors import RemoteError
-from dsvc.remotes.sftp import SftpBackend, SftpTooPlainError
-from dsvc.remotes.ssh import open_ssh
-from dsvc.remotes.ssh_failures import NoFarProgramError
-from dsvc.remotes.ssh_settings import SshSettings
-from dsvc.remotes.wire_errors import RemoteAbsentError, RemoteDeniedError, RemoteFullError
+from dsvc.remotes.sftp.backend import SftpBackend, SftpTooPlainError
+from dsvc.remotes.ssh.failures import NoFarProgramError
+from dsvc.remotes.ssh.opening import open_ssh
+from dsvc.remotes.ssh.settings import SshSettings
+from dsvc.remotes.wire.errors import RemoteAbsentError, RemoteDeniedError, RemoteFullError
 from dsvc.storage.backend import BadKeyError, BlobMissingError
 from dsvc.storage.local import LocalBackend
 from tests.servers.sshd import Sshd, sshd

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from dsvc.errors import RemoteError, RequestError
-from dsvc.remotes.ssh import open_ssh
-from dsvc.remotes.ssh_failures import (
+from dsvc.remotes.ssh.failures import (
     NoFarProgramError,
     SshHostKeyError,
     SshProgramError,
@@ -21,8 +20,9 @@ from dsvc.remotes.ssh_failures import (
     SshUnknownHostError,
     SshUnreachableError,
 )
-from dsvc.remotes.ssh_settings import SshSettings
-from dsvc.remotes.wire import ForeignPeerError
+from dsvc.remotes.ssh.opening import open_ssh
+from dsvc.remotes.ssh.settings import SshSettings
+from dsvc.remotes.wire.frames import ForeignPeerError
 from dsvc.storage.local import LocalBackend
 from tests.servers.sshd import DSVC, Sshd, sshd
 

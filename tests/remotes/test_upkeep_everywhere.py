@@ -2,8 +2,8 @@
 
 from blake3 import blake3
 
-from dsvc.remotes.s3 import open_s3
-from dsvc.remotes.s3_settings import S3Settings
+from dsvc.remotes.s3.backend import open_s3
+from dsvc.remotes.s3.settings import S3Settings
 from dsvc.storage.backend import Backend
 from dsvc.storage.local import LocalBackend
 from tests.commands.conftest import cli

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from dsvc.errors import BusyError, IntegrityError, RemoteError
-from dsvc.remotes.ssh import open_ssh
-from dsvc.remotes.ssh_settings import SshSettings
-from dsvc.remotes.wire import ForeignPeerError
-from dsvc.remotes.wire_client import WireBackend
-from dsvc.remotes.wire_errors import RemoteAbsentError, RemoteDeniedError, RemoteFullError
+from dsvc.remotes.ssh.opening import open_ssh
+from dsvc.remotes.ssh.settings import SshSettings
+from dsvc.remotes.wire.client import WireBackend
+from dsvc.remotes.wire.errors import RemoteAbsentError, RemoteDeniedError, RemoteFullError
+from dsvc.remotes.wire.frames import ForeignPeerError
 from dsvc.storage.backend import BadKeyError, BlobMissingError, SwapUncertainError
 from dsvc.storage.local import LocalBackend
 

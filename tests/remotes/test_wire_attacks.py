@@ -13,12 +13,12 @@ import pytest
 from blake3 import blake3
 
 from dsvc.errors import RemoteError
-from dsvc.remotes.byte_streams import FileStream
-from dsvc.remotes.ssh import open_ssh
-from dsvc.remotes.ssh_settings import SshSettings
-from dsvc.remotes.wire import FrameWriter, ProtocolError
-from dsvc.remotes.wire_upload import Upload
-from dsvc.remotes.wire_workers import Workers
+from dsvc.remotes.ssh.byte_streams import FileStream
+from dsvc.remotes.ssh.opening import open_ssh
+from dsvc.remotes.ssh.settings import SshSettings
+from dsvc.remotes.wire.frames import FrameWriter, ProtocolError
+from dsvc.remotes.wire.upload import Upload
+from dsvc.remotes.wire.workers import Workers
 from dsvc.storage.backend import BlobDamagedError
 from dsvc.storage.local import LocalBackend
 

@@ -1,0 +1,1 @@
+"""Trying whether a place behaves as a backend must, and how fast it is."""

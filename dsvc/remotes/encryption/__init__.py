@@ -1,0 +1,1 @@
+"""Sealing what a remote keeps, so that its host reads nothing."""

@@ -1,0 +1,1 @@
+"""A folder on a host without dsvc, reached by SFTP."""

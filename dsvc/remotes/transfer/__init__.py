@@ -1,0 +1,1 @@
+"""What goes between two repositories: choosing it, sending it, receiving it."""

@@ -1,0 +1,195 @@
+"""Bring marked objects from the packs of another repository into this one, each compared with its id.
+
+A pack of which everything is wanted comes as it is. Of others the frames that hold something wanted are fetched, and
+what is wanted of them goes into new packs. Packs are handled in groups, so that disk and memory stay bounded, and a
+finished pack is in the store at once: a fetch that is broken off goes on behind the last of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dsvc.atomic import temporary_name
+from dsvc.errors import IntegrityError
+from dsvc.objects.ids import Kind
+from dsvc.objects.packindex import NO_BASE
+from dsvc.objects.packlist import PackClass, PackRef
+from dsvc.objects.packs import PackSet
+from dsvc.objects.packwriter import renamed
+from dsvc.objects.repack import rewrite_packs
+from dsvc.objects.store import ObjectStore
+from dsvc.objects.verify import verify_objects, verify_outline
+from dsvc.progress import Progress
+from dsvc.remotes.transfer.arrivals import Arrivals
+from dsvc.remotes.transfer.landing import Landing, coalesced
+from dsvc.repo.reachable import Marks, references
+from dsvc.storage.backend import Backend
+from dsvc.storage.gathering import Ranges
+
+GROUP_BYTES = 96 << 20  # stored bytes that are fetched before they are checked and taken in
+_WHOLE_BYTES = 256 << 10  # a smaller pack is fetched with one request, whatever is wanted of it
+
+
+class BadRemoteError(IntegrityError):
+    """A remote sent something else than its ids say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What a fetch received: objects, packs that were made or taken, and stored bytes that came over the wire."""
+
+    objects: int = 0
+    packs: int = 0
+    size: int = 0
+
+    def __add__(self, other: Received) -> Received:
+        return Received(self.objects + other.objects, self.packs + other.packs, self.size + other.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A pack of the remote, the ranges of it that are wanted, and whether that is all of it."""
+
+    ref: PackRef
+    ranges: Ranges
+    whole: bool
+
+    @property
+    def size(self) -> int:
+        """How many bytes will be fetched."""
+        return sum(end - start for start, end in self.ranges)
+
+
+class Receiver:
+    """Takes objects from the packs of `remote` into `store`; `folder` is for what is under way."""
+
+    def __init__(
+        self,
+        remote: Backend,
+        refs: Iterable[PackRef],
+        store: ObjectStore,
+        folder: Path,
+        *,
+        indexes: PackSet,
+        jobs: int,
+        progress: Progress,
+        name: str,
+    ) -> None:
+        self._landing = Landing(remote, folder)
+        self._packs = PackSet(self._landing)
+        self._packs.show(refs)
+        self._indexes = indexes
+        self._arrivals = Arrivals(folder)
+        store.take_up(self._arrivals.packs())
+        self._store = store
+        self._jobs = jobs
+        self._progress = progress
+        self._name = name
+
+    def receive(self, marks: Marks, *, label: str) -> Received:
+        """Take in everything that is marked; safe to call again after it was broken off.
+
+        Raises:
+            BadRemoteError: when an object has another content than its id says. RemoteError: when it breaks off.
+        """
+        jobs = [job for ref in self._packs.refs() if (job := self._job(marks, ref)) is not None]
+        if not jobs:
+            return Received()
+        self._progress.start(label, total_bytes=sum(job.size for job in jobs), unit="packs")
+        received = Received(objects=marks.count)
+        for group in _groups(jobs):
+            received += self._group(marks, group)
+        self._progress.finish()
+        return received
+
+    def _job(self, marks: Marks, ref: PackRef) -> Job | None:
+        marked = marks.marked_in(ref.id)
+        if not marked:
+            return None
+        self._packs.learn(ref, self._indexes)
+        if marked == ref.objects:
+            return Job(ref, [(0, ref.size)], whole=True)
+        index = self._packs.index(ref)
+        if ref.index_offset <= _WHOLE_BYTES:
+            return Job(ref, [(0, ref.index_offset)], whole=False)
+        frames = {index.place_at(p).frame for p in range(index.count) if marks.has(ref.id, p)}
+        ranges: Ranges = []
+        for number in frames:
+            step = number
+            while step != NO_BASE:
+                frame = index.frame(step)
+                ranges.append((frame.offset, frame.offset + frame.stored))
+                step = frame.base
+        return Job(ref, coalesced(ranges), whole=False)
+
+    def _group(self, marks: Marks, group: list[Job]) -> Received:
+        made: list[PackRef] = []
+
+        def keep(ref: PackRef, position: int) -> bool:
+            return marks.has(ref.id, position)
+
+        def deliver(ref: PackRef, path: Path) -> None:
+            self._store.backend.put(ref.key, path)
+            self._arrivals.note(ref)
+            self._store.adopt(ref)
+            made.append(ref)
+
+        wanted = ((job.ref.key, job.ranges) for job in group)
+        with self._landing.arriving(
+            wanted, jobs=self._jobs, advance=lambda size: self._progress.advance(size=size)
+        ) as all_here:
+            self._check(group, keep, all_here)
+        for job in group:
+            if job.whole:
+                part = self._landing.path(job.ref.key)
+                lent = self._store.staging() / temporary_name("fetched")
+                os.replace(part, lent)
+                deliver(renamed(job.ref, self._packs.index(job.ref).data, lent), lent)
+        for pack_class in PackClass:
+            sources = [job.ref for job in group if not job.whole and job.ref.pack_class == pack_class]
+            rewrite_packs(self._packs, sources, self._store.staging, deliver=deliver, keep=keep)
+        for job in group:
+            self._landing.forget(job.ref.key)
+            self._progress.advance(items=1)
+        return Received(packs=len(made), size=sum(job.size for job in group))
+
+    def _check(
+        self, group: list[Job], keep: Callable[[PackRef, int], bool], all_here: Callable[[], None]
+    ) -> None:
+        """Compare everything with its id as it lands; what does not match is forgotten, so that it is fetched anew."""
+        refs = [job.ref for job in group]
+        faults = list(
+            verify_objects(self._packs, refs, check=_well_formed, advance=lambda _count, _size: None, keep=keep)
+        )
+        all_here()
+        faults += [f for job in group if job.whole and (f := verify_outline(self._landing, self._packs, job.ref))]
+        if faults:
+            for ref in refs:
+                if ref.id in {fault.pack for fault in faults}:
+                    self._landing.forget(ref.key)
+            raise BadRemoteError(
+                f"{self._name} sent damaged data: {faults[0].message}",
+                hint=f"run the same command again; if it fails again: dsvc fsck --remote {self._name}",
+                details={"pack": faults[0].pack.hex()},
+            )
+
+
+def _groups(jobs: Iterable[Job]) -> Iterator[list[Job]]:
+    group: list[Job] = []
+    size = 0
+    for job in jobs:
+        group.append(job)
+        size += job.size
+        if size >= GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _well_formed(kind: Kind, payload: bytes) -> None:
+    for _ in references(kind, payload):
+        pass

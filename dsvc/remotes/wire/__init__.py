@@ -1,0 +1,1 @@
+"""The protocol of `dsvc hub serve`: both ends of it."""

@@ -1,0 +1,380 @@
+"""The near end of one connection: sends requests for many threads, and hands each answer to who waits for it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import threading
+import time
+from collections import deque
+from typing import Any
+
+from dsvc import __version__
+from dsvc.errors import DsvcError
+from dsvc.remotes.wire.errors import decode_error
+from dsvc.remotes.wire.frames import (
+    ANSWER,
+    BEGIN,
+    CANCEL,
+    CREDIT,
+    DATA,
+    END,
+    ERROR,
+    FAR_PREFACE,
+    HELLO,
+    MAX_HELLO,
+    NEAR_PREFACE,
+    NEWEST,
+    OLDEST,
+    REQUEST,
+    ConnectionCutError,
+    FrameReader,
+    FrameWriter,
+    ProtocolError,
+    Stream,
+    field,
+    pack_fields,
+    unpack_fields,
+)
+from dsvc.remotes.wire.source import Source
+from dsvc.remotes.wrappers.limited import Limits
+from dsvc.storage.backend import SwapUncertainError
+
+_MOST_REQUESTS = 128  # under way at a time
+_STEP = 64 << 20  # bytes for which room is made at once when the far end says how many will come
+
+
+class Pending:
+    """One request under way."""
+
+    def __init__(self, connection: WireConnection, number: int) -> None:
+        self.number = number
+        self._connection = connection
+        self._changed = threading.Condition(threading.Lock())
+        self._answers: deque[dict[str, Any]] = deque()
+        self._error: Exception | None = None
+        self._credit = 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether an error ended it."""
+        return self._error is not None
+
+    def answer(self) -> dict[str, Any]:
+        """Wait for the next answer.
+
+        Raises:
+            DsvcError: what the far end raised. ConnectionCutError: when it is gone.
+        """
+        with self._changed:
+            while not self._answers:
+                if self._error is not None:
+                    raise self._error
+                self._changed.wait()
+            return self._answers.popleft()
+
+    def credit(self, most: int) -> int:
+        """Wait until bytes may be sent, and take at most `most` of them; 0 when there is an answer already."""
+        with self._changed:
+            while not self._credit:
+                if self._error is not None:
+                    raise self._error
+                if self._answers:
+                    return 0
+                self._changed.wait()
+            taken = min(most, self._credit)
+            self._credit -= taken
+            return taken
+
+    def take_answer(self, fields: dict[str, Any]) -> None:
+        """Called by the thread that reads, as the following ones are."""
+        with self._changed:
+            self._answers.append(fields)
+            self._changed.notify_all()
+
+    def take_error(self, error: Exception) -> None:
+        """The request failed."""
+        with self._changed:
+            self._error = self._error or error
+            self._changed.notify_all()
+
+    def take_credit(self, count: int) -> None:
+        """So many more bytes may be sent."""
+        with self._changed:
+            self._credit += count
+            self._changed.notify_all()
+
+    def room(self, count: int) -> memoryview:
+        """Where the next `count` bytes of data go."""
+        del count
+        raise ProtocolError("the other end sends data that nobody asked for")
+
+    def filled(self, count: int) -> None:
+        """So many bytes have been put there."""
+
+
+class PendingBytes(Pending):
+    """A request that is answered by data, which is read straight to where it stays."""
+
+    def __init__(self, connection: WireConnection, number: int, length: int | None) -> None:
+        super().__init__(connection, number)
+        self._length = length
+        self._size: int | None = None
+        self._have = 0
+        # BytesIO gives its bytes away without copying them when it holds exactly as many as it has room for.
+        self._file = io.BytesIO()
+        self._made = 0
+
+    def take_answer(self, fields: dict[str, Any]) -> None:
+        """See `Pending.take_answer`."""
+        size = field(fields, "size", int)
+        if self._size is not None or size < 0 or (self._length is not None and size != self._length):
+            raise ProtocolError("the other end announces another number of bytes than was asked for")
+        self._size = size
+        self.filled(0)
+
+    def room(self, count: int) -> memoryview:
+        """See `Pending.room`."""
+        if self._size is None or self._have + count > self._size:
+            raise ProtocolError("the other end sends more bytes than it announced")
+        while self._made < self._have + count:
+            self._made = min(self._size, self._made + _STEP)
+            self._file.seek(self._made - 1)
+            self._file.write(b"\0")
+        return self._file.getbuffer()[self._have : self._have + count]
+
+    def filled(self, count: int) -> None:
+        """See `Pending.filled`."""
+        self._have += count
+        if self._have == self._size:
+            super().take_answer({})
+
+    def data(self) -> bytes:
+        """Wait for all bytes; see `answer`."""
+        self.answer()
+        return self._file.getvalue()
+
+
+class WireConnection:
+    """One conversation with a far end. Safe for threads."""
+
+    def __init__(self, stream: Stream, *, place: str, create: bool = False, limits: Limits | None = None) -> None:
+        """Exchange hellos.
+
+        Raises:
+            ForeignPeerError: when something else answers. ConnectionCutError: when nothing does.
+            DsvcError: what the far end says against it.
+        """
+        self.place = place
+        self._limits = limits or Limits()
+        self._stream = stream
+        self._reader, self._writer = FrameReader(stream), FrameWriter(stream)
+        self._lock = threading.Lock()
+        self._asking = threading.Lock()
+        self._pending: dict[int, Pending] = {}
+        self._last = 0
+        self._broken: Exception | None = None
+        hello = {"oldest": OLDEST, "newest": NEWEST, "program": f"dsvc {__version__}", "features": [], "create": create}
+        before = time.time()
+        with contextlib.suppress(ConnectionCutError):  # what it said before it left is told below
+            self._writer.send_preface(NEAR_PREFACE, pack_fields(hello))
+        self._reader.preface(FAR_PREFACE)
+        header = self._reader.header()
+        if header is None:
+            raise ConnectionCutError("the connection ended before the other end said hello")
+        if header[0] != HELLO or header[2] > MAX_HELLO:
+            raise ProtocolError("the other end does not begin with a hello")
+        answer = unpack_fields(self._reader.read(header[2]))
+        if isinstance(answer.get("error"), dict):
+            raise decode_error(answer["error"], place)
+        if not OLDEST <= field(answer, "version", int) <= NEWEST:
+            raise ProtocolError("the other end speaks a version of the protocol that was not asked for")
+        self.program = field(answer, "program", str)
+        self.clock_skew = _skew(before, answer.get("clock"), time.time())
+        self.read_only = answer.get("read_only") is True
+        self.features = frozenset(map(str, answer["features"] if isinstance(answer.get("features"), list) else ()))
+        self._window, self.inline = field(answer, "window", int), field(answer, "inline", int)
+        self._uploads = threading.BoundedSemaphore(max(1, field(answer, "uploads", int)))
+        self._requests = threading.BoundedSemaphore(_MOST_REQUESTS)
+        self._thread = threading.Thread(target=self._read, name="dsvc wire", daemon=True)
+        self._thread.start()
+
+    @property
+    def broken(self) -> bool:
+        """Whether nothing can be asked any more."""
+        return self._broken is not None
+
+    def call(self, operation: str, **fields: Any) -> dict[str, Any]:
+        """Ask, and wait for the answer."""
+        return self.call_all(operation, [fields])[0]
+
+    def call_all(self, operation: str, several: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Ask several times at once and wait for all answers."""
+        answers: list[dict[str, Any]] = []
+        for start in range(0, len(several), _MOST_REQUESTS // 4):
+            sent: list[Pending] = []
+            try:
+                sent.extend(self._ask(Pending, operation, f) for f in several[start : start + _MOST_REQUESTS // 4])
+                answers.extend(pending.answer() for pending in sent)
+            finally:
+                for pending in sent:
+                    self._close(pending)
+        return answers
+
+    def put(self, key: str, data: bytes, digest: bytes) -> None:
+        """Send a small blob whole."""
+        self._limits.up.take(len(data), over=lambda: self.broken)
+        self.call("put", key=key, data=data, hash=digest)
+
+    def swap(self, **fields: Any) -> dict[str, Any]:
+        """Ask for a swap.
+
+        Raises:
+            ConnectionCutError: it did not take place. SwapUncertainError: it may have.
+        """
+        pending = self._ask(Pending, "swap_cell", fields)
+        try:
+            answer: dict[str, Any] = pending.answer()
+        except (ConnectionCutError, ProtocolError) as error:
+            raise SwapUncertainError(
+                f"the connection to {self.place} broke before it was known whether the repository was changed",
+                hint="run the command again; it looks what became of this one first",
+            ) from error
+        finally:
+            self._close(pending)
+        return answer
+
+    def get(self, key: str, offset: int, length: int | None) -> bytes:
+        """Read bytes of a blob."""
+        fields: dict[str, Any] = {"key": key, "offset": offset}
+        if length is not None:
+            fields["length"] = length
+        pending = self._ask(lambda c, n: PendingBytes(c, n, length), "get", fields)
+        try:
+            data: bytes = pending.data()
+            return data
+        except BaseException:
+            self._cancel(pending)
+            raise
+        finally:
+            self._close(pending)
+
+    def upload(self, key: str, source: Source) -> int:
+        """Send a blob, or what the far end does not have of it yet; return how many bytes were sent."""
+        with self._uploads:
+            pending = self._ask(Pending, "upload", {"key": key, "size": source.size})
+            try:
+                return self._send(pending, source, key)
+            except BaseException:
+                self._cancel(pending)
+                raise
+            finally:
+                self._close(pending)
+
+    def close(self) -> None:
+        """End the conversation."""
+        self._break(ConnectionCutError(f"the connection to {self.place} was closed"))
+        self._stream.close()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _send(self, pending: Pending, source: Source, key: str) -> int:
+        answer = pending.answer()
+        if answer.get("exists") is True:
+            return 0
+        at = field(answer, "at", int)
+        if not 0 <= at <= source.size or source.hash_to(at) != field(answer, "hash", bytes):
+            at = source.restart()
+        source.held = start = at
+        number = pending.number
+        self._writer.send(BEGIN, number, pack_fields({"at": at}))
+        pending.take_credit(self._window)
+        while at < source.size:
+            count = pending.credit(min(source.piece, self._limits.up.piece))
+            if not count:
+                raise ProtocolError(f"the other end has {key} before it was sent")
+            piece = source.read(count)
+            self._limits.up.take(len(piece), over=lambda: self.broken)
+            self._writer.send(DATA, number, piece, urgent=False)
+            at += len(piece)
+        self._writer.send(END, number, pack_fields({"hash": source.digest()}))
+        pending.answer()
+        return at - start
+
+    def _ask(self, kind: Any, operation: str, fields: dict[str, Any]) -> Any:
+        self._requests.acquire()
+        with self._asking:  # the other end wants the numbers in order
+            try:
+                with self._lock:
+                    if self._broken is not None:
+                        raise self._broken
+                    self._last += 1
+                    pending = self._pending[self._last] = kind(self, self._last)
+            except BaseException:
+                self._requests.release()
+                raise
+            try:
+                self._writer.send(REQUEST, pending.number, pack_fields({"op": operation, **fields}))
+            except BaseException:
+                self._close(pending)
+                raise
+        return pending
+
+    def _close(self, pending: Pending) -> None:
+        with self._lock:
+            self._pending.pop(pending.number, None)
+        self._requests.release()
+
+    def _cancel(self, pending: Pending) -> None:
+        """Tell the far end that nobody waits any more, unless it ended the request itself."""
+        if not self.broken and not pending.failed:
+            with contextlib.suppress(DsvcError):
+                self._writer.send(CANCEL, pending.number, pack_fields({}))
+
+    def _read(self) -> None:
+        error: Exception = ConnectionCutError(f"{self.place} closed the connection")
+        try:
+            while (header := self._reader.header()) is not None:
+                self._take(*header)
+        except Exception as found:  # noqa: BLE001
+            error = found
+        self._break(error)
+
+    def _take(self, kind: int, number: int, length: int) -> None:
+        with self._lock:
+            pending = self._pending.get(number)
+        if kind == DATA:
+            self._limits.down.take(length, over=lambda: self.broken)
+            if pending is None:
+                self._reader.skip(length)
+                return
+            with pending.room(length) as view:
+                self._reader.read_into(view)
+            pending.filled(length)
+            return
+        fields = unpack_fields(self._reader.read(length))
+        if kind == ERROR and number == 0:
+            raise decode_error(fields, self.place)
+        if pending is None:
+            return
+        if kind == ANSWER:
+            pending.take_answer(fields)
+        elif kind == ERROR:
+            pending.take_error(decode_error(fields, self.place))
+        elif kind == CREDIT:
+            pending.take_credit(max(0, field(fields, "bytes", int)))
+        else:
+            raise ProtocolError(f"the other end sends a frame of the unknown kind {kind}")
+
+    def _break(self, error: Exception) -> None:
+        with self._lock:
+            if self._broken is None:
+                self._broken = error
+            waiting = list(self._pending.values())
+        for pending in waiting:
+            pending.take_error(error)
+
+
+def _skew(before: float, said: object, after: float) -> tuple[float, float] | None:
+    """See `ClockedPlace.clock_skew`: what the far end's clock said between two moments here."""
+    return (said - (before + after) / 2, (after - before) / 2) if isinstance(said, float) else None

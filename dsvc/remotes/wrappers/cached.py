@@ -1,0 +1,96 @@
+"""A backend that remembers, in a folder and within a bound, what it has read: blobs never change.
+
+Kept are whole segments and ranges of packs, up to a size: indexes, and the frames in which refs and history are looked
+up. Content that is fetched does not come through here. The folder may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+from blake3 import blake3
+
+from dsvc.atomic import write_file
+from dsvc.storage.backend import Backend, check_key
+from dsvc.storage.passing import PassingBackend
+
+BOUND = 256 << 20  # bytes of the folder
+LARGEST = 64 << 20  # bytes of one thing that is kept
+_DIGEST = 32
+_KEPT = ("packs/", "segments/")
+
+
+class CachedBackend(PassingBackend):
+    """Reads of `inner`, kept in `folder`; everything else goes through."""
+
+    def __init__(self, inner: Backend, folder: Path, *, bound: int = BOUND) -> None:
+        super().__init__(inner)
+        self._folder = folder
+        self._bound = bound
+        self._written = 0
+
+    def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        """See `Backend.get`. What is kept is compared with a checksum; damaged, it is read again."""
+        if not key.startswith(_KEPT) or length == 0:
+            return self.inner.get(key, offset=offset, length=length)
+        path = self._path(key, offset, length)
+        kept = _read(path)
+        if kept is not None:
+            return kept
+        data = self.inner.get(key, offset=offset, length=length)
+        if len(data) <= min(LARGEST, self._bound // 2):
+            with contextlib.suppress(OSError):  # a full disk only makes it slower
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_file(path, (blake3(data).digest(), data), durable=False)
+                self._written += len(data)
+        return data
+
+    def close(self) -> None:
+        """See `Backend.close`; the folder is brought below its bound, what was used longest ago first."""
+        if self._written:
+            self._written = 0
+            with contextlib.suppress(OSError):
+                self._shrink()
+        self.inner.close()
+
+    def forget(self) -> None:
+        """Remove what is kept: bytes that came damaged are kept as they came, and would stay so."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _path(self, key: str, offset: int, length: int | None) -> Path:
+        return self._folder / f"{check_key(key).replace('/', '.')}.{offset}.{'end' if length is None else length}"
+
+    def _shrink(self) -> None:
+        found = []
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                status = entry.stat()
+                found.append((max(status.st_atime_ns, status.st_mtime_ns), status.st_size, entry.path))
+        total = sum(size for _, size, _ in found)
+        for _, size, path in sorted(found):
+            if total <= self._bound:
+                break
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+            total -= size
+
+
+def uncached(backend: Backend) -> Backend:
+    """Return the backend behind a cache, for content that is fetched once."""
+    return backend.inner if isinstance(backend, CachedBackend) else backend
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    digest, data = content[:_DIGEST], content[_DIGEST:]
+    if len(content) >= _DIGEST and blake3(data).digest() == digest:
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return data
+    return None
