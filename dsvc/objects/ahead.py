@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from dsvc.objects.ids import Kind
 from dsvc.objects.packindex import NO_BASE, PackIndex
@@ -16,7 +17,23 @@ GROUP_BYTES = 96 << 20  # stored bytes that are gathered before they are worked 
 _MAPS = frozenset({Kind.FILE_MAP, Kind.MAP_PAGE})
 _THREADS = 8
 
+_T = TypeVar("_T")
+
 Keep = Callable[[PackRef, int], bool]  # (pack, position in its index): is this object read?
+
+
+def groups_by_bytes(items: Iterable[_T], size: Callable[[_T], int], *, most: int = GROUP_BYTES) -> Iterator[list[_T]]:
+    """Yield the items in groups of about `most` bytes; a group ends with the item that reaches it."""
+    group: list[_T] = []
+    total = 0
+    for item in items:
+        group.append(item)
+        total += size(item)
+        if total >= most:
+            yield group
+            group, total = [], 0
+    if group:
+        yield group
 
 
 def frames_of(index: PackIndex, positions: Iterable[int]) -> Ranges:

@@ -47,6 +47,23 @@ class Act:
     reverts: OperationId | None = None
     metadata: dict[str, Value] = field(default_factory=dict)
 
+    def operation(self, view: ViewId, parents: tuple[OperationId, ...]) -> Operation:
+        """Return the operation that records this act: from `parents` to `view`."""
+        return Operation(
+            view=view,
+            parents=parents,
+            time=self.time,
+            zone=self.zone,
+            user=self.user,
+            host=self.host,
+            worktree=self.worktree,
+            verb=self.verb,
+            description=self.description,
+            command=self.command,
+            reverts=self.reverts,
+            metadata=self.metadata,
+        )
+
 
 class Transaction:
     """Pending changes of refs over `base`; `publish` makes them one operation, or nothing happens."""
@@ -121,20 +138,7 @@ class Transaction:
                 for name, before in expected.items():
                     if view.get(name) != before:
                         raise RefMovedError(name)
-            operation = Operation(
-                view=ViewId(view.changed(changes).id),
-                parents=(head.operation,),
-                time=act.time,
-                zone=act.zone,
-                user=act.user,
-                host=act.host,
-                worktree=act.worktree,
-                verb=act.verb,
-                description=act.description,
-                command=act.command,
-                reverts=act.reverts,
-                metadata=act.metadata,
-            )
+            operation = act.operation(ViewId(view.changed(changes).id), (head.operation,))
             operation_id = OperationId(self._store.put(Kind.OPERATION, encode_operation(operation)))
             packs = self._store.flush()
             if not self._can_swap(head, view, [ref for ref in changes.values() if ref is not None]):
@@ -185,19 +189,7 @@ def first_operation(
     listed = PackList(packs)
     store.show(listed)
     view = View.empty(store).changed(refs)
-    operation = Operation(
-        view=view.id,
-        parents=(),
-        time=act.time,
-        zone=act.zone,
-        user=act.user,
-        host=act.host,
-        worktree=act.worktree,
-        verb=act.verb,
-        description=act.description,
-        command=act.command,
-        metadata=act.metadata,
-    )
+    operation = act.operation(ViewId(view.id), ())
     operation_id = OperationId(ObjectId(store.put(Kind.OPERATION, encode_operation(operation))))
     head = swap_head(store.backend, None, operation_id, listed.adding(tuple(store.flush())))
     if head is None:

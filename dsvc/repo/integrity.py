@@ -13,7 +13,7 @@ from threading import Lock
 from blake3 import blake3
 
 from dsvc.errors import IntegrityError
-from dsvc.objects.ahead import GROUP_BYTES, gather_history
+from dsvc.objects.ahead import gather_history, groups_by_bytes
 from dsvc.objects.filemap import chunks, decode_page
 from dsvc.objects.files import ObjectDamagedError
 from dsvc.objects.ids import Kind, OperationId, PackId
@@ -26,7 +26,7 @@ from dsvc.objects.verify import Fault, verify_objects, verify_outline
 from dsvc.progress import Progress
 from dsvc.refs.log import Head
 from dsvc.refs.view import VIEWS
-from dsvc.repo.reachable import Marks, Target, mark, references
+from dsvc.repo.reachable import Marks, Target, decode_whole, mark
 from dsvc.repo.shapes import ShapeError, Shapes
 from dsvc.repo.tombstones import PURGED
 from dsvc.storage.gathering import Gathers, forget, gather
@@ -81,7 +81,7 @@ def check_packs(store: ObjectStore, head: Head, *, deep: bool, progress: Progres
         def advance(objects: int, size: int) -> None:
             progress.advance(items=objects, size=size)
 
-        faults += verify_objects(store.packs, usable, check=_decodes, advance=advance)
+        faults += verify_objects(store.packs, usable, check=decode_whole, advance=advance)
         progress.finish()
     return [problem for fault in faults for problem in _problems(fault)]
 
@@ -95,7 +95,7 @@ def _check_far_packs(store: ObjectStore, head: Head, *, deep: bool, progress: Pr
     usable: list[PackRef] = []
     if deep:
         progress.start("Checking packs", total_bytes=sum(ref.size for ref in there), unit="objects")
-        for group in _groups(there):
+        for group in groups_by_bytes(there, lambda ref: ref.size):
             faults += _check_group(store, group, usable, progress)
         progress.finish()
     else:
@@ -142,23 +142,10 @@ def _check_group(store: ObjectStore, group: list[PackRef], usable: list[PackRef]
     def advance(objects: int, size: int) -> None:
         progress.advance(items=objects, size=size)
 
-    faults += verify_objects(store.packs, good, check=_decodes, advance=advance)
+    faults += verify_objects(store.packs, good, check=decode_whole, advance=advance)
     forget(store.backend, (ref.key for ref in group if ref.pack_class != PackClass.METADATA))
     usable += good
     return faults
-
-
-def _groups(refs: Iterable[PackRef]) -> Iterator[list[PackRef]]:
-    group: list[PackRef] = []
-    size = 0
-    for ref in refs:
-        group.append(ref)
-        size += ref.size
-        if size >= GROUP_BYTES:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
 
 
 def _problems(fault: Fault) -> Iterator[Problem]:
@@ -166,11 +153,6 @@ def _problems(fault: Fault) -> Iterator[Problem]:
         yield Problem("pack", None, fault.pack, fault.pack, fault.message)
     for kind, object_id in fault.objects:
         yield Problem("damaged", kind, object_id, fault.pack, fault.message)
-
-
-def _decodes(kind: Kind, payload: bytes) -> None:
-    for _ in references(kind, payload):
-        pass
 
 
 def follow(store: ObjectStore, head: Head, *, cut: Iterable[OperationId], progress: Progress) -> Reached:

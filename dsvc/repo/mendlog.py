@@ -8,7 +8,7 @@ cut off, as gc cuts off those that are too old.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from dsvc.errors import BusyError, IntegrityError
 from dsvc.objects.ids import Kind, ObjectId, OperationId
@@ -103,20 +103,7 @@ def _go_back(repo: Repository, store: ObjectStore, act: Act) -> Operation:
 def _publish(
     repo: Repository, store: ObjectStore, operation_id: OperationId, operation: Operation, act: Act
 ) -> None:
-    fresh = replace(
-        operation,
-        parents=(operation_id,),
-        time=act.time,
-        zone=act.zone,
-        user=act.user,
-        host=act.host,
-        worktree=act.worktree,
-        verb=act.verb,
-        description=act.description,
-        command=act.command,
-        reverts=None,
-        metadata={},
-    )
+    fresh = act.operation(operation.view, (operation_id,))
     made = OperationId(store.put(Kind.OPERATION, encode_operation(fresh)))
     packs = repo.head.packs.adding(tuple(store.flush()))
     try:

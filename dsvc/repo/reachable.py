@@ -67,6 +67,16 @@ def references(kind: Kind, payload: bytes) -> Iterator[Target]:
         yield from _listed(payload)
 
 
+def decode_whole(kind: Kind, payload: bytes) -> None:
+    """Decode an object with all that it refers to.
+
+    Raises:
+        IntegrityError: when the payload is not of its kind.
+    """
+    for _ in references(kind, payload):
+        pass
+
+
 def _of_tree(payload: bytes) -> Iterator[Target]:
     node = decode_node(TREES, payload)
     if node.level:

@@ -8,13 +8,13 @@ finished pack is in the store at once: a fetch that is broken off goes on behind
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from dsvc.atomic import temporary_name
 from dsvc.errors import IntegrityError
-from dsvc.objects.ids import Kind
+from dsvc.objects.ahead import groups_by_bytes
 from dsvc.objects.packindex import NO_BASE
 from dsvc.objects.packlist import PackClass, PackRef
 from dsvc.objects.packs import PackSet
@@ -25,7 +25,7 @@ from dsvc.objects.verify import verify_objects, verify_outline
 from dsvc.progress import Progress
 from dsvc.remotes.transfer.arrivals import Arrivals
 from dsvc.remotes.transfer.landing import Landing, coalesced
-from dsvc.repo.reachable import Marks, references
+from dsvc.repo.reachable import Marks, decode_whole
 from dsvc.storage.backend import Backend
 from dsvc.storage.gathering import Ranges
 
@@ -100,7 +100,7 @@ class Receiver:
             return Received()
         self._progress.start(label, total_bytes=sum(job.size for job in jobs), unit="packs")
         received = Received(objects=marks.count)
-        for group in _groups(jobs):
+        for group in groups_by_bytes(jobs, lambda job: job.size, most=GROUP_BYTES):
             received += self._group(marks, group)
         self._progress.finish()
         return received
@@ -162,7 +162,7 @@ class Receiver:
         """Compare everything with its id as it lands; what does not match is forgotten, so that it is fetched anew."""
         refs = [job.ref for job in group]
         faults = list(
-            verify_objects(self._packs, refs, check=_well_formed, advance=lambda _count, _size: None, keep=keep)
+            verify_objects(self._packs, refs, check=decode_whole, advance=lambda _count, _size: None, keep=keep)
         )
         all_here()
         faults += [f for job in group if job.whole and (f := verify_outline(self._landing, self._packs, job.ref))]
@@ -175,21 +175,3 @@ class Receiver:
                 hint=f"run the same command again; if it fails again: dsvc fsck --remote {self._name}",
                 details={"pack": faults[0].pack.hex()},
             )
-
-
-def _groups(jobs: Iterable[Job]) -> Iterator[list[Job]]:
-    group: list[Job] = []
-    size = 0
-    for job in jobs:
-        group.append(job)
-        size += job.size
-        if size >= GROUP_BYTES:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
-
-
-def _well_formed(kind: Kind, payload: bytes) -> None:
-    for _ in references(kind, payload):
-        pass
