@@ -1,7 +1,7 @@
 """Read a large file's chunks ahead in threads, in order, within a bound of bytes.
 
-A chunk that another version of the file on disk has is read from there, which costs no decoding; it is compared with
-its id like any other, and comes from the store where it does not match.
+A chunk that another version of the file on disk has is read from there, which costs no decoding. What was read is
+compared with the file's id as a whole. Where that fails, the reader begins anew and looks at each chunk.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dsvc.objects.allocation import keep_freed_memory
 from dsvc.objects.chunker import MAX
 from dsvc.objects.filemap import Part
 from dsvc.objects.files import ObjectDamagedError
-from dsvc.objects.ids import Kind, content_id
+from dsvc.objects.ids import Kind
 from dsvc.objects.store import ObjectStore
 
 _AHEAD_BYTES = 8 << 20
@@ -48,20 +48,36 @@ def chunk_places(store: ObjectStore, file_id: bytes) -> dict[bytes, int]:
 
 
 def read_in_order(store: ObjectStore, file_id: bytes, *, near: Near | None = None) -> Iterator[Pieces]:
-    """Yield a file's content in order, each chunk compared with its id and the whole with the file's.
+    """Yield a file's content in order; only the whole is compared with the file's id, behind its last piece.
 
-    It comes as lists of pieces that together have about 1 MiB and are valid until the next list is asked for. Where a
-    chunk of the first map fails, the file's other maps are tried from there on.
+    It comes as lists of pieces that together have about 1 MiB and are valid until the next list is asked for.
 
     Raises:
-        ObjectMissingError, IntegrityError: where no map of the file yields its content; part of it was yielded then.
+        IntegrityError: where a chunk cannot be read or the content is not the file's. What was yielded is worth nothing
+            then; `read_carefully` may still find the content.
     """
     if store.has(file_id, Kind.CHUNK):
         yield [store.get(file_id, Kind.CHUNK)]
         return
+    hasher = blake3()
+    for pieces in _read_ahead(store, file_id, near, verify=False):
+        for piece in pieces:
+            hasher.update(piece)
+        yield pieces
+    _compare(hasher, file_id)
+
+
+def read_carefully(store: ObjectStore, file_id: bytes) -> Iterator[Pieces]:
+    """Yield a file's content as `read_in_order` does, each chunk compared with its id, and the whole at the end.
+
+    Where a chunk of the first map fails, its other copies and the file's other maps are tried from there on.
+
+    Raises:
+        ObjectMissingError, IntegrityError: where no map of the file yields its content; part of it was yielded then.
+    """
     hasher, at = blake3(), 0
     try:
-        for pieces in _read_ahead(store, file_id, near):
+        for pieces in _read_ahead(store, file_id, None, verify=True):
             for piece in pieces:
                 hasher.update(piece)
                 at += len(piece)
@@ -70,11 +86,15 @@ def read_in_order(store: ObjectStore, file_id: bytes, *, near: Near | None = Non
         for piece in store.file_chunks(file_id, start=at):
             hasher.update(piece)
             yield [piece]
+    _compare(hasher, file_id)
+
+
+def _compare(hasher: blake3, file_id: bytes) -> None:
     if hasher.digest() != file_id:
         raise ObjectDamagedError(f"file {file_id.hex()} has a map that yields another content", hint="dsvc fsck")
 
 
-def _read_ahead(store: ObjectStore, file_id: bytes, near: Near | None) -> Iterator[Pieces]:
+def _read_ahead(store: ObjectStore, file_id: bytes, near: Near | None, *, verify: bool) -> Iterator[Pieces]:
     """Yield the content by the file's first map, decoded by threads."""
     waiting: deque[tuple[int, Future[tuple[Pieces, bytearray | None]]]] = deque()
     spare: list[bytearray] = []  # buffers to read into: memory that was used before costs no more page faults
@@ -93,7 +113,7 @@ def _read_ahead(store: ObjectStore, file_id: bytes, near: Near | None) -> Iterat
     with ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2)), thread_name_prefix="dsvc-decode") as pool:
         try:
             for batch, size in _batches(store, file_id):
-                waiting.append((size, pool.submit(_read, store, batch, near, spare)))
+                waiting.append((size, pool.submit(_read, store, batch, near, spare, verify)))
                 ahead += size
                 while ahead > _AHEAD_BYTES or (waiting and waiting[0][1].done()):
                     yield from take()
@@ -118,11 +138,15 @@ def _batches(store: ObjectStore, file_id: bytes) -> Iterator[tuple[list[Part], i
 
 
 def _read(
-    store: ObjectStore, batch: list[Part], near: Near | None, spare: list[bytearray]
+    store: ObjectStore,
+    batch: list[Part],
+    near: Near | None,
+    spare: list[bytearray],
+    verify: bool,  # noqa: FBT001 - a pool hands it on
 ) -> tuple[Pieces, bytearray | None]:
-    """Return the chunks of a batch and the buffer that some of them lie in."""
+    """Return the content of a batch in order, and the buffer that some of it lies in."""
     if near is None:
-        return store.get_chunks([part.id for part in batch]), None
+        return store.get_chunks([part.id for part in batch], verify=verify), None
     places = [near.places.get(part.id) if part.length <= MAX else None for part in batch]
     total = sum(part.length for part, place in zip(batch, places, strict=True) if place is not None)
     try:
@@ -131,40 +155,31 @@ def _read(
         buffer = bytearray()
     if len(buffer) < total:
         buffer = bytearray(total)
-    found = _from_disk(near.fd, batch, places, memoryview(buffer))
-    stored = iter(store.get_chunks([part.id for part in batch if part.id not in found]))
-    return [found[part.id] if part.id in found else next(stored) for part in batch], buffer
-
-
-def _from_disk(
-    fd: int, batch: list[Part], places: list[int | None], buffer: memoryview
-) -> dict[bytes, memoryview]:
-    """Read what the other version has of a batch into `buffer`, neighbours at once; return chunk id -> bytes."""
-    found: dict[bytes, memoryview] = {}
+    pieces: list[bytes | memoryview] = []
     at = 0
     for offset, run in _neighbours(batch, places):
-        view = buffer[at : at + sum(part.length for part in run)]
-        if _fill(fd, view, offset):
-            for part in run:
-                data = buffer[at : at + part.length]
-                at += part.length
-                if content_id(data) == part.id:
-                    found[part.id] = data
-    return found
+        if offset is not None:
+            view = memoryview(buffer)[at : at + sum(part.length for part in run)]
+            at += len(view)
+            if _fill(near.fd, view, offset):
+                pieces.append(view)
+                continue
+        pieces += store.get_chunks([part.id for part in run], verify=verify)
+    return pieces, buffer
 
 
-def _neighbours(batch: list[Part], places: list[int | None]) -> Iterator[tuple[int, list[Part]]]:
-    """Yield (offset, parts) of those parts that have a place, as far as they lie behind each other there."""
+def _neighbours(batch: list[Part], places: list[int | None]) -> Iterator[tuple[int | None, list[Part]]]:
+    """Yield (offset, parts) of those parts that lie behind each other there, and (None, parts) of those that do not."""
     run: list[Part] = []
-    start = end = 0
+    start = end = None
     for part, place in zip(batch, places, strict=True):
-        if run and place != end:
+        if run and (place != end if start is not None else place is not None):
             yield start, run
             run = []
-        if place is not None:
-            if not run:
-                start = end = place
-            run.append(part)
+        if not run:
+            start = end = place
+        run.append(part)
+        if end is not None:
             end += part.length
     if run:
         yield start, run

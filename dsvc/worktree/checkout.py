@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dsvc.atomic import temporary_name
-from dsvc.errors import RequestError
+from dsvc.errors import IntegrityError, RequestError
 from dsvc.objects import trees
 from dsvc.objects.chunker import SMALL_LIMIT
 from dsvc.objects.ids import Kind, TreeId
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import CONTENT_KINDS, FILE_KINDS, Entry, EntryKind
 from dsvc.progress import Progress, Silent
-from dsvc.worktree.bulkread import Near, Pieces, chunk_places, read_in_order
+from dsvc.worktree.bulkread import Near, Pieces, chunk_places, read_carefully, read_in_order
 from dsvc.worktree.index import DIRECTORY, GITLINK, join, signature
 from dsvc.worktree.name_map import NameMap
 from dsvc.worktree.plan import InTheWayError, Obstacle, Plan
@@ -234,8 +234,13 @@ class Writer:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 self._progress.advance(items=1, size=len(data))
             else:
-                for pieces in read.large(entry, path):
-                    self._progress.advance(size=_write(fd, pieces))
+                try:
+                    for pieces in read.large(entry, path):
+                        self._progress.advance(size=_write(fd, pieces))
+                except IntegrityError:
+                    os.ftruncate(fd, os.lseek(fd, 0, os.SEEK_SET))
+                    for pieces in read.carefully(entry):
+                        _write(fd, pieces)
                 self._progress.advance(items=1)
             return signature(os.fstat(fd))
         finally:
@@ -277,6 +282,9 @@ class Reader:
         """Yield the content of a large file in pieces; what the file at `path` has of it is taken from there.
 
         The pieces are valid until the next ones are asked for.
+
+        Raises:
+            IntegrityError: when they were not the content; `carefully` may still find it.
         """
         old = trees.lookup(self._store, self._base, path) if path is not None else None
         if old is None or path is None or old.kind not in FILE_KINDS or old.size <= SMALL_LIMIT:
@@ -291,6 +299,10 @@ class Reader:
             yield from read_in_order(self._store, entry.id, near=Near(fd, chunk_places(self._store, old.id)))
         finally:
             os.close(fd)
+
+    def carefully(self, entry: Entry) -> Iterator[Pieces]:
+        """Yield the content of a large file from the store, looking at each chunk and trying every copy."""
+        return read_carefully(self._store, entry.id)
 
 
 def _write(fd: int, pieces: Pieces) -> int:
