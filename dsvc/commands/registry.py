@@ -52,6 +52,9 @@ _SECTIONS: Final = {
         "tag": "List, create or delete tags",
         "worktree": "Manage several working copies of one repository",
     },
+    "Runs and environments": {
+        "env": "Record, compare and make again what programs run with",
+    },
     "Look at history": {
         "log": "Show commits",
         "show": "Show one object",

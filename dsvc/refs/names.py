@@ -75,6 +75,11 @@ def bisect_of(worktree: str) -> str:
     return f"{WORKTREES}{worktree}/bisect"
 
 
+def environment_of(worktree: str) -> str:
+    """Return the name under which a worktree keeps the environment that was last locked in it."""
+    return f"{WORKTREES}{worktree}/environment"
+
+
 def added_of(worktree: str) -> str:
     """Return the name under which a worktree's index keeps its tree while that is not HEAD's."""
     return f"added/{worktree}"

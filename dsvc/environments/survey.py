@@ -1,0 +1,116 @@
+"""What an interpreter has, read from the disk once: everything of an environment that stays until something changes.
+
+What may be another at any moment (variables, the commits of editable installations, the kernel) is added by `lock`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dsvc.environments.conda import FOLDER, conda_packages
+from dsvc.environments.debian import ADMIN, owners
+from dsvc.environments.environment import Environment, Machine, System, SystemPackage
+from dsvc.environments.installed import find_distributions
+from dsvc.environments.interpreter import Answer, clean
+from dsvc.environments.libraries import Linker, loaded_libraries, mapped_libraries, read_linker_cache
+from dsvc.environments.machine import system_release
+from dsvc.objects.ids import FileId, content_id
+
+LINKER_CACHE = "/etc/ld.so.cache"
+_ACCELERATOR = re.compile(
+    r"lib(cudart|cudnn|cublas|cusolver|cusparse|cufft|nccl|nvinfer|cupti|amdhip64|rocblas|MIOpen)\.so\.(\d[\d.]*)"
+)
+_NO_MACHINE = Machine("")
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """An environment without what is volatile, the folders of its editable distributions, and what to watch.
+
+    `watched` are the paths by whose stat a later look can tell that all this still holds.
+    """
+
+    environment: Environment
+    editable: Mapping[str, str]
+    watched: tuple[str, ...]
+
+
+def survey(answer: Answer, interpreter: str, root: str | None) -> Survey:
+    """Read what is installed for an interpreter that answered; `root` is the folder of the working copy."""
+    found = find_distributions(answer.path, root)
+    conda, notes = conda_packages(answer.prefix)
+    inside = (*answer.prefixes, *(p for p in answer.path if os.path.basename(p) in ("site-packages", "dist-packages")))
+    linker = read_linker_cache(LINKER_CACHE)
+    own = (file for folder in answer.own_modules for file in _shared_objects(folder))
+    files = [answer.base_executable, *found.modules, *own]
+    libraries = sorted(
+        {*loaded_libraries(files, linker, inside=inside), *mapped_libraries(answer.maps, inside=inside)}
+    )
+    packages, unowned, more = _owned(libraries)
+    environment = Environment(
+        python=answer.python,
+        distributions=tuple(found.distributions),
+        system=System(
+            name=clean(os.uname().sysname.lower()),
+            architecture=clean(os.uname().machine),
+            release=system_release(),
+            libc=answer.libc,
+            packages=packages,
+            libraries=unowned,
+            accelerator=_accelerator(libraries, linker),
+        ),
+        machine=_NO_MACHINE,
+        conda=conda,
+        notes=(*found.notes, *notes, *more),
+    )
+    return Survey(environment, dict(sorted(found.editable.items())), _watched(answer, interpreter))
+
+
+def _shared_objects(folder: str) -> list[str]:
+    try:
+        return [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if ".so" in name]
+    except OSError:
+        return []
+
+
+def _owned(libraries: list[str]) -> tuple[tuple[SystemPackage, ...], dict[str, FileId], list[str]]:
+    owned = owners(libraries)
+    packages = tuple(sorted(set(owned.values()), key=lambda one: (one.name, one.architecture)))
+    unowned, notes = {}, []
+    for path in libraries:
+        if path in owned:
+            continue
+        try:
+            with open(path, "rb") as file:
+                unowned[clean(os.path.basename(path))] = FileId(content_id(file.read()))
+        except OSError:
+            notes.append(f"the library {clean(path)} cannot be read")
+    return packages, unowned, notes
+
+
+def _accelerator(libraries: list[str], linker: Linker) -> dict[str, str]:
+    """Return the versions of CUDA's libraries and the like: loaded ones, and those that can be loaded by name."""
+    listed = (path for name, paths in linker.cache.items() if _ACCELERATOR.match(name) for path in paths)
+    found: dict[str, str] = {}
+    for path in (*libraries, *map(os.path.realpath, listed)):
+        match = _ACCELERATOR.fullmatch(os.path.basename(path))
+        if match is not None:
+            found.setdefault(match[1], match[2])
+    return dict(sorted(found.items()))
+
+
+def _watched(answer: Answer, interpreter: str) -> tuple[str, ...]:
+    paths = [interpreter, answer.executable, answer.base_executable, os.path.join(answer.prefix, "pyvenv.cfg")]
+    for folder in answer.path:
+        paths.append(folder)
+        try:
+            paths += [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".pth")]
+        except OSError:
+            pass
+    paths += [os.path.join(answer.prefix, FOLDER), os.path.join(ADMIN, "status"), LINKER_CACHE]
+    return tuple(dict.fromkeys(paths))
+
+
