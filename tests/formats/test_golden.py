@@ -259,8 +259,8 @@ GOLDEN: dict[str, str] = {
 }
 IDS: dict[str, str] = {
     "small environment": "a2c1a43c550c61c552264c72ee3735368aa678a11deaab83836035ef132c3231",
-    "full environment": "9efbeb812ee62a10bb5ad6a9e432b8f38ba687eedf8d87c48108e5ebf710ab2c",
-    "small environment's packages": "5796c127e306053d61fb8dea312285a67873ce956fa532d6b838121d5e72a749",
+    "full environment": "5796c127e306053d61fb8dea312285a67873ce956fa532d6b838121d5e72a749",
+    "small environment's packages": "9efbeb812ee62a10bb5ad6a9e432b8f38ba687eedf8d87c48108e5ebf710ab2c",
     "full environment's packages": "e3d78fb8b4df3d0e4166b38fff7f81750bcec59367f9c47d1ebfde1eb28e2f20",
     "segment": "6b4049667e482159f098c732e8c5a0d774131e94deb8dd94b728748bda0fe7dc",
     "folded pack list": "124443623e0ee7318a8578f0a7eb4a785cd02549c32e9777f2c13288ce7bc655",
