@@ -14,10 +14,12 @@ from dsvc.actions.state import KEEPS_AUTHOR, UnresolvedError, WorktreeState, aft
 from dsvc.errors import RequestError
 from dsvc.history.treediff import Change, diff_trees
 from dsvc.objects.codec import Value
-from dsvc.objects.ids import CommitId, TreeId
+from dsvc.objects.ids import CommitId, EnvironmentId, Kind, ObjectId, TreeId
 from dsvc.objects.tree import Entry
 from dsvc.objects.trees import edit_tree, lookup
 from dsvc.objects.values import Commit, Person
+from dsvc.refs.names import environment_of
+from dsvc.refs.view import Direct
 from dsvc.workspace import HeadState, Workspace
 from dsvc.worktree import journal
 from dsvc.worktree.guard import Guard, NeedsConfirmationError
@@ -39,7 +41,10 @@ class NothingToCommitError(RequestError):
 
 @dataclass(frozen=True, slots=True)
 class CommitResult:
-    """The new commit, the branch it is on (None: detached), what it follows, and what could not be taken."""
+    """The new commit, the branch it is on (None: detached), what it follows, and what could not be taken.
+
+    `environment_problem` says why it names no environment although it should.
+    """
 
     commit_id: CommitId
     commit: Commit
@@ -48,6 +53,7 @@ class CommitResult:
     skipped: tuple[Skipped, ...]
     files: int
     size: int
+    environment_problem: str | None = None
 
 
 def commit(
@@ -67,7 +73,8 @@ def commit(
 
     New files that are not ignored are taken too. Everything is stored and durable before the branch moves. An empty
     message with `amend` keeps the old one. In the middle of a merge the commit ends it, with its parents, and what was
-    changed before the merge began stays out of it. It is signed where `sign` or `commit.sign` says so, also with
+    changed before the merge began stays out of it. It names the present environment where `commit.environment` says so,
+    and is signed where `sign` or `commit.sign` says so, also with
     `amend`: the signature of the commit that is replaced is never taken along.
 
     Raises:
@@ -112,12 +119,14 @@ def commit(
         if recorded.index.tree == index.tree:  # another one was not stored
             workspace.write_index(recorded.index)
         raise NothingToCommitError
+    environment, problem = _environment(workspace)
     made = Commit(
         tree=tree,
         parents=parents,
         author=author or _author(workspace, state, amended) or committer,
         committer=committer,
         message=run_message_hook(workspace, message or (amended.message if amended else ""), run_hooks=run_hooks),
+        environment=environment,
         metadata={**git_metadata(workspace), **(metadata or {})},
     )
     if signer is not None:
@@ -129,8 +138,23 @@ def commit(
     commit_id = _publish(workspace, made, head, state, amend=amend, index_tree=recorded.index.tree)
     workspace.write_index(recorded.index)
     return CommitResult(
-        commit_id, made, head.branch, head.commit_id, tuple(recorded.skipped), recorded.files, recorded.size
+        commit_id, made, head.branch, head.commit_id, tuple(recorded.skipped), recorded.files, recorded.size, problem
     )
+
+
+def _environment(workspace: Workspace) -> tuple[EnvironmentId | None, str | None]:
+    """Return the environment that a commit names, or why there is none although there should be."""
+    wanted = workspace.config.get_str("commit.environment")
+    if wanted == "never" or (
+        wanted == "auto" and workspace.view().get(environment_of(workspace.worktree_id)) is None
+    ):
+        return None, None
+    from dsvc.actions.env import lock_now
+
+    try:
+        return lock_now(workspace).environment_id, None
+    except RequestError as error:
+        return None, error.message
 
 
 def _check_paths(workspace: Workspace, index: Index, paths: Sequence[bytes]) -> None:
@@ -254,6 +278,10 @@ def _publish(
     if state is not None and not amend:
         set_state(workspace, transaction, after_commit(state))
     keep_index_tree(workspace, transaction, index_tree)
+    if made.environment is not None:
+        environment = Direct(Kind.ENVIRONMENT, ObjectId(made.environment))
+        if workspace.view().get(environment_of(workspace.worktree_id)) != environment:
+            transaction.set(environment_of(workspace.worktree_id), environment)
     subject = made.message.partition("\n")[0]
     what = "commit (amend)" if amend else "commit (merge)" if len(made.parents) > 1 else "commit"
     if head.commit_id is None:

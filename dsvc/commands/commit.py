@@ -89,6 +89,11 @@ def command(
     )
     for skipped in result.skipped:
         context.out.warn(f"{quote_path(skipped.path)} was left out: {skipped.reason}")
+    if result.environment_problem is not None:
+        context.out.warn(
+            f"the commit names no environment: {result.environment_problem}",
+            hint="dsvc config commit.environment never keeps it so",
+        )
     for hook in [] if no_verify else dormant_hooks(workspace):
         context.out.warn(f"the hook {hook} did not run: it is not executable", hint=f"chmod +x {hook}")
     if json:
@@ -165,6 +170,7 @@ def _json(context: Context, result: CommitResult) -> None:
             "parents": [p.hex() for p in result.commit.parents],
             "branch": short_name(result.branch) if result.branch else None,
             "message": result.commit.message,
+            "environment": result.commit.environment.hex() if result.commit.environment is not None else None,
             "signed": result.commit.signature is not None,
             "files_stored": result.files,
             "bytes_stored": result.size,

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Final, Literal
 
 import typer
 
 from dsvc.actions.env import check_environment, diff_environments, find_environment, lock_environment_here
+from dsvc.actions.env_export import PYLOCK, Format, check_pylock, export_environment, write_output, write_pylock
+from dsvc.actions.env_restore import restore_environment
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.env_text import difference_json, difference_lines, environment_json, summary
 from dsvc.commands.env_text import show as show_environment
 from dsvc.commands.options import Json, Quiet
 from dsvc.commands.ref_text import SHORT
+from dsvc.environments import Distribution
+from dsvc.environments.restoring import Sources
+from dsvc.errors import UsageError
 
 Python = Annotated[
     str | None,
@@ -27,17 +33,28 @@ def lock(
     context: Context,
     *,
     python: Python = None,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="FILE", help="Where the lock file goes (pylock.toml).")
+    ] = None,
+    no_pylock: Annotated[bool, typer.Option("--no-pylock", help="Write no lock file.")] = False,
+    no_index: Annotated[bool, typer.Option("--no-index", help="Ask no index for the archives of packages.")] = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Record the interpreter, its packages, the system and the machine.
+    """Record the interpreter, its packages, the system and the machine; write pylock.toml for installers.
 
     It is the project's interpreter: that of the active virtual environment, of .venv, of conda, or the first on PATH.
-    From then on commits in this worktree name their environment (commit.environment).
+    From then on commits in this worktree name their environment (commit.environment). A lock file names the archives
+    that packages come from: uv is asked for them where it is installed, else pip, as you have set them up.
     """
-    locked = lock_environment_here(context.workspace(), python=python, directory=context.directory)
+    workspace = context.workspace()
+    path = context.directory / output if output is not None else workspace.root / PYLOCK
+    if not no_pylock:
+        check_pylock(path)
+    locked = lock_environment_here(workspace, python=python, directory=context.directory)
     for note in locked.environment.notes:
         context.out.warn(note)
+    written = None if no_pylock else write_pylock(workspace, locked, path, offline=no_index or context.offline)
     if json:
         context.out.json(
             "dsvc.env.lock",
@@ -47,11 +64,23 @@ def lock(
                 "distributions": len(locked.environment.distributions),
                 "cached": locked.cached,
                 "notes": list(locked.environment.notes),
+                "pylock": None if written is None else str(written.path),
+                "unlocked": [] if written is None else [f"{one.name}=={one.version}" for one in written.unlocked],
             },
         )
         return
     context.out.note(f"Locked {locked.interpreter}: {summary(locked.environment)}")
+    if written is not None:
+        context.out.note(f"Wrote {written.path}")
+        _tell_left_out(context, written.unlocked)
     context.out.line(locked.environment_id.hex() if quiet else f"environment {locked.environment_id.hex()[:SHORT]}")
+
+
+def _tell_left_out(context: Context, left_out: Sequence[Distribution]) -> None:
+    if left_out:
+        names = ", ".join(f"{one.name} {one.version}" for one in left_out[:5])
+        more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
+        context.out.warn(f"no archive is known of {names}{more}, so the lock file leaves that out")
 
 
 def show(context: Context, name: Named = None, *, json: Json = False) -> None:
@@ -144,4 +173,111 @@ def check(
     return code
 
 
-SUBCOMMANDS = {"lock": lock, "show": show, "diff": diff, "check": check}
+def restore(
+    context: Context,
+    name: Annotated[str, typer.Argument(metavar="REV|ID", help="A commit, a run or an environment's id.")],
+    folder: Annotated[str, typer.Argument(metavar="[DIR]", help="Where the virtual environment goes.")] = ".venv",
+    *,
+    python: Annotated[
+        str | None, typer.Option("--python", metavar="PYTHON", help="The interpreter to make it with.")
+    ] = None,
+    find_links: Annotated[
+        Sequence[str], typer.Option("-f", "--find-links", metavar="DIR", help="Look for wheels in this folder too.")
+    ] = (),
+    no_index: Annotated[bool, typer.Option("--no-index", help="Look for wheels in those folders alone.")] = False,
+    installer: Annotated[Literal["pip", "uv"], typer.Option("--installer", help="What installs.")] = "pip",
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int | None:
+    """Make a virtual environment with exactly the versions that were recorded; 1 if something differs.
+
+    It is made by Python's venv and pip (or uv), with the settings that they have here, and compared file by file with
+    what was recorded. Packages of conda and of the system are not installed.
+    """
+    result = restore_environment(
+        context.workspace(),
+        name,
+        context.directory / folder,
+        python=python,
+        sources=Sources(tuple(str(context.directory / one) for one in find_links), no_index or context.offline),
+        installer=installer,
+        directory=context.directory,
+        tell=context.out.note,
+    )
+    code = 1 if result.failed or result.differences else None
+    if json:
+        context.out.json(
+            "dsvc.env.restore",
+            {
+                "environment": result.found.environment_id.hex(),
+                "path": str(result.folder),
+                "interpreter": str(result.made.interpreter),
+                "matches": code is None,
+                "failed": [{"name": one.name, "reason": one.reason} for one in result.failed],
+                "differences": [difference_json(one) for one in result.differences],
+            },
+        )
+        return code
+    for one in result.failed:
+        context.out.warn(f"{one.name} was not installed: {one.reason}")
+    for line in difference_lines(context.out, result.differences):
+        context.out.line(line)
+    recorded = result.found.environment_id.hex()[:SHORT]
+    if code is None:
+        context.out.note(f"{result.folder} matches environment {recorded}")
+    else:
+        context.out.note(f"{result.folder} differs from environment {recorded}")
+    return code
+
+
+def export(
+    context: Context,
+    name: Named = None,
+    *,
+    dockerfile: Annotated[bool, typer.Option("--dockerfile", help="A Dockerfile for an image with it.")] = False,
+    pylock: Annotated[bool, typer.Option("--pylock", help="A lock file (pylock.toml).")] = False,
+    requirements: Annotated[bool, typer.Option("--requirements", help="A requirements file for pip.")] = False,
+    sbom: Annotated[bool, typer.Option("--sbom", help="A bill of materials (CycloneDX JSON).")] = False,
+    output: Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write it to a file.")] = None,
+    base: Annotated[
+        str | None, typer.Option("--base", metavar="IMAGE", help="With --dockerfile: the image to begin with.")
+    ] = None,
+    no_index: Annotated[bool, typer.Option("--no-index", help="With --pylock: ask no index.")] = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Print an environment for other tools."""
+    chosen = {"dockerfile": dockerfile, "pylock": pylock, "requirements": requirements, "sbom": sbom}
+    forms: list[Format] = [form for form in _FORMS if chosen[form]]
+    if len(forms) != 1:
+        raise UsageError(
+            "'dsvc env export' takes one of --dockerfile, --pylock, --requirements and --sbom",
+            hint="dsvc env export --requirements",
+        )
+    result = export_environment(
+        context.workspace(), name, forms[0], base=base, offline=no_index or context.offline
+    )
+    if output is not None:
+        write_output(context.directory / output, result.text)
+    if json:
+        context.out.json(
+            "dsvc.env.export",
+            {
+                "environment": result.found.environment_id.hex(),
+                "format": forms[0],
+                "output": output,
+                "text": result.text,
+                "left_out": [f"{one.name}=={one.version}" for one in result.left_out],
+            },
+        )
+        return
+    if output is None:
+        context.out.text(result.text)
+    else:
+        context.out.note(f"Wrote {output}")
+    _tell_left_out(context, result.left_out)
+
+
+_FORMS: Final[tuple[Format, ...]] = ("dockerfile", "pylock", "requirements", "sbom")
+
+SUBCOMMANDS = {"lock": lock, "show": show, "diff": diff, "check": check, "restore": restore, "export": export}

@@ -48,8 +48,8 @@ def show(out: Output, environment: Environment) -> None:
     _section(out, "Variables", variables)
     _section(out, "Distributions", [_distribution_row(one) for one in environment.distributions])
     _section(out, "Conda packages", [(one.name, one.version, one.build, one.channel) for one in environment.conda])
-    unowned = [(name, f"file {id_.hex()[:SHORT]}", "of no package") for name, id_ in system.libraries.items()]
-    owned = [(one.name, one.version, one.architecture) for one in system.packages]
+    unowned = [(name, f"file {id_.hex()[:SHORT]}", "", "of no package") for name, id_ in system.libraries.items()]
+    owned = [(one.name, one.version, one.architecture, f"for {one.used_by}") for one in system.packages]
     _section(out, "Packages of the system with libraries that are loaded", [*owned, *unowned])
     _section(out, "Notes", [(note,) for note in environment.notes])
 
@@ -128,7 +128,13 @@ def environment_json(environment: Environment) -> dict[str, object]:
             "release": system.release or None,
             "libc": system.libc or None,
             "packages": [
-                {"name": one.name, "version": one.version, "architecture": one.architecture} for one in system.packages
+                {
+                    "name": one.name,
+                    "version": one.version,
+                    "architecture": one.architecture,
+                    "used_by": one.used_by,
+                }
+                for one in system.packages
             ],
             "libraries": {name: id_.hex() for name, id_ in system.libraries.items()},
             "accelerator": dict(system.accelerator),

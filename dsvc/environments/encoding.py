@@ -139,7 +139,7 @@ def _system(system: System) -> dict[str, object]:
     return {"name": system.name, "architecture": system.architecture} | _present(
         release=system.release,
         libc=system.libc,
-        packages=[[one.name, one.version, one.architecture] for one in system.packages],
+        packages=[[one.name, one.version, one.architecture, one.used_by] for one in system.packages],
         libraries=dict(system.libraries),
         accelerator=dict(system.accelerator),
         container=None
@@ -217,7 +217,7 @@ def _read_system(fields: _Map) -> System:
         architecture=fields.text("architecture"),
         release=fields.optional_text("release"),
         libc=fields.optional_text("libc"),
-        packages=tuple(SystemPackage(*row) for row in fields.rows("packages", 3)),
+        packages=tuple(SystemPackage(*row) for row in fields.rows("packages", 4)),
         libraries=cast("dict[str, FileId]", libraries),
         accelerator=fields.text_map("accelerator"),
         container=None

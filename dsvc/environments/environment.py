@@ -80,11 +80,16 @@ class CondaPackage:
 
 @dataclass(frozen=True, slots=True)
 class SystemPackage:
-    """A package of the operating system that owns a shared library which the interpreter or a module of it loads."""
+    """A package of the operating system that owns a shared library which is loaded.
+
+    `used_by` says by what: modules of installed distributions ("modules"), else the interpreter and its standard library
+    ("python").
+    """
 
     name: str
     version: str
     architecture: str = ""
+    used_by: str = "python"
 
 
 @dataclass(frozen=True, slots=True)

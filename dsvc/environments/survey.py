@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dsvc.environments.conda import FOLDER, conda_packages
 from dsvc.environments.debian import ADMIN, owners
@@ -44,12 +44,11 @@ def survey(answer: Answer, interpreter: str, root: str | None) -> Survey:
     conda, notes = conda_packages(answer.prefix)
     inside = (*answer.prefixes, *(p for p in answer.path if os.path.basename(p) in ("site-packages", "dist-packages")))
     linker = read_linker_cache(LINKER_CACHE)
-    own = (file for folder in answer.own_modules for file in _shared_objects(folder))
-    files = [answer.base_executable, *found.modules, *own]
-    libraries = sorted(
-        {*loaded_libraries(files, linker, inside=inside), *mapped_libraries(answer.maps, inside=inside)}
-    )
-    packages, unowned, more = _owned(libraries)
+    own = [file for folder in answer.own_modules for file in _shared_objects(folder)]
+    by_modules = set(loaded_libraries(found.modules, linker, inside=inside))
+    by_python = loaded_libraries([answer.base_executable, *own], linker, inside=inside)
+    libraries = sorted({*by_modules, *by_python, *mapped_libraries(answer.maps, inside=inside)})
+    packages, unowned, more = _owned(libraries, by_modules)
     environment = Environment(
         python=answer.python,
         distributions=tuple(found.distributions),
@@ -76,9 +75,15 @@ def _shared_objects(folder: str) -> list[str]:
         return []
 
 
-def _owned(libraries: list[str]) -> tuple[tuple[SystemPackage, ...], dict[str, FileId], list[str]]:
+def _owned(
+    libraries: list[str], by_modules: set[str]
+) -> tuple[tuple[SystemPackage, ...], dict[str, FileId], list[str]]:
     owned = owners(libraries)
-    packages = tuple(sorted(set(owned.values()), key=lambda one: (one.name, one.architecture)))
+    used = {owned[path] for path in by_modules if path in owned}
+    packages = tuple(
+        replace(one, used_by="modules" if one in used else "python")
+        for one in sorted(set(owned.values()), key=lambda one: (one.name, one.architecture))
+    )
     unowned, notes = {}, []
     for path in libraries:
         if path in owned:

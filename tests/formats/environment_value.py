@@ -78,7 +78,7 @@ FULL = Environment(
         "x86_64",
         release="debian 12",
         libc="glibc 2.36",
-        packages=(SystemPackage("libc6", "2.36-9", "amd64"),),
+        packages=(SystemPackage("libgomp1", "12.2.0-14", "amd64", "modules"), SystemPackage("zlib1g", "1.2", "amd64")),
         libraries={"libpython3.12.so.1.0": file_id("88")},
         accelerator={"cudart": "12.4.127"},
         container=Container("podman", image="example.org/train:1", digest="sha256:" + "99" * 32),

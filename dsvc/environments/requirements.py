@@ -1,0 +1,85 @@
+"""An environment's distributions as requirements that pip and uv read, each with its exact version or commit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from urllib.parse import quote
+
+from dsvc.environments.environment import Distribution, Environment, Source
+from dsvc.environments.sources import local_path
+
+
+def requirement(one: Distribution, *, root: str | None = None) -> str:
+    """Return the line of a requirements file that installs a distribution again.
+
+    What lies in the working copy is named by its path from the file's folder, with `root` by its full path.
+    """
+    source = one.source
+    if source is None:
+        return f"{one.name}=={one.version}"
+    if source.kind == "editable" and not source.path and source.remote and not os.path.isdir(_folder(source)):
+        return f"{one.name} @ git+{_pip_url(source.remote)}@{source.commit}{_fragment(source)}"
+    if source.kind in ("editable", "directory"):
+        where = _inside(source, root) if source.path else _folder(source)
+        if source.kind == "editable":
+            return f"-e {where}"
+        return f"{one.name} @ {_file_url(where)}" if where.startswith("/") else where
+    if source.kind == "vcs":
+        return f"{one.name} @ {source.vcs}+{_address(source, root)}@{source.commit}{_fragment(source)}"
+    digest = source.hashes.get("sha256")
+    parts = [f"sha256={digest}"] if digest else []
+    if source.subdirectory:
+        parts.append(f"subdirectory={source.subdirectory}")
+    return f"{one.name} @ {_address(source, root)}{'#' + '&'.join(parts) if parts else ''}"
+
+
+def requirements_text(environment: Environment, digits: str) -> str:
+    """Return a requirements file; `digits` is the environment's id. To be installed with `pip install --no-deps -r`."""
+    python = environment.python
+    lines = [
+        f"# Environment {digits}",
+        f"# {python.implementation} {python.version}, {'-'.join(python.tags)}",
+        "# pip install --no-deps -r THIS",
+    ]
+    lines += lines_for(environment.distributions)
+    return "\n".join(lines) + "\n"
+
+
+def lines_for(distributions: Iterable[Distribution], *, root: str | None = None) -> list[str]:
+    """Return a line for each distribution; of two with one name the later version."""
+    return list({one.name: requirement(one, root=root) for one in distributions}.values())
+
+
+def _folder(source: Source) -> str:
+    folder = local_path(source.url)
+    return os.path.join(folder, source.subdirectory) if source.subdirectory else folder
+
+
+def _inside(source: Source, root: str | None) -> str:
+    path = os.path.join(source.path, source.subdirectory) if source.subdirectory else source.path
+    if root is not None:
+        return os.path.normpath(os.path.join(root, path))
+    return path if path.startswith(".") else f"./{path}"
+
+
+def _address(source: Source, root: str | None) -> str:
+    if not source.path:
+        return _pip_url(source.url) if source.kind == "vcs" else source.url
+    return _file_url(os.path.normpath(os.path.join(root or ".", source.path)))
+
+
+def _file_url(path: str) -> str:
+    return f"file://{quote(path, errors='surrogateescape')}" if path.startswith("/") else f"file:{quote(path)}"
+
+
+def _pip_url(url: str) -> str:
+    """Return an address as pip wants it: `user@host:path`, which git takes too, has no place in a URL."""
+    host, colon, path = url.partition(":")
+    if "://" in url or not colon or url.startswith("/"):
+        return url if "://" in url else _file_url(url)
+    return f"ssh://{host}/{path.lstrip('/')}"
+
+
+def _fragment(source: Source) -> str:
+    return f"#subdirectory={source.subdirectory}" if source.subdirectory else ""
