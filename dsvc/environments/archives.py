@@ -58,7 +58,7 @@ def _ask_uv(
     uv: str, wanted: Sequence[Distribution], interpreter: Path, variables: Mapping[str, str]
 ) -> dict[str, tuple[Archive, ...]]:
     command = [uv, "pip", "compile", "-", "--no-deps", "--format", "pylock.toml", "--python", os.fspath(interpreter)]
-    done = _run([*command, "--quiet", "--no-header", "--no-build"], wanted, variables)
+    done = _run([*command, "--quiet", "--no-header", "--no-build", *as_pip_is_told(variables)], wanted, variables)
     if done is None or done.returncode:
         return {}
     try:
@@ -66,6 +66,15 @@ def _ask_uv(
         return {package["name"]: _of_lock(package) for package in packages}
     except (ValueError, KeyError, TypeError):
         return {}
+
+
+def as_pip_is_told(variables: Mapping[str, str]) -> list[str]:
+    """Return options that make uv look where pip's variables say; it does not read those by itself."""
+    folders = variables.get("PIP_FIND_LINKS", "").split()
+    options = [word for folder in folders for word in ("--find-links", folder)]
+    if variables.get("PIP_NO_INDEX", "").lower() in ("1", "true", "yes", "on", "y", "t"):
+        options.append("--no-index")
+    return options
 
 
 def _of_lock(package: Mapping[str, Any]) -> tuple[Archive, ...]:

@@ -82,8 +82,8 @@ class CondaPackage:
 class SystemPackage:
     """A package of the operating system that owns a shared library which is loaded.
 
-    `used_by` says by what: modules of installed distributions ("modules"), else the interpreter and its standard library
-    ("python").
+    `used_by` says by what: modules of installed distributions ("modules"), else the interpreter and its standard
+    library ("python").
     """
 
     name: str

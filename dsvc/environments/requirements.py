@@ -19,14 +19,14 @@ def requirement(one: Distribution, *, root: str | None = None) -> str:
     if source is None:
         return f"{one.name}=={one.version}"
     if source.kind == "editable" and not source.path and source.remote and not os.path.isdir(_folder(source)):
-        return f"{one.name} @ git+{_pip_url(source.remote)}@{source.commit}{_fragment(source)}"
+        return _at_commit(one, "git", _pip_url(source.remote))
     if source.kind in ("editable", "directory"):
         where = _inside(source, root) if source.path else _folder(source)
         if source.kind == "editable":
             return f"-e {where}"
         return f"{one.name} @ {_file_url(where)}" if where.startswith("/") else where
     if source.kind == "vcs":
-        return f"{one.name} @ {source.vcs}+{_address(source, root)}@{source.commit}{_fragment(source)}"
+        return _at_commit(one, source.vcs, _address(source, root))
     digest = source.hashes.get("sha256")
     parts = [f"sha256={digest}"] if digest else []
     if source.subdirectory:
@@ -81,5 +81,10 @@ def _pip_url(url: str) -> str:
     return f"ssh://{host}/{path.lstrip('/')}"
 
 
-def _fragment(source: Source) -> str:
-    return f"#subdirectory={source.subdirectory}" if source.subdirectory else ""
+def _at_commit(one: Distribution, vcs: str, address: str) -> str:
+    """Return the line for a commit; older versions of pip refuse `NAME @` before an address without a host."""
+    assert one.source is not None
+    subdirectory = [f"subdirectory={one.source.subdirectory}"] if one.source.subdirectory else []
+    if address.startswith("file:"):
+        return f"{vcs}+{address}@{one.source.commit}#{'&'.join([f'egg={one.name}', *subdirectory])}"
+    return f"{one.name} @ {vcs}+{address}@{one.source.commit}{'#' + subdirectory[0] if subdirectory else ''}"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from dsvc.environments.archives import as_pip_is_told
 from dsvc.environments.environment import Distribution, Environment
 from dsvc.environments.installed import find_distributions
 from dsvc.environments.interpreter import InterpreterError, ask
@@ -122,7 +123,7 @@ def restore(
     command = [uv, "pip", "install", "--quiet", "--python", program] if uv is not None else [
         program, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet",
     ]  # fmt: skip
-    command += ["--no-deps", *sources.options]
+    command += ["--no-deps", *sources.options, *(as_pip_is_told(variables) if uv is not None else ())]
     before = _installed(Path(program), quiet)
     missing = [one for one in wanted.values() if not _is_there(one, before.get(one.name))]
     tell(f"Installing {len(missing)} distributions")
