@@ -140,7 +140,7 @@ def _pylock(
     folder: Path | None = None,
 ) -> Pylock:
     variables = workspace.surroundings.environment
-    left = [one for one in environment.distributions if one.source is None and one.name not in known]
+    left = [one for one in environment.distributions if one.name not in known]
     if left and interpreter is None:
         interpreter = _alike(workspace, environment)
     asked = find_archives(left, interpreter=interpreter, variables=variables, offline=offline) if interpreter else {}

@@ -5,6 +5,7 @@ pip and uv look where they are set up to look: the user's own indexes and folder
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -46,12 +47,27 @@ def find_archives(
     index is asked, and pip looks into the folders that it is set up with alone.
     """
     wanted = [one for one in distributions if one.source is None]
-    found: dict[str, tuple[Archive, ...]] = {}
+    found = _local(distributions)
     uv = shutil.which("uv", path=variables.get("PATH"))
-    if uv is not None and not offline:
-        found = _ask_uv(uv, wanted, interpreter, variables)
+    if uv is not None and wanted and not offline:
+        found |= _ask_uv(uv, wanted, interpreter, variables)
     left = [one for one in wanted if one.name not in found]
     return {**found, **_ask_pip(left, interpreter, variables, offline=offline)} if left else found
+
+
+def _local(distributions: Sequence[Distribution]) -> dict[str, tuple[Archive, ...]]:
+    """Return the archives of distributions that were installed by a path without a digest being noted."""
+    found: dict[str, tuple[Archive, ...]] = {}
+    for one in distributions:
+        path = local_path(one.source.url) if one.source is not None and one.source.kind == "archive" else ""
+        if path and one.source is not None and not one.source.hashes:
+            try:
+                with open(path, "rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError:
+                continue
+            found[one.name] = (_archive("", {"sha256": digest}, path=path),)
+    return found
 
 
 def _ask_uv(

@@ -6,7 +6,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dsvc.environments.archives import Archive
 from dsvc.environments.environment import Distribution, Environment, Source
@@ -114,7 +114,8 @@ def _entry(one: Distribution, archives: tuple[Archive, ...], folder: str) -> lis
         if wheels:
             lines += ["wheels = [", *(f"  {_archive_table(wheel, folder)}," for wheel in wheels), "]"]
     else:
-        table = _source_table(source, folder)
+        hashes = source.hashes or (archives[0].hashes if archives else {})
+        table = _source_table(replace(source, hashes=hashes), folder)
         if table is None:
             return None
         lines.append(table)
