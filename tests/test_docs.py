@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.environments.wheels import make_wheel
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
@@ -68,7 +70,14 @@ def dvc_project(home: Path) -> None:
     (project / "train.py").write_text("print('fitting')\n")
 
 
-BEFORE = {"from-dvc.md": dvc_project}
+def folder_of_wheels(home: Path) -> None:
+    """Two packages, one of them in two versions."""
+    make_wheel(home / "wheels", "left-pad", "1.0")
+    for version in ("2.0", "2.1"):
+        make_wheel(home / "wheels", "rentals", version, headers=("Requires-Dist: left-pad",))
+
+
+BEFORE = {"from-dvc.md": dvc_project, "environments.md": folder_of_wheels}
 
 
 @pytest.mark.parametrize(

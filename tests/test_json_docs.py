@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import sys
+import venv
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +181,14 @@ hub user role ../team ada writer --repo bikes/* --authorized-keys ../keys
 hub repos ../team
 hub log ../team
 hub user remove ../team ada --authorized-keys ../keys
+env lock
+! a.txt locked
+commit -m locked
+env show
+env diff HEAD
+env check
+env restore HEAD ../again --installer uv
+env export --requirements
 doctor
 nonsense
 """.strip().splitlines()
@@ -207,6 +217,9 @@ def with_json(line: str) -> list[str]:
 def told(cli: CommandLine) -> dict[str, dict[str, Any]]:
     """Line -> the document that it printed, of a story whose lines succeed, stop at a conflict or say no."""
     found: dict[str, dict[str, Any]] = {}
+    tiny = cli.directory.parent / "tiny"
+    venv.create(tiny, with_pip=False)
+    cli.environment |= {"VIRTUAL_ENV": str(tiny), "PATH": f"{Path(sys.executable).parent}:{cli.environment['PATH']}"}
     for line in STORY:
         if line.startswith("! "):
             _, name, content = line.split(" ", 2)

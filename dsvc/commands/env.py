@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import typer
@@ -197,7 +199,7 @@ def restore(
     result = restore_environment(
         context.workspace(),
         name,
-        context.directory / folder,
+        Path(os.path.abspath(context.directory / folder)),
         python=python,
         sources=Sources(tuple(str(context.directory / one) for one in find_links), no_index or context.offline),
         installer=installer,

@@ -126,7 +126,7 @@ def restore(
     command += ["--no-deps", *sources.options, *(as_pip_is_told(variables) if uv is not None else ())]
     before = _installed(Path(program), quiet)
     missing = [one for one in wanted.values() if not _is_there(one, before.get(one.name))]
-    tell(f"Installing {len(missing)} distributions")
+    tell(f"Installing {len(missing)} distribution{'' if len(missing) == 1 else 's'}")
     failed = _install(command, missing, quiet, root)
     extra = [name for name in before if name not in wanted]
     if extra:
