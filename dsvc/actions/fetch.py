@@ -6,46 +6,33 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from dsvc.actions.model_refs import models_to_fetch, seen_changes
 from dsvc.actions.prerequisites import require_prerequisites
+from dsvc.actions.ref_update import RefUpdate
 from dsvc.actions.refs import worktrees_on
 from dsvc.actions.remote_access import OpenRemote, open_remote, steadily
 from dsvc.actions.revision import revision_context
+from dsvc.actions.run_refs import note_fetched, require_runs, runs_to_fetch, takes_runs
 from dsvc.actions.tracking import publish_tracking
 from dsvc.history.ancestry import Ancestry
 from dsvc.history.mergebase import is_ancestor
 from dsvc.history.revisionnames import UnknownRevisionError
 from dsvc.objects.ids import CommitId, FileId, Kind, ObjectId
-from dsvc.refs.names import HEADS, REMOTES, TAGS, fetch_head_of, short_name
+from dsvc.refs.names import HEADS, REMOTES, SHARED, TAGS, fetch_head_of, short_name
 from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Direct, Ref, Symbolic, View
 from dsvc.remotes.refspec import Refspec, mapped, parse_refspec
 from dsvc.remotes.settings import RemoteSettings
 from dsvc.remotes.transfer.arrivals import Arrivals
 from dsvc.remotes.transfer.fetching import fetch_objects
+from dsvc.remotes.transfer.once import Named
 from dsvc.remotes.transfer.purged import take_notes
 from dsvc.remotes.transfer.receiving import Received
 from dsvc.remotes.transfer.selection import present_tips
 from dsvc.repo.tombstones import purged_files
 from dsvc.workspace import Workspace
 
-Outcome = Literal["new", "moved", "forced", "deleted", "same", "rejected"]
 Tags = Literal["follow", "all", "none"]
-
-
-@dataclass(frozen=True, slots=True)
-class RefUpdate:
-    """What became of one ref: its full name there and here, and the objects it pointed and points to.
-
-    `reason` says why one was rejected, `hint` what to do then.
-    """
-
-    theirs: str
-    ours: str | None
-    old: Direct | None
-    new: Direct | None
-    outcome: Outcome
-    reason: str = ""
-    hint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +40,7 @@ class FetchResult:
     """Which refs a fetch looked at, and what came over. `fetch_heads` are the commits that were asked for by name.
 
     `default_branch` is the full name of the branch on which the remote stands; `erased` are files of which it
-    became known that they were purged there.
+    became known that they were purged there, `runs` the full names of runs that were not here.
     """
 
     remote: RemoteSettings
@@ -63,6 +50,7 @@ class FetchResult:
     fetch_heads: tuple[tuple[str, CommitId], ...] = ()
     default_branch: str | None = None
     erased: tuple[FileId, ...] = ()
+    runs: tuple[str, ...] = ()
 
     def changed(self) -> list[RefUpdate]:
         """Return the updates that say something."""
@@ -77,6 +65,7 @@ def fetch(
     tags: Tags = "follow",
     prune: bool = False,
     force: bool = False,
+    runs: bool | None = None,
     dry_run: bool = False,
     jobs: int = 8,
 ) -> FetchResult:
@@ -85,7 +74,8 @@ def fetch(
     Without `refspecs` those of the configuration count, which are all branches unless it says otherwise. New tags come
     along that belong to the fetched branches, or "all" of them; one that is here with another target stays, and with
     "all" that is reported, unless `force` is set. `prune` drops what follows branches that are gone there. No branch
-    on which a worktree stands is touched. What was asked for by name is FETCH_HEAD afterwards.
+    on which a worktree stands is touched. What was asked for by name is FETCH_HEAD afterwards. `runs` says whether the
+    remote's runs and models come along; None: where no refs are named, unless the remote's option says otherwise.
 
     Raises:
         RemoteError: when the remote cannot be reached or breaks off; what arrived is used by the next fetch.
@@ -100,23 +90,36 @@ def fetch(
             heads = _asked(remote, specs)
             updates = _branches(workspace, remote, specs, force=force)
             updates += _tags(workspace, remote, specs, tags=tags, force=force)
+            named: tuple[Named, ...] = ()
+            models: list[RefUpdate] = []
+            along = settings.name is not None and takes_runs(settings, refspecs, wanted=runs)
+            if settings.name is not None and along:
+                named = runs_to_fetch(workspace, remote, jobs=jobs)
+                models = models_to_fetch(workspace.view(), remote.view(), settings.name)
             if prune and not specs:
                 updates += _gone(workspace, remote, settings)
-            wanted = [u.new for u in updates if u.new is not None and u.outcome not in ("same", "rejected")]
-            tips = [*wanted, *heads.values()]
+            moving = (u.new for u in (*updates, *models) if u.outcome not in ("same", "rejected"))
+            wanted = [new for new in moving if new is not None]
+            tips = [*wanted, *heads.values(), *(ref for _, ref in named)]
             received = Received()
             erased: list[FileId] = []
             if not dry_run:
                 received = _bring(workspace, remote, tips, jobs=jobs)
-            updates = _judged(workspace, updates)
+            updates = _judged(workspace, updates) + models
             if tags == "follow":
                 updates += _followed(workspace, remote, specs, updates, heads.values())
             if not dry_run:
-                erased = _publish(workspace, remote, updates, heads)
+                require_runs(workspace, remote, named)
+                erased = _publish(workspace, remote, updates, heads, named)
                 Arrivals(remote.inbox).clear()
+                if along:
+                    note_fetched(workspace, remote)
             names = tuple((name, CommitId(ref.id)) for name, ref in heads.items() if ref.kind == Kind.COMMIT)
             default = remote.default_branch()
-            return FetchResult(settings, remote.address, tuple(updates), received, names, default, tuple(erased))
+            return FetchResult(
+                settings, remote.address, tuple(updates), received, names, default, tuple(erased),
+                tuple(name for name, _ in named),
+            )  # fmt: skip
 
         return steadily(workspace, remote, once)
 
@@ -159,6 +162,10 @@ def _branches(
                 continue  # 'fetch origin main' moves no branch of ours
             here = tracked[0]
         updates.append(_update(view, name, here, ref, force=found[1] or force or here.startswith(REMOTES)))
+    for spec in specs:  # of other names only what is given a place of its own
+        other = remote.view().get(spec.source) if spec.target and not spec.source.startswith((HEADS, TAGS)) else None
+        if isinstance(other, Direct) and spec.source.startswith(SHARED):
+            updates.append(_update(view, spec.source, spec.target, other, force=spec.force or force))
     return updates
 
 
@@ -283,7 +290,7 @@ def _bring(workspace: Workspace, remote: OpenRemote, wanted: Iterable[Direct], *
 
 def known_commits(workspace: Workspace) -> list[CommitId]:
     """Return the commits that this repository's refs name: all that they reach is here."""
-    named = (ref.id for _, ref in workspace.view().items() if isinstance(ref, Direct) and ref.kind == Kind.COMMIT)
+    named = (ref.id for _, ref in workspace.view().tips() if ref.kind == Kind.COMMIT)
     return present_tips(workspace.repo.store, named)
 
 
@@ -310,11 +317,18 @@ def _judged(workspace: Workspace, updates: Iterable[RefUpdate]) -> list[RefUpdat
 
 
 def _publish(
-    workspace: Workspace, remote: OpenRemote, updates: Iterable[RefUpdate], heads: Mapping[str, Direct]
+    workspace: Workspace,
+    remote: OpenRemote,
+    updates: Sequence[RefUpdate],
+    heads: Mapping[str, Direct],
+    runs: Iterable[Named],
 ) -> list[FileId]:
     view = workspace.view()
     moved = (u for u in updates if u.ours is not None and u.outcome not in ("same", "rejected"))
     changes: dict[str, Ref | None] = {update.ours or "": update.new for update in moved}
+    changes |= dict(runs)
+    if remote.settings.name is not None:
+        changes |= seen_changes(updates, remote.settings.name)
     changes |= dict.fromkeys([fetch_head_of(workspace.worktree_id)][: len(heads)], next(iter(heads.values()), None))
     default = remote.default_branch()
     tracked = mapped(remote.settings.fetch, default) if remote.settings.name and default else None

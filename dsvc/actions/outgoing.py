@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from dsvc.actions.fetch import RefUpdate
+from dsvc.actions.model_refs import seen_name
+from dsvc.actions.ref_update import RefUpdate
 from dsvc.actions.remote_access import OpenRemote
 from dsvc.actions.revision import ancestry_below, revision_context
 from dsvc.actions.upstream import read_upstream
@@ -14,7 +15,7 @@ from dsvc.history.mergebase import is_ancestor
 from dsvc.history.revisions import resolve
 from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.objects.store import ObjectMissingError
-from dsvc.refs.names import HEADS, SHARED, TAGS, short_name
+from dsvc.refs.names import HEADS, MODELS, ONCE, SHARED, TAGS, short_name
 from dsvc.refs.view import Direct, View
 from dsvc.remotes.refspec import Refspec, mapped, parse_refspec
 from dsvc.remotes.settings import RemoteSettings
@@ -42,6 +43,7 @@ class Chosen:
     follows: bool = False
     prune: bool = False
     follow_tags: bool = False
+    mirror: bool = False
 
 
 def choose(
@@ -69,7 +71,8 @@ def choose(
     if mirror:
         if texts or every or tags:
             raise UsageError("--mirror pushes everything", hint=f"dsvc push --mirror {settings.typed}")
-        return Chosen(tuple(Refspec(f"{prefix}*", f"{prefix}*", force=True) for prefix in SHARED), prune=True)
+        patterns = (f"{prefix}*" for prefix in SHARED if prefix not in ONCE)  # of the others there may be a million
+        return Chosen(tuple(Refspec(p, p, force=True) for p in patterns), prune=True, mirror=True)
     specs = [_spec(workspace, text) for text in texts]
     specs += [Refspec(f"{prefix}*", f"{prefix}*") for prefix, wanted in ((HEADS, every), (TAGS, tags)) if wanted]
     if prune and not any("*" in spec.source for spec in specs):
@@ -234,6 +237,8 @@ def _checked(
             return refused(reason, f"dsvc fetch {typed}, look at what came, then push again")
         force = True
     if new is None:
+        if target.startswith(ONCE):
+            return refused("what is made once stays")
         if target == remote.default_branch():
             return refused("it is the default branch there", f"dsvc ls-remote {typed} lists the others")
         return replace(update, ours=None, outcome="deleted")
@@ -241,6 +246,10 @@ def _checked(
         return refused("a branch points to commits only", f"dsvc push {typed} NAME:tags/{short_name(target)}")
     if old is None:
         return replace(update, outcome="new")
+    if target.startswith(ONCE):
+        return refused("there is another one of that name there, and it never moves")
+    if target.startswith(MODELS) and not force and old != _tracked(workspace, remote, target):
+        return refused("it was changed there too", f"dsvc fetch {typed}, look at what came, then push +{target}")
     if target.startswith(TAGS) and not force:
         return refused(
             "there is another tag of that name there",
@@ -270,9 +279,16 @@ def _holds(workspace: Workspace, remote: OpenRemote, lease: Lease, update: RefUp
         return update.old is None
     if lease.expected is not None:
         return update.old is not None and update.old.id == lease.expected
-    found = mapped(remote.settings.fetch, update.theirs)
-    tracked = workspace.view().resolve(found[0])[1] if found is not None else None
-    return update.old == tracked
+    return update.old == _tracked(workspace, remote, update.theirs)
+
+
+def _tracked(workspace: Workspace, remote: OpenRemote, name: str) -> Direct | None:
+    """Return what a ref of the remote was when it was last seen."""
+    if name.startswith(MODELS):
+        ref = workspace.view().get(seen_name(remote.settings.name, name)) if remote.settings.name else None
+        return ref if isinstance(ref, Direct) else None
+    found = mapped(remote.settings.fetch, name)
+    return workspace.view().resolve(found[0])[1] if found is not None else None
 
 
 def _on_working_copy(remote: OpenRemote, update: RefUpdate) -> RefUpdate:

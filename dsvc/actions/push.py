@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from dsvc.actions.fetch import RefUpdate
+from dsvc.actions.model_refs import models_to_push, seen_changes
 from dsvc.actions.outgoing import Lease, choose, judge
+from dsvc.actions.ref_update import RefUpdate
 from dsvc.actions.remote_access import OpenRemote, open_remote, steadily
 from dsvc.actions.revision import ancestry_below
+from dsvc.actions.run_refs import RunsToPush, note_pushed, runs_to_push, takes_runs
 from dsvc.actions.tracking import publish_tracking
 from dsvc.actions.upstream import set_upstream
 from dsvc.errors import DivergedError, IntegrityError
@@ -16,7 +18,7 @@ from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.objects.store import ObjectMissingError
 from dsvc.refs.names import HEADS, REMOTES, short_name
 from dsvc.refs.transaction import RefMovedError, Transaction
-from dsvc.refs.view import Direct, Ref, Symbolic, View
+from dsvc.refs.view import Ref, Symbolic, View
 from dsvc.remotes.refspec import mapped
 from dsvc.remotes.settings import RemoteSettings
 from dsvc.remotes.transfer.purged import ErasedThereError, Spared, refusal, send_notes
@@ -47,7 +49,8 @@ class IncompleteError(IntegrityError):
 class PushResult:
     """Which refs were pushed or refused, what was sent, and which upstreams were set (branch, remote's branch).
 
-    `created` says that there was no repository before, `said` is what hooks of a hub printed.
+    `created` says that there was no repository before, `said` is what hooks of a hub printed, `runs` the full names of
+    the runs that went along (and with a mirror of those that went away).
     """
 
     remote: RemoteSettings
@@ -57,6 +60,7 @@ class PushResult:
     upstreams: tuple[tuple[str, str], ...] = ()
     created: bool = False
     said: str = ""
+    runs: tuple[str, ...] = ()
 
     def rejected(self) -> list[RefUpdate]:
         """Return the refs that were refused."""
@@ -77,6 +81,7 @@ def push(
     force: bool = False,
     leases: Sequence[Lease] = (),
     set_up: bool = False,
+    runs: bool | None = None,
     dry_run: bool = False,
     jobs: int = 4,
 ) -> PushResult:
@@ -87,6 +92,9 @@ def push(
     `mirror` makes the shared refs there what they are here; `prune` deletes there what a pattern, `every` or `tags`
     speaks of and what is not here. A branch moves forward only, unless `force` is set, its refspec begins with +, or a
     lease says what it must be. Refs that may not be moved are reported. Whoever else pushes meanwhile loses nothing.
+
+    `runs` says whether all runs here that are not there go along, and models that were changed here; None: where no
+    refs are named, unless the remote's option says otherwise. With True all runs are compared, else those that are new.
 
     Raises:
         RemoteError: when the remote cannot be reached or breaks off; what arrived is used by the next push.
@@ -107,20 +115,36 @@ def push(
 
         def once() -> PushResult:
             updates = judge(workspace, remote, chosen, force=force, leases=leases)
-            sent, said = (Sent(0, 0, 0), "") if dry_run else _move(workspace, remote, updates, jobs=jobs)
+            found: RunsToPush | None = None
+            if not delete and takes_runs(settings, refspecs, wanted=runs):
+                found = runs_to_push(workspace, remote, thorough=bool(runs), mirror=mirror)
+                if settings.name is not None and not mirror:
+                    listed = {update.theirs for update in updates}
+                    models = models_to_push(workspace.view(), remote.view(), settings.name)
+                    updates += [update for update in models if update.theirs not in listed]
+            sent, said = (Sent(0, 0, 0), "") if dry_run else _move(workspace, remote, updates, found, jobs=jobs)
             follows = not dry_run and settings.name is not None and (set_up or chosen.follows)
             upstreams = _set_up(workspace, settings.shown, updates) if follows else ()
-            return PushResult(settings, remote.address, tuple(updates), sent, upstreams, remote.created, said)
+            names = tuple(update.theirs for update in found.updates) if found is not None else ()
+            return PushResult(settings, remote.address, tuple(updates), sent, upstreams, remote.created, said, names)
 
         return steadily(workspace, remote, once)
 
 
-def _move(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate], *, jobs: int) -> tuple[Sent, str]:
+def _move(
+    workspace: Workspace,
+    remote: OpenRemote,
+    updates: Sequence[RefUpdate],
+    runs: RunsToPush | None,
+    *,
+    jobs: int,
+) -> tuple[Sent, str]:
     """Send what the updates need, and move those refs that may be moved, there and in what follows them here.
 
     Returns what was sent, and what hooks of a hub printed.
     """
     moving = [update for update in updates if update.outcome not in ("same", "rejected")]
+    moving += runs.updates if runs is not None else ()
     sent, said = Sent(0, 0, 0), ""
     if moving:
         try:
@@ -134,6 +158,8 @@ def _move(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate]
     elif remote.folder.is_dir():
         _forget(remote)
     _track(workspace, remote, updates)
+    if runs is not None:
+        note_pushed(workspace, remote, runs)
     return sent, said
 
 
@@ -180,7 +206,7 @@ def _send(
 
 
 def _commits(view: View) -> list[ObjectId]:
-    return [ref.id for _, ref in view.items() if isinstance(ref, Direct) and ref.kind == Kind.COMMIT]
+    return [ref.id for _, ref in view.tips() if ref.kind == Kind.COMMIT]
 
 
 def _take_up(remote: OpenRemote) -> None:
@@ -258,7 +284,7 @@ def _track(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate
     """Let the refs that follow the remote here say what is there now."""
     if remote.settings.name is None:
         return
-    changes: dict[str, Ref | None] = {}
+    changes: dict[str, Ref | None] = seen_changes(updates, remote.settings.name)
     for update in updates:
         found = mapped(remote.settings.fetch, update.theirs)
         if found is not None and update.outcome != "rejected" and found[0].startswith(REMOTES):

@@ -15,11 +15,13 @@ from dsvc.config.keys import Value, join_key, split_key
 from dsvc.config.settings import read_values
 from dsvc.errors import RequestError
 from dsvc.objects.ids import CommitId, Kind
-from dsvc.refs.names import HEADS, REMOTES, TAGS
+from dsvc.refs.names import HEADS, REMOTES, SEEN, TAGS
 from dsvc.refs.view import Direct, Symbolic
 from dsvc.remotes.refspec import fetch_refspecs
 from dsvc.remotes.settings import RemoteSettings, UnknownRemoteError, check_remote_name, read_remotes
 from dsvc.workspace import Workspace
+
+_KEPT = (REMOTES, SEEN)  # below each, and the remote's name, lies what it had when it was last seen
 
 
 class RemoteExistsError(RequestError):
@@ -81,7 +83,7 @@ def remove_remote(workspace: Workspace, name: str) -> int:
     """
     _needed(workspace, name)
     transaction = workspace.repo.transaction()
-    gone = [ref for ref, _ in workspace.view().items(f"{REMOTES}{name}/")]
+    gone = [ref for prefix in _KEPT for ref, _ in workspace.view().items(f"{prefix}{name}/")]
     for ref in gone:
         transaction.delete(ref)
     if gone:
@@ -107,6 +109,9 @@ def rename_remote(workspace: Workspace, old: str, new: str) -> int:
         raise RemoteExistsError(f"there is already a remote {new}", hint="dsvc remote -v")
     transaction = workspace.repo.transaction()
     count = 0
+    for name, ref in workspace.view().items(f"{SEEN}{old}/"):
+        transaction.set(f"{SEEN}{new}/{name.removeprefix(f'{SEEN}{old}/')}", ref)
+        transaction.delete(name)
     for name, ref in workspace.view().items(f"{REMOTES}{old}/"):
         renamed = f"{REMOTES}{new}/{name.removeprefix(f'{REMOTES}{old}/')}"
         if isinstance(ref, Symbolic) and ref.target.startswith(f"{REMOTES}{old}/"):
@@ -130,7 +135,7 @@ def rename_remote(workspace: Workspace, old: str, new: str) -> int:
         os.replace(transfers(workspace, old), transfers(workspace, new))
     for branch in followers:
         set_value(_file(workspace), join_key(("branch", branch, "remote")), value=new)
-    if count:
+    if transaction.changes:
         workspace.publish(transaction, workspace.act("remote", f"remote: renamed {old} to {new}"))
     return count
 

@@ -197,6 +197,7 @@ def open_remote(
             cache = workspace.cache / "remotes" / f"{folder.name}.d"
             place = replace(place, backend=CachedBackend(place.backend, cache))
         repo, created = _open(workspace, place, settings, create=create, salvage=salvage)
+        repo.store.near = workspace.repo.store
         yield OpenRemote(settings, str(address), place, repo, folder, berth, inside is not None, created, publisher)
     except IntegrityError as error:
         if isinstance(place.backend, CachedBackend) and not isinstance(error, BlobMissingError):

@@ -12,8 +12,9 @@ from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.entry_text import human_size
 from dsvc.commands.fetch import fetch_json
-from dsvc.commands.options import Jobs, Json, LimitRate, Quiet
+from dsvc.commands.options import Jobs, Json, LimitRate, NoRuns, Quiet
 from dsvc.commands.remote_keys import Encrypt, KeyFilePath, sealed_options
+from dsvc.config.keys import Value
 from dsvc.errors import UsageError
 from dsvc.refs.names import short_name
 from dsvc.worktree.content_filter import parse_filter
@@ -36,6 +37,7 @@ def command(
     filters: Annotated[
         Sequence[str], typer.Option("--filter", metavar="WHAT", help="Fetch content of paths, or of up to size:N.")
     ] = (),
+    no_runs: NoRuns = False,
     encrypt: Encrypt = False,
     file: KeyFilePath = None,
     jobs: Jobs = 8,
@@ -45,8 +47,8 @@ def command(
 ) -> None:
     """Make a repository that has what a remote has, and follows it.
 
-    All branches and tags come along, and the remote's default branch is checked out. A clone that is broken off keeps
-    what has arrived: the same command goes on with it.
+    All branches, tags and runs come along, and the remote's default branch is checked out. A clone that is broken off
+    keeps what has arrived: the same command goes on with it.
 
     With --no-data, --bare-history or --filter it is a partial clone: all of the history comes along, and of the files
     only what is checked out and wanted. Commands fetch what they need of the rest; files that are left out are absent,
@@ -56,7 +58,9 @@ def command(
         raise UsageError("--no-data, --bare-history and --filter exclude each other")
     wanted = ("no-data",) if no_data else ("history",) if bare_history else tuple(filters)
     parse_filter(wanted)
-    partial = {"filter": wanted} if wanted else {}
+    options: dict[str, Value] = {"filter": wanted} if wanted else {}
+    if no_runs:
+        options["runs"] = False
     name = source.rstrip("/").removesuffix("/.dsvc").removesuffix(".bundle").rpartition("/")[2].rpartition(":")[2]
     folder = target or name
     if not folder or folder in (".", "..", "~"):
@@ -73,7 +77,7 @@ def command(
         single_branch=single_branch,
         make_checkout=not (no_checkout or bare_history),
         tags=not no_tags,
-        options={**partial, **sealed_options(context, encrypt=encrypt, file=file)},
+        options={**options, **sealed_options(context, encrypt=encrypt, file=file)},
         jobs=jobs,
         progress=context.progress,
     )

@@ -13,9 +13,9 @@ from dsvc.actions.remote_access import choose_remote
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.entry_text import human_size
-from dsvc.commands.options import DryRun, Jobs, Json, LimitRate, Quiet
+from dsvc.commands.options import DryRun, Jobs, Json, LimitRate, NoRuns, Quiet, Runs, runs_wanted
 from dsvc.commands.ref_text import SHORT
-from dsvc.commands.ref_update_text import show_updates, update_json
+from dsvc.commands.ref_update_text import show_runs, show_updates, update_json
 from dsvc.errors import UsageError
 from dsvc.refs.names import short_name
 
@@ -32,6 +32,8 @@ def command(
     no_tags: Annotated[bool, typer.Option("--no-tags", help="No tags.")] = False,
     prune: Annotated[bool, typer.Option("-p", "--prune", help="Drop what follows branches that are gone.")] = False,
     force: Annotated[bool, typer.Option("-f", "--force", help="Move tags of this repository too.")] = False,
+    runs: Runs = False,
+    no_runs: NoRuns = False,
     jobs: Jobs = 8,
     limit_rate: LimitRate = None,
     dry_run: DryRun = False,
@@ -43,6 +45,8 @@ def command(
     Its branches become REMOTE/BRANCH here; your own branches and files stay as they are: 'dsvc merge origin/main' or
     'dsvc pull' joins them. What is asked for by name is FETCH_HEAD too. A fetch that is broken off goes on where it was
     when it is called again.
+
+    Where no branches are named, the remote's runs come along, and models that were changed there.
     """
     context.limit_rate(limit_rate)
     workspace = context.workspace()
@@ -56,7 +60,15 @@ def command(
         refspecs = ("HEAD",)  # nothing follows an address
     results = [
         fetch(
-            workspace, settings, refspecs, tags=policy, prune=prune, force=force, dry_run=dry_run, jobs=jobs
+            workspace,
+            settings,
+            refspecs,
+            tags=policy,
+            prune=prune,
+            force=force,
+            runs=runs_wanted(runs=runs, no_runs=no_runs),
+            dry_run=dry_run,
+            jobs=jobs,
         )
         for settings in chosen
     ]
@@ -70,9 +82,10 @@ def command(
 
 def show_fetch(context: Context, result: FetchResult) -> None:
     """Tell people what a fetch brought."""
-    if result.changed():
+    if result.runs or result.changed():
         context.out.note(f"From {result.address}")
         show_updates(context, result.updates, pushed=False)
+        show_runs(context, result.runs)
     if result.erased:
         count = counted(len(result.erased), "file")
         context.out.note(f"{count} purged there; reading what is not here any more says by whom and why")
@@ -91,6 +104,7 @@ def fetch_json(result: FetchResult) -> dict[str, Any]:
         "address": result.address,
         "updates": [update_json(update) for update in result.updates],
         "fetch_heads": [{"name": name, "commit": commit_id.hex()} for name, commit_id in result.fetch_heads],
+        "runs": list(result.runs),
         "purged": [file_id.hex() for file_id in result.erased],
         "objects": result.received.objects,
         "packs": result.received.packs,

@@ -33,6 +33,8 @@ LimitRate = Annotated[
     str | None,
     typer.Option("--limit-rate", metavar="RATE", help="Bytes a second each way, such as 2M (remote.NAME.limitRate)."),
 ]
+Runs = Annotated[bool, typer.Option("--runs", help="Runs and models too, where branches are named; compare all runs.")]
+NoRuns = Annotated[bool, typer.Option("--no-runs", help="No runs and no models (remote.NAME.runs).")]
 MapNames = Annotated[
     bool, typer.Option("--map-names", help="Write names that fall together on this disk under other ones, from now on.")
 ]
@@ -41,3 +43,14 @@ Message = Annotated[
 ]
 Paths = Annotated[Sequence[str], typer.Argument(metavar="[PATH]...", help="Only these files and folders.")]
 NoStaging = Annotated[bool, typer.Option("--cached", "--staged", hidden=True, callback=_refuse_staging)]
+
+
+def runs_wanted(*, runs: bool, no_runs: bool) -> bool | None:
+    """Return what --runs and --no-runs say together; None where neither was given.
+
+    Raises:
+        UsageError: when both were.
+    """
+    if runs and no_runs:
+        raise UsageError("--runs and --no-runs exclude each other")
+    return True if runs else False if no_runs else None

@@ -15,8 +15,8 @@ from dsvc.actions.revision import revision_context
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.entry_text import human_size
-from dsvc.commands.options import DryRun, Jobs, Json, LimitRate, Quiet
-from dsvc.commands.ref_update_text import show_updates, update_json
+from dsvc.commands.options import DryRun, Jobs, Json, LimitRate, NoRuns, Quiet, Runs, runs_wanted
+from dsvc.commands.ref_update_text import show_runs, show_updates, update_json
 from dsvc.history.revisions import resolve
 from dsvc.objects.ids import ObjectId
 from dsvc.refs.names import short_name
@@ -56,6 +56,8 @@ def command(
         ),
     ] = (),
     force: Annotated[bool, typer.Option("-f", "--force", help="Overwrite them in any case.", hidden=True)] = False,
+    runs: Runs = False,
+    no_runs: NoRuns = False,
     jobs: Jobs = 4,
     limit_rate: LimitRate = None,
     dry_run: DryRun = False,
@@ -67,6 +69,8 @@ def command(
     Without arguments the current branch goes to the branch of its name there, which it follows from then on. A branch
     there only moves forward (exit code 12 otherwise): 'dsvc pull' first, or overwrite what you have seen with
     --force-with-lease. A push that is broken off goes on where it was when it is called again.
+
+    Where no branches are named, runs that the remote lacks go along, and models that were changed here.
     """
     context.limit_rate(limit_rate)
     workspace = context.workspace()
@@ -85,6 +89,7 @@ def command(
             force=force,
             leases=[_lease(workspace, text) for text in with_lease],
             set_up=set_upstream,
+            runs=runs_wanted(runs=runs, no_runs=no_runs),
             dry_run=dry_run,
             jobs=jobs,
         )
@@ -142,11 +147,12 @@ def show_push(context: Context, result: PushResult) -> None:
     show_said(context, result.said)
     if result.created:
         context.out.note(f"Made a repository at {result.address}")
-    if all(update.outcome == "same" for update in result.updates):
-        context.out.note("Everything is there already" if result.updates else "There is nothing to push")
-    else:
+    if result.runs or any(update.outcome != "same" for update in result.updates):
         context.out.note(f"To {result.address}")
         show_updates(context, result.updates, pushed=True)
+        show_runs(context, result.runs)
+    else:
+        context.out.note("Everything is there already" if result.updates else "There is nothing to push")
     if result.sent.objects:
         context.out.note(f"{counted(result.sent.objects, 'object')}, {human_size(result.sent.size)} sent")
     for branch, there in result.upstreams:
@@ -164,6 +170,7 @@ def push_json(result: PushResult) -> dict[str, Any]:
         "packs": result.sent.packs,
         "bytes": result.sent.size,
         "output": result.said,
+        "runs": list(result.runs),
         "upstreams": [
             {"branch": short_name(branch), "follows": short_name(there)} for branch, there in result.upstreams
         ],

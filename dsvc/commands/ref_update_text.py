@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dsvc.actions.fetch import RefUpdate
+from dsvc.actions.ref_update import RefUpdate
 from dsvc.commands.context import Context
+from dsvc.commands.count_text import counted
 from dsvc.commands.ref_text import SHORT
 from dsvc.refs.names import HEADS, TAGS, short_name
 from dsvc.refs.view import Direct
@@ -39,6 +40,13 @@ def show_updates(context: Context, updates: Sequence[RefUpdate], *, pushed: bool
         forced = "  (forced)" if update.outcome == "forced" else ""
         line = f" {context.out.paint(mark, colour)} {what:<{width}}  {arrow}{forced}{reason}"
         context.out.note(line)
+
+
+def show_runs(context: Context, names: Sequence[str]) -> None:
+    """Tell people how many runs came along; there may be thousands, so none is named."""
+    if names:
+        count = counted(len({name.split("/")[1] for name in names}), "run")
+        context.out.note(f" {context.out.paint('*', 'green')} {count}")
 
 
 def _mark(update: RefUpdate) -> str:

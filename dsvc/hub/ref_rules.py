@@ -14,16 +14,17 @@ from dsvc.hub.visitor import HubRefusedError, Visitor
 from dsvc.objects.ids import CommitId, Kind, ObjectId, TagId
 from dsvc.objects.store import ObjectMissingError
 from dsvc.objects.values import encode_commit, encode_tag
-from dsvc.refs.names import HEADS, SHARED, TAGS, BadRefNameError, check_name, head_of, short_name
+from dsvc.refs.names import HEADS, RUNS, SHARED, TAGS, BadRefNameError, check_name, head_of, short_name
 from dsvc.refs.transaction import RefMovedError
-from dsvc.refs.view import Direct, Symbolic, View
+from dsvc.refs.view import Symbolic, View
 from dsvc.remotes.wire.publish import RefChange
-from dsvc.repo.reachable import Target, check_whole
+from dsvc.repo.reachable import Target, check_whole, references
 from dsvc.repo.repository import Repository
 from dsvc.repo.tombstones import PURGED, purged_files
 from dsvc.signing import Keygen, Verdict, verify_signature
 from dsvc.workspace import MAIN
 
+_ALIKE = 8  # commits whose trees are looked through
 _FILES = (Kind.CHUNK, Kind.FILE_MAP)
 
 
@@ -42,6 +43,11 @@ def moving(view: View, changes: Sequence[RefChange]) -> list[RefChange]:
         if change.name.startswith(PURGED):
             if change.old is not None or change.new is None or change.new.kind != Kind.STATE:
                 raise HubRefusedError(f"{change.name} is a note, which is made once and stays")
+        elif change.name.startswith(RUNS):
+            if change.new is None or (change.old is not None and change.old != change.new):
+                raise HubRefusedError(f"{change.name} is of a run, which is made once and stays")
+            if change.new.kind != Kind.RUN:
+                raise HubRefusedError(f"{change.name} is of a run, and points to something else")
         elif not change.name.startswith(SHARED):
             raise HubRefusedError(f"{change.name} belongs to one repository alone and is not pushed")
         if change.new is not None and change.name.startswith(HEADS) and change.new.kind != Kind.COMMIT:
@@ -61,7 +67,10 @@ def check_reach(repo: Repository, view: View, changes: Sequence[RefChange], visi
     Raises:
         HubRefusedError: naming the first object that is not, or a note on a file that nothing here needs.
     """
-    known = {(ref.kind, bytes(ref.id)) for _, ref in view.items() if isinstance(ref, Direct)}
+    tips = [(ref.kind, bytes(ref.id)) for _, ref in view.tips()]
+    known = set(tips)
+    if any(change.name.startswith(RUNS) for change in changes):
+        known |= _trees_of(repo, tips)  # the source of a run is most likely much like one of these
     notes = {_noted(change.name) for change in changes if change.name.startswith(PURGED)}
     erased = notes | purged_files(repo)
     met = set()
@@ -73,11 +82,12 @@ def check_reach(repo: Repository, view: View, changes: Sequence[RefChange], visi
             return not repo.store.has_file(wanted)
         return (kind, wanted) in known
 
+    seen: set[Target] = set()
     for change in changes:
         if change.new is None:
             continue
         try:
-            check_whole(repo.store, [(change.new.kind, bytes(change.new.id))], stop=stop)
+            check_whole(repo.store, [(change.new.kind, bytes(change.new.id))], stop=stop, seen=seen)
         except ObjectMissingError as error:
             raise HubRefusedError(
                 f"{short_name(change.name)} needs what was not pushed: {error.message}",
@@ -93,6 +103,20 @@ def check_reach(repo: Repository, view: View, changes: Sequence[RefChange], visi
                 f"file {wanted.hex()} is stored here, and {visitor.account} ({visitor.role}) may not purge it",
                 hint="ask an owner of the hub to push this, or to purge the file there",
             )
+
+
+def _trees_of(repo: Repository, tips: Sequence[Target]) -> set[Target]:
+    """Return the nodes of the trees of some commits that refs name: all that they reach is here."""
+    commits = [repo.commit(CommitId(ObjectId(wanted))) for kind, wanted in tips if kind == Kind.COMMIT]
+    commits.sort(key=lambda commit: commit.committer.time)
+    found: set[Target] = set()
+    stack: list[Target] = [(Kind.TREE, commit.tree) for commit in commits[-_ALIKE:]]
+    while stack:
+        target = stack.pop()
+        if target[0] == Kind.TREE and target not in found:
+            found.add(target)
+            stack += references(Kind.TREE, repo.store.get(target[1], Kind.TREE))
+    return found
 
 
 def check_rules(repo: Repository, view: View, changes: Sequence[RefChange], visitor: Visitor, rules: Rules) -> None:
@@ -146,8 +170,8 @@ def check_signatures(
     ancestry = Ancestry(repo.commit)
     hidden = [
         CommitId(ref.id)
-        for name, ref in view.items()
-        if isinstance(ref, Direct) and ref.kind == Kind.COMMIT and name.startswith((HEADS, TAGS)) and wanted(name)
+        for name, ref in view.tips()
+        if ref.kind == Kind.COMMIT and name.startswith((HEADS, TAGS)) and wanted(name)
     ]
     tips = []
     for change in asked:

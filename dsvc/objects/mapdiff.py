@@ -11,15 +11,31 @@ from dsvc.objects.sortedmap import Item, MapKind, NodeStore, child_node
 Difference = tuple[bytes, Any | None, Any | None]
 
 
-def diff(store: NodeStore, map_kind: MapKind, old: ObjectId, new: ObjectId) -> Iterator[Difference]:
+def diff(
+    store: NodeStore,
+    map_kind: MapKind,
+    old: ObjectId,
+    new: ObjectId,
+    *,
+    new_store: NodeStore | None = None,
+    prefix: bytes = b"",
+) -> Iterator[Difference]:
     """Yield (key, old value or None, new value or None) in order of keys, for keys whose values differ.
 
-    Shared nodes are skipped when both sides stand at their beginning, which is where they meet again at the latest
-    one node behind a difference.
+    Only keys that begin with `prefix` are looked at. `new_store` has the nodes of the new map, where that is another
+    store. Shared nodes are skipped when both sides stand at their beginning, which is where they meet again at the
+    latest one node behind a difference.
     """
     if old == new:
         return
-    left, right = _Walk(store, map_kind, old), _Walk(store, map_kind, new)
+    left = _Walk(store, map_kind, old, prefix)
+    right = _Walk(new_store or store, map_kind, new, prefix)
+    for found in _differences(left, right):
+        if found[0].startswith(prefix):
+            yield found
+
+
+def _differences(left: _Walk, right: _Walk) -> Iterator[Difference]:
     while left.head is not None and right.head is not None:
         if left.level or right.level:
             if left.level == right.level and left.head[1].id == right.head[1].id:
@@ -64,12 +80,16 @@ def _between(old: Sequence[Item], new: Sequence[Item]) -> Iterator[Difference]:
 
 
 class _Walk:
-    """A walk over a map whose head is an item (level 0) or a whole node below an inner one (its level)."""
+    """A walk over a map whose head is an item (level 0) or a whole node below an inner one (its level).
 
-    __slots__ = ("_after", "_map_kind", "_stack", "_store", "head", "level")
+    What lies before the keys with a prefix or behind them is passed by, as far as it fills whole nodes.
+    """
 
-    def __init__(self, store: NodeStore, map_kind: MapKind, root_id: ObjectId) -> None:
+    __slots__ = ("_after", "_end", "_map_kind", "_stack", "_start", "_store", "head", "level")
+
+    def __init__(self, store: NodeStore, map_kind: MapKind, root_id: ObjectId, prefix: bytes) -> None:
         self._store, self._map_kind = store, map_kind
+        self._start, self._end = prefix, behind(prefix)
         node = store.node(map_kind, root_id)
         self._stack = [(iter(node.items), node.level)]
         self.head: Item | None = None
@@ -87,10 +107,23 @@ class _Walk:
         while self._stack:
             iterator, self.level = self._stack[-1]
             self.head = next(iterator, None)
-            if self.head is not None:
+            if self.head is None:
+                self._stack.pop()
+            elif self.head[0] < self._start:
+                self._after = self.head[0]
+            elif self._is_behind():
+                break
+            else:
                 return
-            self._stack.pop()
+        self._stack = []
         self.head, self.level = None, 0
+
+    def _is_behind(self) -> bool:
+        """Say whether the head lies behind the keys that are looked at; of a node only where it begins behind them."""
+        if self._end is None or self.head is None:
+            return False
+        passed = self._after is not None and self._after >= self._end
+        return passed or (not self.level and self.head[0] >= self._end)
 
     def descend(self) -> None:
         """Go from a node to its first entry."""
@@ -112,3 +145,9 @@ class _Walk:
             else:
                 yield self.head
                 self.skip()
+
+
+def behind(prefix: bytes) -> bytes | None:
+    """Return the least key that is above all that begin with `prefix`, None where there is none."""
+    kept = prefix.rstrip(b"\xff")
+    return kept[:-1] + bytes((kept[-1] + 1,)) if kept else None

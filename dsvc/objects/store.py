@@ -61,6 +61,8 @@ class ObjectStore:
         self.staging = staging
         self.bring: Callable[[list[bytes]], None] | None = None
         """In a partial clone: fetches the content of these files, or raises."""
+        self.near: ObjectStore | None = None
+        """Of a store far away: one at hand, in which nodes of views are looked up before they are asked for."""
         self._level = level
         self._reread = reread
         self._ingest: Ingest | None = None
@@ -113,6 +115,10 @@ class ObjectStore:
             waiting = self._ingest.get(wanted, kind)
             if waiting is not None:
                 return waiting
+        if kind == Kind.VIEW and self.near is not None:
+            near = self._get_near(self.near, wanted)
+            if near is not None:
+                return near
         try:
             return self._get(wanted, kind)
         except ObjectMissingError:
@@ -120,6 +126,12 @@ class ObjectStore:
                 raise
             self.bring([wanted])
         return self._get(wanted, kind)
+
+    def _get_near(self, near: ObjectStore, wanted: bytes) -> bytes | None:
+        try:
+            return near.get(wanted, Kind.VIEW) if near.has(wanted, Kind.VIEW) else None
+        except IntegrityError:  # damaged there; here it may be whole
+            return None
 
     def _get(self, wanted: bytes, kind: Kind) -> bytes:
         try:

@@ -7,9 +7,11 @@ import re
 from dsvc.errors import UsageError
 
 HEADS, TAGS, REMOTES, WORKTREES, STASH = "heads/", "tags/", "remotes/", "worktrees/", "stash/"
-SHARED = (HEADS, TAGS, "runs/", "models/", "requests/", "deployments/")
-LOCAL = (REMOTES, WORKTREES, STASH, "added/")
-ONCE = ("purged/",)  # made once and never moved: repositories exchange them as a set
+RUNS, MODELS = "runs/", "models/"
+SEEN = "seen/"  # what a remote had under shared names that have no place under remotes/
+SHARED = (HEADS, TAGS, RUNS, MODELS, "requests/", "deployments/")
+LOCAL = (REMOTES, WORKTREES, STASH, "added/", SEEN)
+ONCE = ("purged/", RUNS)  # made once and never moved: repositories exchange them as a set
 
 # The rules of git-check-ref-format, so that every branch can be exported.
 _BAD = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|\.(/|$)|^[./-]|/$|^@$")

@@ -13,7 +13,7 @@ from dsvc.objects.reliance import CollectedError
 from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.objects.values import Operation, encode_operation
 from dsvc.refs.log import Head, OperationLog, contains_operation, read_head, swap_head
-from dsvc.refs.names import check_name, short_name
+from dsvc.refs.names import ONCE, check_name, short_name
 from dsvc.refs.view import Ref, View
 from dsvc.storage.backend import SwapUncertainError
 
@@ -112,7 +112,8 @@ class Transaction:
         been garbage that this brings back.
 
         Raises:
-            RefMovedError: when one of the refs has another value than in the view this began from.
+            RefMovedError: when one of the refs has another value than in the view this began from; one
+                that is made once may have got the very value that it gets here.
             CollectedError: when stored objects that this relies on were collected meanwhile.
             OSError: when the disk refuses; the head is where it was then.
         """
@@ -136,7 +137,8 @@ class Transaction:
             view = self._log.view(head.operation)
             if head is not self.base:
                 for name, before in expected.items():
-                    if view.get(name) != before:
+                    now = view.get(name)
+                    if now != before and not (name.startswith(ONCE) and now == changes.get(name)):
                         raise RefMovedError(name)
             operation = act.operation(ViewId(view.changed(changes).id), (head.operation,))
             operation_id = OperationId(self._store.put(Kind.OPERATION, encode_operation(operation)))

@@ -10,6 +10,7 @@ from dsvc.objects import mapdiff, mapedit, sortedmap
 from dsvc.objects.codec import BadEncodingError
 from dsvc.objects.ids import ID_LENGTH, CommitId, Kind, ObjectId, ViewId
 from dsvc.objects.sortedmap import MapKind, NodeStore
+from dsvc.refs.names import ONCE
 
 _OBJECT, _SYMBOLIC = 1, 2
 _KINDS = frozenset(map(int, Kind))
@@ -97,12 +98,31 @@ class View:
         for name, value in sortedmap.items_with_prefix(self.store, VIEWS, self.id, prefix.encode()):
             yield name.decode(), _decode(value)
 
+    def tips(self) -> Iterator[tuple[str, Direct]]:
+        """Yield (name, ref) of the refs to objects, in order of names, without those that are made once.
+
+        Of these there may be a million, and no history follows from them.
+        """
+        start = b""
+        for prefix in (*sorted(name.encode() for name in ONCE), None):
+            for name, value in sortedmap.items(self.store, VIEWS, self.id, start=start):
+                if prefix is not None and name >= prefix:
+                    break
+                ref = _decode(value)
+                if isinstance(ref, Direct):
+                    yield name.decode(), ref
+            start = mapdiff.behind(prefix) or b"" if prefix is not None else b""
+
     def changed(self, changes: Mapping[str, Ref | None]) -> View:
         """Return the view in which these refs have these values; None removes one."""
         encoded = [(name.encode(), None if ref is None else _encode(ref)) for name, ref in changes.items()]
         return View(self.store, ViewId(mapedit.update(self.store, VIEWS, self.id, encoded).id))
 
-    def differences(self, newer: View) -> Iterator[tuple[str, Ref | None, Ref | None]]:
-        """Yield (name, here, there) of the refs that differ in `newer`."""
-        for name, old, new in mapdiff.diff(self.store, VIEWS, self.id, newer.id):
+    def differences(self, newer: View, prefix: str = "") -> Iterator[tuple[str, Ref | None, Ref | None]]:
+        """Yield (name, here, there) of the refs that differ in `newer` and begin with `prefix`, in order of names.
+
+        `newer` may be of another repository: what both have in common is not read.
+        """
+        found = mapdiff.diff(self.store, VIEWS, self.id, newer.id, new_store=newer.store, prefix=prefix.encode())
+        for name, old, new in found:
             yield name.decode(), None if old is None else _decode(old), None if new is None else _decode(new)

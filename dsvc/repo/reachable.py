@@ -262,15 +262,21 @@ def _each_map(store: ObjectStore, wanted: bytes) -> Iterator[bytes]:
         yield store.packs.read(ref, place)
 
 
-def check_whole(store: ObjectStore, roots: Iterable[Target], *, stop: Callable[[Target], bool]) -> None:
+def check_whole(
+    store: ObjectStore,
+    roots: Iterable[Target],
+    *,
+    stop: Callable[[Target], bool],
+    seen: set[Target] | None = None,
+) -> None:
     """Make sure that everything which `roots` reach is stored, except behind what `stop` says yes to.
 
-    Only indexes are asked about file content.
+    Only indexes are asked about file content. `seen` is what earlier calls found to be there.
 
     Raises:
         IntegrityError: for the first object that is missing or damaged.
     """
-    seen: set[Target] = set()
+    seen = set() if seen is None else seen
     stack = list(roots)
     while stack:
         target = stack.pop()

@@ -199,7 +199,7 @@ class Repository:
         return kind, object_id
 
     def _check_whole(self, refs: Iterable[Ref], view: View) -> None:
-        named = {ref.id for _, ref in view.items() if isinstance(ref, Direct)}
+        named = {ref.id for _, ref in view.tips()}
         roots = [(ref.kind, ref.id) for ref in refs if isinstance(ref, Direct)]
         check_whole(self.store, roots, stop=lambda target: target[1] in named)
 

@@ -66,6 +66,29 @@ def test_diff_tells_exactly_the_keys_that_differ(left, right, extra):
     assert list(mapdiff.diff(store, NUMBERS, a.id, b.id)) == expected
 
 
+@settings(max_examples=100, deadline=None)
+@given(small, small, st.integers(0, 4000), st.sampled_from([b"", b"5", b"a", b"ff", b"\x00", b"\xff", b"\xff\xff"]))
+def test_diff_of_two_stores_below_a_prefix(left, right, extra, prefix):
+    here, there, common = Nodes(), Nodes(), many(extra)
+    left, right = left | common, right | common | many(3, "more")
+    a = sortedmap.build(here, NUMBERS, sorted(left.items()))
+    b = sortedmap.build(there, NUMBERS, sorted(right.items()))
+    names = sorted(key for key in left | right if key.startswith(prefix))
+    expected = [(k, left.get(k), right.get(k)) for k in names if left.get(k) != right.get(k)]
+    assert list(mapdiff.diff(here, NUMBERS, a.id, b.id, new_store=there, prefix=prefix)) == expected
+
+
+def test_diff_below_a_prefix_reads_what_differs_there():
+    store = Nodes()
+    base = {b"m/" + key: value for key, value in many(100_000).items()}
+    root = sortedmap.build(store, NUMBERS, sorted(base.items()))
+    around = [(part + key, value) for part in (b"a/", b"z/") for key, value in many(20_000).items()]
+    edited = mapedit.update(store, NUMBERS, root.id, [*around, (b"m/5555", 7)])
+    store.read = 0
+    assert list(mapdiff.diff(store, NUMBERS, root.id, edited.id, prefix=b"m/")) == [(b"m/5555", None, 7)]
+    assert store.read < 30
+
+
 def test_one_change_among_many_reads_and_writes_a_few_nodes():
     store = Nodes()
     root = sortedmap.build(store, NUMBERS, sorted(many(200_000).items()))

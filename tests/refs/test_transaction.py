@@ -73,6 +73,21 @@ def test_a_ref_that_was_moved_meanwhile_stops_everything(repository, beside, act
     assert repository.view().get("heads/other") is None
 
 
+def test_a_name_that_is_made_once_may_come_from_two_sides(repository, beside, act, point):
+    mine, theirs = repository.transaction(), beside.transaction()
+    for transaction in (mine, theirs):
+        transaction.set("runs/same", point(1))
+    mine.set("runs/mine", point(2))
+    theirs.set("runs/theirs", point(3))
+    beside.publish(theirs, act(1))
+    repository.publish(mine, act(2))
+    assert sorted(name for name, _ in repository.view().items("runs/")) == ["runs/mine", "runs/same", "runs/theirs"]
+    other = beside.transaction()
+    other.set("runs/mine", point(4))
+    with pytest.raises(RefMovedError):
+        beside.publish(other, act(3))
+
+
 def test_a_ref_that_is_set_to_what_it_was_is_not_moved_back(repository, beside, act, point):
     start = repository.transaction()
     start.set("heads/main", point(1))

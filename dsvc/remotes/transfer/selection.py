@@ -21,6 +21,8 @@ from dsvc.objects.tree import CONTENT_KINDS, Entry, EntryKind
 from dsvc.objects.trees import TREES
 from dsvc.repo.reachable import Marks, Target, references
 
+_ALIKE = 16  # trees with which one without a commit is compared
+
 Has = Callable[[bytes, Kind], bool]
 Absent = Callable[[Target], None]
 
@@ -50,15 +52,19 @@ class Walk:
             ObjectMissingError: for what no store has. IntegrityError: for what cannot be read here.
         """
         commits: list[CommitId] = []
+        loose: list[Target] = []
         for kind, wanted in tips:
             target = self._peel(kind, wanted)
             if target[0] == Kind.COMMIT:
                 commits.append(CommitId(ObjectId(target[1])))
             else:
-                self._below([target])
+                loose.append(target)
         steps = [step.id for step in walk(ancestry, commits, hidden=sorted(known), order="topo")] if commits else []
         for commit_id in reversed(steps):  # parents first: a tree is compared with one that is there by then
             self._commit(ancestry, commit_id)
+        if loose:  # of a run, say, whose source is most likely much like one of these commits
+            alike = sorted({*commits, *known}, key=lambda i: ancestry.time(ancestry.node(i)))[-_ALIKE:]
+            self._below(loose, olds=[ancestry.tree(ancestry.node(i)) for i in alike])
 
     def _peel(self, kind: Kind, wanted: bytes) -> Target:
         target: Target = (kind, wanted)
@@ -75,13 +81,13 @@ class Walk:
         further = [t for t in references(Kind.COMMIT, self._store.get(commit_id, Kind.COMMIT)) if t[0] not in _WALKED]
         self._below(further)
 
-    def _below(self, targets: Iterable[Target]) -> None:
-        """Mark objects of any kind and all that they refer to."""
+    def _below(self, targets: Iterable[Target], *, olds: Sequence[bytes] = ()) -> None:
+        """Mark objects of any kind and all that they refer to; `olds` are trees to compare directories with."""
         stack = list(targets)
         while stack:
             kind, wanted = stack.pop()
             if kind == Kind.TREE:
-                self._tree(wanted, [])
+                self._tree(wanted, olds)
             elif kind in (Kind.CHUNK, Kind.FILE_MAP):
                 self._file(wanted, small=kind == Kind.CHUNK)
             elif wanted not in self._seen:

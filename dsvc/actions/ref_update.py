@@ -1,0 +1,26 @@
+"""What a fetch or a push does with one ref."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dsvc.refs.view import Direct
+
+Outcome = Literal["new", "moved", "forced", "deleted", "same", "rejected"]
+
+
+@dataclass(frozen=True, slots=True)
+class RefUpdate:
+    """What became of one ref: its full name there and here, and the objects it pointed and points to.
+
+    `reason` says why one was rejected, `hint` what to do then.
+    """
+
+    theirs: str
+    ours: str | None
+    old: Direct | None
+    new: Direct | None
+    outcome: Outcome
+    reason: str = ""
+    hint: str | None = None
