@@ -32,6 +32,7 @@ from dsvc.workspace import MAIN, PRIVATE, Workspace, common_folder, store_folder
 
 DEFAULT = "origin"
 _ATTEMPTS = 20  # with a head that goes on moving
+_WHOLE = 128 << 10  # bytes of a pack of metadata that is read at once: one request for its index and what is in it
 _FIRSTS = 10  # of several first pushes at once all but one find the repository that another one made
 
 
@@ -198,6 +199,7 @@ def open_remote(
             place = replace(place, backend=CachedBackend(place.backend, cache))
         repo, created = _open(workspace, place, settings, create=create, salvage=salvage)
         repo.store.near = workspace.repo.store
+        repo.store.packs.whole = 0 if place.on_disk else _WHOLE
         yield OpenRemote(settings, str(address), place, repo, folder, berth, inside is not None, created, publisher)
     except IntegrityError as error:
         if isinstance(place.backend, CachedBackend) and not isinstance(error, BlobMissingError):

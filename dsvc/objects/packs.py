@@ -37,6 +37,8 @@ class PackSet:
         self._cached = 0
         self._lock = threading.Lock()
         self._local = threading.local()
+        self.whole = 0
+        """Up to so many bytes a pack of metadata is read whole where its index is wanted: the backend keeps it."""
 
     def show(self, refs: Iterable[PackRef], segments: Iterable[Segment] = ()) -> None:
         """Make exactly these packs visible; `segments` have the indexes of some of them."""
@@ -86,7 +88,11 @@ class PackSet:
                 self._indexes[ref.id] = found
         if found is None:
             length = ref.size - ref.index_offset - FOOTER.size
-            found = PackIndex(self._backend.get(ref.key, offset=ref.index_offset, length=length), ref.id)
+            if ref.pack_class == PackClass.METADATA and ref.size <= self.whole:
+                data = self._backend.get(ref.key)[ref.index_offset : ref.index_offset + length]
+            else:
+                data = self._backend.get(ref.key, offset=ref.index_offset, length=length)
+            found = PackIndex(data, ref.id)
             with self._lock:
                 self._indexes[ref.id] = found
         return found

@@ -19,7 +19,7 @@ from dsvc.progress import Progress
 from dsvc.remotes.transfer.absorbed import read_absorbed, write_absorbed
 from dsvc.remotes.transfer.receiving import Received, Receiver
 from dsvc.remotes.transfer.selection import Walk
-from dsvc.remotes.wrappers.cached import uncached
+from dsvc.remotes.wrappers.cached import sparing
 from dsvc.repo.reachable import Marks, Target, references
 from dsvc.repo.repository import Repository
 from dsvc.storage.backend import BlobMissingError
@@ -141,7 +141,7 @@ def _receiver(
     local: ObjectStore, remote: Repository, folder: Path, *, jobs: int, progress: Progress, name: str
 ) -> Receiver:
     return Receiver(
-        uncached(remote.backend),
+        sparing(remote.backend),
         remote.head.packs.packs,
         local,
         folder,

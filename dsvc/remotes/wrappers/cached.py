@@ -1,7 +1,8 @@
 """A backend that remembers, in a folder and within a bound, what it has read: blobs never change.
 
-Kept are whole segments and ranges of packs, up to a size: indexes, and the frames in which refs and history are looked
-up. Content that is fetched does not come through here. The folder may be deleted at any time.
+Kept are segments, pack lists and ranges of packs, up to a size: indexes, and the frames in which refs and history are
+looked up; and small packs and lists that were written, whole, since the next command reads them first. Content that is
+fetched does not come through here. The folder may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from dsvc.storage.passing import PassingBackend
 
 BOUND = 256 << 20  # bytes of the folder
 LARGEST = 64 << 20  # bytes of one thing that is kept
+WRITTEN = 256 << 10  # bytes of a blob that is kept when it is written
 _DIGEST = 32
-_KEPT = ("packs/", "segments/")
+_KEPT = ("packs/", "segments/", "lists/")
 
 
 class CachedBackend(PassingBackend):
@@ -36,17 +38,43 @@ class CachedBackend(PassingBackend):
         """See `Backend.get`. What is kept is compared with a checksum; damaged, it is read again."""
         if not key.startswith(_KEPT) or length == 0:
             return self.inner.get(key, offset=offset, length=length)
-        path = self._path(key, offset, length)
-        kept = _read(path)
+        kept = self.kept(key, offset, length)
         if kept is not None:
             return kept
         data = self.inner.get(key, offset=offset, length=length)
         if len(data) <= min(LARGEST, self._bound // 2):
-            with contextlib.suppress(OSError):  # a full disk only makes it slower
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_file(path, (blake3(data).digest(), data), durable=False)
-                self._written += len(data)
+            self._keep(self._path(key, offset, length), data)
         return data
+
+    def put(self, key: str, source: bytes | Path) -> None:
+        """See `Backend.put`. A small blob is kept."""
+        data = None
+        if key.startswith(_KEPT):
+            if isinstance(source, bytes):
+                data = source if len(source) <= WRITTEN else None
+            elif source.stat().st_size <= WRITTEN:
+                data = source.read_bytes()
+        self.inner.put(key, source)
+        if data is not None:
+            self._keep(self._path(key, 0, None), data)
+
+    def kept(self, key: str, offset: int, length: int | None) -> bytes | None:
+        """Return a range that is kept, by itself or in a whole blob, or None."""
+        if not key.startswith(_KEPT):
+            return None
+        found = _read(self._path(key, offset, length))
+        if found is None and (offset or length is not None):
+            whole = _read(self._path(key, 0, None))
+            end = None if length is None else offset + length
+            if whole is not None and (end or offset) <= len(whole):
+                return whole[offset:end]
+        return found
+
+    def _keep(self, path: Path, data: bytes) -> None:
+        with contextlib.suppress(OSError):  # a full disk only makes it slower
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_file(path, (blake3(data).digest(), data), durable=False)
+            self._written += len(data)
 
     def close(self) -> None:
         """See `Backend.close`; the folder is brought below its bound, what was used longest ago first."""
@@ -81,6 +109,24 @@ class CachedBackend(PassingBackend):
 def uncached(backend: Backend) -> Backend:
     """Return the backend behind a cache, for content that is fetched once."""
     return backend.inner if isinstance(backend, CachedBackend) else backend
+
+
+class SparingBackend(PassingBackend):
+    """What lies behind a cache, for content that is fetched once: what is kept is not asked for again."""
+
+    def __init__(self, cache: CachedBackend) -> None:
+        super().__init__(cache.inner)
+        self._cache = cache
+
+    def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        """See `Backend.get`."""
+        found = self._cache.kept(key, offset, length) if length != 0 else None
+        return self.inner.get(key, offset=offset, length=length) if found is None else found
+
+
+def sparing(backend: Backend) -> Backend:
+    """Return the backend for content that is fetched once."""
+    return SparingBackend(backend) if isinstance(backend, CachedBackend) else backend
 
 
 def _read(path: Path) -> bytes | None:
