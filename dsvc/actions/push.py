@@ -16,7 +16,7 @@ from dsvc.actions.upstream import set_upstream
 from dsvc.errors import DivergedError, IntegrityError
 from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.objects.store import ObjectMissingError
-from dsvc.refs.names import HEADS, REMOTES, short_name
+from dsvc.refs.names import HEADS, REMOTES, RUNS, short_name
 from dsvc.refs.transaction import RefMovedError, Transaction
 from dsvc.refs.view import Ref, Symbolic, View
 from dsvc.remotes.refspec import mapped
@@ -31,6 +31,8 @@ from dsvc.repo.repository import Repository
 from dsvc.repo.tombstones import purged_files
 from dsvc.storage.local import LocalBackend
 from dsvc.workspace import Workspace
+
+_STEP = 1000  # runs that a hub is told of at once
 
 
 class PushRejectedError(DivergedError):
@@ -260,14 +262,20 @@ def _publish(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpda
 
 
 def _offer(publisher: Publisher, repo: Repository, transaction: Transaction) -> str:
-    """Let a hub publish what a transaction would."""
+    """Let a hub publish what a transaction would; of runs, which nobody moves, so many in one step."""
     view = transaction.view
-    changes = tuple(
+    changes = [
         RefChange(name, view.resolve(name)[1], new)
         for name, new in transaction.changes.items()
         if not isinstance(new, Symbolic)
-    )
-    said = publisher.publish(Offer(repo.head.operation, changes, tuple(repo.store.flush()))).output
+    ]
+    runs = [change for change in changes if change.name.startswith(RUNS)]
+    first = [change for change in changes if not change.name.startswith(RUNS)] + runs[:_STEP]
+    steps = [first, *(runs[at : at + _STEP] for at in range(_STEP, len(runs), _STEP))]
+    packs, said = tuple(repo.store.flush()), ""
+    for step in steps:
+        said += publisher.publish(Offer(repo.head.operation, tuple(step), packs)).output
+        packs = ()
     repo.refresh()
     return said
 

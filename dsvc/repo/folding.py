@@ -20,6 +20,7 @@ from dsvc.repo.maintenance import delete_packs
 from dsvc.storage.backend import SwapUncertainError
 
 LOOSE = 16  # so many packs may stand beside the segments
+ALONE = 6  # so many large packs may stand beside them too
 MOST = 16  # so many segments may be there before large ones are folded too
 _ATTEMPTS = 4  # at folding behind gc
 LARGE_OBJECTS = 200_000  # a segment of more, about 13 MB, is left alone as long as there are few
@@ -36,6 +37,9 @@ class Fold:
 def choose_fold(packs: PackList) -> Fold | None:
     """Return what should be folded, usually nothing."""
     loose = packs.loose()
+    small = tuple(ref for ref in loose if ref.objects <= LARGE_OBJECTS)
+    if len(loose) - len(small) <= ALONE:  # the index of a large pack is as good by itself, and long
+        loose = small
     if len(loose) <= LOOSE:
         return None
     total = sum(ref.objects for ref in loose)
