@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from dsvc.actions.collected import GcResult, Stock, added, stock
+from dsvc.actions.pool_gc import collect_pool
 from dsvc.actions.remote_access import tended_remote
 from dsvc.errors import BusyError
 from dsvc.objects.packlist import PackRef
@@ -13,10 +15,10 @@ from dsvc.objects.repack import LARGE_BYTES, choose_packs
 from dsvc.progress import Progress, Silent
 from dsvc.refs.log import read_head
 from dsvc.remotes.settings import RemoteSettings
+from dsvc.repo.family import read_family
 from dsvc.repo.garbage import Garbage, find_garbage, remove_garbage
 from dsvc.repo.gcrecord import change_record
 from dsvc.repo.leftovers import (
-    Leftovers,
     remove_dead_lists,
     remove_dead_segments,
     remove_stale_files,
@@ -34,35 +36,6 @@ _FAR_LARGE = 32 << 20  # of a pack on a remote: merging one of this size moves m
 _MERGED_BYTES = 1 << 30  # of one merge: gc may take its time
 
 
-@dataclass(frozen=True, slots=True)
-class Stock:
-    """Packs: how many, and their bytes in all."""
-
-    packs: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class GcResult:
-    """What gc removed, or with `dry_run` would.
-
-    `freed` counts bytes in the backend, roughly; `undo_reaches` is the time (microseconds) of the oldest operation
-    that is left; `before` and `after` are the packs that are listed. With `dry_run` those after are about what they
-    would be.
-    """
-
-    freed: int
-    objects_kept: int
-    objects_removed: int
-    operations_kept: int
-    operations_removed: int
-    undo_reaches: int
-    before: Stock
-    after: Stock
-    leftovers: Leftovers
-    dry_run: bool
-
-
 def collect(
     repo: Repository,
     *,
@@ -76,7 +49,7 @@ def collect(
 
     `now` is in microseconds. Packs with little garbage stay as they are, unless `prune_all`, which also removes the
     unlisted packs of writers that may still run (they fail with a request to repeat, and lose nothing). Small packs
-    are merged. Other processes may read and write meanwhile.
+    are merged. Other processes may read and write meanwhile. Where forks share the packs, all of them are collected.
 
     Raises:
         FormatTooNewError: when this version may read the repository and not write to it.
@@ -85,6 +58,18 @@ def collect(
     """
     watch = progress or Silent()
     repo.require_writable()
+    family = read_family(repo.backend)
+    if family is not None:
+        return collect_pool(
+            repo,
+            family,
+            now=now,
+            cutoff=now - grace * 1_000_000,
+            dry_run=dry_run,
+            everything=prune_all,
+            choose=lambda refs: _groups(repo, refs),
+            progress=watch,
+        )
     garbage = _collect(repo, cutoff=now - grace * 1_000_000, everything=prune_all, dry_run=dry_run, progress=watch)
     moved, packs = remove_unlisted_packs(repo.store, now=now, at_once=prune_all, dry_run=dry_run)
     repo.head = moved or repo.head
@@ -102,7 +87,7 @@ def collect(
                 )
                 watch.finish()
         repo.refold()
-        after = _stock(repo.head.packs.packs)
+        after = stock(repo.head.packs.packs)
     return GcResult(
         freed=garbage.freed + packs.size + lists.size + segments.size + files.size,
         objects_kept=garbage.marks.count,
@@ -110,14 +95,9 @@ def collect(
         operations_kept=len(garbage.kept),
         operations_removed=garbage.operations_removed,
         undo_reaches=garbage.reaches,
-        before=_stock(garbage.head.packs.packs),
+        before=stock(garbage.head.packs.packs),
         after=after,
-        leftovers=Leftovers(
-            packs.packs,
-            lists.lists + segments.lists,
-            files.files,
-            packs.size + lists.size + segments.size + files.size,
-        ),
+        leftovers=added([packs, lists, segments, files]),
         dry_run=dry_run,
     )
 
@@ -149,10 +129,6 @@ def collect_remote(
 
 def _groups(repo: Repository, packs: Sequence[PackRef]) -> list[list[PackRef]]:
     return choose_packs(packs, slack=2, most=_MERGED_BYTES, large=_FAR_LARGE if repo.is_far else LARGE_BYTES)
-
-
-def _stock(refs: Sequence[PackRef]) -> Stock:
-    return Stock(len(refs), sum(ref.size for ref in refs))
 
 
 def _expected(repo: Repository, garbage: Garbage) -> Stock:

@@ -15,11 +15,14 @@ from dsvc.objects.tree import CONTENT_KINDS, EntryKind
 from dsvc.progress import Progress, Silent
 from dsvc.refs.transaction import Act
 from dsvc.remotes.settings import RemoteSettings
+from dsvc.repo.family import read_family
 from dsvc.repo.leftovers import remove_unlisted_packs
-from dsvc.repo.maintenance import delete_packs
+from dsvc.repo.maintenance import clear_condemned
+from dsvc.repo.member import pool_of
 from dsvc.repo.reachable import Marks, Target, mark
 from dsvc.repo.removal import OperationMovedError, drop_objects
 from dsvc.repo.repository import Repository
+from dsvc.repo.sweeping import sweep
 from dsvc.repo.tombstones import Tombstone, put_tombstone, tombstone_of
 from dsvc.repo.whereabouts import commits_of
 from dsvc.workspace import Workspace
@@ -48,7 +51,7 @@ def purge(
 
     Pieces that other files share stay, and are counted. First the tombstones are published as one operation, then
     the packs are written anew: when that is interrupted, the same call goes on. Copies in other repositories, in the
-    working copy and in backups are not touched. A writer that runs at the same moment may be told to repeat its work.
+    working copy, in backups and in forks are not touched. A writer that runs at the same moment may be told to repeat its work.
 
     Raises:
         NothingToPurgeError: when `files` is empty. BusyError: when others publish again and again.
@@ -69,13 +72,21 @@ def purge(
             packs = drop_objects(repo, own - needed, since=repo.head.operation)
         except OperationMovedError:
             continue  # a commit was made meanwhile, which may share something
-        # What an interrupted run or a dead writer left behind may hold the content too.
-        delete_packs(repo.store, repo.head.packs.condemned)
-        repo.head = remove_unlisted_packs(repo.store, now=act.time, at_once=True, dry_run=False)[0] or repo.head
-        delete_packs(repo.store, repo.head.packs.condemned)
+        _remove_leftovers(repo, now=act.time)
         repo.refold()
         return PurgeResult(tuple(sorted(set(files))), len(own - needed), packs, len(needed))
     raise BusyError("the repository changes too often to purge something", hint="run the same command again")
+
+
+def _remove_leftovers(repo: Repository, *, now: int) -> None:
+    """Remove what an interrupted run or a dead writer left behind: it may hold the content too."""
+    if read_family(repo.backend) is not None:
+        sweep(pool_of(repo.backend)[0], now=now, at_once=True, dry_run=False)
+        repo.refresh()
+        return
+    clear_condemned(repo.store, repo.head.packs)
+    repo.head = remove_unlisted_packs(repo.store, now=now, at_once=True, dry_run=False)[0] or repo.head
+    clear_condemned(repo.store, repo.head.packs)
 
 
 def purge_remote(

@@ -83,6 +83,11 @@ class Segment:
         self._table = table
         self._words: array[int] | None = None
 
+    @property
+    def data(self) -> bytes:
+        """The segment's bytes."""
+        return self._data
+
     def index(self, number: int) -> bytes:
         """Return the bytes of a pack's index, as they stand behind its frames."""
         start = self._starts[number]

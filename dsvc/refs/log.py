@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 
-from dsvc.errors import DsvcError, IntegrityError
+from dsvc.errors import DsvcError, IntegrityError, NotARepositoryError
 from dsvc.objects import codec
 from dsvc.objects.codec import BadEncodingError
 from dsvc.objects.ids import ID_LENGTH, Kind, ObjectId, OperationId
@@ -21,6 +21,17 @@ from dsvc.storage.backend import Backend, BlobMissingError, SwapUncertainError
 CELL = "head"
 VERSION = 1
 _RETRIES = 50
+
+
+DELETED = codec.encode_plain([VERSION, None, None])
+"""The value of the cell of a repository that was deleted, while its place is still needed."""
+
+
+class RepositoryDeletedError(NotARepositoryError):
+    """The repository was deleted."""
+
+    def __init__(self) -> None:
+        super().__init__("the repository was deleted", hint="ask whoever runs the place")
 
 
 class DamagedHeadError(IntegrityError):
@@ -42,7 +53,7 @@ def read_head(backend: Backend, segments: Segments | None = None) -> Head | None
     `segments` are those that were read before; without them each one is read again.
 
     Raises:
-        DamagedHeadError: when the cell or the list is not of its form.
+        DamagedHeadError: when the cell or the list is not of its form. RepositoryDeletedError: when it was deleted.
     """
     for _ in range(_RETRIES):
         value = backend.read_cell(CELL)
@@ -95,8 +106,10 @@ def decode_head(value: bytes) -> tuple[OperationId, ObjectId]:
     """Return the operation and the pack list that a head cell names.
 
     Raises:
-        DamagedHeadError: when it is not of its form.
+        DamagedHeadError: when it is not of its form. RepositoryDeletedError: when it says so.
     """
+    if value == DELETED:
+        raise RepositoryDeletedError
     try:
         fields = codec.decode_plain(value)
     except BadEncodingError as error:
@@ -152,9 +165,11 @@ def contains_operation(log: OperationLog, head: OperationId, wanted: OperationId
 
 __all__ = [
     "CELL",
+    "DELETED",
     "DamagedHeadError",
     "Head",
     "OperationLog",
+    "RepositoryDeletedError",
     "SwapUncertainError",
     "contains_operation",
     "list_of",

@@ -16,7 +16,7 @@ from dsvc.objects.packlist import PackList, PackRef
 from dsvc.objects.segment import Segment, encode_segment, segment_id
 from dsvc.objects.store import ObjectStore
 from dsvc.refs.log import Head, read_head, swap_head
-from dsvc.repo.maintenance import delete_packs
+from dsvc.repo.maintenance import clear_condemned
 from dsvc.storage.backend import SwapUncertainError
 
 LOOSE = 16  # so many packs may stand beside the segments
@@ -73,11 +73,10 @@ def refold(store: ObjectStore, head: Head) -> Head:
     """
     for attempt in range(_ATTEMPTS):
         chosen = _stale(head.packs)
-        if chosen is None and not head.packs.condemned:
-            break
         try:
-            delete_packs(store, head.packs.condemned)
-            packs = head.packs.without_condemned(head.packs.condemned)
+            packs = clear_condemned(store, head.packs)
+            if chosen is None and packs is head.packs:
+                break
             head = _fold(store, head, chosen or Fold((), ()), packs, turn=attempt)
         except (DsvcError, OSError):
             break

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from dsvc.errors import BusyError, FormatTooNewError, IntegrityError
-from dsvc.storage.backend import Backend
+from dsvc.storage.backend import Backend, SwapUncertainError
 
 CELL = "format"
 SEGMENTS = "segments-1"
-FEATURES = frozenset({"base-1", SEGMENTS})
+POOL = "pool-1"
+FEATURES = frozenset({"base-1", SEGMENTS, POOL})
+_RETRIES = 20
 
 
 class DamagedFormatError(IntegrityError):
@@ -18,11 +21,23 @@ class DamagedFormatError(IntegrityError):
 
 
 @dataclass(frozen=True, slots=True)
+class Pointer:
+    """Where a repository is that keeps nothing at its own place: a member of the pool at a place.
+
+    `pool` is the way from the one place to the other, such as `../../team/vision`.
+    """
+
+    pool: str
+    member: str
+
+
+@dataclass(frozen=True, slots=True)
 class Format:
-    """Features that a program must know: to read, and to write."""
+    """Features that a program must know: to read, and to write. `pointer` says that the repository is elsewhere."""
 
     read: frozenset[str]
     write: frozenset[str]
+    pointer: Pointer | None = None
 
 
 CURRENT = Format(frozenset({"base-1"}), frozenset({"base-1"}))
@@ -30,19 +45,47 @@ FAR = Format(CURRENT.read | {SEGMENTS}, CURRENT.write | {SEGMENTS})
 """Of a repository that is made at a remote place: its indexes are folded into segments."""
 
 
+def pointing(pointer: Pointer) -> Format:
+    """Return the record of a place whose repository is a member of a pool elsewhere."""
+    return Format(frozenset({POOL}), frozenset({POOL}), pointer)
+
+
 def encode_format(record: Format) -> bytes:
     """Return the record as JSON text with a line feed, so that people and other tools can read it."""
-    return json.dumps({"dsvc": 1, "read": sorted(record.read), "write": sorted(record.write)}).encode() + b"\n"
+    fields: dict[str, Any] = {"dsvc": 1, "read": sorted(record.read), "write": sorted(record.write)}
+    if record.pointer is not None:
+        fields |= {"pool": record.pointer.pool, "member": record.pointer.member}
+    return json.dumps(fields).encode() + b"\n"
 
 
-def write_format(backend: Backend, record: Format) -> None:
-    """Set the record of a new repository.
+def write_format(backend: Backend, record: Format, *, before: Format | None = None) -> None:
+    """Set the record of a new repository, or of one that has the record `before`.
 
     Raises:
-        BusyError: when there is one already.
+        BusyError: when there is another one already.
     """
-    if not backend.swap_cell(CELL, None, encode_format(record)):
+    expected = None if before is None else encode_format(before)
+    if not backend.swap_cell(CELL, expected, encode_format(record)):
         raise BusyError("another process created a repository here at the same moment")
+
+
+def raise_format(backend: Backend, feature: str) -> None:
+    """Let nobody write to a repository any more who does not know a feature. Safe to call twice.
+
+    Raises:
+        BusyError: when others change the record again and again.
+    """
+    for _ in range(_RETRIES):
+        value = backend.read_cell(CELL)
+        record = decode_format(value) if value is not None else CURRENT
+        if feature in record.write:
+            return
+        try:
+            if backend.swap_cell(CELL, value, encode_format(replace(record, write=record.write | {feature}))):
+                return
+        except SwapUncertainError:
+            continue
+    raise BusyError("the format of the repository is changed by others", hint="run the same command again")
 
 
 def read_format(backend: Backend) -> Format | None:
@@ -52,8 +95,15 @@ def read_format(backend: Backend) -> Format | None:
         DamagedFormatError: when it is not of its form.
     """
     value = backend.read_cell(CELL)
-    if value is None:
-        return None
+    return None if value is None else decode_format(value)
+
+
+def decode_format(value: bytes) -> Format:
+    """Return the record that these bytes are.
+
+    Raises:
+        DamagedFormatError: when they are none. FormatTooNewError: when they are one of a later version.
+    """
     try:
         fields = json.loads(value)
         if fields["dsvc"] != 1:
@@ -61,7 +111,8 @@ def read_format(backend: Backend) -> Format | None:
                 f"the repository has format {fields['dsvc']!r}, which this version of dsvc does not know",
                 hint="install a newer dsvc",
             )
-        return Format(frozenset(map(str, fields["read"])), frozenset(map(str, fields["write"])))
+        pointer = Pointer(str(fields["pool"]), str(fields["member"])) if "pool" in fields else None
+        return Format(frozenset(map(str, fields["read"])), frozenset(map(str, fields["write"])), pointer)
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedFormatError("the repository's format record is damaged", hint="dsvc doctor") from error
 

@@ -18,7 +18,7 @@ from dsvc.repo.maintenance import delete_packs, exchange
 from dsvc.repo.reachable import Marks, Target, mark
 from dsvc.repo.repository import Repository
 
-_WORTH = 0.2  # a pack is rewritten when more than this part of its plain bytes is garbage
+WORTH = 0.2  # a pack is rewritten when more than this part of its plain bytes is garbage
 _CONTENT = (Kind.CHUNK, Kind.FILE_MAP)
 
 
@@ -30,7 +30,8 @@ class UnsafeToCollectError(IntegrityError):
 class Garbage:
     """What is garbage at one head, and what to do about it.
 
-    `reaches` is the time of the oldest operation that stays; `freed` estimates stored bytes, `removed` counts objects.
+    `reaches` is the time of the oldest operation that stays, `dropped_operations` are those that do not; `freed`
+    estimates stored bytes, `removed` counts objects.
     """
 
     head: Head
@@ -39,6 +40,7 @@ class Garbage:
     cut: frozenset[OperationId]
     reaches: int
     operations_removed: int = 0
+    dropped_operations: frozenset[OperationId] = frozenset()
     rewritten: list[PackRef] = field(default_factory=list)
     dropped: list[PackRef] = field(default_factory=list)
     freed: int = 0
@@ -46,26 +48,15 @@ class Garbage:
 
 
 def find_garbage(repo: Repository, *, cutoff: int, everything: bool, progress: Progress) -> Garbage:
-    """Mark what the operations since `cutoff` (microseconds) reach, and choose the packs that should be rewritten.
+    """Mark what is needed (see `survey`), and choose the packs that should be rewritten.
 
-    Operations stay from the newest one back to the last that is not older than `cutoff`. With `everything` each
-    pack that holds garbage is chosen, else those with much of it.
+    With `everything` each pack that holds garbage is chosen, else those with much of it.
 
     Raises:
         UnsafeToCollectError: when something that is needed cannot be read.
     """
-    store, head = repo.store, repo.head
-    gather_history(repo.backend, store.packs, head.packs.packs, progress=progress)
-    walked = [(i, op.time, op.parents) for i, op in repo.log.walk(head.operation)]
-    last = max((n for n, (_, time, _) in enumerate(walked) if time >= cutoff), default=0)
-    kept = [operation_id for operation_id, _, _ in walked[: last + 1]]
-    inside = set(kept)
-    cut = frozenset(p for _, _, parents in walked[: last + 1] for p in parents if p not in inside)
-    progress.start("Looking for what is needed", unit="objects")
-    marks = Marks(store.packs, head.packs.packs)
-    _mark(repo, marks, kept, progress)
-    progress.finish()
-    garbage = Garbage(head, marks, kept, cut, walked[last][1], len(walked) - last - 1)
+    garbage = survey(repo, cutoff=cutoff, progress=progress)
+    store, head, marks = repo.store, garbage.head, garbage.marks
     for ref in head.packs.packs:
         index = store.packs.index(ref)
         live = dead = removed = 0
@@ -81,13 +72,36 @@ def find_garbage(repo: Repository, *, cutoff: int, everything: bool, progress: P
         if not live:
             garbage.dropped.append(ref)
             garbage.freed += ref.size
-        elif removed and (everything or cut_here or dead > _WORTH * (live + dead)):
+        elif removed and (everything or cut_here or dead > WORTH * (live + dead)):
             garbage.rewritten.append(ref)
             garbage.freed += ref.size * dead // (live + dead)
         else:
             continue
         garbage.removed += removed
     return garbage
+
+
+def survey(repo: Repository, *, cutoff: int, progress: Progress) -> Garbage:
+    """Mark what the operations since `cutoff` (microseconds) reach; no pack is chosen yet.
+
+    Operations stay from the newest one back to the last that is not older than `cutoff`.
+
+    Raises:
+        UnsafeToCollectError: when something that is needed cannot be read.
+    """
+    store, head = repo.store, repo.head
+    gather_history(repo.backend, store.packs, head.packs.packs, progress=progress)
+    walked = [(i, op.time, op.parents) for i, op in repo.log.walk(head.operation)]
+    last = max((n for n, (_, time, _) in enumerate(walked) if time >= cutoff), default=0)
+    kept = [operation_id for operation_id, _, _ in walked[: last + 1]]
+    inside = set(kept)
+    cut = frozenset(p for _, _, parents in walked[: last + 1] for p in parents if p not in inside)
+    progress.start("Looking for what is needed", unit="objects")
+    marks = Marks(store.packs, head.packs.packs)
+    _mark(repo, marks, kept, progress)
+    progress.finish()
+    dropped = frozenset(operation_id for operation_id, _, _ in walked[last + 1 :])
+    return Garbage(head, marks, kept, cut, walked[last][1], len(dropped), dropped)
 
 
 def remove_garbage(repo: Repository, garbage: Garbage, *, progress: Progress) -> bool:
@@ -110,7 +124,7 @@ def remove_garbage(repo: Repository, garbage: Garbage, *, progress: Progress) ->
     used = {pack_id: marks.bits(pack_id) for pack_id in old}
 
     def still(newer: Head) -> bool:
-        return _mark_newer(repo, garbage, newer, progress) and all(marks.bits(i) == used[i] for i in old)
+        return mark_newer(repo, garbage, newer, progress=progress) and all(marks.bits(i) == used[i] for i in old)
 
     try:
         progress.start("Writing packs", total_bytes=sum(ref.size for ref in garbage.rewritten))
@@ -143,7 +157,7 @@ def remove_garbage(repo: Repository, garbage: Garbage, *, progress: Progress) ->
     return True
 
 
-def _mark_newer(repo: Repository, garbage: Garbage, newer: Head, progress: Progress) -> bool:
+def mark_newer(repo: Repository, garbage: Garbage, newer: Head, *, progress: Progress) -> bool:
     """Mark what operations reach that were made since; False when another process collected meanwhile."""
     if not newer.packs.holds_all_of(garbage.head.packs):
         return False
@@ -175,6 +189,3 @@ def _mark(repo: Repository, marks: Marks, operations: list[OperationId], progres
         progress.advance(items=1, size=len(payload))
 
     mark(repo.store, marks, [(Kind.OPERATION, i) for i in operations], failed=failed, visit=visit)
-
-
-

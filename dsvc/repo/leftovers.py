@@ -44,7 +44,7 @@ def remove_unlisted_packs(
     Returns the newest head, when it was moved, and what was removed.
     """
     backend = store.backend
-    sizes = dict(_packs(backend))  # before the head is read, so that a pack listed meanwhile is in its list
+    sizes = dict(listed_blobs(backend))  # before the head is read, so that a pack listed meanwhile is in its list
     head = read_head(backend, store.segments)
     if head is None:
         return None, Leftovers()
@@ -71,7 +71,8 @@ def remove_unlisted_packs(
     return moved, found
 
 
-def _packs(backend: Backend) -> Iterable[tuple[PackId, int]]:
+def listed_blobs(backend: Backend) -> Iterable[tuple[PackId, int]]:
+    """Yield the id and size of every pack that lies at a place."""
     for key, size in backend.list("packs/"):
         with contextlib.suppress(ValueError):
             pack_id = bytes.fromhex(key.removeprefix("packs/"))

@@ -2,7 +2,8 @@
 
 A pack goes in three steps. A swap of the head takes it off the list and names it as condemned; its blob is deleted;
 a later swap drops its name, after its blob was deleted once more. Pack ids never come back (see
-dsvc.objects.packindex), so that a process which sleeps between the steps does no harm when it wakes up.
+dsvc.objects.packindex), so that a process which sleeps between the steps does no harm when it wakes up. In a pool the
+last two steps wait for all heads (see dsvc.repo.sweeping).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dsvc.objects.packlist import PackList, PackRef
 from dsvc.objects.repack import choose_packs, rewrite_packs
 from dsvc.objects.store import ObjectStore
 from dsvc.refs.log import Head, read_head, swap_head
+from dsvc.repo.member import FAMILY
 from dsvc.storage.backend import SwapUncertainError
 
 _RETRIES = 50
@@ -88,9 +90,7 @@ def exchange(
             return None
         if attempt and still is not None and not still(head):
             return None
-        earlier = head.packs.condemned
-        delete_packs(store, earlier)
-        wanted = change(head.packs.without_condemned(earlier))
+        wanted = change(clear_condemned(store, head.packs))
         try:
             moved = swap_head(store.backend, head, head.operation, wanted)
         except SwapUncertainError:
@@ -105,7 +105,7 @@ def exchange(
                 continue
         store.show(moved.packs)
         with contextlib.suppress(OSError, DsvcError):  # what stays is deleted by the next one who comes here
-            delete_packs(store, moved.packs.condemned)
+            clear_condemned(store, moved.packs)
         return moved
     raise BusyError("the repository changes too often to exchange packs", hint="run the same command again")
 
@@ -138,6 +138,18 @@ def _was_swapped(now: PackList, wanted: PackList, fresh: set[PackId]) -> bool:
         return bool(fresh & known)
     gone = set(wanted.condemned)
     return bool(gone) and not gone & {ref.id for ref in now.packs} and gone <= {*now.condemned, *now.replaced}
+
+
+def clear_condemned(store: ObjectStore, packs: PackList) -> PackList:
+    """Delete the packs that a list in force condemns; return the list without their names.
+
+    In a pool nothing happens: the heads of others may list them. Whoever forks this repository after that question
+    was asked reads a head that lists them no more.
+    """
+    if not packs.condemned or store.backend.read_cell(FAMILY) is not None:
+        return packs
+    delete_packs(store, packs.condemned)
+    return packs.without_condemned(packs.condemned)
 
 
 def delete_packs(store: ObjectStore, ids: Iterable[PackId]) -> None:

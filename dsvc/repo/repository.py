@@ -17,12 +17,32 @@ from dsvc.refs.salvage import LostSegment, salvage_head
 from dsvc.refs.transaction import Act, Transaction, first_operation
 from dsvc.refs.view import Direct, Ref, View
 from dsvc.repo.folding import fold, refold
-from dsvc.repo.format import CURRENT, FAR, SEGMENTS, Format, check_readable, check_writable, read_format, write_format
+from dsvc.repo.format import (
+    CURRENT,
+    FAR,
+    SEGMENTS,
+    Format,
+    Pointer,
+    check_readable,
+    check_writable,
+    read_format,
+    write_format,
+)
 from dsvc.repo.maintenance import tidy
 from dsvc.repo.reachable import check_whole
 from dsvc.storage.backend import Backend
 
 _COMMIT_CACHE = 20_000
+
+
+class PooledElsewhereError(NotARepositoryError):
+    """A place only points to the pool that its repository is a member of; see `dsvc.repo.family.find_member`."""
+
+    def __init__(self, pointer: Pointer) -> None:
+        super().__init__(
+            f"this place is a fork whose packs are in {pointer.pool}", hint="name the place as a remote: dsvc clone"
+        )
+        self.pointer = pointer
 
 
 class Repository:
@@ -87,12 +107,15 @@ class Repository:
         `lost` says so, and nothing should be published before `mend_list`.
 
         Raises:
-            NotARepositoryError: where there is none. FormatTooNewError, IntegrityError: where it cannot be used.
+            NotARepositoryError: where there is none. PooledElsewhereError: where there is only a way to it.
+            FormatTooNewError, IntegrityError: where it cannot be used.
         """
         record = read_format(backend)
         if record is None:
             raise NotARepositoryError("there is no dsvc repository at this place", hint="dsvc init")
         check_readable(record)
+        if record.pointer is not None:
+            raise PooledElsewhereError(record.pointer)
         store = _store(backend, staging, level)
         lost: tuple[LostSegment, ...] = ()
         try:

@@ -1,0 +1,135 @@
+"""Remove what no repository of a pool refers to any more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from dsvc.actions.collected import GcResult, added, stock
+from dsvc.errors import BusyError
+from dsvc.objects.packlist import PackRef
+from dsvc.progress import Progress
+from dsvc.refs.log import RepositoryDeletedError
+from dsvc.repo.family import Family
+from dsvc.repo.gcrecord import change_record
+from dsvc.repo.leftovers import (
+    Leftovers,
+    remove_dead_lists,
+    remove_dead_segments,
+    remove_stale_files,
+    temporary_folders,
+)
+from dsvc.repo.member import member_of, pool_of
+from dsvc.repo.poolgarbage import PoolGarbage, divide, merge_pool, survey_pool
+from dsvc.repo.repository import Repository
+from dsvc.repo.sweeping import sweep
+from dsvc.storage.backend import BlobMissingError
+
+_ATTEMPTS = 8
+Choose = Callable[[Sequence[PackRef]], list[list[PackRef]]]
+
+
+def collect_pool(
+    repo: Repository,
+    family: Family,
+    *,
+    now: int,
+    cutoff: int,
+    dry_run: bool,
+    everything: bool,
+    choose: Choose,
+    progress: Progress,
+) -> GcResult:
+    """Do what `dsvc.actions.gc.collect` does, for all repositories that share packs with `repo`.
+
+    `choose` says which packs should become one. Raises as `collect`.
+    """
+    pool, asked = pool_of(repo.backend)
+    members = _members(repo, family)
+    found = _divided(members, repo, cutoff=cutoff, everything=everything, dry_run=dry_run, progress=progress)
+    before = stock(found.packs.values())
+    reaches = found.tended[asked if asked in found.tended else next(iter(found.tended))].garbage.reaches
+    own = list(members.values())
+    gone = set(found.packs)
+    if not dry_run:
+        gone |= merge_pool(pool, members, choose, staging=repo.store.staging, progress=progress)
+    swept = sweep(pool, now=now, at_once=everything, dry_run=dry_run, counted=gone)
+    tidied = [_tidied(member, dry_run=dry_run) for member in own]
+    files = remove_stale_files(temporary_folders(pool), now=now, at_once=everything, dry_run=dry_run)
+    after = replace(before, size=before.size - found.freed)
+    if not dry_run:
+        for member in own:
+            member.refresh()
+        after = stock({ref.id: ref for member in own for ref in member.head.packs.packs}.values())
+        repo.refresh()
+    left = added([swept, *tidied, files])
+    return GcResult(
+        freed=found.freed + left.size,
+        objects_kept=found.kept,
+        objects_removed=found.removed,
+        operations_kept=sum(len(one.garbage.kept) for one in found.tended.values()),
+        operations_removed=sum(one.garbage.operations_removed for one in found.tended.values()),
+        undo_reaches=reaches,
+        before=before,
+        after=after,
+        leftovers=left,
+        dry_run=dry_run,
+        repositories=len(members),
+    )
+
+
+def _members(repo: Repository, family: Family) -> dict[str, Repository]:
+    """Open the repositories of a pool; those that were deleted are not there."""
+    pool, asked = pool_of(repo.backend)
+    found = {}
+    for member in family.ready():
+        if member == asked:
+            found[member] = repo
+            continue
+        try:
+            found[member] = Repository.open(member_of(pool, member), repo.store.staging, far=True)
+        except RepositoryDeletedError:
+            continue
+    return found
+
+
+def _divided(
+    members: dict[str, Repository],
+    repo: Repository,
+    *,
+    cutoff: int,
+    everything: bool,
+    dry_run: bool,
+    progress: Progress,
+) -> PoolGarbage:
+    pool, _ = pool_of(repo.backend)
+    for _ in range(_ATTEMPTS):
+        for member in members.values():
+            member.refresh()
+        started = [member.head.value for member in members.values()]
+        try:
+            found = survey_pool(pool, members, cutoff=cutoff, everything=everything, progress=progress)
+            if dry_run or divide(found, staging=repo.store.staging, progress=progress):
+                break
+        except BlobMissingError:
+            for member in members.values():
+                member.refresh()
+            if started == [member.head.value for member in members.values()]:
+                raise
+            # Another process exchanged packs while this one read them.
+    else:
+        raise BusyError("the repositories change too often to collect their garbage", hint="run dsvc gc again later")
+    if not dry_run:
+        for one in found.tended.values():
+            change_record(one.repo.backend, lambda record, one=one: replace(record, cut=one.garbage.cut))  # type: ignore[misc]
+    return found
+
+
+def _tidied(member: Repository, *, dry_run: bool) -> Leftovers:
+    """Remove what a member has no use for beside packs."""
+    lists = remove_dead_lists(member.backend, dry_run=dry_run)
+    member.refresh()
+    member.head, segments = remove_dead_segments(member.store, member.head, dry_run=dry_run)
+    if not dry_run:
+        member.refold()
+    return Leftovers(lists=lists.lists + segments.lists, size=lists.size + segments.size)

@@ -1,0 +1,133 @@
+"""Make a repository of a pool out of another one, with its packs and at one moment; no pack is read or written.
+
+The order of steps makes it safe beside gc, which deletes only what every head condemns (see dsvc.repo.sweeping). The
+family hears of the new member first; the parent's head is read after that; and the member exists when the family says
+so. gc drops members that are not ready, after which they cannot become it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dsvc.errors import BusyError
+from dsvc.objects.codec import Value
+from dsvc.objects.ids import Kind, OperationId
+from dsvc.objects.packlist import PackList
+from dsvc.objects.store import ObjectStore
+from dsvc.objects.values import encode_operation
+from dsvc.refs.log import Head, OperationLog, RepositoryDeletedError, read_head, swap_head
+from dsvc.refs.names import LOCAL, head_of
+from dsvc.refs.transaction import Act
+from dsvc.refs.view import View
+from dsvc.repo.family import Family, FamilyMember, change_family, new_member_id
+from dsvc.repo.format import POOL, raise_format
+from dsvc.repo.lineage import Lineage, write_lineage
+from dsvc.repo.member import member_of
+from dsvc.storage.backend import Backend, BlobMissingError
+
+LEFT_OUT = (*LOCAL, "requests/", "deployments/")  # refs that stay with the parent
+_ATTEMPTS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """The new member of a pool, its first head, and the head of its parent that it has everything of."""
+
+    member: str
+    head: Head
+    parent_head: Head
+
+
+def fork_member(
+    pool: Backend,
+    staging: Callable[[], Path],
+    *,
+    parent: str,
+    place: str,
+    lineage: Lineage,
+    act: Act,
+    worktree: str,
+    claim: Callable[[str], None],
+) -> Forked:
+    """Add a repository to a pool that has what the member `parent` has, and return it.
+
+    `place` is the way from the pool to the new repository's place, which `claim(member id)` makes point to it; it may
+    be called again with another id. `lineage` is what the fork records of its parent; the operation is filled in. Refs
+    under `requests/`, `deployments/` and local ones stay with the parent, but for the HEAD of `worktree`.
+
+    When this dies, the place points to nothing, and the same call makes a new one.
+
+    Raises:
+        RepositoryDeletedError: when there is no such parent any more. BusyError: when gc runs again and again.
+    """
+    raise_format(pool, POOL)
+    for _ in range(_ATTEMPTS):
+        member = new_member_id()
+        claim(member)
+        begun = FamilyMember(member, place, parent, ready=False)
+        if change_family(pool, lambda family, begun=begun: _beginning(family, begun)) is None:  # type: ignore[misc]
+            raise RepositoryDeletedError
+        try:
+            head, parent_head = _first_head(
+                pool, staging, parent=parent, member=member, lineage=lineage, act=act, worktree=worktree
+            )
+        except BlobMissingError:
+            continue  # gc took the list away that was read, and this member with it
+        if change_family(pool, lambda family, member=member: _finished(family, member)) is not None:  # type: ignore[misc]
+            return Forked(member, head, parent_head)
+    raise BusyError("the pool is cleaned up all the time", hint="run the same command again")
+
+
+def _beginning(family: Family, begun: FamilyMember) -> Family | None:
+    parent = family.members.get(begun.parent or "")
+    if parent is None or not parent.ready:
+        return None
+    dead = [m.id for m in family.members.values() if not m.ready and m.place == begun.place]
+    return family.without(*dead).having(begun)
+
+
+def _finished(family: Family, member: str) -> Family | None:
+    begun = family.members.get(member)
+    if begun is None:
+        return None
+    return family.having(FamilyMember(begun.id, begun.place, begun.parent))
+
+
+def _first_head(
+    pool: Backend,
+    staging: Callable[[], Path],
+    *,
+    parent: str,
+    member: str,
+    lineage: Lineage,
+    act: Act,
+    worktree: str,
+) -> tuple[Head, Head]:
+    """Publish the first operation of a member; return its head and the parent's."""
+    backend = member_of(pool, member)
+    store = ObjectStore(backend, staging)
+    before = read_head(member_of(pool, parent))
+    if before is None:
+        raise RepositoryDeletedError
+    # What the parent condemns is condemned here too: it may be about to be deleted.
+    listed = PackList(before.packs.packs, before.packs.condemned, segments=before.packs.segments)
+    for segment in before.packs.segments:
+        backend.put(segment.ref.key, segment.data)
+        store.segments.learn(segment)
+    store.show(listed)
+    view = forked_view(OperationLog(store).view(before.operation), worktree)
+    facts: dict[str, Value] = {**act.metadata, "parent": lineage.parent, "operation": before.operation}
+    operation = replace(act, metadata=facts).operation(view.id, ())
+    operation_id = OperationId(store.put(Kind.OPERATION, encode_operation(operation)))
+    write_lineage(backend, lineage.at(before.operation))
+    head = swap_head(backend, None, operation_id, listed.adding(tuple(store.flush())))
+    assert head is not None, "an id that nobody else has"
+    return head, before
+
+
+def forked_view(view: View, worktree: str) -> View:
+    """Return the refs that a fork has of a view."""
+    gone = [name for prefix in LEFT_OUT for name, _ in view.items(prefix) if name != head_of(worktree)]
+    return view.changed(dict.fromkeys(gone))

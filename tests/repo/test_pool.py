@@ -1,0 +1,150 @@
+"""Forks share one pool of packs: nothing is copied, gc counts every head, and nobody reads what others alone have."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from dsvc.actions.gc import collect
+from dsvc.repo.family import read_family
+from dsvc.storage.local import LocalBackend
+from dsvc.storage.memory import MemoryBackend
+from tests.repo.pool import DAY, Pool
+
+
+def noise(seed: int, size: int) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+@pytest.fixture(params=["folder", "memory"])
+def pool(request: pytest.FixtureRequest, tmp_path: Path) -> Pool:
+    folder = tmp_path / "parent"
+    folder.mkdir()
+    backend = LocalBackend(folder) if request.param == "folder" else MemoryBackend()
+    return Pool(backend, tmp_path / "staging")
+
+
+def gc(pool: Pool, name: str = "parent", *, everything: bool = True):
+    return collect(pool.open(name), now=pool.now + 60 * DAY, grace=0, prune_all=everything)
+
+
+def test_a_fork_has_everything_and_copies_nothing(pool: Pool) -> None:
+    pool.commit("parent", {b"a": noise(1, 5000), b"big": noise(2, 2_000_000)})
+    before = pool.size()
+    pool.fork("mine")
+    assert pool.size() - before < 1000
+    pool.commit("mine", {b"b": b"mine"})
+    pool.commit("parent", {b"b": b"theirs"})
+    pool.fork("other", parent="mine")
+    pool.check()
+    assert set(pool.files("other")) == {b"a", b"big", b"b"}
+    assert pool.files("other")[b"b"] == b"mine"
+
+
+def test_gc_keeps_what_any_head_reaches(pool: Pool) -> None:
+    pool.commit("parent", {b"shared": noise(1, 300_000)})
+    pool.commit("parent", {b"old": noise(2, 300_000)}, branch="side")
+    pool.fork("mine")
+    pool.drop("parent", "side")
+    pool.commit("mine", {b"new": noise(3, 300_000)})
+    gc(pool)
+    pool.check()
+    assert pool.files("mine", "side") == {b"old": noise(2, 300_000)}
+    pool.drop("mine", "side")
+    before = pool.size()
+    result = gc(pool, "mine")
+    assert result.repositories == 2
+    assert before - pool.size() > 290_000
+    pool.check()
+
+
+def test_gc_stores_what_both_need_once(pool: Pool) -> None:
+    """Packs are divided by who needs what is in them, and not written once for each repository."""
+    for number in range(10):
+        pool.commit("parent", {b"f%d" % number: noise(number, 100_000)})
+    pool.commit("parent", {b"gone": noise(50, 400_000)}, branch="side")
+    pool.fork("mine")
+    pool.fork("other")
+    pool.drop("parent", "side")
+    pool.drop("mine", "side")
+    gc(pool)
+    assert pool.size() < 1_450_000
+    pool.drop("other", "side")
+    gc(pool)
+    assert pool.size() < 1_050_000
+    pool.check()
+
+
+def test_what_one_repository_let_go_is_not_read_through_it(pool: Pool) -> None:
+    secret = noise(7, 900)
+    pool.commit("parent", {b"readme": b"read me"})
+    pool.commit("parent", {b"secret": secret, b"more": noise(8, 50_000)}, branch="private")
+    pool.fork("mine")
+    pool.drop("mine", "private")
+    gc(pool)
+    assert pool.has("parent", secret)
+    assert not pool.has("mine", secret), "what only the parent reaches is in no pack that the fork lists"
+    later = noise(9, 900)
+    pool.commit("parent", {b"secret": later}, branch="private")
+    assert not pool.has("mine", later)
+    gc(pool, everything=False)
+    assert not pool.has("mine", later)
+    pool.check()
+
+
+def test_packs_of_a_writer_to_a_fork_are_not_leftovers(pool: Pool) -> None:
+    pool.commit("parent", {b"a": b"a"})
+    pool.fork("mine")
+    repo = pool.open("mine")
+    repo.store.put_content(noise(1, 100_000))
+    assert repo.store.flush()
+    collect(pool.open("parent"), now=pool.now, grace=0)
+    collect(pool.open("parent"), now=pool.now + DAY // 2, grace=0)
+    pool.commit("mine", {b"b": noise(1, 100_000)}, repo=repo)
+    pool.check()
+    assert collect(pool.open("mine"), now=pool.now + 3 * DAY, grace=0).leftovers.packs == 0
+    pool.check()
+
+
+def test_small_packs_are_merged_for_all_who_list_them(pool: Pool) -> None:
+    for number in range(20):
+        pool.commit("parent", {b"f%d" % number: b"%d" % number})
+    pool.fork("mine")
+    for number in range(20):
+        pool.commit("mine", {b"m%d" % number: b"%d" % number})
+    result = gc(pool)
+    assert result.after.packs <= 12
+    parent, mine = ({ref.id for ref in pool.open(name).head.packs.packs} for name in ("parent", "mine"))
+    assert parent & mine, "both list the same packs still"
+    pool.check()
+
+
+def test_a_fork_that_died_is_forgotten(pool: Pool) -> None:
+    class DeadError(Exception):
+        pass
+
+    def die(member: str) -> None:
+        raise DeadError
+
+    pool.commit("parent", {b"a": noise(1, 100_000)})
+
+    class Dying(MemoryBackend):
+        pass
+
+    import dsvc.repo.forking as forking
+
+    before = forking.write_lineage
+    try:
+        forking.write_lineage = lambda *_: die("")
+        with pytest.raises(DeadError):
+            pool.fork("mine")
+    finally:
+        forking.write_lineage = before
+    assert len(read_family(pool.backend).members) == 2
+    gc(pool)
+    assert list(read_family(pool.backend).members) == [""]
+    assert not list(pool.backend.list("forks/"))
+    pool.fork("mine")
+    pool.check()
