@@ -51,13 +51,14 @@ def fork(
     *,
     config: Config,
     surroundings: Surroundings,
+    how: str | None = None,
     progress: Progress | None = None,
 ) -> ForkResult:
     """Make a repository in `target`, which must be empty or not there, with the branches and tags of `source`.
 
-    Stored objects are shared (see dsvc.repo.sharing), so either side may run gc and lose nothing. The source is only
-    read, while others may write to it. HEAD's branch is checked out. The first operation and the configuration's
-    section `fork` say where it came from. When it fails nothing is left.
+    Stored objects are shared (see dsvc.repo.sharing; `how` is auto, hardlink, reflink or copy), so either side may run
+    gc and lose nothing. The source is only read, while others may write to it. HEAD's branch is checked out. The first
+    operation and the configuration's section `fork` say where it came from. When it fails nothing is left.
 
     Raises:
         NotARepositoryError: when there is none at `source`. RequestError: when `target` is not empty.
@@ -74,7 +75,14 @@ def fork(
     if private == target or private in target.parents:
         raise RequestError(f"{target} lies in the folder of a repository", hint="choose another folder")
     try:
-        return _fork(private, target, config=config, surroundings=surroundings, progress=progress or Silent())
+        return _fork(
+            private,
+            target,
+            how=how or config.get_str("store.link") or "auto",
+            config=config,
+            surroundings=surroundings,
+            progress=progress or Silent(),
+        )
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
         if existed:
@@ -82,7 +90,9 @@ def fork(
         raise
 
 
-def _fork(private: Path, target: Path, *, config: Config, surroundings: Surroundings, progress: Progress) -> ForkResult:
+def _fork(
+    private: Path, target: Path, *, how: str, config: Config, surroundings: Surroundings, progress: Progress
+) -> ForkResult:
     common = common_folder(private)
     store = store_folder(common)
     backend = LocalBackend(store)
@@ -93,9 +103,7 @@ def _fork(private: Path, target: Path, *, config: Config, surroundings: Surround
     made = LocalBackend(own / "store")
     try:
         record = read_format(backend)
-        shared = share_packs(
-            source, store, own / "store", how=config.get_str("store.link") or "auto", progress=progress
-        )
+        shared = share_packs(source, store, own / "store", how=how, progress=progress)
         if record is not None:
             write_format(made, record)
         view = source.log.view(shared.head.operation)

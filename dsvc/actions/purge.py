@@ -50,8 +50,9 @@ def purge(
     """Erase the content of these files and leave tombstones; ids and history stay valid.
 
     Pieces that other files share stay, and are counted. First the tombstones are published as one operation, then
-    the packs are written anew: when that is interrupted, the same call goes on. Copies in other repositories, in the
-    working copy, in backups and in forks are not touched. A writer that runs at the same moment may be told to repeat its work.
+    the packs are written anew: when that is interrupted, the same call goes on. Copies in other repositories, forks
+    among them, in the working copy and in backups are not touched. A writer that runs at the same moment may be told to
+    repeat its work.
 
     Raises:
         NothingToPurgeError: when `files` is empty. BusyError: when others publish again and again.

@@ -14,9 +14,10 @@ from typing import TypeVar
 from dsvc.actions.remote_encryption import SealedPlaceError, is_sealed, sealed_place
 from dsvc.errors import BusyError, IntegrityError, NotARepositoryError, RemoteError, RequestError
 from dsvc.objects.reliance import CollectedError
+from dsvc.refs.log import RepositoryDeletedError
 from dsvc.refs.names import HEADS, head_of
 from dsvc.refs.view import Ref, Symbolic, View
-from dsvc.remotes.address import Address, FolderAddress, parse_address
+from dsvc.remotes.address import Address, FolderAddress, beside, parse_address
 from dsvc.remotes.bundle_file import BundleBackend, BundleFixedError
 from dsvc.remotes.encryption.keyslots import is_encrypted
 from dsvc.remotes.opening import Place, PlaceMissingError, open_place
@@ -26,7 +27,9 @@ from dsvc.remotes.transfer.gathered import GatheredBackend
 from dsvc.remotes.transfer.outbox import Outbox
 from dsvc.remotes.wire.publish import Publisher
 from dsvc.remotes.wrappers.cached import CachedBackend
-from dsvc.repo.repository import Repository
+from dsvc.repo.family import find_member
+from dsvc.repo.member import FIRST, member_of
+from dsvc.repo.repository import PooledElsewhereError, Repository
 from dsvc.storage.backend import Backend, BlobMissingError
 from dsvc.workspace import MAIN, PRIVATE, Workspace, common_folder, store_folder
 
@@ -48,7 +51,8 @@ class OpenRemote:
     """A remote that can be read. `created` says that there was no repository before.
 
     `folder` is for what belongs to it here, and `berth` the part of it that this process holds.
-    `publisher` moves the refs of a hub, which lets nobody swap its head.
+    `publisher` moves the refs of a hub, which lets nobody swap its head. For a fork `place` is the pool that it is a
+    `member` of.
     """
 
     settings: RemoteSettings
@@ -60,6 +64,7 @@ class OpenRemote:
     has_working_copy: bool
     created: bool = False
     publisher: Publisher | None = None
+    member: str = FIRST
 
     @property
     def outbox(self) -> Outbox:
@@ -194,13 +199,27 @@ def open_remote(
                     hint="leave --encrypt out, or use a folder of that host without accounts",
                 )
             place = sealed_place(workspace, place, settings, staging=lambda: _staging(berth), create=create)
-        if not place.on_disk:
-            cache = workspace.cache / "remotes" / f"{folder.name}.d"
-            place = replace(place, backend=CachedBackend(place.backend, cache))
-        repo, created = _open(workspace, place, settings, create=create, salvage=salvage)
+        cache = workspace.cache / "remotes" / f"{folder.name}.d"
+        place, member = _with_cache(place, cache), FIRST
+        try:
+            repo, created = _open(workspace, place, settings, create=create, salvage=salvage)
+        except PooledElsewhereError as error:
+            place.backend.close()
+            pool = _place(
+                workspace,
+                settings,
+                beside(address, error.pointer.pool),
+                staging=lambda: _staging(berth),
+                create=False,
+            )
+            place = _with_cache(pool, cache)
+            member = member_at(pool.backend, error.pointer.name, settings)
+            repo, created = _open(workspace, place, settings, create=False, salvage=salvage, member=member)
         repo.store.near = workspace.repo.store
         repo.store.packs.whole = 0 if place.on_disk else _WHOLE
-        yield OpenRemote(settings, str(address), place, repo, folder, berth, inside is not None, created, publisher)
+        yield OpenRemote(
+            settings, str(address), place, repo, folder, berth, inside is not None, created, publisher, member
+        )
     except IntegrityError as error:
         if isinstance(place.backend, CachedBackend) and not isinstance(error, BlobMissingError):
             place.backend.forget()  # the next command asks the remote again
@@ -265,7 +284,7 @@ def near_remote(
         gathered = GatheredBackend(remote.place.backend, ahead, jobs=jobs)
         try:
             place = replace(remote.place, backend=gathered)
-            repo, _ = _open(workspace, place, settings, create=False, salvage=salvage)
+            repo, _ = _open(workspace, place, settings, create=False, salvage=salvage, member=remote.member)
             yield replace(remote, place=place, repo=repo)
         finally:
             gathered.close()
@@ -285,6 +304,22 @@ def _place(
     )
 
 
+def member_at(pool: Backend, name: str, settings: RemoteSettings) -> str:
+    """Return the id of the repository that the family of a pool has at a place.
+
+    Raises:
+        PlaceMissingError: when it is not finished, or was deleted.
+    """
+    try:
+        return find_member(pool, name)
+    except NotARepositoryError as error:
+        raise PlaceMissingError(f"{settings.shown}: {error.message}", hint=error.hint) from error
+
+
+def _with_cache(place: Place, folder: Path) -> Place:
+    return place if place.on_disk else replace(place, backend=CachedBackend(place.backend, folder))
+
+
 def _staging(berth: Berth) -> Path:
     found = berth.path() / "tmp"
     found.mkdir(exist_ok=True)
@@ -292,14 +327,25 @@ def _staging(berth: Berth) -> Path:
 
 
 def _open(
-    workspace: Workspace, place: Place, settings: RemoteSettings, *, create: bool, salvage: bool = False
+    workspace: Workspace,
+    place: Place,
+    settings: RemoteSettings,
+    *,
+    create: bool,
+    salvage: bool = False,
+    member: str = FIRST,
 ) -> tuple[Repository, bool]:
     level = workspace.config.get_int("store.compression")
     act = workspace.act("init", f"init by a push from {workspace.root.name}")
     refs: dict[str, Ref] = {head_of(MAIN): Symbolic(workspace.head().branch or f"{HEADS}{MAIN}")}
     for attempt in range(_FIRSTS):
         try:
-            return Repository.open(place.backend, place.staging, level=level, far=True, salvage=salvage), False
+            backend = member_of(place.backend, member)
+            return Repository.open(backend, place.staging, level=level, far=True, salvage=salvage), False
+        except PooledElsewhereError:
+            raise
+        except RepositoryDeletedError as error:
+            raise PlaceMissingError(f"{settings.shown}: {error.message}", hint=error.hint) from error
         except NotARepositoryError as error:
             if not is_sealed(settings) and is_encrypted(place.backend):
                 raise SealedPlaceError(settings) from error

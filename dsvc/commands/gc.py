@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from dsvc.actions.commit_graph import complete_graph
 from dsvc.actions.collected import GcResult
+from dsvc.actions.commit_graph import complete_graph
 from dsvc.actions.gc import collect, collect_remote
 from dsvc.actions.remote_access import choose_remote
 from dsvc.commands.context import Context

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -65,6 +66,38 @@ class S3Address:
 
 
 Address = FolderAddress | SshAddress | S3Address
+
+
+def beside(address: Address, way: str) -> Address:
+    """Return the address to which a way leads, such as `../other`, of the same kind and host."""
+    if isinstance(address, FolderAddress):
+        return FolderAddress(Path(os.path.normpath(os.path.join(os.path.realpath(address.path), way))))
+    if isinstance(address, S3Address):
+        return replace(address, prefix=posixpath.normpath(f"/{address.prefix}/{way}").strip("/"))
+    path = way[2:] if way.startswith("~/") else posixpath.normpath(posixpath.join(address.path, way))
+    return replace(address, path=path)
+
+
+def way_between(here: Address, there: Address) -> str:
+    """Return the way from one address to another one of the same place, as `beside` follows it."""
+    if isinstance(here, FolderAddress) and isinstance(there, FolderAddress):
+        return os.path.relpath(os.path.realpath(there.path), os.path.realpath(here.path))
+    if isinstance(here, S3Address) and isinstance(there, S3Address):
+        return posixpath.relpath(f"/{there.prefix}", f"/{here.prefix}")
+    assert isinstance(here, SshAddress)
+    assert isinstance(there, SshAddress)
+    if here.path.startswith("/") != there.path.startswith("/"):
+        return there.path if there.path.startswith("/") else f"~/{there.path}"
+    return posixpath.relpath(there.path, here.path)
+
+
+def same_place(one: Address, other: Address) -> bool:
+    """Say whether two addresses are of one machine as it is named, or of one bucket."""
+    if isinstance(one, SshAddress) and isinstance(other, SshAddress):
+        return (one.user, one.host, one.port) == (other.user, other.host, other.port)
+    if isinstance(one, S3Address) and isinstance(other, S3Address):
+        return one.bucket == other.bucket
+    return isinstance(one, FolderAddress) and isinstance(other, FolderAddress)
 
 
 def parse_address(text: str, *, directory: Path) -> Address:

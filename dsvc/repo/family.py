@@ -10,7 +10,7 @@ from dsvc.errors import BusyError, IntegrityError, NotARepositoryError
 from dsvc.objects import codec
 from dsvc.objects.codec import BadEncodingError
 from dsvc.refs.log import RepositoryDeletedError
-from dsvc.repo.member import FAMILY, FIRST, member_of
+from dsvc.repo.member import FAMILY, FIRST
 from dsvc.storage.backend import Backend, SwapUncertainError
 
 _VERSION = 1
@@ -29,7 +29,8 @@ class DamagedFamilyError(IntegrityError):
 class FamilyMember:
     """A repository of a pool.
 
-    `place` is the way from the pool's place to its own, `parent` the id of the member that it was forked from.
+    `place` is the way from the pool's place to its own, and no two that are ready have the same; `parent` is the id of
+    the member that it was forked from.
     `ready`: it exists; before that somebody is at work on it, or died over it.
     """
 
@@ -77,19 +78,25 @@ def read_family(pool: Backend) -> Family | None:
     return None if value is None else decode_family(value)
 
 
-def find_member(pool: Backend, member: str) -> Backend:
-    """Return what a member of a pool sees, which is a repository.
+class UnfinishedForkError(NotARepositoryError):
+    """Somebody began to fork to this place and is not done, or died over it."""
+
+    def __init__(self) -> None:
+        super().__init__("a fork was begun here and not finished", hint="dsvc fork makes it anew")
+
+
+def find_member(pool: Backend, place: str) -> str:
+    """Return the id of the repository that the family of a pool has at a place.
 
     Raises:
-        RepositoryDeletedError: when it is no member any more. NotARepositoryError: when it is not finished.
+        RepositoryDeletedError: when it is no member any more. UnfinishedForkError: when it is not one yet.
     """
     family = read_family(pool)
-    found = None if family is None else family.members.get(member)
-    if found is None:
-        raise RepositoryDeletedError
-    if not found.ready:
-        raise NotARepositoryError("a fork was begun here and not finished", hint="dsvc fork makes it anew")
-    return member_of(pool, member)
+    found = [member for member in family.members.values() if member.place == place] if family is not None else []
+    for member in found:
+        if member.ready:
+            return member.id
+    raise UnfinishedForkError if found else RepositoryDeletedError
 
 
 def change_family(pool: Backend, change: Callable[[Family], Family | None]) -> Family | None:

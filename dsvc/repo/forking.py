@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dsvc.errors import BusyError
+from dsvc.errors import BusyError, RequestError
 from dsvc.objects.codec import Value
 from dsvc.objects.ids import Kind, OperationId
 from dsvc.objects.packlist import PackList
@@ -29,6 +29,13 @@ from dsvc.storage.backend import Backend, BlobMissingError
 
 LEFT_OUT = (*LOCAL, "requests/", "deployments/")  # refs that stay with the parent
 _ATTEMPTS = 50
+
+
+class TakenError(RequestError):
+    """There is a repository at the place of a fork already."""
+
+    def __init__(self) -> None:
+        super().__init__("there is a repository at that place already", hint="choose another place")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,34 +56,36 @@ def fork_member(
     lineage: Lineage,
     act: Act,
     worktree: str,
-    claim: Callable[[str], None],
 ) -> Forked:
     """Add a repository to a pool that has what the member `parent` has, and return it.
 
-    `place` is the way from the pool to the new repository's place, which `claim(member id)` makes point to it; it may
-    be called again with another id. `lineage` is what the fork records of its parent; the operation is filled in. Refs
-    under `requests/`, `deployments/` and local ones stay with the parent, but for the HEAD of `worktree`.
+    `place` is the way from the pool to the new repository's place, which points here already. `lineage` is what the
+    fork records of its parent; the operation is filled in. Refs under `requests/`, `deployments/` and local ones stay
+    with the parent, but for the HEAD of `worktree`.
 
     When this dies, the place points to nothing, and the same call makes a new one.
 
     Raises:
-        RepositoryDeletedError: when there is no such parent any more. BusyError: when gc runs again and again.
+        RepositoryDeletedError: when there is no such parent any more. TakenError: when the family has a repository at
+        that place. BusyError: when gc runs again and again.
     """
     raise_format(pool, POOL)
     for _ in range(_ATTEMPTS):
         member = new_member_id()
-        claim(member)
         begun = FamilyMember(member, place, parent, ready=False)
         if change_family(pool, lambda family, begun=begun: _beginning(family, begun)) is None:  # type: ignore[misc]
             raise RepositoryDeletedError
         try:
-            head, parent_head = _first_head(
-                pool, staging, parent=parent, member=member, lineage=lineage, act=act, worktree=worktree
+            before = read_head(member_of(pool, parent))
+            if before is None:
+                raise RepositoryDeletedError
+            head = publish_first(
+                member_of(pool, member), staging, before, lineage=lineage, act=act, worktree=worktree
             )
         except BlobMissingError:
             continue  # gc took the list away that was read, and this member with it
         if change_family(pool, lambda family, member=member: _finished(family, member)) is not None:  # type: ignore[misc]
-            return Forked(member, head, parent_head)
+            return Forked(member, head, before)
     raise BusyError("the pool is cleaned up all the time", hint="run the same command again")
 
 
@@ -84,7 +93,9 @@ def _beginning(family: Family, begun: FamilyMember) -> Family | None:
     parent = family.members.get(begun.parent or "")
     if parent is None or not parent.ready:
         return None
-    dead = [m.id for m in family.members.values() if not m.ready and m.place == begun.place]
+    if any(m.ready and m.place == begun.place for m in family.members.values()):
+        raise TakenError
+    dead = [m.id for m in family.members.values() if m.place == begun.place]
     return family.without(*dead).having(begun)
 
 
@@ -95,22 +106,21 @@ def _finished(family: Family, member: str) -> Family | None:
     return family.having(FamilyMember(begun.id, begun.place, begun.parent))
 
 
-def _first_head(
-    pool: Backend,
+def publish_first(
+    backend: Backend,
     staging: Callable[[], Path],
+    before: Head,
     *,
-    parent: str,
-    member: str,
     lineage: Lineage,
     act: Act,
     worktree: str,
-) -> tuple[Head, Head]:
-    """Publish the first operation of a member; return its head and the parent's."""
-    backend = member_of(pool, member)
+) -> Head:
+    """Publish the first operation of a fork over the packs of its parent's head `before`, and return its head.
+
+    Raises:
+        BusyError: when there is a head already.
+    """
     store = ObjectStore(backend, staging)
-    before = read_head(member_of(pool, parent))
-    if before is None:
-        raise RepositoryDeletedError
     # What the parent condemns is condemned here too: it may be about to be deleted.
     listed = PackList(before.packs.packs, before.packs.condemned, segments=before.packs.segments)
     for segment in before.packs.segments:
@@ -123,8 +133,9 @@ def _first_head(
     operation_id = OperationId(store.put(Kind.OPERATION, encode_operation(operation)))
     write_lineage(backend, lineage.at(before.operation))
     head = swap_head(backend, None, operation_id, listed.adding(tuple(store.flush())))
-    assert head is not None, "an id that nobody else has"
-    return head, before
+    if head is None:
+        raise BusyError("another process created a repository here at the same moment")
+    return head
 
 
 def forked_view(view: View, worktree: str) -> View:

@@ -22,13 +22,14 @@ class DamagedFormatError(IntegrityError):
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """Where a repository is that keeps nothing at its own place: a member of the pool at a place.
+    """Where a repository is that keeps nothing at its own place: in the pool of its family.
 
-    `pool` is the way from the one place to the other, such as `../../team/vision`.
+    `pool` is the way to the pool's place, such as `../../team/vision`, and `name` what the family calls this place: the
+    way back, as it was when the fork was made.
     """
 
     pool: str
-    member: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ FAR = Format(CURRENT.read | {SEGMENTS}, CURRENT.write | {SEGMENTS})
 
 
 def pointing(pointer: Pointer) -> Format:
-    """Return the record of a place whose repository is a member of a pool elsewhere."""
+    """Return the record of a place whose repository is in a pool elsewhere."""
     return Format(frozenset({POOL}), frozenset({POOL}), pointer)
 
 
@@ -54,7 +55,7 @@ def encode_format(record: Format) -> bytes:
     """Return the record as JSON text with a line feed, so that people and other tools can read it."""
     fields: dict[str, Any] = {"dsvc": 1, "read": sorted(record.read), "write": sorted(record.write)}
     if record.pointer is not None:
-        fields |= {"pool": record.pointer.pool, "member": record.pointer.member}
+        fields |= {"pool": record.pointer.pool, "name": record.pointer.name}
     return json.dumps(fields).encode() + b"\n"
 
 
@@ -111,7 +112,7 @@ def decode_format(value: bytes) -> Format:
                 f"the repository has format {fields['dsvc']!r}, which this version of dsvc does not know",
                 hint="install a newer dsvc",
             )
-        pointer = Pointer(str(fields["pool"]), str(fields["member"])) if "pool" in fields else None
+        pointer = Pointer(str(fields["pool"]), str(fields["name"])) if "pool" in fields else None
         return Format(frozenset(map(str, fields["read"])), frozenset(map(str, fields["write"])), pointer)
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedFormatError("the repository's format record is damaged", hint="dsvc doctor") from error

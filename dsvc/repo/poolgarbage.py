@@ -154,12 +154,12 @@ def divide(found: PoolGarbage, *, staging: Callable[[], Path], progress: Progres
     taken: set[PackId] = set()
     try:
         _write(found, made, staging, progress)
-        whole = all([_take(found, member, made, taken, progress) for member in found.tended])
+        done = [_take(found, member, made, taken, progress) for member in found.tended]
     except BaseException:
         _discard(found, made.keys() - taken)
         raise
     _discard(found, made.keys() - taken)
-    return whole
+    return all(done)
 
 
 def _discard(found: PoolGarbage, packs: Iterable[PackId]) -> None:
@@ -186,6 +186,9 @@ def _write(
             found.pool.put(ref.key, path)
             made[ref.id] = ref, members
 
+        def keep(ref: PackRef, position: int, number: int = number) -> bool:
+            return found.needs[ref.id][position] == number
+
         for pack_class in PackClass:
             sources = [
                 ref for ref in found.rewritten if ref.pack_class == pack_class and number in found.needs[ref.id]
@@ -195,7 +198,7 @@ def _write(
                 sources,
                 staging,
                 deliver=deliver,
-                keep=lambda ref, position, number=number: found.needs[ref.id][position] == number,
+                keep=keep,
             )
     progress.finish()
 
@@ -287,8 +290,8 @@ def merge_pool(
             listing.setdefault(ref.id, set()).add(member)
     gone: set[PackId] = set()
     together: dict[Members, list[PackRef]] = {}
-    for pack_id, owners in listing.items():
-        together.setdefault(frozenset(owners), []).append(refs[pack_id])
+    for pack_id, names in listing.items():
+        together.setdefault(frozenset(names), []).append(refs[pack_id])
     for owners, packs in together.items():
         for group in choose(packs):
             with contextlib.suppress(BlobMissingError, BusyError):

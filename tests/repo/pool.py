@@ -52,7 +52,6 @@ class Pool:
             lineage=Lineage(f"../{parent}", "ada", self.now),
             act=self.act("fork"),
             worktree="main",
-            claim=lambda member: None,
         )
         self.ids[name] = forked.member
         for (owner, branch), files in list(self.made.items()):
@@ -60,9 +59,9 @@ class Pool:
                 self.made[name, branch] = dict(files)
 
     def open(self, name: str, backend: Backend | None = None) -> Repository:
-        pool, member = backend or self.backend, self.ids[name]
-        seen = find_member(pool, member) if member != FIRST else member_of(pool, member)
-        return Repository.open(seen, self.staging, far=True)
+        pool = backend or self.backend
+        member = FIRST if name == "parent" else find_member(pool, f"../{name}")
+        return Repository.open(member_of(pool, member), self.staging, far=True)
 
     def commit(self, name: str, files: dict[bytes, bytes | None], branch: str = "main", repo: Repository | None = None):
         """Commit on a branch of a repository, each time opened afresh."""

@@ -11,6 +11,8 @@ from blake3 import blake3
 
 from dsvc.errors import RemoteError
 from dsvc.remotes.wire.connection import WireConnection
+from dsvc.remotes.wire.forks import FEATURE as FORKS
+from dsvc.remotes.wire.forks import HubFork, Relative, decode_fork, decode_relatives
 from dsvc.remotes.wire.frames import INLINE, MAX_CONTROL, ConnectionCutError, ProtocolError, field
 from dsvc.remotes.wire.publish import FEATURE, Offer, Published, decode_published, encode_offer
 from dsvc.remotes.wire.reconnecting import DELAYS, Reconnecting
@@ -50,6 +52,20 @@ class WireBackend:
         """See `Publisher.publish`."""
         fields = encode_offer(offer)
         return decode_published(self._connections.again(lambda c: c.call("publish", **fields)))
+
+    def fork(self, target: str) -> HubFork:
+        """See `Forker.fork`."""
+        self._require_forks()
+        return decode_fork(self._connections.again(lambda c: c.call("fork", target=target)))
+
+    def forks(self) -> list[Relative]:
+        """See `Forker.forks`."""
+        self._require_forks()
+        return decode_relatives(self._connections.again(lambda c: c.call("forks")))
+
+    def _require_forks(self) -> None:
+        if not self._connections.again(lambda connection: FORKS in connection.features):
+            raise RemoteError(f"{self.place} knows of no forks", hint="an older dsvc runs there: ask who runs it")
 
     def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
         """See `Backend.get`."""

@@ -15,6 +15,8 @@ from blake3 import blake3
 from dsvc import __version__
 from dsvc.errors import DsvcError
 from dsvc.remotes.wire.errors import RemoteDeniedError, encode_error
+from dsvc.remotes.wire.forks import FEATURE as FORKS
+from dsvc.remotes.wire.forks import Forker, encode_fork, encode_relatives
 from dsvc.remotes.wire.frames import (
     ANSWER,
     BEGIN,
@@ -86,6 +88,7 @@ def serve(
             return
         raise
     features = [FEATURE] if isinstance(backend, PublishingPlace) else []
+    features += [FORKS] if isinstance(backend, Forker) else []
     answer = {"version": version, "program": f"dsvc {__version__}", "features": features, "read_only": read_only}
     limits = {"clock": time.time(), "window": WINDOW, "uploads": MOST_UPLOADS, "inline": INLINE}
     try:
@@ -337,6 +340,18 @@ class _Session:
             raise ProtocolError("this place does not publish; its head is swapped by whoever pushes")
         return encode_published(self._backend.publish(decode_offer(fields)))
 
+    def _fork(self, request: int, fields: Fields) -> Fields:
+        del request
+        if not isinstance(self._backend, Forker):
+            raise ProtocolError("this place makes no forks; whoever may write to it makes them")
+        return encode_fork(self._backend.fork(field(fields, "target", str)))
+
+    def _forks(self, request: int, fields: Fields) -> Fields:
+        del request, fields
+        if not isinstance(self._backend, Forker):
+            raise ProtocolError("this place does not say who forked it")
+        return encode_relatives(self._backend.forks())
+
     def _remove_trial(self, request: int, fields: Fields) -> Fields:
         del request
         name = check_trial(field(fields, "name", str))
@@ -358,8 +373,10 @@ _OPERATIONS: dict[str, Callable[[_Session, int, Fields], Fields | None]] = {
     "swap_cell": _Session._swap_cell,
     "remove_trial": _Session._remove_trial,
     "publish": _Session._publish,
+    "fork": _Session._fork,
+    "forks": _Session._forks,
 }
-_WRITING = {"put", "upload", "delete", "swap_cell", "remove_trial", "publish"}
+_WRITING = {"put", "upload", "delete", "swap_cell", "remove_trial", "publish", "fork"}
 
 
 def _blob_key(fields: Fields) -> str:

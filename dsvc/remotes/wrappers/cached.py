@@ -23,6 +23,7 @@ LARGEST = 64 << 20  # bytes of one thing that is kept
 WRITTEN = 256 << 10  # bytes of a blob that is kept when it is written
 _DIGEST = 32
 _KEPT = ("packs/", "segments/", "lists/")
+_OF_FORKS = ("/segments/", "/lists/")  # of a pool, see dsvc.repo.member
 
 
 class CachedBackend(PassingBackend):
@@ -36,7 +37,7 @@ class CachedBackend(PassingBackend):
 
     def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
         """See `Backend.get`. What is kept is compared with a checksum; damaged, it is read again."""
-        if not key.startswith(_KEPT) or length == 0:
+        if not _is_kept(key) or length == 0:
             return self.inner.get(key, offset=offset, length=length)
         kept = self.kept(key, offset, length)
         if kept is not None:
@@ -49,7 +50,7 @@ class CachedBackend(PassingBackend):
     def put(self, key: str, source: bytes | Path) -> None:
         """See `Backend.put`. A small blob is kept."""
         data = None
-        if key.startswith(_KEPT):
+        if _is_kept(key):
             if isinstance(source, bytes):
                 data = source if len(source) <= WRITTEN else None
             elif source.stat().st_size <= WRITTEN:
@@ -60,7 +61,7 @@ class CachedBackend(PassingBackend):
 
     def kept(self, key: str, offset: int, length: int | None) -> bytes | None:
         """Return a range that is kept, by itself or in a whole blob, or None."""
-        if not key.startswith(_KEPT):
+        if not _is_kept(key):
             return None
         found = _read(self._path(key, offset, length))
         if found is None and (offset or length is not None):
@@ -127,6 +128,10 @@ class SparingBackend(PassingBackend):
 def sparing(backend: Backend) -> Backend:
     """Return the backend for content that is fetched once."""
     return SparingBackend(backend) if isinstance(backend, CachedBackend) else backend
+
+
+def _is_kept(key: str) -> bool:
+    return key.startswith(_KEPT) or any(part in key for part in _OF_FORKS)
 
 
 def _read(path: Path) -> bytes | None:
