@@ -18,13 +18,12 @@ from dsvc.hub.accounts import (
 )
 from dsvc.hub.audit import Entry, audit
 from dsvc.hub.authorized_keys import update_authorized_keys
-from dsvc.hub.folder import Hub, init_hub, open_hub
+from dsvc.hub.folder import init_hub, open_hub
 from dsvc.hub.keys import parse_keys
-from dsvc.hub.names import repository_folder, repository_name, repository_names
+from dsvc.hub.located import Located, located_repositories, opened
+from dsvc.hub.names import repository_folder, repository_name
 from dsvc.refs.names import HEADS
 from dsvc.refs.view import Direct
-from dsvc.repo.repository import Repository
-from dsvc.storage.local import LocalBackend
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,7 @@ def remove_user(path: Path, name: str, *, fingerprint: str | None, door: Authori
 def hub_repositories(path: Path) -> list[HubRepository]:
     """Return what is on a hub, by name."""
     hub = open_hub(path)
-    return [_repository(hub, name) for name in repository_names(hub.repos)]
+    return [_repository(located) for located in located_repositories(hub.repos)]
 
 
 def hub_log(path: Path, repository: str | None = None) -> Iterator[Entry]:
@@ -140,16 +139,12 @@ def hub_log(path: Path, repository: str | None = None) -> Iterator[Entry]:
     return audit(hub, repository)
 
 
-def _repository(hub: Hub, name: str) -> HubRepository:
-    backend = LocalBackend(hub.repos / name)
-    try:
-        repo = Repository.open(backend, backend.staging, far=True)
+def _repository(located: Located) -> HubRepository:
+    with opened(located) as repo:
         branches = sum(1 for _, ref in repo.view().items(HEADS) if isinstance(ref, Direct))
         operation = repo.operation()
         size = sum(ref.size for ref in repo.head.packs.packs)
-        return HubRepository(name, branches, size, operation.time, operation.zone)
-    finally:
-        backend.close()
+        return HubRepository(located.name, branches, size, operation.time, operation.zone)
 
 
 def _granted(account: Account, role: Role | None, repos: Sequence[str]) -> Account:

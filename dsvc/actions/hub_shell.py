@@ -5,22 +5,32 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 
-from dsvc.errors import DsvcError
+from dsvc.errors import BusyError, DsvcError, NotARepositoryError
 from dsvc.hub.audit import Entry, note_refusal
 from dsvc.hub.folder import Hub, open_hub
+from dsvc.hub.forks import family_for, fork_here, may_know_parent
 from dsvc.hub.guarded import GuardedBackend, OverlayBackend
-from dsvc.hub.names import is_repository, repository_folder, repository_name
+from dsvc.hub.located import HERE, Located, locate
+from dsvc.hub.names import repository_folder, repository_name
 from dsvc.hub.publishing import Desk, create_repository, publish
 from dsvc.hub.quarantine import Quarantine
 from dsvc.hub.rules import may
 from dsvc.hub.visitor import HubRefusedError, Visitor, absent, find_visitor
+from dsvc.refs.log import CELL as HEAD
+from dsvc.refs.log import DELETED
 from dsvc.refs.transaction import RefMovedError
+from dsvc.remotes.wire.forks import HubFork, Relative
 from dsvc.remotes.wire.frames import Stream
 from dsvc.remotes.wire.publish import Offer, Published
 from dsvc.remotes.wire.server import serve
+from dsvc.repo.family import UnfinishedForkError
+from dsvc.repo.forking import TakenError, join_pool
+from dsvc.repo.member import member_of
 from dsvc.storage.backend import Backend
+from dsvc.storage.local import LocalBackend
 
 _MOST_NOTED = 100  # refusals of one connection that are written down
 
@@ -129,41 +139,82 @@ class _Visit:
             RemoteError: when it is not there for this account.
         """
         visitor = find_visitor(self._hub, account=self._account, key=self._key, repository=name)
-        folder = repository_folder(self._hub.repos, name)
-        rules = self._hub.rules()
-        fresh = not is_repository(folder)
-        if fresh:
-            if not create:
-                raise absent(name, self._account)
-            if not may(rules.create, role=visitor.role, account=visitor.account):
-                raise HubRefusedError(
-                    f"there is no repository {name}, and {visitor.account} ({visitor.role}) may not make one",
-                    hint="check the remote's address, or ask an owner to push to it first",
-                )
-            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            located = locate(self._hub.repos, name)
+        except NotARepositoryError as error:
+            if not create or isinstance(error, UnfinishedForkError):
+                raise absent(name, self._account) from error
+            located = self._create(visitor)
         quarantine = Quarantine(self._hub.quarantine(name, visitor.account))
         quarantine.clean()
-        repository = OverlayBackend(folder, quarantine)
-        if fresh:
-            time, zone = self._now()
-            create_repository(repository, visitor, host=self._host, time=time, zone=zone)
-        desk = Desk(self._hub, visitor, repository, quarantine, self._host, self._environment)
-        return self._guarded(desk, visitor), quarantine.staging()
+        pool = OverlayBackend(located.pool, quarantine)
+        desk = Desk(self._hub, visitor, located, pool, quarantine, self._host, self._environment)
 
-    def _guarded(self, desk: Desk, visitor: Visitor) -> GuardedBackend:
         def note(error: DsvcError) -> None:
             if not isinstance(error, RefMovedError):
                 self._refused(error, visitor.repository)
 
-        def take(offer: Offer) -> Published:
-            time, zone = self._now()
-            return publish(desk, offer, time=time, zone=zone)
-
-        return GuardedBackend(
-            desk.repository,
-            desk.quarantine,
+        guarded = GuardedBackend(
+            located.seen(pool),
+            quarantine,
             visitor,
-            limits=desk.hub.rules().limits,
-            publish=take,
+            limits=self._hub.rules().limits,
+            counter=_Requests(desk, self._now),
+            path_of=located.path,
             refused=note,
         )
+        return guarded, quarantine.staging()
+
+    def _create(self, visitor: Visitor) -> Located:
+        """Make the repository that somebody pushes to first.
+
+        Raises:
+            HubRefusedError: when they may not.
+        """
+        name = visitor.repository
+        if not may(self._hub.rules().create, role=visitor.role, account=visitor.account):
+            raise HubRefusedError(
+                f"there is no repository {name}, and {visitor.account} ({visitor.role}) may not make one",
+                hint="check the remote's address, or ask an owner to push to it first",
+            )
+        folder = repository_folder(self._hub.repos, name)
+        folder.mkdir(parents=True, exist_ok=True)
+        time, zone = self._now()
+        with closing(LocalBackend(folder)) as place, suppress(BusyError, TakenError):  # somebody else was faster
+            if place.read_cell(HEAD) == DELETED:  # of a repository that was here, whose forks have their packs here
+                join_pool(
+                    place,
+                    lambda member: create_repository(
+                        member_of(place, member), place.staging, visitor, host=self._host, time=time, zone=zone
+                    ),
+                    place=HERE,
+                )
+            else:
+                create_repository(place, place.staging, visitor, host=self._host, time=time, zone=zone)
+        return locate(self._hub.repos, name)
+
+
+class _Requests:
+    """What an account asks for over one connection."""
+
+    def __init__(self, desk: Desk, now: Callable[[], tuple[int, int]]) -> None:
+        self._desk, self._now = desk, now
+
+    def publish(self, offer: Offer) -> Published:
+        """See `Publisher.publish`."""
+        time, zone = self._now()
+        return publish(self._desk, offer, time=time, zone=zone)
+
+    def fork(self, target: str) -> HubFork:
+        """See `Forker.fork`."""
+        time, zone = self._now()
+        desk = self._desk
+        return fork_here(desk.hub, desk.located, desk.visitor, target, host=desk.host, time=time, zone=zone)
+
+    def forks(self) -> list[Relative]:
+        """See `Forker.forks`."""
+        return family_for(self._desk.hub, self._desk.located, self._desk.visitor.account)
+
+    def tells_parent(self) -> bool:
+        """See `Counter.tells_parent`."""
+        return may_know_parent(self._desk.hub, self._desk.located, self._desk.visitor.account)

@@ -10,13 +10,12 @@ from dataclasses import asdict, dataclass
 from heapq import merge
 from typing import Any
 
-from dsvc.errors import DsvcError
+from dsvc.errors import DsvcError, NotARepositoryError
 from dsvc.hub.folder import Hub
+from dsvc.hub.located import locate, opened
 from dsvc.hub.names import repository_names
 from dsvc.objects.values import Operation
 from dsvc.refs.log import OperationLog
-from dsvc.repo.repository import Repository
-from dsvc.storage.local import LocalBackend
 
 _TEXT = 1000
 BOUND = 64 << 20  # bytes of the file of refusals; then it begins again, and the full one is kept once
@@ -63,15 +62,14 @@ def audit(hub: Hub, repository: str | None = None) -> Iterator[Entry]:
 
 
 def _done(hub: Hub, name: str) -> Iterator[Entry]:
-    backend = LocalBackend(hub.repos / name)
     try:
-        repo = Repository.open(backend, backend.staging, far=True)
-        for operation_id, operation in OperationLog(repo.store).walk(repo.head.operation):
-            yield _entry(name, operation_id.hex(), operation)
+        with opened(locate(hub.repos, name)) as repo:
+            for operation_id, operation in OperationLog(repo.store).walk(repo.head.operation):
+                yield _entry(name, operation_id.hex(), operation)
+    except NotARepositoryError:
+        return  # deleted, or not finished
     except DsvcError as error:
         yield Entry(0, 0, "", "", name, "damaged", error.message)
-    finally:
-        backend.close()
 
 
 def _entry(name: str, operation_id: str, operation: Operation) -> Entry:

@@ -7,8 +7,9 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from dsvc.errors import DsvcError
 from dsvc.hub.quarantine import Quarantine
@@ -18,14 +19,32 @@ from dsvc.objects.packlist import pack_list_key
 from dsvc.objects.segment import Segments
 from dsvc.refs.log import CELL as HEAD
 from dsvc.refs.log import list_of, read_head
+from dsvc.remotes.wire.forks import HubFork, Relative
 from dsvc.remotes.wire.publish import Offer, Published
 from dsvc.repo.format import CELL as FORMAT
-from dsvc.storage.backend import BlobMissingError
+from dsvc.repo.lineage import CELL as LINEAGE
+from dsvc.storage.backend import Backend, BlobMissingError
 from dsvc.storage.local import LocalBackend
 
 MOST_PACKS = 20_000  # that wait in quarantine
 LESS = "push some commits or branches at a time, or ask who runs the hub for more"
 _PACK = re.compile(r"packs/[0-9a-f]{64}", re.ASCII)
+
+
+class Counter(Protocol):
+    """What an account may ask a hub to do."""
+
+    def publish(self, offer: Offer) -> Published:
+        """See `Publisher.publish`."""
+
+    def fork(self, target: str) -> HubFork:
+        """See `Forker.fork`."""
+
+    def forks(self) -> Sequence[Relative]:
+        """See `Forker.forks`."""
+
+    def tells_parent(self) -> bool:
+        """Say whether the account may know what this repository was forked from."""
 
 
 class GuardedBackend:
@@ -36,17 +55,19 @@ class GuardedBackend:
 
     def __init__(
         self,
-        inner: LocalBackend,
+        inner: Backend,
         quarantine: Quarantine,
         visitor: Visitor,
         *,
         limits: Limits,
-        publish: Callable[[Offer], Published],
+        counter: Counter,
+        path_of: Callable[[str], Path],
         refused: Callable[[DsvcError], None],
     ) -> None:
+        """`inner` shows the repository, `path_of` gives the file of a blob, and `counter` does what it may ask for."""
         self._inner, self._quarantine = inner, quarantine
         self._visitor, self._limits = visitor, limits
-        self._publish, self._refused = publish, refused
+        self._counter, self._path_of, self._refused = counter, path_of, refused
         self._segments = Segments(inner)
         self._listed: set[str] = set()  # keys that some head of this visit named
         self._seen: bytes | None = None  # the head's value that was looked at last
@@ -79,16 +100,18 @@ class GuardedBackend:
         found: dict[str, int] = {}
         for key in keys:
             with contextlib.suppress(FileNotFoundError):
-                found[key] = os.stat(self._inner.root / key).st_size
+                found[key] = os.stat(self._path_of(key)).st_size
         if self._visitor.may_write:
             found.update((key, size) for key, size in self._quarantine.list("packs/") if key.startswith(prefix))
         return iter(sorted(found.items()))
 
     def read_cell(self, name: str) -> bytes | None:
-        """See `Backend.read_cell`: the head and the format record; all others are empty."""
+        """See `Backend.read_cell`: the head, the format record, and a fork's parent who may know; others are empty."""
         if name == HEAD:
             self._look()
-        return self._inner.read_cell(name) if name in (HEAD, FORMAT) else None
+        if name == LINEAGE and not self._counter.tells_parent():
+            return None
+        return self._inner.read_cell(name) if name in (HEAD, FORMAT, LINEAGE) else None
 
     def admit(self, key: str, size: int) -> None:
         """See `PublishingPlace.admit`."""
@@ -128,13 +151,25 @@ class GuardedBackend:
         if not self._visitor.may_write:
             raise self._refusal(f"{self._visitor.account} may read {self._visitor.repository} and not push to it")
         try:
-            return self._publish(offer)
+            return self._counter.publish(offer)
         except DsvcError as error:
             self._refused(error)
             raise
         finally:
             with self._lock:
                 self._count, self._held = self._quarantine.usage()
+
+    def fork(self, target: str) -> HubFork:
+        """See `Forker.fork`."""
+        try:
+            return self._counter.fork(target)
+        except DsvcError as error:
+            self._refused(error)
+            raise
+
+    def forks(self) -> Sequence[Relative]:
+        """See `Forker.forks`."""
+        return self._counter.forks()
 
     def close(self) -> None:
         """See `Backend.close`."""
@@ -173,7 +208,7 @@ class GuardedBackend:
 
 
 class OverlayBackend(LocalBackend):
-    """A repository's folder with the packs of one quarantine beside it, for the hub's own look at a push."""
+    """A pool's folder with the packs of one quarantine beside it, for the hub's own look at a push."""
 
     def __init__(self, root: Path, quarantine: Quarantine) -> None:
         super().__init__(root)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from dsvc.errors import DsvcError, IntegrityError
+from dsvc.errors import IntegrityError
 from dsvc.hub.admission import check_packs
 from dsvc.hub.folder import Hub
 from dsvc.hub.guarded import LESS, OverlayBackend
 from dsvc.hub.hooks import HookFailedError, run_hook
+from dsvc.hub.located import Located
 from dsvc.hub.quarantine import Quarantine
 from dsvc.hub.ref_rules import check_reach, check_rules, check_signatures, moving
 from dsvc.hub.rules import Limits, Rules
@@ -23,6 +24,7 @@ from dsvc.refs.view import Symbolic, View
 from dsvc.remotes.wire.publish import Offer, Published, RefChange
 from dsvc.repo.repository import Repository
 from dsvc.repo.tombstones import purged_files
+from dsvc.storage.backend import Backend
 from dsvc.workspace import MAIN
 
 
@@ -32,7 +34,8 @@ class Desk:
 
     hub: Hub
     visitor: Visitor
-    repository: OverlayBackend
+    located: Located
+    pool: OverlayBackend
     quarantine: Quarantine
     host: str
     environment: Mapping[str, str]
@@ -68,7 +71,7 @@ def _publish(desk: Desk, offer: Offer, *, time: int, zone: int) -> Published:
             f"this push has {len(offer.changes):,} refs, and this hub takes {rules.limits.push_refs:,} at once",
             hint="push some branches and tags at a time",
         )
-    repo = Repository.open(desk.repository, desk.repository.staging, far=True)
+    repo = Repository.open(desk.located.seen(desk.pool), desk.pool.staging, far=True)
     view = repo.view()
     changes = moving(view, offer.changes)
     if not changes:
@@ -84,7 +87,7 @@ def _publish(desk: Desk, offer: Offer, *, time: int, zone: int) -> Published:
     except IntegrityError as error:
         raise HubRefusedError(f"what was pushed is damaged: {error.message}", hint="dsvc fsck") from error
     said = _before(desk, visitor, changes, rules)
-    desk.quarantine.release([ref.key for ref in packs], desk.repository)
+    desk.quarantine.release([ref.key for ref in packs], desk.pool)
     operation = _move(repo, view, changes, visitor, host=desk.host, time=time, zone=zone)
     for ref in packs:
         desk.quarantine.delete(ref.key)
@@ -176,14 +179,20 @@ def _hook(desk: Desk, name: str, visitor: Visitor, changes: Sequence[RefChange],
     return run_hook(
         desk.hub.hooks / name,
         changes,
-        folder=desk.repository.root,
+        folder=desk.located.folder,
         environment={**desk.environment, **mine},
         seconds=rules.hook_seconds,
     )
 
 
-def create_repository(backend: OverlayBackend, visitor: Visitor, *, host: str, time: int, zone: int) -> None:
-    """Make the repository that a visitor pushes to first; it has no branch, and its default one is main."""
+def create_repository(
+    backend: Backend, staging: Callable[[], Path], visitor: Visitor, *, host: str, time: int, zone: int
+) -> None:
+    """Make the repository that a visitor pushes to first; it has no branch, and its default one is main.
+
+    Raises:
+        BusyError: when somebody else was faster.
+    """
     act = Act(
         verb="init",
         description=f"init by a push of {visitor.account}",
@@ -194,7 +203,4 @@ def create_repository(backend: OverlayBackend, visitor: Visitor, *, host: str, t
         zone=zone,
         metadata={"account": visitor.account, "key": visitor.key},
     )
-    with contextlib.suppress(DsvcError):  # somebody else was faster
-        Repository.create(
-            backend, backend.staging, act=act, refs={head_of(MAIN): Symbolic(f"{HEADS}{MAIN}")}, far=True
-        )
+    Repository.create(backend, staging, act=act, refs={head_of(MAIN): Symbolic(f"{HEADS}{MAIN}")}, far=True)

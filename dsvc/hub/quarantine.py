@@ -37,13 +37,13 @@ class Quarantine(LocalBackend):
         """Say whether a pack is here."""
         return not self.missing([key])
 
-    def release(self, keys: Iterable[str], repository: LocalBackend) -> None:
-        """Let packs be in a repository's folder too, durably; they stay here until they are deleted."""
-        target = repository.root / "packs"
+    def release(self, keys: Iterable[str], pool: LocalBackend) -> None:
+        """Let packs be in a pool's folder too, durably; they stay here until they are deleted."""
+        target = pool.root / "packs"
         target.mkdir(exist_ok=True)
         for key in keys:
             with contextlib.suppress(FileExistsError):  # of a push that went as far as this: the same index, verified
-                os.link(self.root / key, repository.root / key)
+                os.link(self.root / key, pool.root / key)
         sync_directory(target)
 
     def clean(self, *, before: float | None = None, keep: Collection[str] = ()) -> None:

@@ -12,7 +12,7 @@ from dsvc.objects.packlist import PackList, PackRef
 from dsvc.objects.reliance import CollectedError
 from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.objects.values import Operation, encode_operation
-from dsvc.refs.log import Head, OperationLog, contains_operation, read_head, swap_head
+from dsvc.refs.log import Head, OperationLog, RepositoryDeletedError, contains_operation, read_head, swap_head
 from dsvc.refs.names import ONCE, check_name, short_name
 from dsvc.refs.view import Ref, View
 from dsvc.storage.backend import SwapUncertainError
@@ -114,6 +114,7 @@ class Transaction:
         Raises:
             RefMovedError: when one of the refs has another value than in the view this began from; one
                 that is made once may have got the very value that it gets here.
+            RepositoryDeletedError: when somebody deleted the repository meanwhile.
             CollectedError: when stored objects that this relies on were collected meanwhile.
             OSError: when the disk refuses; the head is where it was then.
         """
@@ -157,7 +158,8 @@ class Transaction:
             if wait is not None:
                 wait(attempt)
             newer = read_head(self._store.backend, self._store.segments)
-            assert newer is not None, "a head that was there does not vanish"
+            if newer is None:
+                raise RepositoryDeletedError
             head = newer
             self._store.show(head.packs)
         raise BusyError("the repository changes too often to publish", hint="run the same command again")

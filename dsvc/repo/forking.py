@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from dsvc.errors import BusyError, RequestError
 from dsvc.objects.codec import Value
@@ -29,6 +30,8 @@ from dsvc.storage.backend import Backend, BlobMissingError
 
 LEFT_OUT = (*LOCAL, "requests/", "deployments/")  # refs that stay with the parent
 _ATTEMPTS = 50
+
+_Made = TypeVar("_Made")
 
 
 class TakenError(RequestError):
@@ -70,29 +73,43 @@ def fork_member(
         that place. BusyError: when gc runs again and again.
     """
     raise_format(pool, POOL)
+
+    def make(member: str) -> tuple[Head, Head]:
+        before = read_head(member_of(pool, parent))
+        if before is None:
+            raise RepositoryDeletedError
+        head = publish_first(member_of(pool, member), staging, before, lineage=lineage, act=act, worktree=worktree)
+        return head, before
+
+    member, (head, before) = join_pool(pool, make, place=place, parent=parent)
+    return Forked(member, head, before)
+
+
+def join_pool(
+    pool: Backend, make: Callable[[str], _Made], *, place: str, parent: str | None = None
+) -> tuple[str, _Made]:
+    """Add to a pool what `make(member id)` makes; return the id and what that returned.
+
+    `make` is called again, with another id, when gc was faster. Raises as `fork_member`.
+    """
     for _ in range(_ATTEMPTS):
         member = new_member_id()
         begun = FamilyMember(member, place, parent, ready=False)
         if change_family(pool, lambda family, begun=begun: _beginning(family, begun)) is None:  # type: ignore[misc]
             raise RepositoryDeletedError
         try:
-            before = read_head(member_of(pool, parent))
-            if before is None:
-                raise RepositoryDeletedError
-            head = publish_first(
-                member_of(pool, member), staging, before, lineage=lineage, act=act, worktree=worktree
-            )
+            made = make(member)
         except BlobMissingError:
             continue  # gc took the list away that was read, and this member with it
         if change_family(pool, lambda family, member=member: _finished(family, member)) is not None:  # type: ignore[misc]
-            return Forked(member, head, before)
+            return member, made
     raise BusyError("the pool is cleaned up all the time", hint="run the same command again")
 
 
 def _beginning(family: Family, begun: FamilyMember) -> Family | None:
-    parent = family.members.get(begun.parent or "")
-    if parent is None or not parent.ready:
-        return None
+    parent = None if begun.parent is None else family.members.get(begun.parent)
+    if not family.members or (begun.parent is not None and (parent is None or not parent.ready)):
+        return None  # deleted, or about to be
     if any(m.ready and m.place == begun.place for m in family.members.values()):
         raise TakenError
     dead = [m.id for m in family.members.values() if m.place == begun.place]

@@ -17,7 +17,7 @@ from dsvc.objects.ids import PackId
 from dsvc.objects.packlist import PackList, PackRef
 from dsvc.objects.repack import choose_packs, rewrite_packs
 from dsvc.objects.store import ObjectStore
-from dsvc.refs.log import Head, read_head, swap_head
+from dsvc.refs.log import Head, RepositoryDeletedError, read_head, swap_head
 from dsvc.repo.member import FAMILY
 from dsvc.storage.backend import SwapUncertainError
 
@@ -97,7 +97,8 @@ def exchange(
             moved = None
         if moved is None:
             newer = read_head(store.backend, store.segments)
-            assert newer is not None, "a head that was there does not vanish"
+            if newer is None:
+                raise RepositoryDeletedError
             if _was_swapped(newer.packs, wanted, fresh):
                 moved = newer
             else:

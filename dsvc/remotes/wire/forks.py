@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -38,7 +39,7 @@ class Forker(Protocol):
             RemoteDeniedError: when the account may not. RemoteError: when there is one already.
         """
 
-    def forks(self) -> list[Relative]:
+    def forks(self) -> Sequence[Relative]:
         """Return the family of this repository, as far as the account may know of it; this one is among them."""
 
 
@@ -52,7 +53,7 @@ def decode_fork(fields: dict[str, Any]) -> HubFork:
     return HubFork(field(fields, "name", str), field(fields, "packs", int), field(fields, "size", int))
 
 
-def encode_relatives(relatives: list[Relative]) -> dict[str, Any]:
+def encode_relatives(relatives: Sequence[Relative]) -> dict[str, Any]:
     """Return the fields of the answer to `forks`."""
     return {"family": [[one.name, one.parent] for one in relatives]}
 
