@@ -79,3 +79,21 @@ class FormatTooNewError(DsvcError):
     """The repository needs a feature that this version does not have."""
 
     exit_code = 16
+
+
+class NotStartedError(DsvcError):
+    """`dsvc run` failed itself, before it started the command."""
+
+    exit_code = 125
+
+
+class NotExecutableError(DsvcError):
+    """The command of `dsvc run` is there and cannot be executed."""
+
+    exit_code = 126
+
+
+class CommandNotFoundError(DsvcError):
+    """The command of `dsvc run` does not exist."""
+
+    exit_code = 127

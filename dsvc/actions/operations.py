@@ -15,6 +15,7 @@ from dsvc.refs.names import added_of, moving_of, saved_of
 from dsvc.refs.view import Ref, View
 from dsvc.workspace import Workspace
 
+RUN = "run"  # the verb of operations that record runs; runs are removed by 'runs rm', not by going back
 BEGIN = "begin"  # the verb of operations that only keep what a checkout is about to move; nobody needs to see them
 
 
@@ -97,6 +98,8 @@ def _has_effect(log: OperationLog, operation: Operation) -> bool:
     except ObjectMissingError:
         return True
     here = (added_of(operation.worktree), saved_of(operation.worktree), *moving_of(operation.worktree))
+    if operation.verb == RUN:
+        return False  # what was run was run
     return any(name not in here for name, _, _ in before.differences(View(log.store, operation.view)))
 
 

@@ -164,7 +164,18 @@ class Context:
                 from dsvc.actions.bring import attach
 
                 attach(self._workspace, offline=self.offline)
+            if (self._workspace.local / "runs").exists():
+                self._take_up_runs(self._workspace)
         return self._workspace
+
+    def _take_up_runs(self, workspace: Workspace) -> None:
+        """Make the records of runs whose process was lost, or could not make them."""
+        from dsvc.actions.run_finish import take_up
+
+        try:
+            take_up(workspace)
+        except (DsvcError, OSError) as error:  # what was asked for is something else, and may work
+            self.out.warn(f"runs that ended are not recorded yet: {error}")
 
     def limit_rate(self, text: str | None) -> None:
         """Let transfers of this command keep to a rate, whatever the settings of remotes say; None changes nothing.

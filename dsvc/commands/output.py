@@ -55,6 +55,11 @@ class Output:
         self.quiet = False
         self.as_json = False
 
+    @property
+    def err_terminal(self) -> bool:
+        """Whether people read stderr there and then."""
+        return self._err_terminal
+
     def line(self, text: str = "") -> None:
         """Print one line of a result."""
         self._out.write(_encode(text + "\n"))
@@ -66,6 +71,11 @@ class Output:
     def raw(self, data: bytes) -> None:
         """Write `data` to stdout unchanged."""
         self._out.write(data)
+
+    def raw_error(self, data: bytes) -> None:
+        """Write `data` to stderr unchanged, at once."""
+        self._err.write(data)
+        self._err.flush()
 
     def table(
         self, rows: Sequence[Sequence[str]], *, header: Sequence[str] | None = None, right: Collection[int] = ()

@@ -53,6 +53,8 @@ _SECTIONS: Final = {
         "worktree": "Manage several working copies of one repository",
     },
     "Runs and environments": {
+        "run": "Run a command and record what it read, wrote and measured",
+        "runs": "List and compare recorded runs",
         "env": "Record, compare and make again what programs run with",
     },
     "Look at history": {

@@ -128,7 +128,7 @@ def build_command(verb: Verb, module: ModuleType) -> Any:
     """The typer command of `module`, or its group of commands, under the name of `verb`.
 
     A function `command` is the verb; a mapping `SUBCOMMANDS` of names to functions, or to further such mappings, makes
-    it a group, and `command` is then what the group does without a subcommand. `PASS_ON` names subcommands whose words,
+    it a group, and `command` is then what the group does without a subcommand. `PASS_ON` names commands whose words,
     from the first that is no option, are a command line of another program and none of dsvc's options.
     """
     function: VerbFunction | None = getattr(module, "command", None)
@@ -137,7 +137,8 @@ def build_command(verb: Verb, module: ModuleType) -> Any:
     if subcommands is None:
         if function is None:
             raise TypeError(f"{verb.module} defines neither `command` nor `SUBCOMMANDS`")
-        app.command(verb.name, cls=VerbCommand)(_for_typer(function))
+        settings = {"allow_interspersed_args": verb.name not in getattr(module, "PASS_ON", ())}
+        app.command(verb.name, cls=VerbCommand, context_settings=settings)(_for_typer(function))
         return typer.main.get_command(app)
     for name, subcommand in subcommands.items():
         if not callable(subcommand):

@@ -7,7 +7,7 @@ import re
 from dsvc.errors import UsageError
 
 HEADS, TAGS, REMOTES, WORKTREES, STASH = "heads/", "tags/", "remotes/", "worktrees/", "stash/"
-RUNS, MODELS = "runs/", "models/"
+RUNS, MODELS = "runs/", "models/"  # of runs see dsvc.runs.names
 SEEN = "seen/"  # what a remote had under shared names that have no place under remotes/
 SHARED = (HEADS, TAGS, RUNS, MODELS, "requests/", "deployments/")
 LOCAL = (REMOTES, WORKTREES, STASH, "added/", SEEN)
@@ -95,3 +95,13 @@ def moving_of(worktree: str) -> tuple[str, str]:
 def saved_of(worktree: str) -> str:
     """Return the name under which the tree is kept from which the last operation of a worktree moved its files."""
     return f"{WORKTREES}{worktree}/saved"
+
+
+def ran_of(worktree: str) -> str:
+    """Return the name under which a worktree keeps the tree that its last run left, with files nobody committed."""
+    return f"{WORKTREES}{worktree}/ran"
+
+
+def running_of(worktree: str, key: str) -> str:
+    """Return the name under which a worktree keeps the tree from which a run that is under way began."""
+    return f"{WORKTREES}{worktree}/running/{key}"

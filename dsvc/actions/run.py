@@ -1,0 +1,239 @@
+"""Run a command and record the run."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from dsvc.actions.run_begin import ActiveRun, Beginning, begin_run, journals_of
+from dsvc.actions.run_finish import Published, finish_run
+from dsvc.errors import DsvcError
+from dsvc.objects.codec import Value
+from dsvc.runs import hook
+from dsvc.runs.logs import LogFile
+from dsvc.runs.machine import GraphicsWatch
+from dsvc.runs.masking import Masker, secret_values
+from dsvc.runs.names import KEY_LENGTH, RunKey
+from dsvc.runs.params import BadParamsError, find_params_file, params_of_words, read_params_file
+from dsvc.runs.process import Command, Ending, Sink, Stream, find_program
+from dsvc.workspace import Workspace
+
+Trace = Literal["auto", "python", "strace", "none"]
+RUN, ROOTS = "DSVC_RUN", "DSVC_RUN_ROOTS"  # variables: the journal of the run around a process, what is observed
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What to run and what is said of it. Inputs and outputs are paths as `directory` sees them."""
+
+    words: Sequence[str]
+    inputs: Sequence[str] = ()
+    outputs: Sequence[str] = ()
+    params: Mapping[str, Value] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+    variables: Sequence[str] = ()
+    trace: Trace = "auto"
+    confirmed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Where the output of the command is shown; `out_terminal` and `err_terminal` are descriptors of terminals."""
+
+    out: Sink
+    err: Sink
+    out_terminal: int | None = None
+    err_terminal: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How the command ended, and its record; `published` is None with the `problem` that kept it from being made."""
+
+    ending: Ending
+    published: Published | None
+    warnings: tuple[str, ...] = ()
+    problem: DsvcError | OSError | None = None
+
+
+def run(
+    workspace: Workspace, request: RunRequest, screen: Screen, *, directory: Path, environment: Mapping[str, str]
+) -> RunResult:
+    """Run a command in `directory` and record it, whatever comes of it.
+
+    Once it has started nothing is raised for what goes wrong here: a record that cannot be made now is made by a later
+    command from what was written down.
+
+    Raises:
+        CommandNotFoundError, NotExecutableError: for a command that cannot be run; no record is made then.
+        DsvcError, OSError: when the run cannot begin; see `begin_run`.
+    """
+    program = find_program(request.words[0], environment)
+    masker = Masker(secret_values(environment))
+    warnings: list[str] = []
+    params, source = _params(workspace, request, directory, warnings)
+    observes = request.trace != "none"
+    inputs = [absolute_path(directory, path) for path in request.inputs]
+    outputs = [absolute_path(directory, path) for path in request.outputs]
+    active = begin_run(
+        workspace,
+        Beginning(
+            command=request.words,
+            directory=workspace.repo_path(directory, directory),
+            description=request.description,
+            params=params,
+            labels=request.labels,
+            inputs=inputs,
+            outputs=outputs,
+            variables={name: environment[name] for name in request.variables if name in environment},
+            parent=run_around(workspace, environment),
+            program=program,
+            confirmed=request.confirmed,
+            observation={"params": source} if source else {},
+        ),
+        masker=masker,
+        environment=environment,
+    )
+    variables = run_variables(
+        workspace, active, environment, observes=observes, outside=_outside(workspace, [*inputs, *outputs])
+    )
+    try:
+        ending = _execute(active, program, request.words, screen=screen, variables=variables, masker=masker)
+    except BaseException:
+        active.journal.remove()
+        raise
+    try:
+        published = finish_run(workspace, active.journal, active.index)
+    except (DsvcError, OSError) as error:
+        active.journal.release()
+        return RunResult(ending, None, tuple(warnings), error)
+    return RunResult(ending, published[0], tuple(warnings))
+
+
+def _execute(
+    active: ActiveRun,
+    program: str,
+    words: Sequence[str],
+    *,
+    screen: Screen,
+    variables: Mapping[str, str],
+    masker: Masker,
+) -> Ending:
+    journal = active.journal
+    logs = [LogFile(journal.path / name, masker.secrets) for name in ("stdout", "stderr")]
+    graphics = GraphicsWatch(variables.get("PATH"))
+    began = time.monotonic_ns()
+    try:
+        command = Command(
+            program,
+            words,
+            variables,
+            Stream(logs[0].write, screen.out, screen.out_terminal),
+            Stream(logs[1].write, screen.err, screen.err_terminal),
+            every=graphics.look if graphics.is_there else None,
+        )
+        ending = command.run()
+    finally:
+        for log in logs:
+            log.close()
+    if graphics.is_there:
+        graphics.look()
+    observation: dict[str, Value] = {}
+    dropped = sum(log.dropped for log in logs)
+    if dropped:
+        observation["log_bytes_dropped"] = dropped
+    if ending.left_running:
+        observation["left_running"] = True
+    with suppress(OSError):  # without it the run is one whose end nobody knows
+        journal.write_end(ending_facts(ending, began, graphics.peak, observation))
+    return ending
+
+
+def ending_facts(
+    ending: Ending | None, began: int, graphics: Mapping[str, int], observation: Mapping[str, Value]
+) -> dict[str, object]:
+    """Return what the journal says of the end of a run that began at `began` of the steady clock (nanoseconds)."""
+    now, steady = time.time_ns(), time.monotonic_ns()
+    facts: dict[str, object] = {
+        "elapsed": (steady - began) // 1000,
+        "clocks": (now, steady),
+        "observation": observation,
+    }
+    if ending is not None:
+        resources: dict[str, Value] = {
+            "cpu_user": ending.cpu_user,
+            "cpu_system": ending.cpu_system,
+            "peak_memory": ending.peak_memory,
+        }
+        if graphics:
+            resources["graphics"] = dict(graphics)
+        facts["resources"] = resources
+        facts |= {"exit_code": ending.exit_code} if ending.signal is None else {"signal": ending.signal}
+    return facts
+
+
+def run_variables(
+    workspace: Workspace,
+    active: ActiveRun,
+    environment: Mapping[str, str],
+    *,
+    observes: bool,
+    outside: Sequence[bytes] = (),
+) -> dict[str, str]:
+    """Return the environment of a run's processes: with its journal, and what lets Python interpreters be observed."""
+    root = os.path.realpath(workspace.root)
+    variables = {**environment, RUN: os.path.realpath(active.journal.path)}
+    variables[ROOTS] = os.pathsep.join([root, *map(os.fsdecode, outside)])
+    if observes:
+        here = str(Path(hook.__file__).parent)
+        before = environment.get("PYTHONPATH", "")
+        others = [entry for entry in before.split(os.pathsep) if entry and entry != here]
+        variables["PYTHONPATH"] = os.pathsep.join([here, *others])
+    return variables
+
+
+def run_around(workspace: Workspace, environment: Mapping[str, str]) -> RunKey | None:
+    """Return the key of the run around this process, None where there is none in this working copy."""
+    path = environment.get(RUN)
+    if not path or os.path.dirname(path) != os.path.realpath(journals_of(workspace)):
+        return None
+    try:
+        key = bytes.fromhex(os.path.basename(path))
+    except ValueError:
+        return None
+    return RunKey(key) if len(key) == KEY_LENGTH and os.path.isdir(path) else None
+
+
+def _params(
+    workspace: Workspace, request: RunRequest, directory: Path, warnings: list[str]
+) -> tuple[dict[str, Value], str]:
+    """Return the parameters of a run, and the name of the file from which some of them come."""
+    params: dict[str, Value] = {}
+    source = ""
+    file = find_params_file([directory, workspace.root])
+    if file is not None:
+        try:
+            params |= read_params_file(file)
+            source = file.name
+        except BadParamsError as error:
+            warnings.append(error.message)
+    return {**params, **params_of_words(request.words), **request.params}, source
+
+
+def _outside(workspace: Workspace, paths: Sequence[bytes]) -> list[bytes]:
+    """Return those of the declared paths that lie outside of the working copy, which are observed too."""
+    root = os.path.realpath(workspace.root_bytes) + b"/"
+    return [path for path in paths if not path.startswith(root)]
+
+
+def absolute_path(directory: Path | str, path: str | bytes) -> bytes:
+    """Return a path as the file system spells it, its folder without links; a link that it names itself stays one."""
+    full = os.path.normpath(os.path.join(os.fsencode(os.path.realpath(directory)), os.fsencode(path)))
+    folder, name = os.path.split(full)
+    return os.path.join(os.path.realpath(folder), name)

@@ -1,0 +1,132 @@
+"""The `dsvc run` command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import typer
+
+from dsvc.actions.run import RunRequest, RunResult, Screen, run
+from dsvc.commands.context import Context
+from dsvc.commands.options import Json, Quiet
+from dsvc.commands.run_text import ended_text, run_json
+from dsvc.errors import CommandNotFoundError, DsvcError, NotExecutableError, NotStartedError, UsageError
+from dsvc.runs.names import short_key
+from dsvc.runs.params import parse_assignment
+
+PASS_ON = ("run",)
+Texts = Sequence[str]
+
+
+def command(
+    context: Context,
+    words: Annotated[Texts, typer.Argument(metavar="[--] COMMAND...", help="The command and its arguments.")] = (),
+    *,
+    inputs: Annotated[Texts, typer.Option("-i", "--input", metavar="PATH", help="It reads this file or folder.")] = (),
+    outputs: Annotated[
+        Texts, typer.Option("-o", "--output", metavar="PATH", help="It writes this file or folder.")
+    ] = (),
+    params: Annotated[Texts, typer.Option("-p", "--param", metavar="NAME=VALUE", help="A parameter.")] = (),
+    labels: Annotated[Texts, typer.Option("-l", "--label", metavar="LABEL[=TEXT]", help="A label.")] = (),
+    message: Annotated[
+        Texts, typer.Option("-m", "--message", metavar="TEXT", help="What the run is for; repeat for paragraphs.")
+    ] = (),
+    env: Annotated[Texts, typer.Option("--env", metavar="NAME", help="Record this variable too.")] = (),
+    trace: Annotated[
+        Literal["auto", "python", "strace", "none"],
+        typer.Option("--trace", metavar="HOW", help="How to observe files: auto, python, strace or none."),
+    ] = "auto",
+    commit: Annotated[bool, typer.Option("--commit", help="Commit afterwards, if the command succeeded.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Take large new files and what looks like keys too.")] = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int:
+    """Run a command and record what it read, wrote and measured.
+
+    Its output is passed on as it comes and kept, and its exit code is the one of dsvc: 128 + n where signal n ended it,
+    127 for a command that does not exist, 126 for one that cannot be executed, 125 where dsvc failed before it began.
+    The state of the working copy is kept as it was when it began, committed or not. With --json its output goes to
+    stderr.
+    """
+    if not words:
+        raise UsageError("which command?", hint="dsvc run -- python train.py")
+    try:
+        workspace = context.workspace()
+        request = RunRequest(
+            words=words,
+            inputs=inputs,
+            outputs=outputs,
+            params=dict(map(parse_assignment, params)),
+            labels=dict(map(_label, labels)),
+            description="\n\n".join(message),
+            variables=env,
+            trace=trace,
+            confirmed=yes,
+        )
+        context.out.flush()
+        screen = _screen(context, json=json)
+        result = run(workspace, request, screen, directory=context.directory, environment=context.environment)
+    except (NotExecutableError, CommandNotFoundError):
+        raise
+    except DsvcError as error:
+        raise NotStartedError(error.message, hint=error.hint, details=error.details) from error
+    except OSError as error:
+        raise NotStartedError(f"the run cannot be recorded: {error.strerror}: {error.filename}") from error
+    for text in result.warnings:
+        context.out.warn(text)
+    _tell(context, result, quiet=quiet, json=json)
+    code = result.ending.shell_code
+    if commit and code == 0 and result.published is not None:
+        _commit(context, result)
+    return code
+
+
+def _screen(context: Context, *, json: bool) -> Screen:
+    def show(data: bytes) -> None:
+        context.out.raw(data)
+        context.out.flush()
+
+    if json:
+        return Screen(context.out.raw_error, context.out.raw_error)
+    return Screen(
+        show,
+        context.out.raw_error,
+        1 if context.out.terminal else None,
+        2 if context.out.err_terminal else None,
+    )
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    if not name:
+        raise UsageError(f"{text!r} is no label: it has no name", hint="-l baseline, or -l kind=baseline")
+    return name, value
+
+
+def _tell(context: Context, result: RunResult, *, quiet: bool, json: bool) -> None:
+    if result.published is None:
+        assert result.problem is not None
+        why = result.problem.message if isinstance(result.problem, DsvcError) else str(result.problem)
+        context.out.warn(f"the run is not recorded yet: {why}", hint="dsvc runs makes the record when that is mended")
+        return
+    if json:
+        context.out.json("dsvc.run", run_json(result.published.run, result.published.run_id))
+    elif not quiet:
+        context.out.note(ended_text(result.published.run))
+
+
+def _commit(context: Context, result: RunResult) -> None:
+    from dsvc.actions.commit import NothingToCommitError, commit
+
+    assert result.published is not None
+    made = result.published.run
+    text = made.description or f"run {short_key(made.key)}"
+    try:
+        done = commit(context.workspace(), text, confirmed=True)
+    except NothingToCommitError:
+        context.out.note("nothing to commit: the run changed nothing")
+    except DsvcError as error:
+        context.out.warn(f"the run is recorded, and its changes are not committed: {error.message}", hint=error.hint)
+    else:
+        context.out.note(f"committed as {done.commit_id.hex()[:10]}")

@@ -1,0 +1,203 @@
+"""The journal of a run: a folder of its own in the working copy's private folder, from the begin to the record.
+
+It outlives whatever happens to the process: the record is made from what lies here, by the process that ran it or, when
+that was killed, by the next command. See docs/formats/run.md.
+
+    lock      held by an open file of the process that owns the run, as long as it lives
+    begin     what is known at the begin: a value
+    end       how it ended: a value; it is missing for a run that is lost
+    events-*  what was logged, by one process each: msgpack, one event after the other
+    opens-*   which files were opened (dsvc.runs.opens)
+    stdout, stderr   what was written
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+import msgpack
+
+from dsvc.atomic import write_file
+from dsvc.objects import codec
+from dsvc.objects.codec import BadEncodingError, Value
+from dsvc.runs.names import KEY_LENGTH, RunKey
+
+FOLDER: Final = "runs"
+EVENTS: Final = "events-"
+_BIG = 1  # extension type: decimal text of an integer beyond 64 bits
+_PIECE = 1 << 20
+
+
+@dataclass(slots=True)
+class Journal:
+    """The folder of a run that this process owns, until `release`."""
+
+    path: Path
+    key: RunKey
+    _lock: IO[bytes] | None = None
+
+    def write_begin(self, facts: Mapping[str, object]) -> None:
+        """Write down what is known at the begin.
+
+        Raises:
+            OSError: when the disk refuses.
+        """
+        write_file(self.path / "begin", codec.encode(facts), durable=False)
+
+    def write_end(self, facts: Mapping[str, object]) -> None:
+        """Write down how it ended; raises as `write_begin`."""
+        write_file(self.path / "end", codec.encode(facts), durable=False)
+
+    def begin(self) -> dict[str, Value] | None:
+        """Return what was known at the begin, None where it was not written down."""
+        return _read(self.path / "begin")
+
+    def end(self) -> dict[str, Value] | None:
+        """Return how it ended, None where it was not written down."""
+        return _read(self.path / "end")
+
+    def release(self) -> None:
+        """Let others take the run over; a process that ends does so by itself."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def remove(self) -> None:
+        """Remove the folder: the record is published, or shall not be."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.release()
+
+
+def create_journal(folder: Path, key: RunKey) -> Journal:
+    """Make the journal of a run in the folder of all journals.
+
+    Raises:
+        OSError: when the disk refuses; nothing is left then.
+    """
+    path = folder / key.hex()
+    path.mkdir(parents=True)
+    try:
+        lock = open(path / "lock", "wb")  # noqa: SIM115 - it is held as long as the run goes on
+        with suppress(OSError):  # where the disk knows no locks, only one process should work
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+    return Journal(path, key, lock)
+
+
+def take_over(folder: Path, *, own: frozenset[bytes] = frozenset()) -> Iterator[Journal]:
+    """Yield the journals that no process holds any more, each one held now; not those of `own` keys."""
+    for key, path in _journals(folder):
+        if key in own:
+            continue
+        try:
+            lock = open(path / "lock", "ab")  # noqa: SIM115 - see above
+        except OSError:
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        except OSError:
+            pass
+        if not path.is_dir():  # whoever held it has removed it
+            lock.close()
+            continue
+        yield Journal(path, key, lock)
+
+
+def running(folder: Path) -> list[Journal]:
+    """Return the journals of runs that are under way, for reading alone."""
+    found = []
+    for key, path in _journals(folder):
+        with suppress(OSError), open(path / "lock", "ab") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                found.append(Journal(path, key))
+    return found
+
+
+def _journals(folder: Path) -> Iterator[tuple[RunKey, Path]]:
+    try:
+        names = sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return
+    for name in names:
+        with suppress(ValueError):
+            key = bytes.fromhex(name)
+            if len(key) == KEY_LENGTH:
+                yield RunKey(key), folder / name
+
+
+def _read(path: Path) -> dict[str, Value] | None:
+    try:
+        value = codec.decode(path.read_bytes())
+    except (FileNotFoundError, BadEncodingError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+class EventLog:
+    """Appends events to a file of this process; each is one write, so that a killed process loses none."""
+
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+        self._fd = -1
+        self._pid = 0
+        self._packer = msgpack.Packer(use_bin_type=True, default=_extended, autoreset=True)
+
+    def append(self, event: tuple[object, ...]) -> None:
+        """Append an event: its name, then what it says.
+
+        Raises:
+            OSError: when the disk refuses. UnsupportedEvent is for the caller to avoid: values must be storable.
+        """
+        if self._pid != os.getpid():  # the first one, or a process that was forked
+            name = f"{EVENTS}{os.getpid()}-{os.urandom(4).hex()}"
+            self._fd = os.open(self._journal / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            self._pid = os.getpid()
+        os.write(self._fd, self._packer.pack(event))
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._fd >= 0 and self._pid == os.getpid():
+            os.close(self._fd)
+        self._fd, self._pid = -1, 0
+
+
+def read_events(path: Path) -> Iterator[tuple[Value, ...]]:
+    """Yield the events of a run, of one process after the other; a torn one at the end of a file is left out."""
+    for name in sorted(os.listdir(path)):
+        if name.startswith(EVENTS):
+            with open(path / name, "rb") as file:
+                yield from _unpacked(file)
+
+
+def _unpacked(file: IO[bytes]) -> Iterator[tuple[Value, ...]]:
+    unpacker = msgpack.Unpacker(use_list=False, raw=False, ext_hook=_plain, max_buffer_size=64 << 20)
+    with suppress(ValueError, msgpack.UnpackException):
+        while data := file.read(_PIECE):
+            unpacker.feed(data)
+            for event in unpacker:
+                if isinstance(event, tuple) and event and isinstance(event[0], str):
+                    yield event
+
+
+def _extended(value: object) -> object:
+    if isinstance(value, int):
+        return msgpack.ExtType(_BIG, str(value).encode())
+    raise TypeError(f"{type(value).__name__} is no storable value")
+
+
+def _plain(code: int, data: bytes) -> Value:
+    return int(data) if code == _BIG and len(data) <= codec.MAX_DIGITS else None
