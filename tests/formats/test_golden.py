@@ -41,6 +41,11 @@ from dsvc.remotes.bundle_file import BundleBackend, BundleHeader, BundleWriter, 
 from dsvc.remotes.s3.cells import CellObject, decode_cell
 from dsvc.repo.format import CURRENT, encode_format, read_format
 from dsvc.repo.gcrecord import GcRecord, change_record, read_record
+from dsvc.runs.names import RunKey
+from dsvc.runs.notes import Note, decode_note, encode_note
+from dsvc.runs.pins import Pin, Pins, PinState, Seen, StoredFile
+from dsvc.runs.record import Run, decode_run, encode_run
+from dsvc.runs.series import Point, Series, decode_block, encode_block
 from dsvc.storage.local import LocalBackend
 from dsvc.storage.memory import MemoryBackend
 from dsvc.worktree.index import DIRECTORY, UNKNOWN, Index, make_block, pack_signature, read_index, write_index
@@ -243,6 +248,59 @@ GOLDEN: dict[str, str] = {
         "82a363757491c4205555555555555555555555555555555555555555555555555555555555555555a47365656e9192c4"
         "209999999999999999999999999999999999999999999999999999999999999999cf00060a24185b4900"
     ),
+    "run": (
+        "8da9617574686f72697479a8776f726b6c6f6164a7636f6d6d616e6494a6707974686f6ea8747261696e2e7079a42d2d6c72"
+        "a3302e31a3656e64cf00060a24184465a0a9657869745f636f646500a6696e7075747384a5636f756e7401a4726f77739196"
+        "c40161010201c4208e4c7c1b99dbfd50e7a95185fead5ee1448fa904a2fdd778eaf5f2dbfd629a9906a473697a6506a47472"
+        "6565c42071bc815d73dd5ebbd1402e32738057a0e8263dca55d39c73e77b5c4bfc0724e8a36b6579c410018bcfe568000101"
+        "0101010101010101a6706172616d7381a26c72cb3fb999999999999aa472656673919204c42071bc815d73dd5ebbd1402e32"
+        "738057a0e8263dca55d39c73e77b5c4bfc0724e8a6736f75726365c42071bc815d73dd5ebbd1402e32738057a0e8263dca55"
+        "d39c73e77b5c4bfc0724e8a57374617274cf00060a24181e4000a475736572b5416461203c616461406578616d706c652e6f"
+        "72673ea477686174a372756ea47a6f6e653c"
+    ),
+    "full run": (
+        "de0020a9617574686f72697479a8776f726b6c6f6164a462617365c420bcd557602d67534b14676060c6e6e5bdb1430bd39d"
+        "c8485ca4b35ddec0a095c4a7636f6d6d616e6492a72e2f747261696ec401ffab6465736372697074696f6eaa616c6c206669"
+        "656c6473a96469726563746f7279c403737263a3656e64cf00060a24181e6328ab656e7669726f6e6d656e74c42033333333"
+        "33333333333333333333333333333333333333333333333333333333a56572726f72a64b696c6c6564a6696e7075747384a5"
+        "636f756e7465a473697a65cd025ea57461626c6592c420777777777777777777777777777777777777777777777777777777"
+        "7777777777ce000493e0a474726565c42071bc815d73dd5ebbd1402e32738057a0e8263dca55d39c73e77b5c4bfc0724e8a3"
+        "6b6579c410018bcfe5680102020202020202020202a66c6162656c7381a46b696e64a8626173656c696e65a46c6f677381a6"
+        "73746465727292c4208e4c7c1b99dbfd50e7a95185fead5ee1448fa904a2fdd778eaf5f2dbfd629a9906a46c6f7374c3a76d"
+        "616368696e6581a4686f7374a3626f78a86d6574616461746181a36b6579a576616c7565a76d65747269637382a3616363cb"
+        "3fedc28f5c28f5c3a36e616ecb7ff0000000000000a46e616d65a8626173656c696e65ab6f62736572766174696f6e82a572"
+        "65616473a6707974686f6ea6777269746573a8636f6d7061726564a76f75747075747383a5636f756e7403a4726f77739393"
+        "c4062f746d702f62030196c40161020a01c4208e4c7c1b99dbfd50e7a95185fead5ee1448fa904a2fdd778eaf5f2dbfd629a"
+        "990693c404676f6e650308a473697a6506a6706172616d7384a3626967c71601313138303539313632303731373431313330"
+        "33343234a4666c6167c3a46e616d65a178a66e657374656481a46c6973749201c0a6706172656e74c410018bcfe568000101"
+        "0101010101010101a472656673969201c4206666666666666666666666666666666666666666666666666666666666666666"
+        "9201c4208e4c7c1b99dbfd50e7a95185fead5ee1448fa904a2fdd778eaf5f2dbfd629a999202c42077777777777777777777"
+        "777777777777777777777777777777777777777777779204c42071bc815d73dd5ebbd1402e32738057a0e8263dca55d39c73"
+        "e77b5c4bfc0724e89205c420bcd557602d67534b14676060c6e6e5bdb1430bd39dc8485ca4b35ddec0a095c4920bc4203333"
+        "333333333333333333333333333333333333333333333333333333333333a97265736f757263657383aa6370755f73797374"
+        "656d02a86370755f7573657201ab7065616b5f6d656d6f727903a67365726965739198a46c6f737303cb3fd0000000000000"
+        "cb3fd0000000000000cb3ff0000000000000020063ab7365726965735f66696c6592c4206666666666666666666666666666"
+        "66666666666666666666666666666666666663a67369676e616c09a6736f75726365c42071bc815d73dd5ebbd1402e327380"
+        "57a0e8263dca55d39c73e77b5c4bfc0724e8a57374617274cf00060a24181e43e8a475736572b5416461203c616461406578"
+        "616d706c652e6f72673ea97661726961626c657381a453454544a131a477686174a372756ea47a6f6e653c"
+    ),
+    "run comment": (
+        "86a372756ec410018bcfe5680001010101010101010101a474657874a4676f6f64a474696d65cf00060a24181e4000a47573"
+        "6572b5416461203c616461406578616d706c652e6f72673ea477686174a7636f6d6d656e74a47a6f6e653c"
+    ),
+    "run labels": (
+        "86a66c6162656c7382a46b696e64a462657374a36f6c64c0a372756ec410018bcfe5680001010101010101010101a474696d"
+        "65cf00060a24181e4000a475736572b5416461203c616461406578616d706c652e6f72673ea477686174a66c6162656c73a4"
+        "7a6f6e653c"
+    ),
+    "run removal": (
+        "86a372756ec410018bcfe5680001010101010101010101a474657874a961206d697374616b65a474696d65cf00060a24181e"
+        "4000a475736572b5416461203c616461406578616d706c652e6f72673ea477686174a772656d6f76616ca47a6f6e653c"
+    ),
+    "series block": (
+        "00000055939201c4180000000000000000010000000000000001000000000000009201c41800401e18240a06000a00000000"
+        "0000000f000000000000009202c418000000000000f03f000000000000e03f000000000000d03f"
+    ),
     "state": (
         "8ca5617369646590a9636f6e666c696374739196c406524541444d45a7636f6e74656e74c09301c4208e4c7c1b99dbfd"
         "50e7a95185fead5ee1448fa904a2fdd778eaf5f2dbfd629a99069301c42002b311e40a171fde5a76feef7afa29768d00"
@@ -274,6 +332,8 @@ IDS: dict[str, str] = {
     "view": "e6924b4c1b51a56f83944273436afbd45d8f5d7828662bd836b583e562df200a",
     "operation": "0cef1eb24e74eff6e2a2b610508432af2181ec0838daf64dfb535e8d740fd442",
     "map page": "d9a6fc7a1c570327697b64cadfa17a776c4b9dcece5706f4859dfd90b25aa78f",
+    "run": "d5658264f2aa04a64029e4acb0dd76d07916dc40f2e926666940ea1f5c03d14c",
+    "full run": "328898267f85c2f34c3f81843e9a78465abde0744e81b89b9066eb6a2e31b60c",
     "hello": "8e4c7c1b99dbfd50e7a95185fead5ee1448fa904a2fdd778eaf5f2dbfd629a99",
     "pack list": "aa6f3612332f663edc69767cdf99f0fb568fbe8a7ddfe0d7fb599ee689fff18a",
     "index": "4a4f3073f17493744cd6059cd930b36bfa59876323d42c75f84286e1112d69c8",
@@ -403,6 +463,65 @@ STATE = WorktreeState(
     conflicts=(CONFLICT,),
     touched=(b"README",),
 )
+RUN_KEY = RunKey(bytes.fromhex("018bcfe56800") + b"\x01" * 10)
+RUN = Run(
+    key=RUN_KEY,
+    authority="workload",
+    start=ADA.time,
+    zone=60,
+    user="Ada <ada@example.org>",
+    command=("python", "train.py", "--lr", "0.1"),
+    source=TREE_ID,
+    params={"lr": 0.1},
+    inputs=Pins(1, 6, (Pin(b"a", PinState.PINNED, Seen.PYTHON, EntryKind.FILE, HELLO, 6),), tree=TREE_ID),
+    end=ADA.time + 2_500_000,
+    exit_code=0,
+)
+FULL_RUN = Run(
+    key=RunKey(bytes.fromhex("018bcfe56801") + b"\x02" * 10),
+    authority="workload",
+    start=ADA.time + 1000,
+    zone=60,
+    user="Ada <ada@example.org>",
+    name="baseline",
+    description="all fields",
+    command=("./train", b"\xff"),
+    directory=b"src",
+    source=TREE_ID,
+    base=COMMIT_ID,
+    environment=b"\x33" * 32,
+    parent=RUN_KEY,
+    params={"big": 1 << 70, "flag": True, "name": "x", "nested": {"list": (1, None)}},
+    metrics={"acc": 0.93, "nan": float("inf")},
+    labels={"kind": "baseline"},
+    series=(Series("loss", 3, 0.25, 0.25, 1.0, 2, 0, 99),),
+    series_file=StoredFile(b"\x66" * 32, 99),
+    inputs=Pins(101, 606, (), StoredFile(b"\x77" * 32, 300_000), TREE_ID),
+    outputs=Pins(
+        3,
+        6,
+        (
+            Pin(b"/tmp/b", PinState.MISSING, Seen.DECLARED),
+            Pin(b"a", PinState.CHANGED, Seen.PYTHON | Seen.COMPARED, EntryKind.FILE, HELLO, 6),
+            Pin(b"gone", PinState.MISSING, Seen.COMPARED),
+        ),
+    ),
+    logs={"stderr": StoredFile(HELLO, 6)},
+    end=ADA.time + 9000,
+    signal=9,
+    lost=True,
+    error="Killed",
+    variables={"SEED": "1"},
+    resources={"cpu_user": 1, "cpu_system": 2, "peak_memory": 3},
+    machine={"host": "box"},
+    observation={"reads": "python", "writes": "compared"},
+    metadata={"key": "value"},
+    also=((Kind.COMMIT, COMMIT_ID),),
+)
+COMMENT = Note("comment", RUN_KEY, "Ada <ada@example.org>", ADA.time, 60, "good")
+LABELS = Note("labels", RUN_KEY, "Ada <ada@example.org>", ADA.time, 60, labels={"kind": "best", "old": None})
+REMOVAL = Note("removal", RUN_KEY, "Ada <ada@example.org>", ADA.time, 60, "a mistake")
+SERIES = ([0, 1, 2], [ADA.time, ADA.time + 10, ADA.time + 25], [1.0, 0.5, 0.25])
 
 
 def a_pack(folder):
@@ -441,6 +560,12 @@ ENCODED = {
     "head": a_head,
     "format": lambda: encode_format(CURRENT),
     "state": lambda: encode_state(STATE),
+    "run": lambda: encode_run(RUN),
+    "full run": lambda: encode_run(FULL_RUN),
+    "run comment": lambda: encode_note(COMMENT),
+    "run labels": lambda: encode_note(LABELS),
+    "run removal": lambda: encode_note(REMOVAL),
+    "series block": lambda: encode_block(*SERIES),
 }
 DECODED = {
     "small environment": (decode_environment, SMALL),
@@ -457,6 +582,12 @@ DECODED = {
     "pack list": (lambda data: decode_pack_list(data, no_segment), PACKS),
     "folded pack list": (lambda data: decode_pack_list(data, lambda _ref: SEGMENT), folded_packs()),
     "state": (decode_state, STATE),
+    "run": (decode_run, RUN),
+    "full run": (decode_run, FULL_RUN),
+    "run comment": (decode_note, COMMENT),
+    "run labels": (decode_note, LABELS),
+    "run removal": (decode_note, REMOVAL),
+    "series block": (decode_block, [Point(*row) for row in zip(*SERIES, strict=True)]),
 }
 KINDS = {
     "small environment": Kind.ENVIRONMENT,
@@ -470,6 +601,8 @@ KINDS = {
     "view": Kind.VIEW,
     "operation": Kind.OPERATION,
     "map page": Kind.MAP_PAGE,
+    "run": Kind.RUN,
+    "full run": Kind.RUN,
 }
 
 
