@@ -13,7 +13,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from dsvc import __version__
 from dsvc.actions.hooks import NAMES
 from dsvc.config.settings import Config
 from dsvc.errors import DsvcError
@@ -24,6 +23,7 @@ from dsvc.repo.format import check_readable, check_writable, read_format
 from dsvc.repo.leftovers import remove_stale_files, temporary_folders
 from dsvc.repo.repository import Repository
 from dsvc.storage.local import LocalBackend
+from dsvc.version import __version__
 from dsvc.worktree import journal
 from dsvc.worktree.abilities import file_system_of, probe
 from dsvc.worktree.index import read_index

@@ -58,8 +58,7 @@ def finish_run(workspace: Workspace, journal: Journal, index: Index) -> tuple[Pu
         for attempt in count():
             try:
                 after = record_state(workspace, index, confirmed=True)
-                published = _publish(workspace, [(journal, after), *((other, None) for other in inner)])
-                break
+                return publish_runs(workspace, [(journal, after), *((other, None) for other in inner)])
             except CollectedError:
                 workspace.repo.refresh()
                 if attempt == 2:
@@ -67,10 +66,7 @@ def finish_run(workspace: Workspace, journal: Journal, index: Index) -> tuple[Pu
     finally:
         for other in inner:
             other.release()
-    with suppress(OSError):
-        if workspace.view().get(ran_of(workspace.worktree_id)) == Direct(Kind.TREE, ObjectId(after.tree)):
-            write_index(ran_path(workspace), after.index)
-    return published
+    raise AssertionError
 
 
 def take_up(workspace: Workspace, *, own: frozenset[bytes] = frozenset()) -> tuple[Published, ...]:
@@ -91,9 +87,9 @@ def take_up(workspace: Workspace, *, own: frozenset[bytes] = frozenset()) -> tup
                 continue
             batch.append((journal, None))
             if len(batch) == BATCH:
-                published += _publish(workspace, batch)
+                published += publish_runs(workspace, batch)
                 batch = []
-        published += _publish(workspace, batch)
+        published += publish_runs(workspace, batch)
     finally:
         for journal in held:
             journal.release()
@@ -102,8 +98,13 @@ def take_up(workspace: Workspace, *, own: frozenset[bytes] = frozenset()) -> tup
     return tuple(published)
 
 
-def _publish(workspace: Workspace, journals: Sequence[tuple[Journal, Recorded | None]]) -> tuple[Published, ...]:
-    """Publish the records of these runs in one operation and remove their journals."""
+def publish_runs(
+    workspace: Workspace, journals: Sequence[tuple[Journal, Recorded | None]]
+) -> tuple[Published, ...]:
+    """Publish the records of these runs in one operation and remove their journals.
+
+    With each comes the working copy as it left it, where that is known; the last of them is where the next run begins.
+    """
     if not journals:
         return ()
     store = workspace.repo.store
@@ -113,7 +114,7 @@ def _publish(workspace: Workspace, journals: Sequence[tuple[Journal, Recorded | 
         for journal, after in journals:
             run = _assembled(workspace, journal, after, masker)
             published.append(Published(RunId(store.put(Kind.RUN, encode_run(run))), run))
-        left = next((after for _, after in journals if after is not None), None)
+        left = next((after for _, after in reversed(journals) if after is not None), None)
         try:
             _move_refs(workspace, published, left, masker)
         except RefMovedError:  # another run has ended here at the same moment, and has kept its state
@@ -124,6 +125,10 @@ def _publish(workspace: Workspace, journals: Sequence[tuple[Journal, Recorded | 
         raise
     for journal, _ in journals:
         journal.remove()
+    with suppress(OSError):
+        ref = workspace.view().get(ran_of(workspace.worktree_id))
+        if left is not None and ref == Direct(Kind.TREE, ObjectId(left.tree)):
+            write_index(ran_path(workspace), left.index)
     return tuple(published)
 
 

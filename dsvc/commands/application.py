@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from dsvc import __version__
 from dsvc.commands.coercion import install_coercion
 from dsvc.commands.context import Context, private_folder
 from dsvc.commands.exit_codes import USAGE
@@ -16,6 +15,7 @@ from dsvc.commands.help_page import root_page
 from dsvc.commands.registry import find_verb, present_verbs
 from dsvc.commands.verb import help_option, load_verb
 from dsvc.errors import RequestError
+from dsvc.version import __version__
 
 
 class RootGroup(TyperGroup):

@@ -15,10 +15,10 @@ from typing import Any, Final
 
 import typer
 
-from dsvc import __version__
 from dsvc.commands.exit_codes import BUG, CANNOT, INTERRUPTED, USAGE
 from dsvc.commands.path_text import quote_path
 from dsvc.errors import DsvcError
+from dsvc.version import __version__
 
 _MACHINE: Final = {
     errno.ENOSPC: "no space is left on the disk",

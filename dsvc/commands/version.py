@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import platform
 
-from dsvc import __version__
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json
+from dsvc.version import __version__
 
 
 def command(context: Context, json: Json = False) -> None:

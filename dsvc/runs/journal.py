@@ -16,7 +16,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,19 +154,18 @@ class EventLog:
         self._journal = journal
         self._fd = -1
         self._pid = 0
-        self._packer = msgpack.Packer(use_bin_type=True, default=_extended, autoreset=True)
 
-    def append(self, event: tuple[object, ...]) -> None:
+    def append(self, event: Sequence[object]) -> None:
         """Append an event: its name, then what it says.
 
         Raises:
-            OSError: when the disk refuses. UnsupportedEvent is for the caller to avoid: values must be storable.
+            OSError: when the disk refuses. ValueError, TypeError, OverflowError: for a value that is not storable.
         """
         if self._pid != os.getpid():  # the first one, or a process that was forked
             name = f"{EVENTS}{os.getpid()}-{os.urandom(4).hex()}"
             self._fd = os.open(self._journal / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
             self._pid = os.getpid()
-        os.write(self._fd, self._packer.pack(event))
+        os.write(self._fd, msgpack.packb(event, use_bin_type=True, default=_extended))
 
     def close(self) -> None:
         """Close the file."""

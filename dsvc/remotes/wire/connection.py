@@ -9,7 +9,6 @@ import time
 from collections import deque
 from typing import Any
 
-from dsvc import __version__
 from dsvc.errors import DsvcError
 from dsvc.remotes.wire.errors import decode_error
 from dsvc.remotes.wire.frames import (
@@ -39,6 +38,7 @@ from dsvc.remotes.wire.frames import (
 from dsvc.remotes.wire.source import Source
 from dsvc.remotes.wrappers.limited import Limits
 from dsvc.storage.backend import SwapUncertainError
+from dsvc.version import __version__
 
 _MOST_REQUESTS = 128  # under way at a time
 _STEP = 64 << 20  # bytes for which room is made at once when the far end says how many will come

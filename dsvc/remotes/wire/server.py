@@ -12,7 +12,6 @@ from typing import Any
 
 from blake3 import blake3
 
-from dsvc import __version__
 from dsvc.errors import DsvcError
 from dsvc.remotes.wire.errors import RemoteDeniedError, encode_error
 from dsvc.remotes.wire.forks import FEATURE as FORKS
@@ -49,6 +48,7 @@ from dsvc.remotes.wire.publish import FEATURE, PublishingPlace, decode_offer, en
 from dsvc.remotes.wire.upload import Upload
 from dsvc.remotes.wire.workers import Workers
 from dsvc.storage.backend import Backend, BlobDamagedError, check_key, check_trial
+from dsvc.version import __version__
 
 MOST_UPLOADS = 16  # at a time; each has at most a window of bytes in memory
 _PAGE = 2000  # keys of a listing in one answer

@@ -18,29 +18,32 @@ from time import time_ns
 
 MYPY = False
 if MYPY:  # the module typing would cost each interpreter five milliseconds
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 _STAMPED = 5_000_000  # nanoseconds
 _FIRST, _LARGEST = 1 << 14, 1 << 20  # bytes of a file of notes
+switches: list[Callable[[str | None], None]] = []  # of what observes in this interpreter: one or none
 
 
 def observe(folder: str, roots: Sequence[str]) -> None:
-    """Begin to note what is opened below one of the `roots`, absolute paths, in files in `folder`; there is no end."""
-    folder = os.path.abspath(folder)
+    """Begin to note what is opened below one of the `roots`, absolute paths, in files in `folder`.
+
+    A hook cannot be taken away again; what is then in `switches` lets the notes go on in another folder, or nowhere.
+    """
     wanted = tuple(root if root.endswith("/") else root + "/" for root in roots if root.startswith("/"))
     files = frozenset(root for root in roots if root.startswith("/"))
     prefixes = {os.path.realpath(p) + "/" for p in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
     hidden = {root + name for root in wanted for name in (".dsvc/", ".git/")}
-    unwanted = tuple(hidden | {p for p in prefixes if p.startswith(wanted) and p not in wanted} | {folder + "/"})
+    unwanted = tuple(hidden | {p for p in prefixes if p.startswith(wanted) and p not in wanted})
     seen: set[Any] = set()
     written: set[Any] = set()
-    state: dict[str, Any] = {"notes": None, "size": _FIRST, "number": 0, "stamp": 0, "cwd": None}
+    state: dict[str, Any] = {"notes": None, "size": _FIRST, "number": 0, "stamp": 0, "cwd": None, "folder": folder}
 
     def fresh() -> None:
         """Map a new file for notes; the old one stays as it is."""
         name = f"opens-{os.getpid()}-{state['number']}-{os.urandom(4).hex()}"
-        fd = os.open(os.path.join(folder, name), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fd = os.open(os.path.join(state["folder"], name), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             os.posix_fallocate(fd, 0, state["size"])  # a full disk is an error here, and not a fault later
             state["notes"] = mmap(fd, state["size"])
@@ -55,8 +58,8 @@ def observe(folder: str, roots: Sequence[str]) -> None:
         notes = state["notes"]
         try:
             notes.write(note)
-        except (ValueError, AttributeError):  # it is full, or there is none yet
-            if len(note) < _FIRST // 2:
+        except (ValueError, AttributeError):  # it is full, or there is none
+            if len(note) < _FIRST // 2 and state["folder"] is not None:
                 fresh()
                 state["notes"].write(note)
 
@@ -143,6 +146,15 @@ def observe(folder: str, roots: Sequence[str]) -> None:
         state["notes"] = None
         state["size"] = _FIRST
 
+    def switch(other: str | None) -> None:
+        state["folder"] = other
+        forked()
+        seen.clear()
+        written.clear()
+        if other is not None:
+            fresh()
+
     fresh()
     os.register_at_fork(after_in_child=forked)
     sys.addaudithook(hook)
+    switches.append(switch)
