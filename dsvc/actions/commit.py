@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from dsvc.actions.changes import new_files
@@ -11,14 +12,14 @@ from dsvc.actions.checkout import keep_index_tree
 from dsvc.actions.hooks import run_hook
 from dsvc.actions.signing import Sign, find_signer
 from dsvc.actions.state import KEEPS_AUTHOR, UnresolvedError, WorktreeState, after_commit, read_state, set_state
-from dsvc.errors import RequestError
+from dsvc.errors import DsvcError, RequestError
 from dsvc.history.treediff import Change, diff_trees
 from dsvc.objects.codec import Value
-from dsvc.objects.ids import CommitId, EnvironmentId, Kind, ObjectId, TreeId
+from dsvc.objects.ids import CommitId, EnvironmentId, Kind, ObjectId, RunId, TreeId
 from dsvc.objects.tree import Entry
 from dsvc.objects.trees import edit_tree, lookup
 from dsvc.objects.values import Commit, Person
-from dsvc.refs.names import environment_of
+from dsvc.refs.names import RUNS, environment_of
 from dsvc.refs.view import Direct
 from dsvc.workspace import HeadState, Workspace
 from dsvc.worktree import journal
@@ -127,6 +128,7 @@ def commit(
         committer=committer,
         message=run_message_hook(workspace, message or (amended.message if amended else ""), run_hooks=run_hooks),
         environment=environment,
+        runs=_runs(workspace, tree, parents),
         metadata={**git_metadata(workspace), **(metadata or {})},
     )
     if signer is not None:
@@ -251,6 +253,17 @@ def _sign_of(state: WorktreeState | None) -> Sign:
     """Return what was said of signing when that which is under way began."""
     said = state.extra.get("sign") if state is not None else None
     return said if isinstance(said, bool | str) else None
+
+
+def _runs(workspace: Workspace, tree: TreeId, parents: Sequence[CommitId]) -> tuple[RunId, ...]:
+    """Return the recorded runs that wrote what is committed; none where they cannot be looked up."""
+    if next(workspace.view().items(RUNS), None) is None:
+        return ()
+    from dsvc.actions.run_claims import runs_behind
+
+    with suppress(DsvcError, OSError):
+        return runs_behind(workspace, tree, parents)
+    return ()
 
 
 def git_metadata(workspace: Workspace) -> dict[str, Value]:

@@ -21,6 +21,7 @@ from dsvc.runs.masking import Masker, secret_values
 from dsvc.runs.names import KEY_LENGTH, RunKey
 from dsvc.runs.params import BadParamsError, find_params_file, params_of_words, read_params_file
 from dsvc.runs.process import Command, Ending, Sink, Stream, find_program
+from dsvc.runs.strace import TRACE, find_strace, traced_words, wait_for_trace
 from dsvc.workspace import Workspace
 
 Trace = Literal["auto", "python", "strace", "none"]
@@ -78,7 +79,8 @@ def run(
     masker = Masker(secret_values(environment))
     warnings: list[str] = []
     params, source = _params(workspace, request, directory, warnings)
-    observes = request.trace != "none"
+    observes = request.trace in ("auto", "python")
+    strace = find_strace(environment) if request.trace == "strace" else None
     inputs = [absolute_path(directory, path) for path in request.inputs]
     outputs = [absolute_path(directory, path) for path in request.outputs]
     active = begin_run(
@@ -104,7 +106,9 @@ def run(
         workspace, active, environment, observes=observes, outside=_outside(workspace, [*inputs, *outputs])
     )
     try:
-        ending = _execute(active, program, request.words, screen=screen, variables=variables, masker=masker)
+        ending = _execute(
+            active, program, request.words, screen=screen, variables=variables, masker=masker, strace=strace
+        )
     except BaseException:
         active.journal.remove()
         raise
@@ -124,10 +128,15 @@ def _execute(
     screen: Screen,
     variables: Mapping[str, str],
     masker: Masker,
+    strace: str | None = None,
 ) -> Ending:
     journal = active.journal
     logs = [LogFile(journal.path / name, masker.secrets) for name in ("stdout", "stderr")]
     graphics = GraphicsWatch(variables.get("PATH"))
+    trace = journal.path / TRACE
+    if strace is not None:
+        words, program = traced_words(strace, program, words, trace), strace
+    pids: list[int] = []
     began = time.monotonic_ns()
     try:
         command = Command(
@@ -138,13 +147,15 @@ def _execute(
             Stream(logs[1].write, screen.err, screen.err_terminal),
             every=graphics.look if graphics.is_there else None,
         )
-        ending = command.run()
+        ending = command.run(pids.append)
     finally:
         for log in logs:
             log.close()
     if graphics.is_there:
         graphics.look()
     observation: dict[str, Value] = {}
+    if strace is not None and not wait_for_trace(trace, pids[0]):
+        observation["trace_cut"] = True
     dropped = sum(log.dropped for log in logs)
     if dropped:
         observation["log_bytes_dropped"] = dropped

@@ -23,7 +23,7 @@ from dsvc.runs.journal import FOLDER, Journal, create_journal
 from dsvc.runs.machine import describe_machine
 from dsvc.runs.masking import Masker
 from dsvc.runs.names import RunKey, new_key
-from dsvc.runs.record import Run, Word, encode_run
+from dsvc.runs.record import Run, Word, decode_run, encode_run
 from dsvc.runs.values import clean_name, clean_text
 from dsvc.workspace import Workspace
 from dsvc.worktree.guard import Guard
@@ -112,6 +112,7 @@ def begin_run(
         observation=beginning.observation,
     )
     _keep_source(workspace, run, masker)
+    workspace.repo.store.abandon()  # nothing is left in it but threads, which signals for the command could reach
     journal = create_journal(journals_of(workspace), key)
     try:
         journal.write_begin(
@@ -125,10 +126,22 @@ def begin_run(
                 "outputs": list(beginning.outputs),
             }
         )
+        journal.note_others(_ancestors(workspace, beginning.parent))
     except BaseException:
         journal.remove()
         raise
     return ActiveRun(journal, run, recorded.index)
+
+
+def _ancestors(workspace: Workspace, parent: RunKey | None) -> frozenset[bytes]:
+    """Return the keys of the runs around a run, the innermost one given."""
+    found: set[bytes] = set()
+    while parent is not None and parent not in found:
+        found.add(parent)
+        begin = Journal(journals_of(workspace) / parent.hex(), parent).begin()
+        payload = begin.get("run") if begin is not None else None
+        parent = decode_run(payload).parent if isinstance(payload, bytes) else None
+    return frozenset(found)
 
 
 def record_state(workspace: Workspace, index: Index, *, confirmed: bool) -> Recorded:

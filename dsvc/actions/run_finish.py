@@ -26,6 +26,7 @@ from dsvc.runs.names import RunKey, run_ref
 from dsvc.runs.opens import Opened, read_opens
 from dsvc.runs.pins import Seen, StoredFile
 from dsvc.runs.record import Run, decode_run, encode_run
+from dsvc.runs.strace import TRACE, read_trace
 from dsvc.runs.values import clean_text
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import Index, write_index
@@ -182,7 +183,7 @@ def _assembled(workspace: Workspace, journal: Journal, after: Recorded | None, m
     run = decode_run(payload)
     store = workspace.repo.store
     gathered = gather_events(journal.path, store)
-    opened = read_opens(journal.path)
+    how, opened = _observed(workspace, run, journal.path)
     last = _last_sign(journal.path)
     clock = _is_steady(begin, end)
     source = run.source if run.source is not None and store.has(run.source, Kind.TREE) else None
@@ -193,7 +194,7 @@ def _assembled(workspace: Workspace, journal: Journal, after: Recorded | None, m
             after=after.tree if after is not None else None,
             index=after.index if after is not None else None,
             opened=opened,
-            how=Seen.PYTHON,
+            how=how,
             inputs={**_declared(begin), **gathered.inputs},
             outputs=dict.fromkeys([*_paths(begin.get("outputs")), *gathered.outputs]),
             stamp=_integer(begin.get("stamp")) if clock else None,
@@ -224,24 +225,39 @@ def _assembled(workspace: Workspace, journal: Journal, after: Recorded | None, m
         observation=_observation(
             {**run.observation, **_map(facts.get("observation"))},
             opened,
+            how,
             compared=after is not None,
             refused=gathered.refused,
+            had_company=journal.had_company,
         ),
         metadata={**run.metadata, **gathered.metadata},
     )
     return _fitting(made)
 
 
-def _observation(said: dict[str, Value], opened: Opened, *, compared: bool, refused: int) -> dict[str, Value]:
+def _observed(workspace: Workspace, run: Run, path: Path) -> tuple[Seen, Opened]:
+    """Return which files were opened, and how that was seen."""
+    if not (path / TRACE).exists():
+        return Seen.PYTHON, read_opens(path)
+    root = os.path.realpath(workspace.root_bytes)
+    directory = os.path.join(root, run.directory) if run.directory else root
+    return Seen.TRACED, read_trace(path / TRACE, directory=directory, roots=[root])
+
+
+def _observation(
+    said: dict[str, Value], opened: Opened, how: Seen, *, compared: bool, refused: int, had_company: bool
+) -> dict[str, Value]:
     """Return how complete the inputs and outputs are."""
     found = dict(said)
-    found["reads"] = "python" if opened.processes else "declared"
+    found["reads"] = "declared" if not opened.processes else "strace" if how == Seen.TRACED else "python"
     found["writes"] = "compared" if compared else found["reads"]
     if opened.processes:
         found["processes"] = opened.processes
     if opened.programs:
         names = sorted(program.decode("utf-8", "backslashreplace") for program in opened.programs)
         found["programs"] = tuple(clean_text(name) for name in names[:100])
+    if had_company:
+        found["concurrent"] = True
     if refused:
         found["refused"] = refused
     return found

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Final, Literal, cast
 
 from dsvc.actions.run_begin import journals_of, user_of
-from dsvc.errors import RequestError
+from dsvc.errors import IntegrityError, RequestError
 from dsvc.objects.codec import Value
 from dsvc.objects.ids import Kind, ObjectId, RunId
 from dsvc.refs.names import RUNS
@@ -121,6 +121,8 @@ def _is_number(value: Value) -> bool:
 def find_run(workspace: Workspace, text: str) -> RunKey:
     """Return the key of the run that a text names: digits of its key or id, `@` the newest, `@~2` the second before it.
 
+    Runs inside others are not counted there.
+
     Raises:
         UnknownRunError: when there is none or more than one.
     """
@@ -131,13 +133,12 @@ def find_run(workspace: Workspace, text: str) -> RunKey:
     if len(digits) == 32 and workspace.view().get(run_ref(RunKey(bytes.fromhex(digits)))) is not None:
         return RunKey(bytes.fromhex(digits))
     with open_runs(workspace) as index:
-        keys = index.keys()
         if newest is not None:
-            back = int(newest[1] or 0)
-            if back >= len(keys):
-                raise UnknownRunError(f"{text!r} names no run: there are {len(keys)}", hint="dsvc runs")
-            return keys[-1 - back]
-        found = [key for key in keys if matches(key, digits)]
+            outer, back = index.outer_keys(), int(newest[1] or 0)
+            if back >= len(outer):
+                raise UnknownRunError(f"{text!r} names no run: there are {len(outer)}", hint="dsvc runs")
+            return outer[-1 - back]
+        found = [key for key in index.keys() if matches(key, digits)]  # noqa: SIM118 - it is no map
         if not found:
             found = [row.key for row in index.summaries() if row.run_id.hex().startswith(digits)]
     if not found:
@@ -160,6 +161,14 @@ def get_run(workspace: Workspace, key: RunKey) -> tuple[Run, RunId]:
     if not isinstance(ref, Direct) or ref.kind != Kind.RUN or view.get(removal_ref(key)) is not None:
         raise UnknownRunError(f"there is no run {short_key(key)}", hint="dsvc runs")
     return decode_run(workspace.repo.store.get(ref.id, Kind.RUN)), RunId(ref.id)
+
+
+def run_of(workspace: Workspace, run_id: RunId) -> Run | None:
+    """Return the record that a commit names, None where it is not here any more, or is damaged."""
+    try:
+        return decode_run(workspace.repo.store.get(run_id, Kind.RUN))
+    except IntegrityError:
+        return None
 
 
 def show_run(workspace: Workspace, key: RunKey, *, most: int | None = None) -> FoundRun:

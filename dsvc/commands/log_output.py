@@ -15,6 +15,7 @@ from dsvc.commands.context import Context
 from dsvc.commands.diff_options import DiffForm
 from dsvc.commands.diff_text import print_diff
 from dsvc.commands.graph_text import GraphWriter, takes_boxes
+from dsvc.commands.run_lines import graph_run_lines
 
 FindDiff = Callable[[LogResult], "DiffResult | None"]
 
@@ -45,7 +46,9 @@ def print_log(
     apart = False
     one_line = is_one_line(form.form)
     for entry in entries:
-        texts = commit_lines(form.shown(entry), form.form, form.style)
+        texts = [*commit_lines(form.shown(entry), form.form, form.style)]
+        if writer is not None and entry.commit.runs:
+            texts += graph_run_lines(context, entry.commit.runs, one_line=one_line)
         lines = [line.encode("utf-8", "surrogateescape") for line in texts]
         lines += _diff_lines(context, entry, form, find_diff)
         if writer is not None:

@@ -45,8 +45,10 @@ def state_text(run: Run) -> str:
 
 
 def duration_text(microseconds: int) -> str:
-    """A time in two units at most: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
+    """A time in two units at most: `13 ms`, `1.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
     seconds = microseconds / 1_000_000
+    if seconds < 1:
+        return f"{microseconds // 1000} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)

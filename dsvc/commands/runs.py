@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from dsvc.actions.runs import FoundRun, RunQuery, add_note, find_run, list_runs, remove_runs, show_run
+from dsvc.actions.runs_diff import diff_runs
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json, Quiet
+from dsvc.commands.run_diff_text import diff_json, print_diff
 from dsvc.commands.run_table import DEFAULT_COLUMNS, print_csv, print_table, summary_json
 from dsvc.commands.run_text import note_json, pins_json, print_run, run_json
 from dsvc.errors import UsageError
@@ -107,6 +109,27 @@ def show(
         print_run(context, found)
 
 
+def diff(
+    context: Context,
+    old: Annotated[str, typer.Argument(metavar="RUN", help="Digits of a run, or @ for the newest one.")],
+    new: Annotated[str, typer.Argument(metavar="RUN", help="The run to compare it with.")] = "@",
+    *,
+    json: Json = False,
+) -> int | None:
+    """Show what differs between two runs: parameters, metrics, code, data, environment.
+
+    The exit code is 1 when anything differs. With one run it is compared with the newest.
+    """
+    workspace = context.workspace()
+    found = diff_runs(workspace, find_run(workspace, old), find_run(workspace, new))
+    if json:
+        context.out.json("dsvc.runs.diff", diff_json(found))
+    else:
+        with context.paged():
+            print_diff(context, found)
+    return None if found.is_same() else 1
+
+
 def comment(
     context: Context,
     name: Run,
@@ -178,4 +201,4 @@ def _found_json(found: FoundRun) -> dict[str, object]:
     }
 
 
-SUBCOMMANDS = {"list": _list, "show": show, "comment": comment, "rm": rm}
+SUBCOMMANDS = {"list": _list, "show": show, "diff": diff, "comment": comment, "rm": rm}

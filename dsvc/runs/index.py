@@ -30,7 +30,7 @@ _MOST_PINS = 100_000  # of one run and side
 _INPUT, _OUTPUT = 0, 1
 _TABLES = """
 CREATE TABLE made (view BLOB NOT NULL);
-CREATE TABLE runs (key BLOB PRIMARY KEY, start INTEGER NOT NULL, summary BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE runs (key BLOB PRIMARY KEY, start INTEGER NOT NULL, parent BLOB, summary BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE notes (key BLOB, note BLOB, payload BLOB NOT NULL, PRIMARY KEY (key, note)) WITHOUT ROWID;
 CREATE TABLE pins (file BLOB, side INTEGER, key BLOB, path BLOB, state INTEGER,
                    PRIMARY KEY (file, side, key, path)) WITHOUT ROWID;
@@ -144,6 +144,11 @@ class RunIndex:
         """Return the keys of all runs in order."""
         return [RunKey(key) for (key,) in self._connection.execute("SELECT key FROM runs ORDER BY key")]
 
+    def outer_keys(self) -> list[RunKey]:
+        """Return the keys of the runs that are not inside another one, in order."""
+        rows = self._connection.execute("SELECT key FROM runs WHERE parent IS NULL ORDER BY key")
+        return [RunKey(key) for (key,) in rows]
+
     def notes(self, key: RunKey) -> list[Note]:
         """Return the notes to a run in the order in which they were made."""
         rows = self._connection.execute("SELECT payload FROM notes WHERE key = ? ORDER BY note", (key,))
@@ -230,7 +235,8 @@ class RunIndex:
             for key, target in changes.runs.items():
                 run = decode_run(store.get(target, Kind.RUN))
                 summary = summarize(run, RunId(target))
-                cursor.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", (key, run.start, pack_summary(summary)))
+                row = (key, run.start, run.parent, pack_summary(summary))
+                cursor.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", row)
                 cursor.executemany("INSERT OR REPLACE INTO pins VALUES (?, ?, ?, ?, ?)", _rows(store, run))
             for (key, note), target in changes.notes.items():
                 payload = store.get(target, Kind.RUN)

@@ -8,6 +8,8 @@ that was killed, by the next command. See docs/formats/run.md.
     end       how it ended: a value; it is missing for a run that is lost
     events-*  what was logged, by one process each: msgpack, one event after the other
     opens-*   which files were opened (dsvc.runs.opens)
+    concurrent   another run went on in the same working copy
+    trace     what strace wrote
     stdout, stderr   what was written
 """
 
@@ -31,6 +33,7 @@ from dsvc.runs.names import KEY_LENGTH, RunKey
 
 FOLDER: Final = "runs"
 EVENTS: Final = "events-"
+CONCURRENT: Final = "concurrent"
 _BIG = 1  # extension type: decimal text of an integer beyond 64 bits
 _PIECE = 1 << 20
 
@@ -62,6 +65,19 @@ class Journal:
     def end(self) -> dict[str, Value] | None:
         """Return how it ended, None where it was not written down."""
         return _read(self.path / "end")
+
+    def note_others(self, ancestors: frozenset[bytes]) -> None:
+        """Note here and there that other runs go on at the same time in this working copy, but for the ancestors."""
+        for other in running(self.path.parent):
+            if other.key != self.key and other.key not in ancestors:
+                for path in (self.path, other.path):
+                    with suppress(OSError):
+                        (path / CONCURRENT).touch()
+
+    @property
+    def had_company(self) -> bool:
+        """Whether another run went on at the same time."""
+        return (self.path / CONCURRENT).exists()
 
     def release(self) -> None:
         """Let others take the run over; a process that ends does so by itself."""

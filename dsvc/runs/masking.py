@@ -16,7 +16,7 @@ _PARTS = re.compile(r"[^A-Za-z0-9]+")
 _ANYWHERE = frozenset(
     {"secret", "secrets", "password", "passwords", "passwd", "passphrase", "credential", "credentials"}
 )
-_AT_THE_END = frozenset({"key", "token", "pwd", "pw", "apikey", "auth", "authtoken", "accesskey", "secretkey", "jwt"})
+_AT_THE_END = frozenset({"apikey", "auth", "authtoken", "accesskey", "secretkey", "jwt"})
 _OF_TEXT = frozenset({"pad", "eos", "bos", "unk", "mask", "sep", "cls", "end", "start", "stop", "image", "max"})
 _NO_SECRET_KEYS = frozenset({"public", "sort", "primary", "foreign", "group", "index", "partition", "cache", "join"})
 
@@ -44,6 +44,8 @@ def is_secret_name(name: str) -> bool:
         return bool(before) and before not in _NO_SECRET_KEYS
     if last == "token":
         return before not in _OF_TEXT
+    if last in ("pwd", "pw"):
+        return bool(before) and before != "old"  # PWD is where one stands
     return last in _AT_THE_END
 
 

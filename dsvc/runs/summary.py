@@ -65,7 +65,7 @@ def summarize(run: Run, run_id: RunId) -> Summary:
         inputs=run.inputs.count,
         outputs=run.outputs.count,
         params=_flat(run.params),
-        metrics=_flat({**{series.name: series.last for series in run.series}, **run.metrics}),
+        metrics=_flat({**run.metrics, **{s.name: s.last for s in run.series if s.name not in run.metrics}}),
         labels={_short(name): _short(text) for name, text in list(run.labels.items())[:_MOST]},
     )
 

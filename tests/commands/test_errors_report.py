@@ -92,4 +92,4 @@ def test_the_page_of_exit_codes_is_complete():
 
 
 def test_the_codes_are_those_scripts_were_promised():
-    assert set(exit_code_meanings()) == {0, 1, 2, 3, 10, 11, 12, 13, 14, 15, 16, 70, 130, 141}
+    assert set(exit_code_meanings()) == {0, 1, 2, 3, 10, 11, 12, 13, 14, 15, 16, 70, 125, 126, 127, 130, 141}
