@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dsvc import __version__
 from dsvc.actions.env import Found, find_environment
 from dsvc.atomic import write_file
 from dsvc.environments import Distribution, Environment, InterpreterError, Locked, find_interpreter
@@ -19,6 +18,7 @@ from dsvc.environments.requirements import requirements_text
 from dsvc.environments.sbom import sbom_text
 from dsvc.errors import RequestError
 from dsvc.objects.ids import EnvironmentId
+from dsvc.version import __version__
 from dsvc.workspace import Workspace
 
 Format = Literal["dockerfile", "pylock", "requirements", "sbom"]
