@@ -14,7 +14,7 @@ from dsvc.actions.env_export import PYLOCK, Format, check_pylock, export_environ
 from dsvc.actions.env_restore import restore_environment
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
-from dsvc.commands.env_text import difference_json, difference_lines, environment_json, summary
+from dsvc.commands.env_text import difference_json, difference_lines, environment_json, plain, summary
 from dsvc.commands.env_text import show as show_environment
 from dsvc.commands.options import Json, Quiet
 from dsvc.commands.ref_text import SHORT
@@ -55,7 +55,7 @@ def lock(
         check_pylock(path)
     locked = lock_environment_here(workspace, python=python, directory=context.directory)
     for note in locked.environment.notes:
-        context.out.warn(note)
+        context.out.warn(plain(note))
     written = None if no_pylock else write_pylock(workspace, locked, path, offline=no_index or context.offline)
     if json:
         context.out.json(
@@ -80,7 +80,7 @@ def lock(
 
 def _tell_left_out(context: Context, left_out: Sequence[Distribution]) -> None:
     if left_out:
-        names = ", ".join(f"{one.name} {one.version}" for one in left_out[:5])
+        names = plain(", ".join(f"{one.name} {one.version}" for one in left_out[:5]))
         more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
         context.out.warn(f"no archive is known of {names}{more}, so the lock file leaves that out")
 
@@ -221,7 +221,7 @@ def restore(
         )
         return code
     for one in result.failed:
-        context.out.warn(f"{one.name} was not installed: {one.reason}")
+        context.out.warn(plain(f"{one.name} was not installed: {one.reason}"))
     for line in difference_lines(context.out, result.differences):
         context.out.line(line)
     recorded = result.found.environment_id.hex()[:SHORT]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from dsvc.commands.count_text import counted
 from dsvc.commands.output import Output
@@ -43,7 +44,7 @@ def show(out: Output, environment: Environment) -> None:
         ("GPU", ", ".join(part for part in (*machine.gpus, machine.driver and f"driver {machine.driver}") if part)),
         ("Libraries", ", ".join(f"{name} {version}" for name, version in system.accelerator.items())),
     ]
-    out.table([(out.paint(name, "bold"), text) for name, text in rows if text])
+    out.table([(out.paint(name, "bold"), plain(text)) for name, text in rows if text])
     variables = [(name, _MASKED if value is None else value) for name, value in environment.variables.items()]
     _section(out, "Variables", variables)
     _section(out, "Distributions", [_distribution_row(one) for one in environment.distributions])
@@ -58,7 +59,12 @@ def _section(out: Output, title: str, rows: Sequence[Sequence[str]]) -> None:
     if rows:
         out.line()
         out.line(out.paint(f"{title} ({len(rows)})", "bold"))
-        out.table([("  " + row[0], *row[1:]) for row in rows])
+        out.table([("  " + plain(row[0]), *map(plain, row[1:])) for row in rows])
+
+
+def plain(text: str) -> str:
+    """`text` without what could move the cursor: an environment may come from somebody else."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _distribution_row(one: Distribution) -> tuple[str, str, str]:
@@ -79,7 +85,10 @@ def source_text(source: Source) -> str:
 
 def difference_lines(out: Output, found: Iterable[Difference]) -> Iterator[str]:
     """One line for each difference: what is only on one side has a sign in front."""
-    rows = list(found)
+    rows = [
+        replace(one, subject=plain(one.subject), old=one.old and plain(one.old), new=one.new and plain(one.new))
+        for one in found
+    ]
     width = max((len(_subject(one)) for one in rows), default=0)
     for one in rows:
         subject = f"{_subject(one):<{width}}"

@@ -79,9 +79,10 @@ def command(
 ) -> None:
     """Show one object.
 
-    A commit with what it changed, a tag with what it marks, a folder (REV:DIR) as a list, a file (REV:PATH) as it is.
-    Of a merge only files are shown that it has otherwise than each of its parents. Binary files and texts above 8 MiB
-    are summed up in their sizes and how much of them is new; the content of a file goes unchanged to a pipe or file.
+    A commit with what it changed, a tag with what it marks, a folder (REV:DIR) as a list, a file (REV:PATH) as it is,
+    an environment with what is installed. Of a merge only files are shown that it has otherwise than each of its
+    parents. Binary files and texts above 8 MiB are summed up in their sizes and how much of them is new; the content
+    of a file goes unchanged to a pipe or file.
     """
     diff_form = DiffForm(
         patch=not no_patch and (patch or not any((stat, numstat, shortstat, summary, name_only, name_status))),
@@ -128,6 +129,8 @@ def command(
                 _print_tag(context, found, style)
             elif found.kind == Kind.TREE:
                 _print_tree(context, workspace, found)
+            elif found.kind == Kind.ENVIRONMENT:
+                _print_environment(context, workspace, found)
             else:
                 _print_file(context, workspace, found)
             apart = found.kind in {Kind.COMMIT, Kind.TAG, Kind.TREE} and not is_one_line(chosen)
@@ -173,6 +176,14 @@ def _print_tree(context: Context, workspace: Workspace, found: ShowResult) -> No
         context.out.line(quote_path(name + b"/" if entry.kind == EntryKind.TREE else name))
 
 
+def _print_environment(context: Context, workspace: Workspace, found: ShowResult) -> None:
+    from dsvc.commands.env_text import show as show_environment
+    from dsvc.environments import decode_environment
+
+    context.out.line(context.out.paint(f"environment {found.id.hex()}", "yellow"))
+    show_environment(context.out, decode_environment(workspace.repo.store.get(found.id, Kind.ENVIRONMENT)))
+
+
 def _print_file(context: Context, workspace: Workspace, found: ShowResult) -> None:
     entry = found.resolved.entry if found.resolved is not None else None
     if entry is not None and entry.kind not in CONTENT_KINDS:
@@ -209,6 +220,12 @@ def _described(
     if found.kind == Kind.TREE:
         entries = [entry_json(name, entry) for name, entry in trees.entries(workspace.repo.store, found.id)]
         return {**document, "kind": "tree", "entries": entries}
+    if found.kind == Kind.ENVIRONMENT:
+        from dsvc.commands.env_text import environment_json
+        from dsvc.environments import decode_environment
+
+        environment = decode_environment(workspace.repo.store.get(found.id, Kind.ENVIRONMENT))
+        return {**document, "kind": "environment", **environment_json(environment)}
     resolved = found.resolved
     if resolved is not None and resolved.entry is not None:
         return {**document, **entry_json(resolved.path or b"", resolved.entry)}

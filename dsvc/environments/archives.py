@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from dsvc.environments.environment import Distribution
 from dsvc.environments.interpreter import clean
+from dsvc.environments.requirements import is_sound
 from dsvc.environments.sources import local_path
 from dsvc.environments.variables import without_login
 
@@ -46,7 +47,7 @@ def find_archives(
     The interpreter is the one that they are installed for. Those that cannot be found are left out; with `offline` no
     index is asked, and pip looks into the folders that it is set up with alone.
     """
-    wanted = [one for one in distributions if one.source is None]
+    wanted = [one for one in distributions if one.source is None and is_sound(one)]
     found = _local(distributions)
     uv = shutil.which("uv", path=variables.get("PATH"))
     if uv is not None and wanted and not offline:

@@ -7,10 +7,12 @@ import shlex
 from collections.abc import Iterable
 
 from dsvc.environments.environment import CondaPackage, Environment
-from dsvc.environments.requirements import lines_for
+from dsvc.environments.requirements import is_sound, lines_for
 
 # What the official images of Python are called by the release of Debian below them.
 _DEBIAN = {"10": "buster", "11": "bullseye", "12": "bookworm", "13": "trixie", "14": "forky"}
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BASE = re.compile(r"^(libc6|libcrypt1|libgcc-s1|zlib1g|liblzma5|libbz2-1\.0|libffi\d+|libexpat1|libuuid1|libtinfo6)$")
 
 
@@ -22,9 +24,10 @@ def dockerfile_text(environment: Environment, digits: str, *, base: str | None =
     the image.
     """
     python, system = environment.python, environment.system
-    lines = [f"# Environment {digits}: {python.implementation} {python.version}"]
-    lines.append(f"FROM {base or _base_image(environment)}")
-    names = [one for one in system.packages if one.used_by == "modules" and not _BASE.match(one.name)]
+    lines = [f"# Environment {digits}: {_one_line(f'{python.implementation} {python.version}')}"]
+    lines.append(f"FROM {base or _one_line(_base_image(environment))}")
+    sound = [one for one in system.packages if _PACKAGE.fullmatch(one.name) and one.version.isprintable()]
+    names = [one for one in sound if one.used_by == "modules" and not _BASE.match(one.name)]
     if names and system.release.startswith(("debian", "ubuntu")):
         lines += [
             "",
@@ -34,13 +37,14 @@ def dockerfile_text(environment: Environment, digits: str, *, base: str | None =
             *(f"        {one.name} \\" for one in names),
             "    && rm -rf /var/lib/apt/lists/*",
         ]
-    values = {name: value for name, value in environment.variables.items() if value is not None}
-    if values:
-        lines += ["", *(f"ENV {name}={_quoted(value)}" for name, value in values.items())]
+    values = [(name, value) for name, value in environment.variables.items() if _VARIABLE.fullmatch(name)]
+    settings = [f"ENV {name}={_quoted(value)}" for name, value in values if value is not None]
+    if settings:
+        lines += ["", *settings]
     if environment.conda:
         lines += ["", *_conda_lines(environment.conda)]
     lines += ["", "WORKDIR /project"]
-    here = [one for one in environment.distributions if one.source is not None and one.source.path]
+    here = [one for one in environment.distributions if one.source is not None and one.source.path and is_sound(one)]
     others = [one for one in environment.distributions if one not in here and one.installer != "conda"]
     requirements = lines_for(others)
     if requirements:
@@ -67,11 +71,15 @@ def _base_image(environment: Environment) -> str:
 
 
 def _conda_lines(packages: Iterable[CondaPackage]) -> list[str]:
-    found = list(packages)
+    found = [one for one in packages if f"{one.name}{one.version}{one.build}{one.channel}".isprintable()]
     channels = dict.fromkeys(one.channel for one in found if one.channel)
     words = [f"-c {shlex.quote(channel)}" for channel in channels]
     words += [shlex.quote(f"{one.name}={one.version}={one.build}") for one in found]
     return ["RUN conda install -y \\", *(f"        {word} \\" for word in words[:-1]), f"        {words[-1]}"]
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _words(line: str) -> list[str]:
@@ -79,5 +87,6 @@ def _words(line: str) -> list[str]:
 
 
 def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("\n", " ")
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
+    escaped = "".join(c if c.isprintable() else " " for c in escaped)
     return f'"{escaped}"'

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -103,7 +102,7 @@ def ask(interpreter: Path, environment: Mapping[str, str]) -> Answer:
     Raises:
         InterpreterError: when it is not there, does not start, or answers with something else.
     """
-    mark = secrets.token_hex(8)
+    mark = os.urandom(8).hex()
     probe = Path(__file__).with_name("probe.py").read_text(encoding="utf-8")
     try:
         done = subprocess.run(

@@ -12,8 +12,8 @@ from dsvc.environments.environment import Distribution, Environment
 from dsvc.environments.gitstate import git_patch, git_state
 from dsvc.environments.interpreter import ask
 from dsvc.environments.machine import find_container, find_machine
-from dsvc.environments.survey import survey
-from dsvc.environments.survey_cache import cache_file, read_survey, write_survey
+from dsvc.environments.survey import survey, watched_paths
+from dsvc.environments.survey_cache import Watch, cache_file, read_survey
 from dsvc.environments.variables import chosen_variables
 from dsvc.objects.chunker import SMALL_LIMIT
 from dsvc.objects.ids import EnvironmentId, Kind
@@ -71,8 +71,11 @@ def lock(
     known = None if fresh else read_survey(file)
     cached = known is not None
     if known is None:
-        known = survey(ask(interpreter, variables), os.fspath(interpreter), top)
-        write_survey(file, known)
+        watch = Watch(file)
+        answer = ask(interpreter, variables)
+        watch.look(watched_paths(answer, os.fspath(interpreter), top))
+        known = survey(answer, top)
+        watch.keep(known)
     environment = _complete(store, known.environment, known.editable, variables, tuple(names))
     environment_id = EnvironmentId(store.put(Kind.ENVIRONMENT, encode_environment(environment)))
     return Locked(environment_id, environment, interpreter, cached)

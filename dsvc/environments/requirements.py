@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from collections.abc import Iterable
 from urllib.parse import quote
 
 from dsvc.environments.environment import Distribution, Environment, Source
 from dsvc.environments.sources import local_path
 
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
+
+
+def is_sound(one: Distribution) -> bool:
+    """Say whether a distribution can be written as a requirement: an environment may come from somebody else.
+
+    Names and versions are those that packages may have, and nothing has a line end or begins like an option.
+    """
+    texts = [one.version]
+    if one.source is not None:
+        source = one.source
+        texts = [source.url, source.path, source.subdirectory, source.vcs, source.commit, source.remote]
+        texts += [text for pair in source.hashes.items() for text in pair]
+    elif not _VERSION.fullmatch(one.version):
+        return False
+    return bool(_NAME.fullmatch(one.name)) and all(text.isprintable() and not text.startswith("-") for text in texts)
+
 
 def requirement(one: Distribution, *, root: str | None = None) -> str:
-    """Return the line of a requirements file that installs a distribution again.
+    """Return the line of a requirements file that installs a distribution again, when it `is_sound`.
 
     What lies in the working copy is named by its path from the file's folder, with `root` by its full path.
     """
@@ -23,7 +43,7 @@ def requirement(one: Distribution, *, root: str | None = None) -> str:
     if source.kind in ("editable", "directory"):
         where = _inside(source, root) if source.path else _folder(source)
         if source.kind == "editable":
-            return f"-e {where}"
+            return f"-e {where if ' ' not in where else shlex.quote(where)}"
         return f"{one.name} @ {_file_url(where)}" if where.startswith("/") else where
     if source.kind == "vcs":
         return _at_commit(one, source.vcs, _address(source, root))
@@ -39,7 +59,7 @@ def requirements_text(environment: Environment, digits: str) -> str:
     python = environment.python
     lines = [
         f"# Environment {digits}",
-        f"# {python.implementation} {python.version}, {'-'.join(python.tags)}",
+        "# " + " ".join(f"{python.implementation} {python.version}, {'-'.join(python.tags)}".split()),
         "# pip install --no-deps -r THIS",
     ]
     lines += lines_for(environment.distributions)
@@ -47,8 +67,8 @@ def requirements_text(environment: Environment, digits: str) -> str:
 
 
 def lines_for(distributions: Iterable[Distribution], *, root: str | None = None) -> list[str]:
-    """Return a line for each distribution; of two with one name the later version."""
-    return list({one.name: requirement(one, root=root) for one in distributions}.values())
+    """Return a line for each distribution that is sound; of two with one name the later version."""
+    return list({one.name: requirement(one, root=root) for one in distributions if is_sound(one)}.values())
 
 
 def _folder(source: Source) -> str:

@@ -19,7 +19,7 @@ from dsvc.environments.archives import as_pip_is_told
 from dsvc.environments.environment import Distribution, Environment
 from dsvc.environments.installed import find_distributions
 from dsvc.environments.interpreter import InterpreterError, ask
-from dsvc.environments.requirements import lines_for, requirement
+from dsvc.environments.requirements import is_sound, lines_for, requirement
 from dsvc.errors import RequestError
 
 Installer = Literal["pip", "uv"]
@@ -160,12 +160,13 @@ def _install(
     command: Sequence[str], wanted: Sequence[Distribution], variables: Mapping[str, str], root: Path
 ) -> tuple[Failed, ...]:
     """Install all at once, which is fast; when that fails, one after the other, to see which cannot be had."""
-    if not wanted:
-        return ()
+    unsound = [one for one in wanted if not is_sound(one)]
+    wanted = [one for one in wanted if is_sound(one)]
     here = os.fspath(root)
-    if _run([*command, "-r", "/dev/stdin"], variables, "\n".join(lines_for(wanted, root=here)) + "\n").returncode == 0:
+    text = "".join(f"{line}\n" for line in lines_for(wanted, root=here))
+    if not unsound and (not wanted or _run([*command, "-r", "/dev/stdin"], variables, text).returncode == 0):
         return ()
-    failed = []
+    failed = [Failed(one.name, "its name or version is none that a package can have") for one in unsound]
     for one in wanted:
         done = _run([*command, "-r", "/dev/stdin"], variables, requirement(one, root=here) + "\n")
         if done.returncode:

@@ -20,6 +20,7 @@ from dsvc.environments.machine import system_release
 from dsvc.objects.ids import FileId, content_id
 
 LINKER_CACHE = "/etc/ld.so.cache"
+CUDA = "/usr/local/cuda/version.json"
 _ACCELERATOR = re.compile(
     r"lib(cudart|cudnn|cublas|cusolver|cusparse|cufft|nccl|nvinfer|cupti|amdhip64|rocblas|MIOpen)\.so\.(\d[\d.]*)"
 )
@@ -28,17 +29,13 @@ _NO_MACHINE = Machine("")
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """An environment without what is volatile, the folders of its editable distributions, and what to watch.
-
-    `watched` are the paths by whose stat a later look can tell that all this still holds.
-    """
+    """An environment without what is volatile, and the folders of its editable distributions."""
 
     environment: Environment
     editable: Mapping[str, str]
-    watched: tuple[str, ...]
 
 
-def survey(answer: Answer, interpreter: str, root: str | None) -> Survey:
+def survey(answer: Answer, root: str | None) -> Survey:
     """Read what is installed for an interpreter that answered; `root` is the folder of the working copy."""
     found = find_distributions(answer.path, root)
     conda, notes = conda_packages(answer.prefix)
@@ -65,7 +62,7 @@ def survey(answer: Answer, interpreter: str, root: str | None) -> Survey:
         conda=conda,
         notes=(*found.notes, *notes, *more),
     )
-    return Survey(environment, dict(sorted(found.editable.items())), _watched(answer, interpreter))
+    return Survey(environment, dict(sorted(found.editable.items())))
 
 
 def _shared_objects(folder: str) -> list[str]:
@@ -100,6 +97,9 @@ def _accelerator(libraries: list[str], linker: Linker) -> dict[str, str]:
     """Return the versions of CUDA's libraries and the like: loaded ones, and those that can be loaded by name."""
     listed = (path for name, paths in linker.cache.items() if _ACCELERATOR.match(name) for path in paths)
     found: dict[str, str] = {}
+    toolkit = re.search(rb'"cuda"\s*:\s*\{[^}]*"version"\s*:\s*"([\d.]+)"', _content(CUDA))
+    if toolkit is not None:
+        found["cuda"] = toolkit[1].decode()
     for path in (*libraries, *map(os.path.realpath, listed)):
         match = _ACCELERATOR.fullmatch(os.path.basename(path))
         if match is not None:
@@ -107,7 +107,16 @@ def _accelerator(libraries: list[str], linker: Linker) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def _watched(answer: Answer, interpreter: str) -> tuple[str, ...]:
+def _content(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(1 << 20)
+    except OSError:
+        return b""
+
+
+def watched_paths(answer: Answer, interpreter: str, root: str | None) -> tuple[str, ...]:
+    """Return what a survey is read from, as far as it takes to see that something was installed or upgraded."""
     paths = [interpreter, answer.executable, answer.base_executable, os.path.join(answer.prefix, "pyvenv.cfg")]
     for folder in answer.path:
         paths.append(folder)
@@ -115,7 +124,21 @@ def _watched(answer: Answer, interpreter: str) -> tuple[str, ...]:
             paths += [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".pth")]
         except OSError:
             pass
-    paths += [os.path.join(answer.prefix, FOLDER), os.path.join(ADMIN, "status"), LINKER_CACHE]
+    paths += _version_files(interpreter, root)
+    paths += [os.path.join(answer.prefix, FOLDER), os.path.join(ADMIN, "status"), LINKER_CACHE, CUDA]
     return tuple(dict.fromkeys(paths))
 
 
+
+
+def _version_files(interpreter: str, root: str | None) -> list[str]:
+    """Return the files by which a script that stands for an interpreter, such as pyenv's, chooses the real one."""
+    try:
+        with open(interpreter, "rb") as file:
+            if file.read(2) != b"#!":
+                return []
+    except OSError:
+        return []
+    folders = [os.path.dirname(os.path.dirname(interpreter)), *([root] if root is not None else [])]
+    names = ("version", ".python-version", ".tool-versions")
+    return [os.path.join(folder, name) for folder in folders for name in names]

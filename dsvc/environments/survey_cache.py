@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
-from dsvc.atomic import write_file
+from dsvc.atomic import temporary_name, write_file
 from dsvc.environments.encoding import decode_environment, encode_environment
 from dsvc.environments.installed import info_names
 from dsvc.environments.survey import Survey
@@ -15,6 +16,7 @@ from dsvc.errors import IntegrityError
 from dsvc.objects import codec
 from dsvc.objects.ids import content_id
 
+Look = tuple[bytes, tuple[int, ...], bytes]
 _VERSION = 1
 _SETTLED = 100_000_000  # nanoseconds: a folder that changed later than this before the look may change once more
 _DECIDING = ("PYTHONPATH", "PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONUSERBASE", "PYTHONSAFEPATH", "PYENV_VERSION")
@@ -31,48 +33,58 @@ def read_survey(file: Path) -> Survey | None:
     """Return the survey of a file, or None where there is none, or what it was read from is not as it was."""
     try:
         fields = cast("dict[str, object]", codec.decode(file.read_bytes()))
-        watched = cast("tuple[tuple[bytes, tuple[int, ...], bytes], ...]", fields["watched"])
-        if any(_look(os.fsdecode(path)) != (path, state, names) for path, state, names in watched):
+        watched = cast("tuple[Look, ...]", fields["watched"])
+        if any(_look(os.fsdecode(look[0])) != look for look in watched):
             return None
         editable = cast("tuple[tuple[str, bytes], ...]", fields["editable"])
         return Survey(
             decode_environment(cast("bytes", fields["environment"])),
             {name: os.fsdecode(folder) for name, folder in editable},
-            tuple(os.fsdecode(path) for path, _, _ in watched),
         )
     except (OSError, IntegrityError, KeyError, TypeError, ValueError):
         return None
 
 
-def watch(paths: tuple[str, ...]) -> list[tuple[bytes, tuple[int, ...], bytes]]:
-    """Look at what a survey is read from; to be done before it is read."""
-    return [_look(path) for path in paths]
+class Watch:
+    """Sees whether a survey may be kept: not when something changed while it was made, or just before.
 
-
-def write_survey(file: Path, survey: Survey) -> None:
-    """Keep a survey, unless something that it was read from changed just now and may go on changing.
-
-    A cache that cannot be written is done without.
+    A change right after a look can leave the same time on a folder as one right before it.
     """
-    watched = watch(survey.watched)
-    data = codec.encode(
-        {
-            "watched": watched,
+
+    def __init__(self, file: Path) -> None:
+        """Begin, before anything is looked at; the survey is to be kept in `file`."""
+        self._file = file
+        self._looks: list[Look] = []
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            marker = file.parent / temporary_name("look")
+            marker.touch()
+            self._begun = marker.stat().st_mtime_ns
+            marker.unlink()
+        except OSError:
+            self._begun = 0  # then nothing counts as settled
+
+    def look(self, paths: Iterable[str]) -> None:
+        """Look at what the survey will be read from."""
+        self._looks = [_look(path) for path in paths]
+
+    def keep(self, survey: Survey) -> None:
+        """Keep the survey if all is as it was; a cache that cannot be written is done without."""
+        if any(_look(os.fsdecode(look[0])) != look or self._is_fresh(look) for look in self._looks):
+            return
+        fields = {
+            "watched": self._looks,
             "environment": encode_environment(survey.environment),
             "editable": [[name, os.fsencode(folder)] for name, folder in survey.editable.items()],
         }
-    )
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_file(file, data, durable=False)
-        now = file.stat().st_mtime_ns
-        if any(state and state[1] > now - _SETTLED for _, state, _ in watched):
-            file.unlink()
-    except OSError:
-        pass
+        with suppress(OSError):
+            write_file(self._file, codec.encode(fields), durable=False)
+
+    def _is_fresh(self, look: Look) -> bool:
+        return bool(look[1]) and look[1][1] > self._begun - _SETTLED
 
 
-def _look(path: str) -> tuple[bytes, tuple[int, ...], bytes]:
+def _look(path: str) -> Look:
     """Return what tells whether a path is as it was.
 
     Of a folder of installed packages and of files the stat. Other folders on the path, such as source trees, change

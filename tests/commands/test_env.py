@@ -53,6 +53,13 @@ def test_lock_and_show(project):
     assert [one["name"] for one in described["distributions"]] == ["left-pad", "rentals"]
 
 
+def test_dsvc_show_knows_environments(project):
+    digits = project.ok("env", "lock", "-q", "--no-pylock").out.strip()
+    assert project.ok("show", digits[:12]).out.splitlines()[1:] == project.ok("env", "show").out.splitlines()[1:]
+    (described,) = project.ok("show", "--json", digits).json["objects"]
+    assert (described["kind"], described["system"]["name"]) == ("environment", os.uname().sysname.lower())
+
+
 def test_the_lock_file_is_one_that_others_read(project, wheels):
     project.ok("env", "lock")
     lock = Pylock.from_dict(tomllib.loads((project.directory / "pylock.toml").read_text()))

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,12 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packaging.pylock import Pylock
 
-from dsvc.environments import Environment, differences
+from dsvc.environments import Distribution, Environment, Source, differences
 from dsvc.environments.archives import Archive, find_archives
 from dsvc.environments.dockerfile import dockerfile_text
 from dsvc.environments.pylock import known_archives, make_pylock
 from dsvc.environments.requirements import requirements_text
+from dsvc.environments.restoring import restore
 from dsvc.environments.sbom import sbom_text
 from tests.environments.wheels import git, install, make_project, make_venv, make_wheel
 from tests.formats.environment_value import FULL, SMALL
@@ -151,6 +153,34 @@ def test_requirements_make_the_same_again(locked, mixed, tmp_path, wheels):
     subprocess.run(command, cwd=root, check=True)
     found = differences(environment, locked(other, root=root).environment)
     assert [one for one in found if one.level == "packages"] == []
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        Distribution("--index-url=evil", "1.0"),
+        Distribution("six\nRUN evil", "1.0"),
+        Distribution("six", "1.0\n--index-url=evil"),
+        Distribution("six", "1.0", source=Source("vcs", vcs="git", url="ssh://x\nevil", commit="0" * 40)),
+        Distribution("six", "1.0", source=Source("editable", path="-r evil")),
+    ],
+)
+def test_what_somebody_else_made_up_is_no_option_and_no_line(hostile, tmp_path):
+    environment = replace(SMALL, distributions=(hostile,), variables={"A B": "x", "C": "1\nRUN evil"})
+    assert requirements_text(environment, DIGITS).splitlines()[3:] == []
+    text = dockerfile_text(environment, DIGITS)
+    assert not re.search(r"^\s*(RUN |-|.*evil.*pip)", text, re.MULTILINE)
+    for line in text.splitlines():
+        assert re.match(r"(#|FROM |ENV C=|WORKDIR |$)", line), line
+    assert tomllib.loads(make_pylock(environment, {}, DIGITS, "/srv").text)["created-by"] == "dsvc"
+    python = make_venv(tmp_path / "venv")
+    assert find_archives([hostile], interpreter=python, variables=variables(tmp_path, tmp_path)) == {}
+    made = variables(tmp_path, tmp_path, uv=True)
+    base = Path(sys.executable).resolve()
+    (failed,) = restore(
+        environment, tmp_path / "again", base=base, variables=made, root=tmp_path, installer="uv"
+    )
+    assert failed.name == hostile.name
 
 
 def test_the_lines_of_a_dockerfile(tmp_path):

@@ -42,8 +42,10 @@ def test_an_installation_is_seen_at_once(locked, python, tmp_path):
 
 
 def test_what_changed_just_now_is_not_kept(locked, python, tmp_path):
+    """A folder whose time is not well in the past may change once more without another time."""
     settle(tmp_path)
-    os.utime(python.parent.parent / "pyvenv.cfg")
+    later = time.time() + 60
+    os.utime(python.parent.parent / "pyvenv.cfg", (later, later))
     locked(python)
     assert not locked(python).cached
 
@@ -119,6 +121,22 @@ def test_the_base_that_goes_away_is_noticed(locked, python, tmp_path):
     python.symlink_to("/nowhere/python3")
     with pytest.raises(InterpreterError, match="links to /nowhere/python3"):
         locked(python)
+
+
+def test_a_script_that_chooses_the_interpreter_is_asked_again_when_its_file_changes(locked, python, tmp_path):
+    """As pyenv's shims do, which read the file `version` beside them."""
+    other = make_venv(tmp_path / "other")
+    shim = tmp_path / "pyenv" / "shims" / "python"
+    shim.parent.mkdir(parents=True)
+    version = tmp_path / "pyenv" / "version"
+    shim.write_text(f'#!/bin/sh\nexec "$(cat {version})" "$@"\n')
+    shim.chmod(0o755)
+    version.write_text(str(python))
+    settle(tmp_path)
+    assert len(locked(shim).environment.distributions) == 2
+    assert locked(shim).cached
+    version.write_text(str(other))
+    assert locked(shim).environment.distributions == ()
 
 
 def test_the_key_leaves_machine_and_origin_out(locked, python, wheels, tmp_path):

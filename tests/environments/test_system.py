@@ -211,5 +211,5 @@ def test_a_machine_with_a_gpu(tmp_path):
 @LINUX
 def test_nothing_of_a_survey_depends_on_where_the_virtual_environment_is(python, tmp_path):
     answer = ask(python, {"PATH": os.environ["PATH"]})
-    found = survey(answer, str(python), None)
+    found = survey(answer, None)
     assert str(tmp_path / "venv") not in repr(found.environment)
