@@ -43,4 +43,5 @@ def main() -> None:
     sys.stdout.write("\n" + sys.argv[1] + json.dumps(answer) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

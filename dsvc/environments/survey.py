@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from blake3 import blake3
+
 from dsvc.environments.conda import FOLDER, conda_packages
 from dsvc.environments.debian import ADMIN, owners
 from dsvc.environments.environment import Environment, Machine, System, SystemPackage
@@ -17,7 +19,7 @@ from dsvc.environments.installed import find_distributions
 from dsvc.environments.interpreter import Answer, clean
 from dsvc.environments.libraries import Linker, loaded_libraries, mapped_libraries, read_linker_cache
 from dsvc.environments.machine import system_release
-from dsvc.objects.ids import FileId, content_id
+from dsvc.objects.ids import FileId, ObjectId
 
 LINKER_CACHE = "/etc/ld.so.cache"
 CUDA = "/usr/local/cuda/version.json"
@@ -86,8 +88,8 @@ def _owned(
         if path in owned:
             continue
         try:
-            with open(path, "rb") as file:
-                unowned[clean(os.path.basename(path))] = FileId(content_id(file.read()))
+            digest = blake3(max_threads=blake3.AUTO).update_mmap(path).digest()
+            unowned[clean(os.path.basename(path))] = FileId(ObjectId(digest))
         except OSError:
             notes.append(f"the library {clean(path)} cannot be read")
     return packages, unowned, notes

@@ -158,9 +158,9 @@ def test_requirements_make_the_same_again(locked, mixed, tmp_path, wheels):
 @pytest.mark.parametrize(
     "hostile",
     [
-        Distribution("--index-url=evil", "1.0"),
+        Distribution("--find-links=evil", "1.0"),
         Distribution("six\nRUN evil", "1.0"),
-        Distribution("six", "1.0\n--index-url=evil"),
+        Distribution("six", "1.0\n--find-links=evil"),
         Distribution("six", "1.0", source=Source("vcs", vcs="git", url="ssh://x\nevil", commit="0" * 40)),
         Distribution("six", "1.0", source=Source("editable", path="-r evil")),
     ],
