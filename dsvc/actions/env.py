@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from dsvc.environments import (
     decode_environment,
     differences,
     find_interpreter,
+    interpreter_of,
     lock,
 )
 from dsvc.errors import RequestError
@@ -60,6 +62,25 @@ def lock_now(workspace: Workspace, *, python: str | None = None, directory: Path
     return lock(
         workspace.repo.store,
         interpreter=find_interpreter(variables, workspace.root, python=python, directory=directory),
+        cache=workspace.cache,
+        variables=variables,
+        names=workspace.config.get_list("env.variables"),
+        root=workspace.root,
+    )
+
+
+def lock_for_program(workspace: Workspace, *, program: str, variables: Mapping[str, str]) -> Locked:
+    """Store the environment in which a program would run with these variables, without publishing anything.
+
+    That of the interpreter which the program is or which runs it, else of the project's. Some milliseconds when nothing
+    was installed since the last time.
+
+    Raises:
+        InterpreterError: where there is no interpreter, or it does not start.
+    """
+    return lock(
+        workspace.repo.store,
+        interpreter=interpreter_of(program, variables, workspace.root),
         cache=workspace.cache,
         variables=variables,
         names=workspace.config.get_list("env.variables"),
@@ -186,5 +207,6 @@ __all__ = [
     "diff_environments",
     "find_environment",
     "lock_environment_here",
+    "lock_for_program",
     "lock_now",
 ]

@@ -13,7 +13,7 @@ from dsvc.environments.environment import (
     System,
     SystemPackage,
 )
-from dsvc.environments.interpreter import InterpreterError, find_interpreter
+from dsvc.environments.interpreter import InterpreterError, find_interpreter, interpreter_of
 from dsvc.environments.lock import Locked, lock, lock_environment
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "differences",
     "encode_environment",
     "find_interpreter",
+    "interpreter_of",
     "lock",
     "lock_environment",
     "packages_key",

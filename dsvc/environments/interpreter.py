@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typing import Any
 from dsvc.environments.environment import Python
 from dsvc.errors import RequestError
 
+_PYTHON = re.compile(r"(python|pypy)[0-9.]*(\.exe)?")
 TIMEOUT = 60  # seconds an interpreter has for its start: more than any disk takes
 _NAMES = ("bin/python", "bin/python3", "Scripts/python.exe")
 
@@ -72,6 +74,43 @@ def find_interpreter(
         f"there is no Python: no virtual environment in {root}, and none on PATH",
         hint="python -m venv .venv makes one, --python PATH names one",
     )
+
+
+def interpreter_of(program: str, environment: Mapping[str, str], root: Path) -> Path:
+    """Return the interpreter that `program` is, or that runs it, else that of the project in `root`.
+
+    A program is a path, or a name that is looked up on PATH. A script says in its first line what runs it, as those do
+    that pip writes into `bin`. Of any other program, such as a shell that may start Python later, the project's
+    interpreter is the best guess.
+
+    Raises:
+        InterpreterError: where there is none.
+    """
+    found = shutil.which(program, path=environment.get("PATH"))
+    if found is not None:
+        if _PYTHON.fullmatch(os.path.basename(found)):
+            return Path(found)
+        runs_it = _first_line(found)
+        if runs_it is not None and _PYTHON.fullmatch(os.path.basename(runs_it)):
+            named = shutil.which(runs_it, path=environment.get("PATH"))
+            if named is not None:
+                return Path(named)
+    return find_interpreter(environment, root)
+
+
+def _first_line(path: str) -> str | None:
+    """Return the program that the first line of a script names, also behind `env`, or None."""
+    try:
+        with open(path, "rb") as file:
+            line = file.read(512).partition(b"\n")[0]
+    except OSError:
+        return None
+    if not line.startswith(b"#!"):
+        return None
+    words = os.fsdecode(line[2:]).split()
+    if words and os.path.basename(words[0]) == "env":
+        words = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
+    return words[0] if words else None
 
 
 def _named(environment: Mapping[str, str], python: str, directory: Path) -> Path:

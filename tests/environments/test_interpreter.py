@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.environments import InterpreterError, find_interpreter
+from dsvc.environments import InterpreterError, find_interpreter, interpreter_of
 from dsvc.environments.interpreter import ask
 from tests.environments.wheels import make_venv
 
@@ -54,6 +54,23 @@ def test_no_interpreter_at_all(root, tmp_path):
 def test_a_folder_that_is_no_virtual_environment(root, variables):
     with pytest.raises(InterpreterError, match="no virtual environment"):
         find_interpreter(variables, root, python=str(root))
+
+
+def test_the_interpreter_of_a_program(root, tmp_path, variables):
+    project = make_venv(root / ".venv")
+    other = make_venv(tmp_path / "other")
+    variables["PATH"] = f"{other.parent}{os.pathsep}{variables['PATH']}"
+    assert interpreter_of("python", variables, root) == other
+    assert interpreter_of(str(project), variables, root) == project
+    assert interpreter_of("bash", variables, root) == project
+    assert interpreter_of("no-such-program", variables, root) == project
+    for number, line in enumerate([f"#!{other}", "#!/usr/bin/env python3", "#!/usr/bin/env -S python3 -I"]):
+        script = tmp_path / f"script{number}"
+        script.write_text(f"{line}\nprint()\n")
+        script.chmod(0o755)
+        assert interpreter_of(str(script), variables, root).parent == other.parent
+    script.write_text("#!/bin/sh\n")
+    assert interpreter_of(str(script), variables, root) == project
 
 
 def test_what_an_interpreter_says_of_itself(variables):
