@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dsvc.actions.env import lock_for_program
+from dsvc.environments import InterpreterError
 from dsvc.objects.ids import EnvironmentId
 from dsvc.workspace import Workspace
 
@@ -13,7 +15,9 @@ def lock_environment(
 ) -> EnvironmentId | None:
     """Return the environment in which `program` would run with these variables, stored and not yet published.
 
-    None where nothing is known of it.
+    None where there is no interpreter, or it does not start: a run is recorded all the same.
     """
-    del workspace, program, environment
-    return None
+    try:
+        return lock_for_program(workspace, program=program, variables=environment).environment_id
+    except InterpreterError:
+        return None

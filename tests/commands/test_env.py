@@ -176,6 +176,16 @@ def test_commits_name_their_environment_once_one_was_locked(project, wheels):
     project.ok("fsck")
 
 
+def test_a_run_names_the_environment_of_its_program(project, wheels, tmp_path):
+    here = project.ok("env", "lock", "-q", "--no-pylock").out.strip()
+    python = project.directory / ".venv" / "bin" / "python"
+    project.ok("run", "--", str(python), "-c", "pass")
+    (run,) = project.ok("runs", "--json").json["runs"]
+    assert project.ok("env", "show", run["id"], "--json").json["environment"] == here
+    upgrade(project, wheels)
+    assert project("env", "check", run["id"]).out == "~ rentals  2.0 -> 2.1\n"
+
+
 def test_commit_environment_says_when(project):
     project.ok("config", "commit.environment", "always")
     assert commit(project, "one")["environment"] is not None
