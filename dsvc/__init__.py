@@ -16,8 +16,6 @@ before it is used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from dsvc.version import __version__ as __version__
 
 __all__ = [
@@ -38,7 +36,10 @@ __all__ = [
     "start_run",
 ]
 
-if TYPE_CHECKING:
+MYPY = False
+if MYPY:  # the module typing would cost every program that imports this five milliseconds
+    from typing import Any
+
     from dsvc.tracking.module import (
         active_run,
         description,

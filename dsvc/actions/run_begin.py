@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -74,11 +74,17 @@ def journals_of(workspace: Workspace) -> Path:
 
 
 def begin_run(
-    workspace: Workspace, beginning: Beginning, *, masker: Masker, environment: Mapping[str, str]
+    workspace: Workspace,
+    beginning: Beginning,
+    *,
+    masker: Masker,
+    environment: Mapping[str, str],
+    stored: Collection[TreeId] = (),
 ) -> ActiveRun:
     """Keep the state of the working copy and begin the journal of a run.
 
     New files that are not ignored are part of that state. The index and what `dsvc status` says stay as they are.
+    States that this process has `stored` and is about to publish are not published here.
 
     Raises:
         InputMissingError: for a declared input that is not there. NeedsConfirmationError: as for a commit, when new
@@ -111,7 +117,8 @@ def begin_run(
         machine=describe_machine(),
         observation=beginning.observation,
     )
-    _keep_source(workspace, run, masker)
+    if run.source not in stored:
+        _keep_source(workspace, run, masker)
     workspace.repo.store.abandon()  # nothing is left in it but threads, which signals for the command could reach
     journal = create_journal(journals_of(workspace), key)
     try:

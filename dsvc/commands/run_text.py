@@ -20,6 +20,7 @@ from dsvc.runs.record import Run
 from dsvc.runs.series import Series
 from dsvc.runs.values import flat
 
+MOST_FILES = 100  # inputs and outputs that people are shown
 STATE_COLORS = {"done": "green", "failed": "red", "killed": "red", "lost": "magenta", "running": "cyan"}
 
 
@@ -215,8 +216,8 @@ def print_run(context: Context, found: FoundRun) -> None:
     _section(context, "Series", [_series_row(series) for series in run.series])
     _section(context, "Labels", [[name, text] for name, text in found.labels.items()])
     _section(context, "Variables", [[name, text] for name, text in run.variables.items()])
-    _section(context, "Inputs", list(pin_lines(found.inputs)))
-    _section(context, "Outputs", list(pin_lines(found.outputs)))
+    _section(context, "Inputs", _pin_rows(found.inputs, run.inputs.count))
+    _section(context, "Outputs", _pin_rows(found.outputs, run.outputs.count))
     _section(context, "Logs", [[name, size_text(log.size)] for name, log in run.logs.items()])
     if run.error:
         out.line()
@@ -236,6 +237,13 @@ def _section(context: Context, title: str, rows: Sequence[Sequence[str]]) -> Non
         context.out.line()
         context.out.line(title)
         context.out.table([[f"    {row[0]}", *row[1:]] for row in rows])
+
+
+def _pin_rows(pins: Sequence[Pin], count: int) -> list[list[str]]:
+    rows = list(pin_lines(pins[:MOST_FILES]))
+    if count > len(rows):
+        rows.append([f"and {count - len(rows):,} more (--json lists them all)"])
+    return rows
 
 
 def _series_row(series: Series) -> list[str]:

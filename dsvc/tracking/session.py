@@ -135,6 +135,7 @@ class Session:
             ),
             masker=Masker(secret_values(self._environment)),
             environment=self._environment,
+            stored={after.tree for _, after in self._waiting},
         )
         self._recordings[active.run.key] = _Recording(active)
         self._observe(active.journal.path if around is None else around)
@@ -192,7 +193,9 @@ class Session:
             if _journal_around(self._environment) is not None:
                 journal.release()  # `dsvc run` makes the record, together with its own
                 return
-            self._waiting.append((recording, record_state(workspace, recording.active.index, confirmed=True)))
+            after = record_state(workspace, recording.active.index, confirmed=True)
+            workspace.repo.store.flush()  # the next run may begin from it
+            self._waiting.append((recording, after))
             waited = time.monotonic() - self._published_at
             if not self._stack and (len(self._waiting) >= _TOGETHER or waited > _PUBLISHED_EVERY):
                 self.publish()

@@ -1,0 +1,219 @@
+"""What is found out of a run's inputs and outputs, by real programs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.runs.conftest import files
+
+needs_strace = pytest.mark.skipif(
+    shutil.which("strace") is None
+    or subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True, check=False).returncode != 0,
+    reason="strace is not installed, or may not trace here",
+)
+
+
+def python(*lines: str) -> list[str]:
+    return [sys.executable, "-c", "\n".join(lines)]
+
+
+def test_what_python_opens_is_found(project):
+    project.write("more.bin", b"x" * 300_000)
+    run = project.run(
+        "--",
+        *python(
+            "import json, pathlib, sqlite3",
+            "open('data.csv').read()",
+            "pathlib.Path('more.bin').read_bytes()",
+            "pathlib.Path('out').mkdir()",
+            "open('out/a.txt', 'w').write('a')",
+            "open('data.csv'); open('missing', 'r') if False else None",
+            "sqlite3.connect('new.db').execute('create table t (a)')",
+        ),
+    )
+    assert files(run["inputs"]) == {"data.csv": "pinned", "more.bin": "pinned"}
+    assert files(run["outputs"]) == {"out/a.txt": "pinned", "new.db": "pinned"}
+    seen = {pin["path"]: pin["seen"] for pin in run["outputs"]["files"]}
+    assert seen["out/a.txt"] == ["python", "compared"]
+    assert run["observation"] == {"processes": 1, "reads": "python", "writes": "compared"}
+    assert project.ok("cat", run["inputs"]["files"][0]["id"]) == "1,2\n3,4\n"
+
+
+def test_what_other_programs_write_is_found_by_comparison(project):
+    run = project.run("--", "sh", "-c", "cp data.csv copy.csv; printf x >>data.csv; ln -s copy.csv link")
+    assert files(run["inputs"]) == {}
+    assert files(run["outputs"]) == {"copy.csv": "pinned", "data.csv": "pinned", "link": "pinned"}
+    assert run["observation"]["reads"] == "declared"
+    assert "nothing but what was declared" in project.ok("runs", "show")
+
+
+def test_children_threads_and_forks_are_observed(project):
+    for name in ("one", "two", "three", "four"):
+        project.write(name, name)
+    run = project.run(
+        "--",
+        *python(
+            "import multiprocessing, os, subprocess, sys, threading",
+            "subprocess.run([sys.executable, '-c', 'open(\"one\")'], check=True)",
+            "pid = os.fork()",
+            "if pid == 0: open('two'); os._exit(0)",
+            "os.waitpid(pid, 0)",
+            "multiprocessing.get_context('spawn').Process(target=open, args=('three',)).start()",
+            "thread = threading.Thread(target=open, args=('four',)); thread.start(); thread.join()",
+            "subprocess.run(['cat', 'data.csv'], stdout=subprocess.DEVNULL)",
+        ),
+    )
+    assert set(files(run["inputs"])) == {"one", "two", "three", "four"}
+    assert "cat" in run["observation"]["programs"]
+    assert "not what cat" in project.ok("runs", "show")
+
+
+def test_a_process_that_is_killed_has_left_its_notes(project):
+    project.run("--", *python("import os, signal", "open('data.csv')", "os.kill(os.getpid(), signal.SIGKILL)"))
+    assert files(project.shown()["inputs"]) == {"data.csv": "pinned"}
+
+
+def test_folders_are_followed(project):
+    project.write("sub/x.txt", "x")
+    steps = ("import os", "os.chdir('sub')", "open('x.txt')", "os.chdir('..')", "open('data.csv')")
+    run = project.run("--", *python(*steps))
+    assert set(files(run["inputs"])) == {"sub/x.txt", "data.csv"}
+    project.ok("run", "-q", "--", *python("open('x.txt'); open('../data.csv')"), cwd=project.folder / "sub")
+    run = project.shown()
+    assert run["directory"] == "sub"
+    assert set(files(run["inputs"])) == {"sub/x.txt", "data.csv"}
+
+
+def test_a_sitecustomize_of_the_user_is_not_lost(project, tmp_path):
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text("import builtins, sys\nbuiltins.mine = __name__, sys.path[0]\n")
+    words = python("import sitecustomize, sys; print(mine[0], sitecustomize.__file__); print(sys.path)")
+    environment = {**project.environment, "PYTHONPATH": str(folder)}
+    out = project.ok("run", "-q", "--", *words, env=environment)
+    assert out.splitlines()[0] == f"sitecustomize {folder}/sitecustomize.py"
+    plain = subprocess.run(words, env=environment, capture_output=True, cwd=project.folder, check=True).stdout.decode()
+    assert out == plain, "sys.path is another one under dsvc run"
+
+
+def test_a_sitecustomize_that_fails_fails_as_without(project, tmp_path):
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text("raise ValueError('mine')\n")
+    environment = {**project.environment, "PYTHONPATH": str(folder)}
+    done = project("run", "-q", "--", *python("print('on')"), env=environment)
+    assert done.stdout == b"on\n"
+    assert b"ValueError: mine" in done.stderr
+
+
+def test_no_sitecustomize_is_no_error(project):
+    done = project("run", "-q", "--", *python("import sys", "print([m for m in sys.modules if 'dsvc_obs' in m])"))
+    assert done.stderr == b""
+    try_again = python("try: import sitecustomize", "except ModuleNotFoundError: print('none')")
+    assert project("run", "-q", "--", *try_again).returncode == 0
+
+
+def test_an_input_that_is_changed_while_it_is_used(project):
+    run = project.run("--", *python("open('data.csv').read()", "open('data.csv', 'a').write('5,6\\n')"))
+    assert files(run["inputs"]) == {"data.csv": "changed"}
+    assert files(run["outputs"]) == {"data.csv": "pinned"}
+
+
+def test_a_file_that_the_run_makes_and_reads_is_no_input(project):
+    run = project.run("--", *python("open('x', 'w').write('x')", "open('x').read()"))
+    assert files(run["inputs"]) == {}
+    assert files(run["outputs"]) == {"x": "pinned"}
+
+
+def test_ignored_files_are_pinned_and_stored_only_when_declared(project):
+    project.write(".dsvcignore", "big/\nmodels/\n")
+    project.write("big/a.csv", "aaa")
+    project.write("big/b.csv", "bbb")
+    words = python("import os", "open('big/a.csv')", "os.makedirs('models')", "open('models/m', 'w').write('m')")
+    run = project.run("-i", "big/b.csv", "--", *words)
+    assert files(run["inputs"]) == {"big/a.csv": "pinned", "big/b.csv": "pinned"}
+    assert files(run["outputs"]) == {"models/m": "pinned"}
+    ids = {pin["path"]: pin["id"] for pin in run["inputs"]["files"] + run["outputs"]["files"]}
+    assert project.ok("cat", ids["big/b.csv"]) == "bbb"
+    assert project("cat", ids["big/a.csv"]).returncode != 0
+    shutil.rmtree(project.folder / "models")
+    run = project.run("-o", "models", "-i", "big", "--", *words)
+    assert {pin["path"]: pin["kind"] for pin in run["outputs"]["files"]} == {"models": "tree", "models/m": "file"}
+    assert project.ok("cat", ids["models/m"]) == "m"
+    project.sound()
+
+
+def test_declared_paths_outside_of_the_project(project, tmp_path):
+    data = tmp_path / "shared" / "data.bin"
+    data.parent.mkdir()
+    data.write_bytes(b"shared")
+    target = tmp_path / "result"
+    run = project.run("-i", str(data), "-o", str(target), "--", "cp", str(data), str(target))
+    assert files(run["inputs"]) == {str(data): "pinned"}
+    assert files(run["outputs"]) == {str(target): "pinned"}
+    run = project.run("-i", str(data), "-o", str(target / "x"), "--", "sh", "-c", f"echo more >>{data}")
+    assert files(run["inputs"]) == {str(data): "changed"}
+    assert files(run["outputs"]) == {str(target / "x"): "missing"}
+
+
+def test_a_folder_may_be_an_input(project):
+    project.write("images/1.png", "1")
+    project.write("images/2.png", "2")
+    run = project.run("-i", "images", "--", "true")
+    (pin,) = run["inputs"]["files"]
+    assert (pin["path"], pin["kind"], pin["state"]) == ("images", "tree", "pinned")
+
+
+def test_thousands_of_inputs(project):
+    for number in range(3000):
+        project.write(f"many/{number}", str(number))
+    run = project.run("--", *python("import os", "for name in os.listdir('many'): open(f'many/{name}').close()"))
+    assert run["inputs"]["count"] == 3000
+    assert len(run["inputs"]["files"]) == 3000
+    assert {pin["state"] for pin in run["inputs"]["files"]} == {"pinned"}
+    assert "and 2,900 more" in project.ok("runs", "show")
+    project.sound()
+
+
+def test_the_working_copy_is_as_it_was_for_status(project):
+    project.write("new.txt", "new")
+    before = project.ok("status", "-s")
+    project.run("--", "true")
+    project.run("--", "true")
+    assert project.ok("status", "-s") == before
+    project.write(".dsvcignore", "new.txt\n")
+    assert "new.txt" not in project.ok("status", "-s")
+    run = project.run("--", "true")
+    assert "new.txt" not in project.ok("ls", run["source"])
+
+
+def test_the_source_is_what_was_there_when_it_began(project):
+    project.write("script.py", "v1")
+    run = project.run("--", "sh", "-c", "echo v2 >script.py")
+    assert project.ok("cat", f"{run['source']}:script.py") == "v1"
+    project.ok("gc", "--prune=now")
+    assert project.ok("cat", f"{run['source']}:script.py") == "v1"
+    project.sound()
+
+
+def test_nothing_is_observed_when_that_is_not_wanted(project):
+    run = project.run("--trace", "none", "--", *python("open('data.csv')", "open('x', 'w')"))
+    assert files(run["inputs"]) == {}
+    assert files(run["outputs"]) == {"x": "pinned"}
+
+
+@needs_strace
+def test_strace_sees_every_program(project):
+    project.write("ümlaut file", "x")
+    script = "cat data.csv 'ümlaut file' >t; mv t copy; cd /; cat $OLDPWD/copy; exit 3"
+    run = project.run("--trace", "strace", "--", "sh", "-c", script)
+    assert run["exit_code"] == 3
+    assert files(run["inputs"]) == {"data.csv": "pinned", "ümlaut file": "pinned"}
+    assert files(run["outputs"]) == {"copy": "pinned"}
+    assert run["outputs"]["files"][0]["seen"] == ["traced", "compared"]
+    assert run["observation"]["reads"] == "strace"
+    assert project("run", "--trace", "strace", "--", "sh", "-c", "kill -TERM $$").returncode == 128 + 15
