@@ -73,6 +73,13 @@ _TABLE: Final = (
     KnownKey("merge.tool", "str", "Shell command of 'resolve --tool', with $BASE, $LOCAL, $REMOTE and $MERGED."),
     KnownKey("pull.rebase", "bool", "Let 'pull' rebase instead of merging.", default=False),
     KnownKey("rebase.autoStash", "bool", "Stash changes before a rebase and apply them after it.", default=False),
+    KnownKey(
+        "run.environment",
+        "str",
+        "Whether runs name the environment in which they took place.",
+        default="always",
+        choices=("always", "never"),
+    ),
     KnownKey("run.headline", "str", "The metric that log --graph shows beside a run."),
     KnownKey("sign.allowedSigners", "str", "File that says who may sign, in OpenSSH's form (ssh-keygen(1))."),
     KnownKey("sign.program", "str", "Program that signs and checks (ssh-keygen)."),
