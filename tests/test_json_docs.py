@@ -189,6 +189,14 @@ env diff HEAD
 env check
 env restore HEAD ../again --installer uv
 env export --requirements
+run -- true
+run -p lr=0.1 -- touch made.txt
+runs
+runs list
+runs show
+runs diff @~1 @
+runs comment @ good
+runs rm @~1
 doctor
 nonsense
 """.strip().splitlines()
