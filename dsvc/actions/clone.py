@@ -14,6 +14,7 @@ from pathlib import Path
 from dsvc.actions.bring import attach
 from dsvc.actions.checkout import checkout
 from dsvc.actions.fetch import FetchResult, fetch
+from dsvc.actions.parent import UPSTREAM, follow_parent
 from dsvc.actions.remote_access import open_remote, transfers
 from dsvc.actions.upstream import set_upstream
 from dsvc.atomic import write_file
@@ -41,13 +42,17 @@ _UNFINISHED = "cloning"  # a file in .dsvc that names the address, as long as a 
 
 @dataclass(frozen=True, slots=True)
 class CloneResult:
-    """Where the clone lies, what was fetched, where it stands (None: the remote is empty), whether it was resumed."""
+    """Where the clone lies, what was fetched, where it stands (None: the remote is empty), whether it was resumed.
+
+    `upstream` is the address of what the remote was forked from, which is a remote too, of that name.
+    """
 
     path: Path
     fetched: FetchResult
     branch: str | None
     commit_id: CommitId | None
     resumed: bool
+    upstream: str | None = None
 
 
 def clone(
@@ -71,7 +76,8 @@ def clone(
 
     It stands on `branch`, or at a tag of that name, else on the remote's own branch; with `single_branch` that is all
     that is fetched, now and later. A clone that is broken off keeps what has arrived; the same call goes on with it.
-    `options` are written into the section of the remote before it is first reached.
+    `options` are written into the section of the remote before it is first reached. The parent of a fork becomes the
+    remote `upstream`.
 
     Raises:
         RequestError: when `target` is in use. PlaceMissingError: when there is no repository at `url`; nothing is
@@ -103,14 +109,17 @@ def clone(
             set_value(private / "config.toml", join_key(("remote", remote, "fetch")), value=(str(spec),))
             settings = replace(settings, fetch=(spec,))
         attach(workspace, jobs=jobs)
-        fetched = fetch(workspace, settings, tags="follow" if tags else "none", jobs=jobs)
+        fetched = fetch(workspace, settings, tags="follow" if tags else "none", ask_parent=True, jobs=jobs)
         kept = True
         default = fetched.default_branch
         where, commit_id = _stand(workspace, remote, branch, default=default, make_checkout=make_checkout)
         with contextlib.suppress(FileNotFoundError):
             (private / _UNFINISHED).unlink()
         shutil.rmtree(transfers(workspace, remote), ignore_errors=True)
-        return CloneResult(target, fetched, where, commit_id, resumed)
+        upstream = fetched.parent if remote != UPSTREAM else None
+        if upstream is not None:
+            follow_parent(workspace, settings, upstream)
+        return CloneResult(target, fetched, where, commit_id, resumed, upstream)
     except PlaceMissingError as error:
         if not resumed:
             _remove(target if not existed else private)

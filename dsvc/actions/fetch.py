@@ -40,7 +40,8 @@ class FetchResult:
     """Which refs a fetch looked at, and what came over. `fetch_heads` are the commits that were asked for by name.
 
     `default_branch` is the full name of the branch on which the remote stands; `erased` are files of which it
-    became known that they were purged there, `runs` the full names of runs that were not here.
+    became known that they were purged there, `runs` the full names of runs that were not here. `parent` is the address
+    of what it was forked from, where that was asked.
     """
 
     remote: RemoteSettings
@@ -51,6 +52,7 @@ class FetchResult:
     default_branch: str | None = None
     erased: tuple[FileId, ...] = ()
     runs: tuple[str, ...] = ()
+    parent: str | None = None
 
     def changed(self) -> list[RefUpdate]:
         """Return the updates that say something."""
@@ -67,6 +69,7 @@ def fetch(
     force: bool = False,
     runs: bool | None = None,
     dry_run: bool = False,
+    ask_parent: bool = False,
     jobs: int = 8,
 ) -> FetchResult:
     """Bring what a remote's refs reach, then move the refs that follow it here, in one operation.
@@ -76,6 +79,7 @@ def fetch(
     "all" that is reported, unless `force` is set. `prune` drops what follows branches that are gone there. No branch
     on which a worktree stands is touched. What was asked for by name is FETCH_HEAD afterwards. `runs` says whether the
     remote's runs and models come along; None: where no refs are named, unless the remote's option says otherwise.
+    `ask_parent` costs a request.
 
     Raises:
         RemoteError: when the remote cannot be reached or breaks off; what arrived is used by the next fetch.
@@ -84,6 +88,7 @@ def fetch(
     """
     with open_remote(workspace, settings) as remote:
         require_prerequisites(workspace, remote.place.backend, name=remote.settings.shown)
+        parent = remote.parent() if ask_parent else None
 
         def once() -> FetchResult:
             specs = _in_full(remote, refspecs)
@@ -118,7 +123,7 @@ def fetch(
             default = remote.default_branch()
             return FetchResult(
                 settings, remote.address, tuple(updates), received, names, default, tuple(erased),
-                tuple(name for name, _ in named),
+                tuple(name for name, _ in named), parent,
             )  # fmt: skip
 
         return steadily(workspace, remote, once)

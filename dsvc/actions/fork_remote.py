@@ -6,26 +6,29 @@ import os
 import shlex
 import socket
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dsvc.actions.remote_access import member_at, store_inside
-from dsvc.actions.remote_encryption import is_sealed
+from dsvc.actions.places import Opener, OpenPlace, opened_place, refuse_sealed
 from dsvc.config.settings import Config
-from dsvc.errors import NotARepositoryError, RemoteError, RequestError
+from dsvc.errors import NotARepositoryError, RemoteError
 from dsvc.progress import Progress, Silent
-from dsvc.refs.log import RepositoryDeletedError
 from dsvc.refs.names import head_of, short_name
 from dsvc.refs.transaction import Act
 from dsvc.refs.view import Symbolic
-from dsvc.remotes.address import Address, FolderAddress, SshAddress, beside, parse_address, same_place, way_between
-from dsvc.remotes.bundle_file import BundleBackend, BundleFixedError
+from dsvc.remotes.address import (
+    Address,
+    FolderAddress,
+    SshAddress,
+    beside,
+    kept_address,
+    same_place,
+    way_between,
+)
 from dsvc.remotes.encryption.keyslots import is_encrypted
-from dsvc.remotes.opening import Place, PlaceMissingError, PlaceTakenError, open_place
-from dsvc.remotes.settings import RemoteSettings, read_remotes
+from dsvc.remotes.opening import Place, PlaceTakenError
+from dsvc.remotes.settings import RemoteSettings
 from dsvc.remotes.transfer.copying import Copied, copy_packs
 from dsvc.remotes.wire.forks import Forker
 from dsvc.repo.family import change_family, find_member
@@ -33,11 +36,9 @@ from dsvc.repo.folding import fold
 from dsvc.repo.forking import fork_member, publish_first
 from dsvc.repo.format import FAR, Format, Pointer, pointing, read_format, write_format
 from dsvc.repo.lineage import Lineage
-from dsvc.repo.member import FIRST, member_of
 from dsvc.repo.repository import Repository
 from dsvc.repo.sharing import share_packs
-from dsvc.workspace import MAIN, PRIVATE, Surroundings
-from dsvc.worktree.places import worktree_id
+from dsvc.workspace import MAIN, Surroundings
 
 How = Literal["pool", "copy", "hub"]
 
@@ -56,48 +57,6 @@ class ForkedPlace:
     packs: int = 0
     size: int = 0
     copied: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """What is forked: `place` is that of its packs, `at` the address of that, `member` which of the pool it is."""
-
-    address: Address
-    place: Place
-    at: Address
-    repo: Repository
-    member: str
-    worktree: str
-    inside: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Opener:
-    """Opens places for one fork."""
-
-    config: Config
-    surroundings: Surroundings
-    directory: Path
-    staging: Path
-
-    def settings(self, text: str) -> RemoteSettings:
-        """Return the remote of that name, or one for the address that it is."""
-        return read_remotes(self.config).get(text) or RemoteSettings(None, text)
-
-    def address(self, settings: RemoteSettings) -> Address:
-        """Return where a remote is."""
-        return parse_address(settings.url, directory=self.directory)
-
-    def open(self, settings: RemoteSettings, address: Address, *, create: bool = False) -> Place:
-        """Open a place."""
-        return open_place(
-            address,
-            options=settings.options,
-            environment=self.surroundings.environment,
-            staging=lambda: self.staging,
-            create=create,
-            limit_rate=self.surroundings.limit_rate,
-        )
 
 
 def fork_remote(
@@ -124,11 +83,11 @@ def fork_remote(
     """
     watch = progress or Silent()
     with tempfile.TemporaryDirectory(prefix="dsvc-fork-") as staging:
-        opener = _Opener(config, surroundings, directory, Path(staging))
+        opener = Opener(config, surroundings, directory, Path(staging))
         wanted = opener.settings(target)
         there = opener.address(wanted)
         refuse_sealed(wanted)
-        with _opened(opener, opener.settings(source)) as parent:
+        with opened_place(opener, opener.settings(source)) as parent:
             publisher = parent.place.publisher()
             if publisher is not None and same_place(parent.address, there):
                 return _by_hub(parent, there)
@@ -138,58 +97,7 @@ def fork_remote(
             return _by_copy(opener, parent, wanted, there, copy=copy, jobs=jobs, progress=watch)
 
 
-def refuse_sealed(settings: RemoteSettings) -> None:
-    """Refuse an encrypted remote.
-
-    Raises:
-        RequestError: saying why.
-    """
-    if is_sealed(settings):
-        raise _sealed(settings)
-
-
-def _sealed(settings: RemoteSettings) -> RequestError:
-    return RequestError(
-        f"{settings.shown} is encrypted, and an encrypted remote is not forked: its parent's key would open the fork",
-        hint="clone it, and push the clone to a new remote: dsvc remote add --encrypt",
-    )
-
-
-@contextmanager
-def _opened(opener: _Opener, settings: RemoteSettings) -> Iterator[_Source]:
-    refuse_sealed(settings)
-    address = opener.address(settings)
-    inside = store_inside(address)
-    at = address if inside is None else FolderAddress(inside)
-    worktree = MAIN
-    if inside is not None and isinstance(address, FolderAddress):
-        private = address.path if address.path.name == PRIVATE else address.path / PRIVATE
-        worktree = worktree_id(private)
-    place = opener.open(settings, at)
-    try:
-        if isinstance(place.backend, BundleBackend):
-            raise BundleFixedError(place.backend.path)
-        record = read_format(place.backend)
-        if record is None:
-            if is_encrypted(place.backend):
-                raise _sealed(settings)
-            raise PlaceMissingError(f"there is no repository at {settings.url}", hint="check the address")
-        member = FIRST
-        if record.pointer is not None:
-            place.backend.close()
-            at = beside(at, record.pointer.pool)
-            place = opener.open(settings, at)
-            member = member_at(place.backend, record.pointer.name, settings)
-        try:
-            repo = Repository.open(member_of(place.backend, member), place.staging, far=True)
-        except RepositoryDeletedError as error:
-            raise PlaceMissingError(f"{settings.shown}: {error.message}", hint=error.hint) from error
-        yield _Source(address, place, at, repo, member, worktree, inside is not None)
-    finally:
-        place.backend.close()
-
-
-def _refuse_nested(parent: _Source, there: Address) -> None:
+def _refuse_nested(parent: OpenPlace, there: Address) -> None:
     """Refuse a place inside of the parent's, or around it."""
     if not same_place(parent.at, there):
         return
@@ -199,7 +107,7 @@ def _refuse_nested(parent: _Source, there: Address) -> None:
                 raise PlaceTakenError(f"{there} and {one} lie within each other", hint="choose another place")
 
 
-def _share_a_pool(parent: _Source, there: Address) -> bool:
+def _share_a_pool(parent: OpenPlace, there: Address) -> bool:
     if parent.inside or not same_place(parent.at, there):
         return False
     if isinstance(parent.at, FolderAddress) and isinstance(there, FolderAddress):
@@ -210,7 +118,7 @@ def _share_a_pool(parent: _Source, there: Address) -> bool:
     return True
 
 
-def _by_hub(parent: _Source, there: Address) -> ForkedPlace:
+def _by_hub(parent: OpenPlace, there: Address) -> ForkedPlace:
     """Let the hub make the fork."""
     backend = parent.place.backend
     assert isinstance(there, SshAddress)
@@ -220,7 +128,7 @@ def _by_hub(parent: _Source, there: Address) -> ForkedPlace:
     return ForkedPlace(str(there), str(parent.address), "hub", _branch(parent), done.packs, done.size)
 
 
-def _in_pool(opener: _Opener, parent: _Source, settings: RemoteSettings, there: Address) -> ForkedPlace:
+def _in_pool(opener: Opener, parent: OpenPlace, settings: RemoteSettings, there: Address) -> ForkedPlace:
     """Make the fork a member of its parent's pool; its place holds the way there."""
     target = opener.open(settings, there, create=True)
     try:
@@ -247,7 +155,7 @@ def _in_pool(opener: _Opener, parent: _Source, settings: RemoteSettings, there: 
     return ForkedPlace(str(there), str(parent.address), "pool", _branch(parent), len(listed), size)
 
 
-def _claim(opener: _Opener, place: Place, settings: RemoteSettings, there: Address, record: Format) -> None:
+def _claim(opener: Opener, place: Place, settings: RemoteSettings, there: Address, record: Format) -> None:
     """Let a place point to the pool in which its repository will be."""
     before = _free(opener, place, settings, there)
     if before == record:
@@ -258,7 +166,7 @@ def _claim(opener: _Opener, place: Place, settings: RemoteSettings, there: Addre
         raise _taken(settings)
 
 
-def _is_finished(opener: _Opener, settings: RemoteSettings, there: Address, record: Format) -> bool:
+def _is_finished(opener: Opener, settings: RemoteSettings, there: Address, record: Format) -> bool:
     """Say whether there is a repository where a place points to."""
     assert record.pointer is not None
     pool = opener.open(settings, beside(there, record.pointer.pool))
@@ -275,7 +183,7 @@ def _taken(settings: RemoteSettings) -> PlaceTakenError:
     return PlaceTakenError(f"there is a repository at {settings.url} already", hint="choose another place")
 
 
-def _free(opener: _Opener, place: Place, settings: RemoteSettings, there: Address) -> Format | None:
+def _free(opener: Opener, place: Place, settings: RemoteSettings, there: Address) -> Format | None:
     """Return the record of a place where no repository is; None where there is no record either.
 
     Raises:
@@ -292,8 +200,8 @@ def _free(opener: _Opener, place: Place, settings: RemoteSettings, there: Addres
 
 
 def _by_copy(
-    opener: _Opener,
-    parent: _Source,
+    opener: Opener,
+    parent: OpenPlace,
     settings: RemoteSettings,
     there: Address,
     *,
@@ -315,7 +223,7 @@ def _by_copy(
         copied = _copied(opener, parent, target, there, copy=copy, jobs=jobs, progress=progress)
         if record is None:
             write_format(target.backend, FAR)
-        lineage = Lineage(str(parent.address), opener.surroundings.user, _now(opener.surroundings)[0])
+        lineage = Lineage(kept_address(parent.address), opener.surroundings.user, _now(opener.surroundings)[0])
         act = _act(opener.surroundings, str(parent.address))
         publish_first(
             target.backend,
@@ -335,8 +243,8 @@ def _by_copy(
 
 
 def _copied(
-    opener: _Opener,
-    parent: _Source,
+    opener: Opener,
+    parent: OpenPlace,
     target: Place,
     there: Address,
     *,
@@ -352,7 +260,7 @@ def _copied(
     return copy_packs(parent.repo, target.backend, opener.staging, jobs=jobs, progress=progress)
 
 
-def _branch(parent: _Source) -> str | None:
+def _branch(parent: OpenPlace) -> str | None:
     found = parent.repo.view().get(head_of(parent.worktree))
     return short_name(found.target) if isinstance(found, Symbolic) else None
 

@@ -13,7 +13,7 @@ from dsvc.hub.audit import Entry, note_refusal
 from dsvc.hub.folder import Hub, open_hub
 from dsvc.hub.forks import family_for, fork_here, may_know_parent
 from dsvc.hub.guarded import GuardedBackend, OverlayBackend
-from dsvc.hub.located import HERE, Located, locate
+from dsvc.hub.located import Located, locate
 from dsvc.hub.names import repository_folder, repository_name
 from dsvc.hub.publishing import Desk, create_repository, publish
 from dsvc.hub.quarantine import Quarantine
@@ -28,7 +28,7 @@ from dsvc.remotes.wire.publish import Offer, Published
 from dsvc.remotes.wire.server import serve
 from dsvc.repo.family import UnfinishedForkError
 from dsvc.repo.forking import TakenError, join_pool
-from dsvc.repo.member import member_of
+from dsvc.repo.member import HERE, member_of
 from dsvc.storage.backend import Backend
 from dsvc.storage.local import LocalBackend
 

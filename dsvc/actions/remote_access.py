@@ -17,7 +17,7 @@ from dsvc.objects.reliance import CollectedError
 from dsvc.refs.log import RepositoryDeletedError
 from dsvc.refs.names import HEADS, head_of
 from dsvc.refs.view import Ref, Symbolic, View
-from dsvc.remotes.address import Address, FolderAddress, beside, parse_address
+from dsvc.remotes.address import Address, FolderAddress, beside, found_address, parse_address
 from dsvc.remotes.bundle_file import BundleBackend, BundleFixedError
 from dsvc.remotes.encryption.keyslots import is_encrypted
 from dsvc.remotes.opening import Place, PlaceMissingError, open_place
@@ -28,7 +28,8 @@ from dsvc.remotes.transfer.outbox import Outbox
 from dsvc.remotes.wire.publish import Publisher
 from dsvc.remotes.wrappers.cached import CachedBackend
 from dsvc.repo.family import find_member
-from dsvc.repo.member import FIRST, member_of
+from dsvc.repo.lineage import read_lineage
+from dsvc.repo.member import FIRST, HERE, member_of, pool_of
 from dsvc.repo.repository import PooledElsewhereError, Repository
 from dsvc.storage.backend import Backend, BlobMissingError
 from dsvc.workspace import MAIN, PRIVATE, Workspace, common_folder, store_folder
@@ -51,8 +52,8 @@ class OpenRemote:
     """A remote that can be read. `created` says that there was no repository before.
 
     `folder` is for what belongs to it here, and `berth` the part of it that this process holds.
-    `publisher` moves the refs of a hub, which lets nobody swap its head. For a fork `place` is the pool that it is a
-    `member` of.
+    `publisher` moves the refs of a hub, which lets nobody swap its head. For a fork `place` is the pool of its
+    family.
     """
 
     settings: RemoteSettings
@@ -64,7 +65,11 @@ class OpenRemote:
     has_working_copy: bool
     created: bool = False
     publisher: Publisher | None = None
-    member: str = FIRST
+
+    @property
+    def member(self) -> str:
+        """Which repository of its pool it is."""
+        return pool_of(self.repo.backend)[1]
 
     @property
     def outbox(self) -> Outbox:
@@ -84,6 +89,12 @@ class OpenRemote:
         """The full name of the branch on which it stands, None where none is known."""
         ref = self.view().get(head_of(MAIN))
         return ref.target if isinstance(ref, Symbolic) else None
+
+    def parent(self) -> str | None:
+        """The address of the repository that it was forked from, None for one that is no fork."""
+        lineage = read_lineage(self.repo.backend)
+        where = parse_address(self.address, directory=Path("/"))
+        return None if lineage is None else found_address(where, lineage.parent)
 
     def checked_out(self) -> set[str]:
         """The branches on which working copies there stand, which a push may not move."""
@@ -200,7 +211,7 @@ def open_remote(
                 )
             place = sealed_place(workspace, place, settings, staging=lambda: _staging(berth), create=create)
         cache = workspace.cache / "remotes" / f"{folder.name}.d"
-        place, member = _with_cache(place, cache), FIRST
+        place = _with_cache(place, cache)
         try:
             repo, created = _open(workspace, place, settings, create=create, salvage=salvage)
         except PooledElsewhereError as error:
@@ -217,9 +228,7 @@ def open_remote(
             repo, created = _open(workspace, place, settings, create=False, salvage=salvage, member=member)
         repo.store.near = workspace.repo.store
         repo.store.packs.whole = 0 if place.on_disk else _WHOLE
-        yield OpenRemote(
-            settings, str(address), place, repo, folder, berth, inside is not None, created, publisher, member
-        )
+        yield OpenRemote(settings, str(address), place, repo, folder, berth, inside is not None, created, publisher)
     except IntegrityError as error:
         if isinstance(place.backend, CachedBackend) and not isinstance(error, BlobMissingError):
             place.backend.forget()  # the next command asks the remote again
@@ -344,8 +353,12 @@ def _open(
             return Repository.open(backend, place.staging, level=level, far=True, salvage=salvage), False
         except PooledElsewhereError:
             raise
-        except RepositoryDeletedError as error:
-            raise PlaceMissingError(f"{settings.shown}: {error.message}", hint=error.hint) from error
+        except RepositoryDeletedError:
+            later = member_at(place.backend, HERE, settings)  # one that was made there since
+            if later == member:
+                raise
+            member = later
+            continue
         except NotARepositoryError as error:
             if not is_sealed(settings) and is_encrypted(place.backend):
                 raise SealedPlaceError(settings) from error

@@ -84,7 +84,13 @@ def command(
     where = short_name(result.branch) if result.branch else None
     commit = result.commit_id.hex() if result.commit_id else None
     if json:
-        document = {"path": str(result.path), "branch": where, "commit": commit, "resumed": result.resumed}
+        document = {
+            "path": str(result.path),
+            "branch": where,
+            "commit": commit,
+            "resumed": result.resumed,
+            "upstream": result.upstream,
+        }
         context.out.json("dsvc.clone", {**document, "fetched": fetch_json(result.fetched)})
         return
     context.out.line(str(result.path))
@@ -93,3 +99,5 @@ def command(
     verb = "Went on cloning" if result.resumed else "Cloned"
     objects = counted(received.objects, "object")
     context.out.note(f"{verb} {result.fetched.address} {at}: {objects}, {human_size(received.size)}")
+    if result.upstream is not None:
+        context.out.note(f"It is a fork of {result.upstream}, the remote 'upstream': dsvc sync --from upstream")

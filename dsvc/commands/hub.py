@@ -130,6 +130,73 @@ def repos(context: Context, directory: Directory, *, quiet: Quiet = False, json:
     )
 
 
+def forks(
+    context: Context,
+    where: Annotated[str, typer.Argument(metavar="WHERE", help="The hub's folder, or a repository's address.")],
+    repository: Annotated[str | None, typer.Argument(metavar="[REPO]", help="The repository, on the hub.")] = None,
+    *,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """List the repositories that share their packs with one: its forks, its parent, and theirs.
+
+    On the hub's host that is 'dsvc hub forks DIR REPO'; from elsewhere an address or the name of a remote says which
+    one is meant, and an account is told of those that it has a role for.
+    """
+    from dsvc.actions.hub_forks import hub_forks, place_forks
+
+    if repository is not None:
+        found = hub_forks(context.directory / where, repository)
+    else:
+        found = place_forks(
+            where, config=context.config(), surroundings=context.surroundings(), directory=context.directory
+        )
+    if json:
+        rows = [
+            {"name": r.name, "parent": r.parent, "orphaned": r.orphaned, "bytes": r.size, "bytes_own": r.own}
+            for r in found.repositories
+        ]
+        context.out.json("dsvc.hub.forks", {"repository": found.asked, "bytes": found.size, "repositories": rows})
+        return
+    table = []
+    for r in found.repositories:
+        origin = f"fork of {r.parent}" if r.parent is not None else "fork of a deleted one" if r.orphaned else ""
+        origin += " (deleted)" if r.parent is not None and r.orphaned else ""
+        sizes = (human_size(r.size), f"{human_size(r.own or 0)} of its own") if r.size is not None else ()
+        table.append((r.name, origin, *sizes))
+    context.out.table(table, right={2, 3})
+    if found.size is not None and len(table) > 1:
+        context.out.note(f"{len(table)} repositories use one pool of {human_size(found.size)}")
+
+
+def delete(
+    context: Context,
+    directory: Directory,
+    repository: Annotated[str, typer.Argument(metavar="REPO", help="The repository.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing.")] = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Delete a repository of a hub, with its history.
+
+    Forks of it, and what it was forked from, keep all that they have. What no other repository needs is gone at once,
+    or, when it shared packs with others, with the next 'dsvc gc' of one of them.
+    """
+    from dsvc.actions.hub_forks import delete_from_hub
+
+    if not yes and not context.ask(f"Delete {repository} and all of its history?"):
+        raise UsageError(f"{repository} was not deleted", hint="--yes deletes it without a question")
+    result = delete_from_hub(context.directory / directory, repository)
+    if json:
+        context.out.json("dsvc.hub.delete", {"repository": result.name, "shared_with": result.shared_with})
+    elif result.shared_with:
+        others = counted(result.shared_with, "other repository uses", "others use")
+        context.out.note(f"Deleted {result.name}; {others} its pool, and the next 'dsvc gc' there frees the rest")
+    else:
+        context.out.note(f"Deleted {result.name}")
+
+
 def log(
     context: Context,
     directory: Directory,
@@ -174,6 +241,8 @@ SUBCOMMANDS = {
     "init": init,
     "user": hub_user.SUBCOMMANDS,
     "repos": repos,
+    "forks": forks,
+    "delete": delete,
     "log": log,
     "serve": serve,
     "shell": shell,

@@ -6,18 +6,23 @@ from typing import Annotated
 
 import typer
 
-from dsvc.actions.sync import sync
+from dsvc.actions.sync import sync, sync_from
 from dsvc.commands.context import Context
 from dsvc.commands.fetch import fetch_json, show_fetch
 from dsvc.commands.merge import merge_json, show_merge
 from dsvc.commands.options import Jobs, Json, LimitRate, Quiet
 from dsvc.commands.push import push_json, raise_rejected, relayed, show_push
+from dsvc.errors import UsageError
 
 
 def command(
     context: Context,
     remote: Annotated[str | None, typer.Argument(metavar="[REMOTE]", help="A remote's name.")] = None,
     *,
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="REMOTE", help="Take over from another remote, such as upstream.")
+    ] = None,
+    push: Annotated[bool, typer.Option("--push", help="With --from: push the branch afterwards.")] = False,
     prune: Annotated[bool, typer.Option("-p", "--prune", help="Drop what follows branches that are gone.")] = False,
     jobs: Jobs = 8,
     limit_rate: LimitRate = None,
@@ -27,10 +32,20 @@ def command(
     """Fetch, move the current branch forward, and push it.
 
     Nothing is merged: where both sides have new commits this ends with exit code 12, and 'dsvc pull' joins them.
+
+    With --from the current branch takes over what the branch of its name has at another remote. 'upstream' is what the
+    remote was forked from; a clone of a fork has it as a remote.
     """
+    if push and source is None:
+        raise UsageError("--push belongs to --from", hint="dsvc sync pushes anyway")
+    if remote is not None and source is not None:
+        raise UsageError("a remote and --from exclude each other", hint=f"dsvc sync --from {source}")
     context.limit_rate(limit_rate)
     with relayed(context):
-        result = sync(context.workspace(), remote, prune=prune, directory=context.directory, jobs=jobs)
+        if source is not None:
+            result = sync_from(context.workspace(), source, push_too=push, prune=prune, jobs=jobs)
+        else:
+            result = sync(context.workspace(), remote, prune=prune, directory=context.directory, jobs=jobs)
     if json:
         document = {
             "fetched": fetch_json(result.fetched),

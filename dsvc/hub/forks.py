@@ -24,11 +24,12 @@ from dsvc.workspace import MAIN
 
 @dataclass(frozen=True, slots=True)
 class Kin:
-    """A repository of a family: its name, its parent's (None: the first one), and whether that was deleted."""
+    """A repository of a family: its name and id, its parent's name (None: it has none), whether that was deleted."""
 
     name: str
-    parent: str | None
-    orphaned: bool
+    member: str
+    parent: str | None = None
+    orphaned: bool = False
 
 
 def fork_here(
@@ -126,7 +127,7 @@ def family_of(hub: Hub, located: Located) -> list[Kin]:
     with contextlib.closing(LocalBackend(located.pool)) as pool:
         family = read_family(pool)
     if family is None:
-        return [Kin(located.name, None, orphaned=False)]
+        return [Kin(located.name, located.member)]
     found = []
     for member in family.members.values():
         if not member.ready:
@@ -135,7 +136,7 @@ def family_of(hub: Hub, located: Located) -> list[Kin]:
         parent = None if member.parent is None else family.members.get(member.parent)
         recorded = None if member.parent is None else _recorded_parent(hub, located, member.id, name)
         there = name_of(hub.repos, located.pool, parent.place) if parent is not None else recorded
-        found.append(Kin(name, there, orphaned=member.parent is not None and parent is None))
+        found.append(Kin(name, member.id, there, member.parent is not None and parent is None))
     return sorted(found, key=lambda kin: kin.name)
 
 

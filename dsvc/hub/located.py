@@ -14,12 +14,10 @@ from dsvc.refs.log import CELL as HEAD
 from dsvc.refs.log import DELETED
 from dsvc.repo.family import find_member
 from dsvc.repo.format import read_format
-from dsvc.repo.member import FIRST, MemberBackend, member_of
+from dsvc.repo.member import FIRST, HERE, MemberBackend, member_of
 from dsvc.repo.repository import Repository
 from dsvc.storage.backend import Backend
 from dsvc.storage.local import LocalBackend
-
-HERE = "."  # what a family calls the place of its pool
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import posixpath
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from dsvc.errors import UsageError
 
@@ -89,6 +89,16 @@ def way_between(here: Address, there: Address) -> str:
     if here.path.startswith("/") != there.path.startswith("/"):
         return there.path if there.path.startswith("/") else f"~/{there.path}"
     return posixpath.relpath(there.path, here.path)
+
+
+def kept_address(address: Address) -> str:
+    """Return an address as a URL that means the same at another place."""
+    return f"file://{quote(os.fspath(address.path))}" if isinstance(address, FolderAddress) else str(address)
+
+
+def found_address(address: Address, text: str) -> str:
+    """Return the address that a repository at `address` recorded as `text`: a URL, or a way from there."""
+    return text if "://" in text else str(beside(address, text))
 
 
 def same_place(one: Address, other: Address) -> bool:

@@ -15,6 +15,7 @@ from dsvc.storage.gathering import Gathers, Ranges
 
 FAMILY = "family"
 FIRST = ""  # the member whose place the pool is
+HERE = "."  # what a family calls the place of its pool
 FORKS = "forks/"
 _PACKS = "packs/"
 _COMMON = ("format", FAMILY)
