@@ -92,6 +92,7 @@ def _json(context: Context, result: GcResult, settings: RemoteSettings | None) -
             "bytes_after": result.after.size,
             "leftover_packs": result.leftovers.packs,
             "leftover_files": result.leftovers.files,
+            "repositories": result.repositories,
         },
     )
 
@@ -108,6 +109,8 @@ def _show(context: Context, result: GcResult, zone: int, *, far: bool) -> None:
             f"before: {counted(result.before.packs, 'pack')}, {human_size(result.before.size)}; "
             f"after: {about}{counted(result.after.packs, 'pack')}, {human_size(result.after.size)}"
         )
+    if result.repositories > 1:
+        context.out.line(f"{result.repositories} repositories use this pool, and each keeps what it needs")
     moment = datetime.fromtimestamp(result.undo_reaches / 1_000_000, timezone(timedelta(minutes=zone)))
     what = "operations there reach" if far else "undo reaches"
     context.out.note(f"{what} back to {moment:%Y-%m-%d %H:%M}")
