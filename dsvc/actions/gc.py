@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import replace
 
 from dsvc.actions.collected import GcResult, Stock, added, stock
 from dsvc.actions.pool_gc import collect_pool
@@ -16,8 +15,8 @@ from dsvc.progress import Progress, Silent
 from dsvc.refs.log import read_head
 from dsvc.remotes.settings import RemoteSettings
 from dsvc.repo.family import read_family
-from dsvc.repo.garbage import Garbage, find_garbage, remove_garbage
-from dsvc.repo.gcrecord import change_record
+from dsvc.repo.garbage import Garbage, UnsafeToCollectError, find_garbage, remove_garbage
+from dsvc.repo.gcrecord import change_record, read_record
 from dsvc.repo.leftovers import (
     remove_dead_lists,
     remove_dead_segments,
@@ -144,6 +143,7 @@ def _collect(
     repo: Repository, *, cutoff: int, everything: bool, dry_run: bool, progress: Progress
 ) -> Garbage:
     for _ in range(_ATTEMPTS):
+        before = read_record(repo.backend)
         repo.refresh()
         started = repo.head.value
         try:
@@ -152,12 +152,12 @@ def _collect(
                 return garbage
             if remove_garbage(repo, garbage, progress=progress):
                 break
-        except BlobMissingError:
+        except (BlobMissingError, UnsafeToCollectError):
             head = read_head(repo.backend, repo.store.segments)
             if head is None or head.value == started:
                 raise
-            # Another process exchanged packs while this one read them.
+            # Another process exchanged packs while this one read them, or collected what this one looked for.
     else:
         raise BusyError("the repository changes too often to collect its garbage", hint="run dsvc gc again later")
-    change_record(repo.backend, lambda record: replace(record, cut=garbage.cut))
+    change_record(repo.backend, lambda record: record.cut_at(garbage.cut, before=before))
     return garbage

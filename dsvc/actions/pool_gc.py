@@ -11,7 +11,8 @@ from dsvc.objects.packlist import PackRef
 from dsvc.progress import Progress
 from dsvc.refs.log import RepositoryDeletedError
 from dsvc.repo.family import Family
-from dsvc.repo.gcrecord import change_record
+from dsvc.repo.garbage import UnsafeToCollectError
+from dsvc.repo.gcrecord import change_record, read_record
 from dsvc.repo.leftovers import (
     Leftovers,
     remove_dead_lists,
@@ -104,6 +105,7 @@ def _divided(
 ) -> PoolGarbage:
     pool, _ = pool_of(repo.backend)
     for _ in range(_ATTEMPTS):
+        before = {i: read_record(member.backend) for i, member in members.items()}
         for member in members.values():
             member.refresh()
         started = [member.head.value for member in members.values()]
@@ -111,17 +113,18 @@ def _divided(
             found = survey_pool(pool, members, cutoff=cutoff, everything=everything, progress=progress)
             if dry_run or divide(found, staging=repo.store.staging, progress=progress):
                 break
-        except BlobMissingError:
+        except (BlobMissingError, UnsafeToCollectError):
             for member in members.values():
                 member.refresh()
             if started == [member.head.value for member in members.values()]:
                 raise
-            # Another process exchanged packs while this one read them.
+            # Another process exchanged packs while this one read them, or collected what this one looked for.
     else:
         raise BusyError("the repositories change too often to collect their garbage", hint="run dsvc gc again later")
     if not dry_run:
-        for one in found.tended.values():
-            change_record(one.repo.backend, lambda record, one=one: replace(record, cut=one.garbage.cut))  # type: ignore[misc]
+        for i, one in found.tended.items():
+            cut = one.garbage.cut
+            change_record(one.repo.backend, lambda record, i=i, cut=cut: record.cut_at(cut, before=before[i]))  # type: ignore[misc]
     return found
 
 

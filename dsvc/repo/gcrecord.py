@@ -30,6 +30,10 @@ class GcRecord:
         """Return the record that also has these as cut."""
         return replace(self, cut=self.cut | more)
 
+    def cut_at(self, cut: frozenset[OperationId], *, before: GcRecord) -> GcRecord:
+        """Return the record in which these took the place of those of an earlier one; what others added since stays."""
+        return replace(self, cut=(self.cut - before.cut) | cut)
+
 
 def read_record(backend: Backend) -> GcRecord:
     """Return the record; an empty one where gc never ran.

@@ -23,6 +23,9 @@ SECOND = 1_000_000
 DAY = 24 * 3600 * SECOND
 
 
+Files = dict[bytes, bytes] | None
+
+
 class Pool:
     """Repositories by name; the first one is `parent`."""
 
@@ -31,7 +34,7 @@ class Pool:
         self.folder = staging
         self.now = 0
         self.ids = {"parent": FIRST}
-        self.made: dict[tuple[str, str], dict[bytes, bytes]] = {}
+        self.states: dict[tuple[str, str], list[Files]] = {}  # what a branch may have: several after a failure
         refs = {head_of("main"): Symbolic("heads/main")}
         Repository.create(backend, self.staging, act=self.act("init"), refs=refs, far=True)
 
@@ -44,6 +47,7 @@ class Pool:
         return Act(verb, "", "ada", "box", "one", time=self.now, zone=0)
 
     def fork(self, name: str, parent: str = "parent", backend: Backend | None = None) -> None:
+        before = dict(self.states)
         forked = fork_member(
             backend or self.backend,
             self.staging,
@@ -54,9 +58,10 @@ class Pool:
             worktree="main",
         )
         self.ids[name] = forked.member
-        for (owner, branch), files in list(self.made.items()):
-            if owner == parent:
-                self.made[name, branch] = dict(files)
+        for key in self.states.keys() | before.keys():
+            if key[0] == parent:
+                found = before.get(key, [None]) + self.states.get(key, [None])
+                self.states[name, key[1]] = found
 
     def open(self, name: str, backend: Backend | None = None) -> Repository:
         pool = backend or self.backend
@@ -79,25 +84,27 @@ class Pool:
         parents = (old.id,) if isinstance(old, Direct) else ()
         commit = repo.put_commit(Commit(tree, parents, person, person, "change"))
         transaction.set(f"heads/{branch}", Direct(Kind.COMMIT, commit))
+        before = self.states.get((name, branch), [None])
+        after = {p: repo.store.read_file(e.id) for p, e in trees.walk(repo.store, tree) if e.kind == EntryKind.FILE}
+        self.states[name, branch] = [*before, after]
         repo.publish(transaction, act)
-        now = self.made.setdefault((name, branch), {})
-        for path, data in files.items():
-            if data is None:
-                now.pop(path, None)
-            else:
-                now[path] = data
+        self.states[name, branch] = [after]
         return commit
 
-    def drop(self, name: str, branch: str) -> None:
-        repo = self.open(name)
+    def drop(self, name: str, branch: str, backend: Backend | None = None) -> None:
+        repo = self.open(name, backend)
         transaction = repo.transaction()
         transaction.delete(f"heads/{branch}")
+        self.states[name, branch] = [*self.states[name, branch], None]
         repo.publish(transaction, self.act("branch"))
-        self.made.pop((name, branch), None)
+        self.states[name, branch] = [None]
 
-    def files(self, name: str, branch: str = "main") -> dict[bytes, bytes]:
+    def files(self, name: str, branch: str = "main") -> Files:
         repo = self.open(name)
-        tree = repo.commit(repo.view().commit(f"heads/{branch}")).tree
+        commit_id = repo.view().commit(f"heads/{branch}")
+        if commit_id is None:
+            return None
+        tree = repo.commit(commit_id).tree
         return {p: repo.store.read_file(e.id) for p, e in trees.walk(repo.store, tree) if e.kind == EntryKind.FILE}
 
     def has(self, name: str, content: bytes) -> bool:
@@ -114,5 +121,7 @@ class Pool:
         for name in self.ids:
             report = check(self.open(name))
             assert not report.damage, (name, report.damage)
-        for (name, branch), files in self.made.items():
-            assert self.files(name, branch) == files, (name, branch)
+        for (name, branch), states in self.states.items():
+            if name in self.ids:
+                files = self.files(name, branch)
+                assert files in states, (name, branch, sorted(files or ()), [sorted(state or ()) for state in states])

@@ -1,0 +1,221 @@
+"""Forks, writers and gc of one pool, each broken off or overtaken at every call: all repositories stay whole."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dsvc.actions.gc import collect
+from dsvc.errors import BusyError, DsvcError
+from dsvc.objects.reliance import CollectedError
+from dsvc.objects.store import ObjectMissingError
+from dsvc.refs.log import RepositoryDeletedError
+from dsvc.repo.forking import TakenError
+from dsvc.repo.member import member_of
+from dsvc.repo.repository import Repository
+from dsvc.storage.backend import Backend
+from dsvc.storage.memory import MemoryBackend
+from dsvc.storage.passing import PassingBackend
+from tests.crash.test_faulty_backend import WAYS, FaultyBackend
+from tests.repo.pool import DAY, Pool
+
+Act = Callable[[Pool, Backend], None]
+
+
+def noise(seed: int, size: int) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+class Overtaken(PassingBackend):
+    """Before the n-th call, reads too, something else happens."""
+
+    def __init__(self, inner: Backend, at: int, happens: Callable[[], None]) -> None:
+        super().__init__(inner)
+        self.at, self.happens, self.calls = at, happens, 0
+
+    def _count(self) -> None:
+        self.calls += 1
+        if self.calls == self.at:
+            self.happens()
+
+    def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        self._count()
+        return super().get(key, offset=offset, length=length)
+
+    def put(self, key: str, source: bytes | Path) -> None:
+        self._count()
+        super().put(key, source)
+
+    def missing(self, keys: list[str]) -> list[str]:
+        self._count()
+        return super().missing(keys)
+
+    def list(self, prefix: str):
+        self._count()
+        return iter(list(super().list(prefix)))
+
+    def delete(self, key: str) -> None:
+        self._count()
+        super().delete(key)
+
+    def read_cell(self, name: str) -> bytes | None:
+        self._count()
+        return super().read_cell(name)
+
+    def swap_cell(self, name: str, expected: bytes | None, value: bytes) -> bool:
+        self._count()
+        return super().swap_cell(name, expected, value)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Pool]:
+    """Return a function that gives a fresh copy of a parent with a fork, which have packs together and garbage each."""
+    made = Pool(MemoryBackend(), tmp_path_factory.mktemp("pool"))
+    for number in range(3):
+        made.commit("parent", {b"f%d" % number: noise(number, 700)})
+    made.commit("parent", {b"old": noise(20, 5000), b"shared": noise(21, 3000)}, "side")
+    made.commit("parent", {b"gone": noise(22, 5000)}, "gone")
+    made.fork("mine")
+    made.drop("parent", "side")
+    made.commit("parent", {b"theirs": noise(30, 800)})
+    for number in range(3):
+        made.commit("mine", {b"m%d" % number: noise(40 + number, 700)})
+    made.drop("mine", "gone")
+    made.drop("parent", "gone")
+    made.check()
+
+    def fresh() -> Pool:
+        pool = copy.copy(made)
+        pool.backend = MemoryBackend()
+        pool.backend._blobs = dict(made.backend._blobs)
+        pool.backend._cells = dict(made.backend._cells)
+        pool.ids = dict(made.ids)
+        pool.states = dict(made.states)
+        return pool
+
+    return fresh
+
+
+def gc(pool: Pool, backend: Backend, name: str = "parent", *, everything: bool = True) -> None:
+    repo = Repository.open(member_of(backend, pool.ids[name]), pool.staging, far=True)
+    collect(repo, now=pool.now + 60 * DAY, grace=0, prune_all=everything)
+
+
+def gc_mine(pool: Pool, backend: Backend) -> None:
+    gc(pool, backend, "mine")
+
+
+def fork(pool: Pool, backend: Backend) -> None:
+    pool.fork("new", parent="mine", backend=backend)
+
+
+def fork_and_go_on(pool: Pool, backend: Backend) -> None:
+    """Fork, commit to the fork, and collect: what was suspended meanwhile wakes up in another world."""
+    fork(pool, backend)
+    pool.commit("new", {b"of new": noise(60, 900)})
+    gc(pool, backend)
+
+
+def write(pool: Pool, backend: Backend, name: str = "mine") -> None:
+    """Commit new content, some that is there already, and some that is garbage so far."""
+    repo = Repository.open(member_of(backend, pool.ids[name]), pool.staging, far=True)
+    pool.commit(name, {b"new": noise(70, 900), b"m0": noise(40, 700), b"again": noise(22, 5000)}, repo=repo)
+
+
+def write_parent(pool: Pool, backend: Backend) -> None:
+    write(pool, backend, "parent")
+
+
+def drop_side(pool: Pool, backend: Backend) -> None:
+    pool.drop("mine", "side", backend)
+
+
+def drop_and_collect(pool: Pool, backend: Backend) -> None:
+    pool.drop("mine", "side", backend)
+    gc(pool, backend)
+
+
+MAIN_ACTS = [gc, gc_mine, fork, write]
+OTHERS = [gc, fork, fork_and_go_on, write, write_parent, drop_side, drop_and_collect]
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=lambda act: act.__name__)
+@pytest.mark.parametrize("act", MAIN_ACTS, ids=lambda act: act.__name__)
+def test_overtaken_at_each_call(start: Callable[[], Pool], act: Act, other: Act) -> None:
+    at, calls, step = 1, 1, 1
+    while at <= calls:
+        pool = start()
+        overtaken = Overtaken(pool.backend, at, lambda pool=pool: other(pool, pool.backend))
+        where = f"{act.__name__}, overtaken at call {at} by {other.__name__}"
+        try:
+            act(pool, overtaken)
+        except (BusyError, CollectedError):
+            pass  # says that it should be tried again
+        except ObjectMissingError:
+            assert act is write, where  # what it began from was collected: it begins anew, as push does
+        except TakenError:
+            assert act is fork
+            assert other in (fork, fork_and_go_on)
+        except DsvcError as error:
+            raise AssertionError(f"{where}: {error!r}") from error
+        pool.check()
+        gc(pool, pool.backend)
+        pool.check()
+        calls = overtaken.calls
+        at += step
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("act", [*MAIN_ACTS, drop_and_collect], ids=lambda act: act.__name__)
+def test_broken_off_at_each_write(start: Callable[[], Pool], act: Act, way: str) -> None:
+    fail_at, finished = 0, False
+    while not finished:
+        fail_at += 1
+        pool = start()
+        faulty = FaultyBackend(pool.backend, fail_at, way)
+        try:
+            act(pool, faulty)
+        except (DsvcError, OSError):
+            pass
+        finished = faulty.writes < fail_at
+        pool.check()
+        if act is fork:
+            with contextlib.suppress(TakenError):  # its answer was lost
+                fork(pool, pool.backend)  # which makes it anew
+        else:
+            act(pool, pool.backend)
+        gc(pool, pool.backend)
+        gc(pool, pool.backend)
+        pool.check()
+
+
+def test_a_repository_that_is_deleted_meanwhile(start: Callable[[], Pool]) -> None:
+    """Whoever writes to it is told so; the others keep everything."""
+    from dsvc.refs.log import CELL, DELETED
+
+    at, calls = 1, 1
+    while at <= calls:
+        pool = start()
+
+        def delete(pool: Pool = pool) -> None:
+            backend = member_of(pool.backend, pool.ids["mine"])
+            backend.swap_cell(CELL, backend.read_cell(CELL), DELETED)
+            gc(pool, pool.backend)
+
+        overtaken = Overtaken(pool.backend, at, delete)
+        try:
+            write(pool, overtaken)
+        except (RepositoryDeletedError, BusyError):
+            pass
+        except DsvcError as error:
+            raise AssertionError(f"at call {at}: {error!r}") from error
+        if overtaken.calls >= at:
+            del pool.ids["mine"]
+        pool.check()
+        calls = overtaken.calls
+        at += 1
