@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import multiprocessing
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from dsvc.actions.fsck import check
 from dsvc.actions.gc import collect
 from dsvc.errors import BusyError, DsvcError
 from dsvc.objects.reliance import CollectedError
 from dsvc.objects.store import ObjectMissingError
 from dsvc.refs.log import RepositoryDeletedError
+from dsvc.repo.family import read_family
 from dsvc.repo.forking import TakenError
 from dsvc.repo.member import member_of
 from dsvc.repo.repository import Repository
 from dsvc.storage.backend import Backend
+from dsvc.storage.local import LocalBackend
 from dsvc.storage.memory import MemoryBackend
 from dsvc.storage.passing import PassingBackend
 from tests.crash.test_faulty_backend import WAYS, FaultyBackend
@@ -89,16 +94,18 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Pool]:
     made.drop("parent", "gone")
     made.check()
 
-    def fresh() -> Pool:
-        pool = copy.copy(made)
-        pool.backend = MemoryBackend()
-        pool.backend._blobs = dict(made.backend._blobs)
-        pool.backend._cells = dict(made.backend._cells)
-        pool.ids = dict(made.ids)
-        pool.states = dict(made.states)
-        return pool
+    return lambda: copied(made)
 
-    return fresh
+
+def copied(made: Pool) -> Pool:
+    pool = copy.copy(made)
+    pool.backend = MemoryBackend()
+    assert isinstance(made.backend, MemoryBackend)
+    pool.backend._blobs = dict(made.backend._blobs)
+    pool.backend._cells = dict(made.backend._cells)
+    pool.ids = dict(made.ids)
+    pool.states = dict(made.states)
+    return pool
 
 
 def gc(pool: Pool, backend: Backend, name: str = "parent", *, everything: bool = True) -> None:
@@ -140,14 +147,28 @@ def drop_and_collect(pool: Pool, backend: Backend) -> None:
     gc(pool, backend)
 
 
+def fork_first(pool: Pool, backend: Backend) -> None:
+    """Fork what was never forked, commit to the fork, and let the parent drop a branch that the fork keeps."""
+    pool.fork("mine", backend=backend)
+    pool.commit("mine", {b"of mine": noise(80, 900)}, "side")
+    pool.drop("parent", "side")
+    gc(pool, backend)
+
+
+def drop_parents_side(pool: Pool, backend: Backend) -> None:
+    pool.drop("parent", "side")
+    gc(pool, backend)
+
+
 MAIN_ACTS = [gc, gc_mine, fork, write]
+CLOSE = {(gc, fork_and_go_on), (gc, write), (fork, gc), (fork, drop_and_collect), (write, gc)}
 OTHERS = [gc, fork, fork_and_go_on, write, write_parent, drop_side, drop_and_collect]
 
 
 @pytest.mark.parametrize("other", OTHERS, ids=lambda act: act.__name__)
 @pytest.mark.parametrize("act", MAIN_ACTS, ids=lambda act: act.__name__)
 def test_overtaken_at_each_call(start: Callable[[], Pool], act: Act, other: Act) -> None:
-    at, calls, step = 1, 1, 1
+    at, calls, step = 1, 1, 1 if (act, other) in CLOSE else 4
     while at <= calls:
         pool = start()
         overtaken = Overtaken(pool.backend, at, lambda pool=pool: other(pool, pool.backend))
@@ -168,6 +189,38 @@ def test_overtaken_at_each_call(start: Callable[[], Pool], act: Act, other: Act)
         pool.check()
         calls = overtaken.calls
         at += step
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Pool]:
+    """The same of one repository that was never forked; its branch `gone` is garbage."""
+    made = Pool(MemoryBackend(), tmp_path_factory.mktemp("alone"))
+    for number in range(3):
+        made.commit("parent", {b"f%d" % number: noise(number, 700)})
+    made.commit("parent", {b"old": noise(20, 5000)}, "side")
+    made.commit("parent", {b"gone": noise(22, 5000)}, "gone")
+    made.drop("parent", "gone")
+    return lambda: copied(made)
+
+
+@pytest.mark.parametrize(
+    ("act", "other"),
+    [(gc, fork_first), (drop_parents_side, fork_first), (fork_first, gc), (fork_first, drop_parents_side)],
+    ids=lambda act: act.__name__,
+)
+def test_the_first_fork_beside_gc(alone: Callable[[], Pool], act: Act, other: Act) -> None:
+    """The gc of a repository that had no forks when it began deletes nothing that the first one has."""
+    at, calls = 1, 1
+    while at <= calls:
+        pool = alone()
+        overtaken = Overtaken(pool.backend, at, lambda pool=pool: other(pool, pool.backend))
+        with contextlib.suppress(BusyError, TakenError, KeyError):
+            act(pool, overtaken)
+        pool.check()
+        gc(pool, pool.backend)
+        pool.check()
+        calls = overtaken.calls
+        at += 1
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -219,3 +272,76 @@ def test_a_repository_that_is_deleted_meanwhile(start: Callable[[], Pool]) -> No
         pool.check()
         calls = overtaken.calls
         at += 1
+
+
+FORK = multiprocessing.get_context("fork")
+WRITERS, ROUNDS = 4, 6
+
+
+def test_many_processes(tmp_path: Path) -> None:
+    """Writers to two forks, one who forks and forks again, and two who collect: nothing is lost."""
+    folder = tmp_path / "pool"
+    folder.mkdir()
+    pool = Pool(LocalBackend(folder), tmp_path / "staging")
+    for number in range(4):
+        pool.commit("parent", {b"f%d" % number: noise(number, 20_000)})
+    pool.fork("mine")
+    done = FORK.Value("i", 0)
+
+    def keep_trying(work: Callable[[], object]) -> None:
+        for _ in range(200):
+            try:
+                work()
+                return
+            except (BusyError, ObjectMissingError):
+                continue
+        raise AssertionError("never done")
+
+    def writer(number: int) -> None:
+        name, branch = ("parent", "mine")[number % 2], f"b{number}"
+        for turn in range(ROUNDS):
+            files = {b"n%d" % turn: noise(100 * number + turn, 3000), b"same": noise(7000 + turn, 9000)}
+            keep_trying(lambda files=files: here.commit(name, files, branch))
+        done.value += 1
+
+    def forker() -> None:
+        turn = 0
+        while done.value < WRITERS:
+            keep_trying(lambda turn=turn: here.fork(f"x{turn}", ("parent", "mine")[turn % 2]))
+            turn += 1
+            time.sleep(0.2)
+
+    def collector() -> None:
+        while done.value < WRITERS:
+            keep_trying(lambda: gc(here, here.backend))
+
+    works = [*(lambda number=number: writer(number) for number in range(WRITERS)), forker, collector, collector]
+
+    def run(number: int) -> None:
+        nonlocal here
+        here = Pool.__new__(Pool)
+        here.__dict__.update(pool.__dict__, backend=LocalBackend(folder), folder=tmp_path / f"staging{number}")
+        here.now += number * 1000 * 1_000_000
+        works[number]()
+
+    here = pool
+    processes = [FORK.Process(target=run, args=(number,)) for number in range(len(works))]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(300)
+    assert [process.exitcode for process in processes] == [0] * len(works)
+    after = Pool.__new__(Pool)
+    after.__dict__.update(pool.__dict__, backend=LocalBackend(folder))
+    family = read_family(after.backend)
+    assert family is not None
+    for member in family.members.values():
+        assert member.ready
+        report = check(Repository.open(member_of(after.backend, member.id), after.staging, far=True))
+        assert not report.damage, member
+    assert len(family.members) > 3
+    for number in range(WRITERS):
+        files = after.files(("parent", "mine")[number % 2], f"b{number}")
+        assert files is not None
+        assert files[b"same"] == noise(7000 + ROUNDS - 1, 9000)
+        assert all(files[b"n%d" % turn] == noise(100 * number + turn, 3000) for turn in range(ROUNDS))
