@@ -6,6 +6,7 @@ import contextlib
 import copy
 import multiprocessing
 import random
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -115,6 +116,12 @@ def gc(pool: Pool, backend: Backend, name: str = "parent", *, everything: bool =
 
 def gc_mine(pool: Pool, backend: Backend) -> None:
     gc(pool, backend, "mine")
+
+
+def gc_of_all(pool: Pool, backend: Backend) -> None:
+    """Let go of what only one branch of the fork has, and collect."""
+    pool.drop("mine", "side")
+    gc(pool, backend)
 
 
 def fork(pool: Pool, backend: Backend) -> None:
@@ -271,6 +278,61 @@ def test_a_repository_that_is_deleted_meanwhile(start: Callable[[], Pool]) -> No
             del pool.ids["mine"]
         pool.check()
         calls = overtaken.calls
+        at += 1
+
+
+class Paused(Overtaken):
+    """The n-th call waits until it is let go on, as a process does that sleeps."""
+
+    def __init__(self, inner: Backend, at: int) -> None:
+        super().__init__(inner, at, self._sleep)
+        self.asleep, self.awake = threading.Event(), threading.Event()
+
+    def _sleep(self) -> None:
+        self.asleep.set()
+        assert self.awake.wait(60)
+
+
+class Sleeper:
+    """Somebody who does something, falls asleep at the n-th call, and wakes up when told to."""
+
+    def __init__(self, pool: Pool, act: Act, at: int) -> None:
+        self.backend = Paused(pool.backend, at)
+        self.error: BaseException | None = None
+        self.thread = threading.Thread(target=self._run, args=(pool, act))
+        self.thread.start()
+        while not self.backend.asleep.wait(0.002) and self.thread.is_alive():
+            pass
+
+    def _run(self, pool: Pool, act: Act) -> None:
+        try:
+            act(pool, self.backend)
+        except BaseException as error:
+            self.error = error
+
+    def wake(self) -> None:
+        self.backend.awake.set()
+        self.thread.join(60)
+        if not isinstance(self.error, BusyError | ObjectMissingError | None):
+            raise self.error
+
+
+@pytest.mark.parametrize("first", [fork, write], ids=lambda act: act.__name__)
+@pytest.mark.parametrize("waker", ["the first", "gc"])
+def test_two_that_sleep(start: Callable[[], Pool], first: Act, waker: str) -> None:
+    """Somebody falls asleep in the middle, then gc in its middle; one wakes up and finishes, then the other."""
+    at, calls = 1, 2
+    while at <= calls:
+        gc_at, gc_calls = 1 + at % 4, 2
+        while gc_at <= gc_calls:
+            pool = start()
+            one, other = Sleeper(pool, first, at), Sleeper(pool, gc_of_all, gc_at)
+            for sleeper in (one, other) if waker == "the first" else (other, one):
+                sleeper.wake()
+            pool.check()
+            gc_calls = other.backend.calls
+            gc_at += 4
+        calls = one.backend.calls
         at += 1
 
 
