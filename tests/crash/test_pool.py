@@ -198,6 +198,24 @@ def test_overtaken_at_each_call(start: Callable[[], Pool], act: Act, other: Act)
         at += step
 
 
+def test_a_writer_beside_a_gc_that_finds_no_garbage(start: Callable[[], Pool]) -> None:
+    """No head moves but to condemn the packs that the writer has stored and not published."""
+    clean = start()
+    gc(clean, clean.backend)
+    at, calls, stopped = 1, 1, 0
+    while at <= calls:
+        pool = copied(clean)
+        overtaken = Overtaken(pool.backend, at, lambda pool=pool: gc(pool, pool.backend))
+        try:
+            write(pool, overtaken)
+        except BusyError:
+            stopped += 1
+        pool.check()
+        calls = overtaken.calls
+        at += 1
+    assert stopped
+
+
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Pool]:
     """The same of one repository that was never forked; its branch `gone` is garbage."""
