@@ -6,7 +6,7 @@ import os
 import shlex
 import socket
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -75,7 +75,8 @@ def fork_remote(
     Both are addresses or names of remotes. On one host, in one bucket, and in folders of one disk they share one pool
     of packs afterwards, whoever forks the other, and nothing is moved; a hub does that itself, for an account that may
     read the one and make the other. Otherwise, and with `copy`, packs are copied and compared with their ids. The
-    fork has branches, tags, runs and models, and records its parent. One that is broken off is made by the same call.
+    fork has branches, tags, runs and models, and records its parent; an address has the options of the other one where
+    both are of one place. One that is broken off is made by the same call.
 
     Raises:
         RequestError: when the source is encrypted, or `target` lies inside of it. PlaceTakenError: when there is
@@ -84,10 +85,12 @@ def fork_remote(
     watch = progress or Silent()
     with tempfile.TemporaryDirectory(prefix="dsvc-fork-") as staging:
         opener = Opener(config, surroundings, directory, Path(staging))
-        wanted = opener.settings(target)
+        wanted, known = opener.settings(target), opener.settings(source)
         there = opener.address(wanted)
         refuse_sealed(wanted)
-        with opened_place(opener, opener.settings(source)) as parent:
+        if wanted.name is None and same_place(opener.address(known), there):
+            wanted = replace(wanted, options=known.options)
+        with opened_place(opener, known) as parent:
             publisher = parent.place.publisher()
             if publisher is not None and same_place(parent.address, there):
                 return _by_hub(parent, there)

@@ -27,7 +27,7 @@ from dsvc.remotes.transfer.gathered import GatheredBackend
 from dsvc.remotes.transfer.outbox import Outbox
 from dsvc.remotes.wire.publish import Publisher
 from dsvc.remotes.wrappers.cached import CachedBackend
-from dsvc.repo.family import find_member
+from dsvc.repo.family import PoolMissingError, find_member
 from dsvc.repo.lineage import read_lineage
 from dsvc.repo.member import FIRST, HERE, member_of, pool_of
 from dsvc.repo.repository import PooledElsewhereError, Repository
@@ -216,13 +216,12 @@ def open_remote(
             repo, created = _open(workspace, place, settings, create=create, salvage=salvage)
         except PooledElsewhereError as error:
             place.backend.close()
-            pool = _place(
-                workspace,
-                settings,
-                beside(address, error.pointer.pool),
-                staging=lambda: _staging(berth),
-                create=False,
-            )
+            at = beside(address, error.pointer.pool)
+            try:
+                pool = _place(workspace, settings, at, staging=lambda: _staging(berth), create=False)
+            except PlaceMissingError as missing:
+                lost = PoolMissingError(str(at))
+                raise PlaceMissingError(lost.message, hint=lost.hint) from missing
             place = _with_cache(pool, cache)
             member = member_at(pool.backend, error.pointer.name, settings)
             repo, created = _open(workspace, place, settings, create=False, salvage=salvage, member=member)

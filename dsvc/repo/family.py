@@ -10,6 +10,7 @@ from dsvc.errors import BusyError, IntegrityError, NotARepositoryError
 from dsvc.objects import codec
 from dsvc.objects.codec import BadEncodingError
 from dsvc.refs.log import RepositoryDeletedError
+from dsvc.repo.format import read_format
 from dsvc.repo.member import FAMILY, FIRST
 from dsvc.storage.backend import Backend, SwapUncertainError
 
@@ -78,6 +79,15 @@ def read_family(pool: Backend) -> Family | None:
     return None if value is None else decode_family(value)
 
 
+class PoolMissingError(NotARepositoryError):
+    """A place points to a pool that is not there."""
+
+    def __init__(self, pool: str) -> None:
+        super().__init__(
+            f"this is a fork, and the pool with its packs is not at {pool}", hint="put back what was moved from there"
+        )
+
+
 class UnfinishedForkError(NotARepositoryError):
     """Somebody began to fork to this place and is not done, or died over it."""
 
@@ -90,8 +100,11 @@ def find_member(pool: Backend, place: str) -> str:
 
     Raises:
         RepositoryDeletedError: when it is no member any more. UnfinishedForkError: when it is not one yet.
+        PoolMissingError: when there is no pool.
     """
     family = read_family(pool)
+    if family is None and read_format(pool) is None:
+        raise PoolMissingError("its place")
     found = [member for member in family.members.values() if member.place == place] if family is not None else []
     for member in found:
         if member.ready:
