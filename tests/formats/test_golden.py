@@ -14,7 +14,7 @@ from dsvc.environments import decode_environment, encode_environment, packages_k
 from dsvc.objects import codec, packwriter
 from dsvc.objects.encodings import Encoding
 from dsvc.objects.filemap import Page, Part, decode_page, encode_page
-from dsvc.objects.ids import CONTEXTS, CommitId, Kind, ObjectId, content_id, object_id
+from dsvc.objects.ids import CONTEXTS, CommitId, Kind, ObjectId, OperationId, content_id, object_id
 from dsvc.objects.packindex import NO_BASE, Frame, PackIndex, Place, encode_index, pack_id_of, record
 from dsvc.objects.packlist import PackClass, PackList, PackRef, decode_pack_list, encode_pack_list, pack_list_id
 from dsvc.objects.packwriter import FOOTER, PackWriter
@@ -35,12 +35,14 @@ from dsvc.objects.values import (
     encode_operation,
     encode_tag,
 )
-from dsvc.refs.log import CELL, read_head
+from dsvc.refs.log import CELL, RepositoryDeletedError, read_head
 from dsvc.refs.view import VIEWS, Direct
 from dsvc.remotes.bundle_file import BundleBackend, BundleHeader, BundleWriter, Prerequisite
 from dsvc.remotes.s3.cells import CellObject, decode_cell
-from dsvc.repo.format import CURRENT, encode_format, read_format
+from dsvc.repo.family import Family, FamilyMember, decode_family, encode_family
+from dsvc.repo.format import CURRENT, Pointer, decode_format, encode_format, pointing, read_format
 from dsvc.repo.gcrecord import GcRecord, change_record, read_record
+from dsvc.repo.lineage import Lineage, read_lineage, write_lineage
 from dsvc.runs.names import RunKey
 from dsvc.runs.notes import Note, decode_note, encode_note
 from dsvc.runs.pins import Pin, Pins, PinState, Seen, StoredFile
@@ -56,6 +58,21 @@ from tests.formats.wire_bytes import WIRE
 PAGES = Path(__file__).parents[2] / "docs" / "formats"
 
 GOLDEN: dict[str, str] = {
+    "family": (
+        "82a76d656d626572739394a0a12ec0c394b030313233343536373839616263646566b02e2e2f2e2e2f626f622f766973696f"
+        "6ea0c394b066656463626139383736353433323130b02e2e2f2e2e2f6576652f766973696f6eb03031323334353637383961"
+        "6263646566c2a776657273696f6e01"
+    ),
+    "lineage": (
+        "84a96f7065726174696f6ec4205555555555555555555555555555555555555555555555555555555555555555a670617265"
+        "6e74b12e2e2f2e2e2f7465616d2f766973696f6ea474696d65cf00060a24181e4000a475736572a3626f62"
+    ),
+    "pointer": (
+        "7b2264737663223a20312c202272656164223a205b22706f6f6c2d31225d2c20227772697465223a205b22706f6f6c2d3122"
+        "5d2c2022706f6f6c223a20222e2e2f2e2e2f7465616d2f766973696f6e222c20226e616d65223a20222e2e2f2e2e2f626f62"
+        "2f766973696f6e227d0a"
+    ),
+    "deleted head": "9301c0c0",
     "small environment": (
         "84ad646973747269627574696f6e739184a8636f6e74656e7473c42011111111111111111111111111111111111111111111"
         "11111111111111111111a9696e7374616c6c6572a3706970a46e616d65a3736978a776657273696f6ea6312e31372e30a76d"
@@ -713,6 +730,31 @@ def test_the_notes_of_gc():
     backend = MemoryBackend()
     backend.swap_cell("gc", None, golden("gc"))
     assert read_record(backend) == GC
+
+
+FAMILY = Family(
+    {
+        "": FamilyMember(""),
+        "0123456789abcdef": FamilyMember("0123456789abcdef", "../../bob/vision", ""),
+        "fedcba9876543210": FamilyMember("fedcba9876543210", "../../eve/vision", "0123456789abcdef", ready=False),
+    }
+)
+LINEAGE = Lineage("../../team/vision", "bob", 1_700_000_000_000_000, OperationId(ObjectId(b"\x55" * 32)))
+POINTER = pointing(Pointer("../../team/vision", "../../bob/vision"))
+
+
+def test_a_pool():
+    assert encode_family(FAMILY) == golden("family")
+    assert decode_family(golden("family")) == FAMILY
+    assert encode_format(POINTER) == golden("pointer")
+    assert decode_format(golden("pointer")) == POINTER
+    backend = MemoryBackend()
+    write_lineage(backend, LINEAGE)
+    assert backend.read_cell("fork") == golden("lineage")
+    assert read_lineage(backend) == LINEAGE
+    backend.swap_cell(CELL, None, golden("deleted head"))
+    with pytest.raises(RepositoryDeletedError):
+        read_head(backend)
 
 
 def test_the_bundle(tmp_path):
