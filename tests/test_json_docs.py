@@ -181,6 +181,10 @@ hub user role ../team ada writer --repo bikes/* --authorized-keys ../keys
 hub repos ../team
 hub log ../team
 hub user remove ../team ada --authorized-keys ../keys
+fork ../hub ../forked
+hub forks ../forked
+push ../team/repos/demand main
+hub delete ../team demand --yes
 env lock
 ! a.txt locked
 commit -m locked
