@@ -15,7 +15,7 @@ from dsvc.hub.names import is_repository, repository_folder, repository_name
 from dsvc.hub.publishing import Desk, create_repository, publish
 from dsvc.hub.quarantine import Quarantine
 from dsvc.hub.rules import may
-from dsvc.hub.visitor import HubRefusedError, Visitor, absent, find_visitor
+from dsvc.hub.visitor import HubRefusedError, Visitor, absent, find_visitor, terms_for
 from dsvc.refs.transaction import RefMovedError
 from dsvc.remotes.wire.frames import Stream
 from dsvc.remotes.wire.publish import Offer, Published
@@ -164,6 +164,7 @@ class _Visit:
             desk.quarantine,
             visitor,
             limits=desk.hub.rules().limits,
+            terms=lambda: terms_for(visitor, desk.hub.rules()),
             publish=take,
             refused=note,
         )

@@ -9,7 +9,7 @@ from typing import Literal
 from dsvc.actions.abort import go_back
 from dsvc.actions.checkout import checkout
 from dsvc.actions.commit import CommitResult, commit, git_metadata, run_message_hook
-from dsvc.actions.merging import Favor, commit_merger, conflicts_of, merge_notes, under_way
+from dsvc.actions.merging import commit_merger, conflicts_of, merge_notes, under_way
 from dsvc.actions.revision import revision_context
 from dsvc.actions.signing import Sign, Signer, find_signer
 from dsvc.actions.state import (
@@ -20,6 +20,7 @@ from dsvc.actions.state import (
     require_state,
     set_state,
 )
+from dsvc.contents.text_merge import Favor
 from dsvc.errors import DivergedError, RequestError, UsageError
 from dsvc.history.mergebase import is_ancestor, only_in
 from dsvc.history.revisions import resolve, resolve_commit

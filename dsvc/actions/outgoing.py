@@ -14,7 +14,7 @@ from dsvc.history.mergebase import is_ancestor
 from dsvc.history.revisions import resolve
 from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.objects.store import ObjectMissingError
-from dsvc.refs.names import HEADS, SHARED, TAGS, short_name
+from dsvc.refs.names import HEADS, REQUESTS, SHARED, TAGS, short_name
 from dsvc.refs.view import Direct, View
 from dsvc.remotes.refspec import Refspec, mapped, parse_refspec
 from dsvc.remotes.settings import RemoteSettings
@@ -69,7 +69,9 @@ def choose(
     if mirror:
         if texts or every or tags:
             raise UsageError("--mirror pushes everything", hint=f"dsvc push --mirror {settings.typed}")
-        return Chosen(tuple(Refspec(f"{prefix}*", f"{prefix}*", force=True) for prefix in SHARED), prune=True)
+        # Requests belong to the repository in which they were opened: they are neither brought there nor removed.
+        prefixes = [prefix for prefix in SHARED if prefix != REQUESTS]
+        return Chosen(tuple(Refspec(f"{prefix}*", f"{prefix}*", force=True) for prefix in prefixes), prune=True)
     specs = [_spec(workspace, text) for text in texts]
     specs += [Refspec(f"{prefix}*", f"{prefix}*") for prefix, wanted in ((HEADS, every), (TAGS, tags)) if wanted]
     if prune and not any("*" in spec.source for spec in specs):

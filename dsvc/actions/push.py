@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from dsvc.actions.fetch import RefUpdate
@@ -107,7 +107,7 @@ def push(
 
         def once() -> PushResult:
             updates = judge(workspace, remote, chosen, force=force, leases=leases)
-            sent, said = (Sent(0, 0, 0), "") if dry_run else _move(workspace, remote, updates, jobs=jobs)
+            sent, said = (Sent(0, 0, 0), "") if dry_run else deliver(workspace, remote, updates, jobs=jobs)
             follows = not dry_run and settings.name is not None and (set_up or chosen.follows)
             upstreams = _set_up(workspace, settings.shown, updates) if follows else ()
             return PushResult(settings, remote.address, tuple(updates), sent, upstreams, remote.created, said)
@@ -115,17 +115,28 @@ def push(
         return steadily(workspace, remote, once)
 
 
-def _move(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate], *, jobs: int) -> tuple[Sent, str]:
+def deliver(
+    workspace: Workspace,
+    remote: OpenRemote,
+    updates: Sequence[RefUpdate],
+    *,
+    jobs: int,
+    also: Callable[[Transaction], str] | None = None,
+) -> tuple[Sent, str]:
     """Send what the updates need, and move those refs that may be moved, there and in what follows them here.
 
-    Returns what was sent, and what hooks of a hub printed.
+    `also` may change more in the same operation, of the remote, and returns what it is about; it is called each time
+    that this is tried. Returns what was sent, and what hooks of a hub printed.
+
+    Raises:
+        PushRaceError: when somebody moved the same ref meanwhile. RemoteError.
     """
     moving = [update for update in updates if update.outcome not in ("same", "rejected")]
     sent, said = Sent(0, 0, 0), ""
-    if moving:
+    if moving or also is not None:
         try:
             sent, erased = _send(workspace, remote, moving, jobs=jobs)
-            said = _publish(workspace, remote, moving, erased)
+            said = _publish(workspace, remote, moving, erased, also)
         except RemoteDeniedError:
             remote.outbox.clear()  # the next push may bring something else, and what it brings is made anew
             raise
@@ -210,7 +221,13 @@ def _forget(remote: OpenRemote) -> None:
         remote.outbox.clear()
 
 
-def _publish(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate], erased: set[bytes]) -> str:
+def _publish(
+    workspace: Workspace,
+    remote: OpenRemote,
+    updates: Sequence[RefUpdate],
+    erased: set[bytes],
+    also: Callable[[Transaction], str] | None,
+) -> str:
     """Move the refs there, or let a hub do it; return what the hub's hooks printed."""
     repo: Repository = remote.repo
     transaction = repo.transaction()
@@ -222,15 +239,19 @@ def _publish(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpda
             transaction.delete(update.theirs)
         else:
             transaction.set(update.theirs, update.new)
+    about = also(transaction) if also is not None else _names(updates)
     try:
         if remote.publisher is not None:
             return _offer(remote.publisher, repo, transaction)
-        names = ", ".join(short_name(update.theirs) for update in updates[:5])
-        act = workspace.act("push", f"push: {names}{', ...' if len(updates) > 5 else ''}")
-        repo.publish(transaction, act)
+        repo.publish(transaction, workspace.act("push", f"push: {about}"))
     except RefMovedError as error:
         raise _race(remote, error.name) from error
     return ""
+
+
+def _names(updates: Sequence[RefUpdate]) -> str:
+    names = ", ".join(short_name(update.theirs) for update in updates[:5])
+    return f"{names}{', ...' if len(updates) > 5 else ''}"
 
 
 def _offer(publisher: Publisher, repo: Repository, transaction: Transaction) -> str:

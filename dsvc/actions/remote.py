@@ -15,7 +15,7 @@ from dsvc.config.keys import Value, join_key, split_key
 from dsvc.config.settings import read_values
 from dsvc.errors import RequestError
 from dsvc.objects.ids import CommitId, Kind
-from dsvc.refs.names import HEADS, REMOTES, TAGS
+from dsvc.refs.names import HEADS, REMOTES, SEEN, TAGS
 from dsvc.refs.view import Direct, Symbolic
 from dsvc.remotes.refspec import fetch_refspecs
 from dsvc.remotes.settings import RemoteSettings, UnknownRemoteError, check_remote_name, read_remotes
@@ -82,9 +82,10 @@ def remove_remote(workspace: Workspace, name: str) -> int:
     _needed(workspace, name)
     transaction = workspace.repo.transaction()
     gone = [ref for ref, _ in workspace.view().items(f"{REMOTES}{name}/")]
-    for ref in gone:
+    seen = [ref for ref, _ in workspace.view().items(f"{SEEN}{name}/")]
+    for ref in (*gone, *seen):
         transaction.delete(ref)
-    if gone:
+    if gone or seen:
         workspace.publish(transaction, workspace.act("remote", f"remote: removed {name}"))
     _each_key(workspace, name, lambda path, key, _value: unset_value(path, key))
     shutil.rmtree(transfers(workspace, name), ignore_errors=True)
@@ -114,6 +115,10 @@ def rename_remote(workspace: Workspace, old: str, new: str) -> int:
         transaction.set(renamed, ref)
         transaction.delete(name)
         count += 1
+    seen = list(workspace.view().items(f"{SEEN}{old}/"))
+    for name, ref in seen:
+        transaction.set(f"{SEEN}{new}/{name.removeprefix(f'{SEEN}{old}/')}", ref)
+        transaction.delete(name)
     followers = _followers(workspace, old)
 
     def move(path: Path, key: str, value: object) -> None:
@@ -130,7 +135,7 @@ def rename_remote(workspace: Workspace, old: str, new: str) -> int:
         os.replace(transfers(workspace, old), transfers(workspace, new))
     for branch in followers:
         set_value(_file(workspace), join_key(("branch", branch, "remote")), value=new)
-    if count:
+    if count or seen:
         workspace.publish(transaction, workspace.act("remote", f"remote: renamed {old} to {new}"))
     return count
 

@@ -20,6 +20,8 @@ from dsvc.refs.log import CELL as HEAD
 from dsvc.refs.log import list_of, read_head
 from dsvc.remotes.wire.publish import Offer, Published
 from dsvc.repo.format import CELL as FORMAT
+from dsvc.requests.terms import CELL as TERMS
+from dsvc.requests.terms import Terms, encode_terms
 from dsvc.storage.backend import BlobMissingError
 from dsvc.storage.local import LocalBackend
 
@@ -41,11 +43,13 @@ class GuardedBackend:
         visitor: Visitor,
         *,
         limits: Limits,
+        terms: Callable[[], Terms],
         publish: Callable[[Offer], Published],
         refused: Callable[[DsvcError], None],
     ) -> None:
         self._inner, self._quarantine = inner, quarantine
         self._visitor, self._limits = visitor, limits
+        self._terms = terms
         self._publish, self._refused = publish, refused
         self._segments = Segments(inner)
         self._listed: set[str] = set()  # keys that some head of this visit named
@@ -59,7 +63,7 @@ class GuardedBackend:
         """See `Backend.get`."""
         if self._is_listed(key):
             return self._inner.get(key, offset=offset, length=length)
-        if _PACK.fullmatch(key) and self._visitor.may_write:
+        if _PACK.fullmatch(key) and self._visitor.may_upload:
             return self._quarantine.get(key, offset=offset, length=length)
         raise BlobMissingError(key, self._visitor.repository)
 
@@ -80,19 +84,21 @@ class GuardedBackend:
         for key in keys:
             with contextlib.suppress(FileNotFoundError):
                 found[key] = os.stat(self._inner.root / key).st_size
-        if self._visitor.may_write:
+        if self._visitor.may_upload:
             found.update((key, size) for key, size in self._quarantine.list("packs/") if key.startswith(prefix))
         return iter(sorted(found.items()))
 
     def read_cell(self, name: str) -> bytes | None:
-        """See `Backend.read_cell`: the head and the format record; all others are empty."""
+        """See `Backend.read_cell`: the head, the format record and the hub's terms; all others are empty."""
+        if name == TERMS:
+            return encode_terms(self._terms())
         if name == HEAD:
             self._look()
         return self._inner.read_cell(name) if name in (HEAD, FORMAT) else None
 
     def admit(self, key: str, size: int) -> None:
         """See `PublishingPlace.admit`."""
-        if not self._visitor.may_write:
+        if not self._visitor.may_upload:
             raise self._refusal(f"{self._visitor.account} may read {self._visitor.repository} and not push to it")
         if not _PACK.fullmatch(key):
             raise self._refusal(f"{key} is no pack, and accounts of a hub store nothing else")
@@ -125,7 +131,7 @@ class GuardedBackend:
 
     def publish(self, offer: Offer) -> Published:
         """See `Publisher.publish`."""
-        if not self._visitor.may_write:
+        if not self._visitor.may_upload:
             raise self._refusal(f"{self._visitor.account} may read {self._visitor.repository} and not push to it")
         try:
             return self._publish(offer)

@@ -9,12 +9,13 @@ from dsvc.errors import IntegrityError
 from dsvc.history.ancestry import Ancestry
 from dsvc.history.mergebase import is_ancestor
 from dsvc.history.walk import walk
+from dsvc.hub.request_rules import check_name_of_request
 from dsvc.hub.rules import Rules, may
 from dsvc.hub.visitor import HubRefusedError, Visitor
 from dsvc.objects.ids import CommitId, Kind, ObjectId, TagId
 from dsvc.objects.store import ObjectMissingError
 from dsvc.objects.values import encode_commit, encode_tag
-from dsvc.refs.names import HEADS, SHARED, TAGS, BadRefNameError, check_name, head_of, short_name
+from dsvc.refs.names import HEADS, REQUESTS, SHARED, TAGS, BadRefNameError, check_name, head_of, short_name
 from dsvc.refs.transaction import RefMovedError
 from dsvc.refs.view import Direct, Symbolic, View
 from dsvc.remotes.wire.publish import RefChange
@@ -42,6 +43,8 @@ def moving(view: View, changes: Sequence[RefChange]) -> list[RefChange]:
         if change.name.startswith(PURGED):
             if change.old is not None or change.new is None or change.new.kind != Kind.STATE:
                 raise HubRefusedError(f"{change.name} is a note, which is made once and stays")
+        elif change.name.startswith(REQUESTS):
+            check_name_of_request(change)
         elif not change.name.startswith(SHARED):
             raise HubRefusedError(f"{change.name} belongs to one repository alone and is not pushed")
         if change.new is not None and change.name.startswith(HEADS) and change.new.kind != Kind.COMMIT:
@@ -103,6 +106,8 @@ def check_rules(repo: Repository, view: View, changes: Sequence[RefChange], visi
     """
     default = view.get(head_of(MAIN))
     for change in changes:
+        if change.name.startswith(REQUESTS):
+            continue
         name = short_name(change.name)
         if change.new is None and isinstance(default, Symbolic) and default.target == change.name:
             raise HubRefusedError(f"{name} is the default branch of {visitor.repository} and is not deleted")
@@ -133,8 +138,7 @@ def check_signatures(
     """
 
     def wanted(name: str) -> bool:
-        covered = rules.signatures == "all" or bool(rules.protections(visitor.repository, name))
-        return rules.signatures != "none" and covered
+        return rules.signed(visitor.repository, name)
 
     asked = [change for change in changes if change.new is not None and wanted(change.name)]
     if not asked:

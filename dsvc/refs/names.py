@@ -7,8 +7,10 @@ import re
 from dsvc.errors import UsageError
 
 HEADS, TAGS, REMOTES, WORKTREES, STASH = "heads/", "tags/", "remotes/", "worktrees/", "stash/"
-SHARED = (HEADS, TAGS, "runs/", "models/", "requests/", "deployments/")
-LOCAL = (REMOTES, WORKTREES, STASH, "added/")
+REQUESTS = "requests/"  # merge requests of this repository: made by 'dsvc request', not by a push of names
+SEEN = "seen/"  # what was seen of a remote beside its branches and tags: seen/NAME/requests/...
+SHARED = (HEADS, TAGS, "runs/", "models/", REQUESTS, "deployments/")
+LOCAL = (REMOTES, SEEN, WORKTREES, STASH, "added/")
 ONCE = ("purged/",)  # made once and never moved: repositories exchange them as a set
 
 # The rules of git-check-ref-format, so that every branch can be exported.
