@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from dsvc.actions.advice import find_advice, objection
 from dsvc.actions.fetch import RefUpdate
 from dsvc.actions.outgoing import Lease, choose, judge
 from dsvc.actions.remote_access import OpenRemote, open_remote, steadily
@@ -78,6 +79,7 @@ def push(
     leases: Sequence[Lease] = (),
     set_up: bool = False,
     dry_run: bool = False,
+    rules: bool = True,
     jobs: int = 4,
 ) -> PushResult:
     """Send what a remote lacks, then move those of its refs that may be moved, in one operation.
@@ -86,7 +88,8 @@ def push(
     takes all branches, `tags` all tags too, `follow_tags` those with a message that belong to what is pushed.
     `mirror` makes the shared refs there what they are here; `prune` deletes there what a pattern, `every` or `tags`
     speaks of and what is not here. A branch moves forward only, unless `force` is set, its refspec begins with +, or a
-    lease says what it must be. Refs that may not be moved are reported. Whoever else pushes meanwhile loses nothing.
+    lease says what it must be. Refs that may not be moved are reported, and so are those of which the project's
+    `.dsvcrules` say so, unless `rules` is off. Whoever else pushes meanwhile loses nothing.
 
     Raises:
         RemoteError: when the remote cannot be reached or breaks off; what arrived is used by the next push.
@@ -107,12 +110,27 @@ def push(
 
         def once() -> PushResult:
             updates = judge(workspace, remote, chosen, force=force, leases=leases)
+            if rules:
+                updates = _advised(workspace, remote, updates)
             sent, said = (Sent(0, 0, 0), "") if dry_run else deliver(workspace, remote, updates, jobs=jobs)
             follows = not dry_run and settings.name is not None and (set_up or chosen.follows)
             upstreams = _set_up(workspace, settings.shown, updates) if follows else ()
             return PushResult(settings, remote.address, tuple(updates), sent, upstreams, remote.created, said)
 
         return steadily(workspace, remote, once)
+
+
+def _advised(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate]) -> list[RefUpdate]:
+    """Reject what the project's own rules speak against, where the remote has no rules that it enforces."""
+    advice = find_advice(workspace, remote)
+    found = []
+    for update in updates:
+        against = objection(workspace, advice, update)
+        if against is None:
+            found.append(update)
+        else:
+            found.append(replace(update, outcome="rejected", reason=against[0], hint=against[1]))
+    return found
 
 
 def deliver(

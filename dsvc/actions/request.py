@@ -52,15 +52,16 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class ShownRequest:
-    """A request with its standing and preview. `enforced` says that a hub sees to the approvals.
+    """A request with its standing and preview.
 
+    `name` is the remote's, `enforced` says that a hub sees to approvals.
     `moved_to` is where its branch is now, None where that is the commit of the request or not known.
     """
 
     request: MergeRequest
     standing: Standing
     preview: Preview
-    address: str
+    name: str
     enforced: bool
     moved_to: CommitId | None = None
 
@@ -92,7 +93,7 @@ def request_show(workspace: Workspace, settings: RemoteSettings, number: int, *,
             request,
             place.standing(request),
             made,
-            place.remote.address,
+            place.settings.shown,
             place.terms is not None,
             _moved_to(place, request),
         )

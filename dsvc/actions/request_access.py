@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from dsvc.actions.advice import find_advice
 from dsvc.actions.fetch import bring_tips
 from dsvc.actions.remote_access import OpenRemote, open_remote, steadily
 from dsvc.actions.tracking import publish_tracking
@@ -17,6 +18,7 @@ from dsvc.remotes.refspec import mapped
 from dsvc.remotes.settings import RemoteSettings
 from dsvc.remotes.transfer.arrivals import Arrivals
 from dsvc.remotes.transfer.fetching import fetch_states
+from dsvc.requests.advice import FILE, Advice
 from dsvc.requests.merge_request import MergeRequest, Recorded, read_request, read_requests
 from dsvc.requests.names import commit_name, newest_number, parse_name, seen_prefix
 from dsvc.requests.standing import Standing, standing
@@ -40,11 +42,15 @@ class UnnamedRemoteError(RequestError):
 
 @dataclass(frozen=True, slots=True)
 class RequestPlace:
-    """An open remote whose requests are known here. `terms` are what a hub asks, None where there is no hub."""
+    """An open remote whose requests are known here.
+
+    `terms` are what a hub asks, None where there is no hub; then `advice` is what the project asks, for dsvc to heed.
+    """
 
     workspace: Workspace
     remote: OpenRemote
     terms: Terms | None
+    advice: Advice = field(default_factory=Advice)
 
     @property
     def settings(self) -> RemoteSettings:
@@ -91,8 +97,14 @@ class RequestPlace:
 
     def standing(self, request: MergeRequest) -> Standing:
         """Return how far a request is with its approvals; on a hub roles and signatures are for the hub to judge."""
-        wanted = self.terms.approvals(request.target) if self.terms is not None else 0
-        return standing(request, wanted=wanted)
+        target, advice = request.target, self.advice
+        if self.terms is not None:
+            return standing(request, wanted=self.terms.approvals(target))
+
+        def objection(said: Recorded) -> str | None:
+            return None if advice.may_approve(target, said.event.author) else f"not of those whom {FILE} asks"
+
+        return standing(request, wanted=advice.approvals(target), objection=objection)
 
     def is_mine(self, recorded: Recorded) -> bool:
         """Say whether something was said by whoever works here."""
@@ -136,9 +148,11 @@ class RequestPlace:
 
 @contextmanager
 def open_requests(
-    workspace: Workspace, settings: RemoteSettings, *, push: bool = False, jobs: int = 8
+    workspace: Workspace, settings: RemoteSettings, *, push: bool = False, rules: bool = True, jobs: int = 8
 ) -> Iterator[RequestPlace]:
     """Open a remote and bring what is said in its requests; their commits come when they are asked for.
+
+    With `rules` off the project's own rules are not asked.
 
     Raises:
         UnnamedRemoteError: for a remote without a name. RemoteError: when it cannot be reached.
@@ -149,7 +163,7 @@ def open_requests(
         told = remote.place.backend.read_cell(CELL) if remote.publisher is not None else None
         place = RequestPlace(workspace, remote, decode_terms(told) if told is not None else None)
         place.refresh(jobs=jobs)
-        yield place
+        yield replace(place, advice=find_advice(workspace, remote)) if rules else place
 
 
 def _bring_events(place: RequestPlace, *, jobs: int) -> None:

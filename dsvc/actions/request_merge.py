@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dsvc.actions.advice import ALL_THE_SAME
 from dsvc.actions.fetch import RefUpdate
 from dsvc.actions.push import PushRaceError
 from dsvc.actions.request_access import RequestPlace, open_requests
@@ -20,6 +21,7 @@ from dsvc.objects.values import Commit, Person
 from dsvc.refs.names import HEADS, REQUESTS, short_name
 from dsvc.refs.view import Direct
 from dsvc.remotes.settings import RemoteSettings
+from dsvc.requests.advice import FILE
 from dsvc.requests.merge_request import MergeRequest
 from dsvc.requests.outcome import Prospect, Way, prospect
 from dsvc.workspace import Workspace
@@ -82,13 +84,14 @@ def request_merge(
     message: str | None = None,
     delete_branch: bool = False,
     sign: Sign = None,
+    rules: bool = True,
     jobs: int = 4,
 ) -> RequestMerged:
     """Merge a request into its target and move that on the remote; nothing is checked out here.
 
     "merge" makes a commit with both as parents, "squash" one with all its changes, and "fast-forward" only moves the
     target. When somebody else moves the target meanwhile, it is done anew on top of that. `delete_branch` deletes the
-    branch that it came from, in the same operation.
+    branch that it came from, in the same operation. With `rules` off the project's own rules are not asked.
 
     Raises:
         RequestConflictsError: when somebody has to settle something first. ApprovalsMissingError. NotOpenError.
@@ -96,7 +99,7 @@ def request_merge(
     """
     workspace.person()
     wish = _Wish(way, message, delete_branch, sign, find_signer(workspace, sign))
-    with open_requests(workspace, settings, push=True, jobs=jobs) as place:
+    with open_requests(workspace, settings, push=True, rules=rules, jobs=jobs) as place:
         for attempt in range(_ATTEMPTS):
             request = place.find(number)
             require_open(request)
@@ -139,8 +142,13 @@ def _merge(place: RequestPlace, request: MergeRequest, base: CommitId, wish: _Wi
 
 
 def _require_approvals(place: RequestPlace, request: MergeRequest) -> None:
-    """Say early what a hub would say in the end."""
-    found = place.standing(request)
+    """Say early what a hub would say in the end, and elsewhere what the project asks."""
+    found, who = place.standing(request), place.workspace.person()
+    if not place.advice.may_push(request.target, who):
+        raise ApprovalsMissingError(
+            f"{FILE} leaves {short_name(request.target)} to others than {who.email}",
+            hint=f"ask one of them to merge request {request.number}; {ALL_THE_SAME}",
+        )
     if found.enough:
         return
     others = "; ".join(f"the one by {said.name} is {reason}" for said, reason in found.others)
@@ -148,7 +156,8 @@ def _require_approvals(place: RequestPlace, request: MergeRequest) -> None:
     raise ApprovalsMissingError(
         f"request {request.number} has {len(found.counted)} of the {found.wanted} approvals that {target} takes"
         + (f" ({others})" if others else ""),
-        hint=f"somebody else looks at it and types 'dsvc request approve {request.number}'",
+        hint=f"somebody else looks at it and types 'dsvc request approve {request.number}'"
+        + (f"; {ALL_THE_SAME}" if place.terms is None else ""),
         details={"wanted": found.wanted, "approved": [said.name for said in found.counted]},
     )
 

@@ -33,6 +33,7 @@ LimitRate = Annotated[
     str | None,
     typer.Option("--limit-rate", metavar="RATE", help="Bytes a second each way, such as 2M (remote.NAME.limitRate)."),
 ]
+NoRules = Annotated[bool, typer.Option("--no-rules", help="Do not ask the project's .dsvcrules, which are advice.")]
 MapNames = Annotated[
     bool, typer.Option("--map-names", help="Write names that fall together on this disk under other ones, from now on.")
 ]

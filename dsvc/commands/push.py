@@ -15,7 +15,7 @@ from dsvc.actions.revision import revision_context
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.entry_text import human_size
-from dsvc.commands.options import DryRun, Jobs, Json, LimitRate, Quiet
+from dsvc.commands.options import DryRun, Jobs, Json, LimitRate, NoRules, Quiet
 from dsvc.commands.ref_update_text import show_updates, update_json
 from dsvc.history.revisions import resolve
 from dsvc.objects.ids import ObjectId
@@ -56,6 +56,7 @@ def command(
         ),
     ] = (),
     force: Annotated[bool, typer.Option("-f", "--force", help="Overwrite them in any case.", hidden=True)] = False,
+    no_rules: NoRules = False,
     jobs: Jobs = 4,
     limit_rate: LimitRate = None,
     dry_run: DryRun = False,
@@ -86,6 +87,7 @@ def command(
             leases=[_lease(workspace, text) for text in with_lease],
             set_up=set_upstream,
             dry_run=dry_run,
+            rules=not no_rules,
             jobs=jobs,
         )
     if json:

@@ -13,7 +13,7 @@ from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.diff_options import DiffForm, NameOnly, NameStatus, NoRenames, Patch, Stat, Unified, rename_minimum
 from dsvc.commands.diff_text import file_json, print_diff
-from dsvc.commands.options import Json, Message, Quiet
+from dsvc.commands.options import Json, Message, NoRules, Quiet
 from dsvc.commands.push import relayed, show_said
 from dsvc.commands.ref_text import SHORT
 from dsvc.commands.request_text import event_json, list_rows, plain, preview_json, request_json, show_request
@@ -319,11 +319,12 @@ def merge(
     number: Number,
     *,
     squash: Annotated[bool, typer.Option("--squash", help="As one commit on top of the target.")] = False,
-    ff_only: Annotated[bool, typer.Option("--ff-only", help="Only move the target; refuse (12) if it went on.")] = False,
+    ff_only: Annotated[bool, typer.Option("--ff-only", help="Only move the target; refuse (12) otherwise.")] = False,
     message: Message = (),
     delete_branch: Annotated[
         bool, typer.Option("-d", "--delete-branch", help="Delete the branch that it came from, too.")
     ] = False,
+    no_rules: NoRules = False,
     remote: Where = None,
     gpg_sign: GpgSign = None,
     no_gpg_sign: NoGpgSign = False,
@@ -333,7 +334,7 @@ def merge(
     """Merge a request into its target, on the remote; your working copy is not touched.
 
     A request with conflicts is refused (13), and so is one with too few approvals (1). A hub checks again that what
-    is published is just what was approved.
+    is published is just what was approved; elsewhere the project's .dsvcrules are asked, as advice.
     """
     from dsvc.actions.request_merge import request_merge
 
@@ -348,6 +349,7 @@ def merge(
             way="squash" if squash else "fast-forward" if ff_only else "merge",
             message="\n\n".join(message) or None,
             delete_branch=delete_branch,
+            rules=not no_rules,
             sign=chosen_sign(context, gpg_sign, no_sign=no_gpg_sign),
         )
     show_said(context, result.said.output)

@@ -144,8 +144,8 @@ def _outlook(out: Output, shown: ShownRequest) -> Iterator[str]:
     target = short_name(request.target)
     if request.state == "open":
         yield f"Approvals: {_approvals(standing)}"
-        if not shown.enforced:
-            yield "           (advice: nobody enforces them here, and names are what people say of themselves)"
+        if not shown.enforced and (standing.wanted or standing.counted):
+            yield f"           advice only: {shown.name} enforces nothing, and people say themselves who they are"
         yield f"Merge:     {_merge_text(out, preview, target, request.number)}"
     elif preview.way is not None:
         words = {"merge": "as a merge commit", "squash": "as one commit", "fast-forward": "by moving the branch"}

@@ -10,10 +10,10 @@ from typing import Any, Literal, get_args
 from dsvc.errors import RemoteError
 from dsvc.hub.accounts import EVERYTHING, Role, matches
 from dsvc.refs.names import HEADS, TAGS
+from dsvc.requests.advice import MOST_APPROVALS
 from dsvc.requests.terms import fits
 
 Signatures = Literal["none", "protected", "all"]
-MOST_APPROVALS = 100
 
 TEMPLATE = """\
 # Rules of this hub. What is commented out shows the defaults.

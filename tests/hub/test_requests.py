@@ -171,7 +171,14 @@ def test_a_request_outlives_its_branch(host: HubHost, team: tuple[Person, Person
     assert refusals(host) == []
 
 
-def test_twenty_people_at_once(host: HubHost, team: tuple[Person, Person, Person], tmp_path: Path) -> None:
+def typed(person: Person, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dsvc", "request", *words]
+    return subprocess.run(
+        command, cwd=person.directory, env=person.environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_many_people_at_once(host: HubHost, team: tuple[Person, Person, Person], tmp_path: Path) -> None:
     _, walt, _ = team
     asked(walt)
     people = [host.user(f"p{number}", "writer").clone("vision") for number in range(8)]
@@ -181,13 +188,8 @@ def test_twenty_people_at_once(host: HubHost, team: tuple[Person, Person, Person
     answers: list[subprocess.CompletedProcess[str]] = []
 
     def act(number: int, person: Person) -> None:
-        for words in (["open"], ["comment", "1", "-m", f"from {number}"]):
-            answers.append(
-                subprocess.run(
-                    [sys.executable, "-m", "dsvc", "request", *words],
-                    cwd=person.directory, env=person.environment, capture_output=True, text=True, check=False,
-                )  # fmt: skip
-            )
+        answers.append(typed(person, "open"))
+        answers.append(typed(person, "comment", "1", "-m", f"from {number}"))
 
     threads = [threading.Thread(target=act, args=item) for item in enumerate(people)]
     for thread in threads:
