@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dsvc.actions.advice import ALL_THE_SAME
+from dsvc.actions.delivery import PushRaceError
 from dsvc.actions.fetch import RefUpdate
-from dsvc.actions.push import PushRaceError
 from dsvc.actions.request_access import RequestPlace, open_requests
 from dsvc.actions.request_saying import Said, compose, require_open, say
 from dsvc.actions.revision import ancestry_below

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from dsvc.actions.push import PushRaceError
+from dsvc.actions.delivery import PushRaceError
 from dsvc.actions.request_access import RequestPlace, open_requests
 from dsvc.actions.request_saying import Said, compose, require_open, say
 from dsvc.actions.revision import ancestry_below, revision_context

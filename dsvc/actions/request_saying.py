@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dsvc.actions.delivery import PushRaceError, deliver
 from dsvc.actions.fetch import RefUpdate
-from dsvc.actions.push import PushRaceError, deliver
 from dsvc.actions.remote_access import steadily
 from dsvc.actions.request_access import RequestPlace
 from dsvc.actions.signing import Sign, find_signer

@@ -7,8 +7,6 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from dsvc.actions.remote_access import choose_remote
-from dsvc.actions.request_saying import Said
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.diff_options import DiffForm, NameOnly, NameStatus, NoRenames, Patch, Stat, Unified, rename_minimum
@@ -16,23 +14,17 @@ from dsvc.commands.diff_text import file_json, print_diff
 from dsvc.commands.options import Json, Message, NoRules, Quiet
 from dsvc.commands.push import relayed, show_said
 from dsvc.commands.ref_text import SHORT
+from dsvc.commands.request_review import Number, Where, approve, close, comment, place_of, reopen
 from dsvc.commands.request_text import event_json, list_rows, plain, preview_json, request_json, show_request
 from dsvc.commands.signature_text import GpgSign, NoGpgSign, chosen_sign
 from dsvc.errors import UsageError
 from dsvc.refs.names import short_name
-from dsvc.remotes.settings import RemoteSettings
-from dsvc.requests.merge_request import Recorded, State
-from dsvc.workspace import Workspace
+from dsvc.requests.merge_request import State
 
-Number = Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="The request's number.")]
-Where = Annotated[
-    str | None, typer.Option("-r", "--remote", metavar="NAME", help="The remote that has it, if not the usual one.")
-]
 Title = Annotated[str | None, typer.Option("-t", "--title", metavar="TEXT", help="What it is about, in one line.")]
 Into = Annotated[
     str | None, typer.Option("--into", metavar="BRANCH", help="The branch to merge into; the default one if none.")
 ]
-_EDIT = "\n# What is to be said of request {number}? Lines that begin with # are left out.\n"
 
 
 def open_(
@@ -55,7 +47,7 @@ def open_(
     """
     from dsvc.actions.request_open import request_open
 
-    workspace, settings = _place(context, remote)
+    workspace, settings = place_of(context, remote)
     with relayed(context):
         result = request_open(
             workspace,
@@ -102,7 +94,7 @@ def update(
 
     if len(words) > 2 or (words and not words[0].isdecimal()):
         raise UsageError("update takes a number and a revision", hint="dsvc request update 3 topic")
-    workspace, settings = _place(context, remote)
+    workspace, settings = place_of(context, remote)
     with relayed(context):
         result = request_update(
             workspace,
@@ -145,7 +137,7 @@ def list_(
     if every and state is not None:
         raise UsageError("--all and --state exclude each other")
     states: Sequence[State] = ("open", "closed", "merged") if every else (state or "open",)
-    workspace, settings = _place(context, remote)
+    workspace, settings = place_of(context, remote)
     found = request_list(workspace, settings, states=states)
     if json:
         rows = [request_json(one.request, one.standing) for one in found]
@@ -161,7 +153,7 @@ def show(context: Context, number: Number, *, remote: Where = None, json: Json =
     """Show a request: what was said, what it changes, and whether it can be merged."""
     from dsvc.actions.request import request_show
 
-    workspace, settings = _place(context, remote)
+    workspace, settings = place_of(context, remote)
     shown = request_show(workspace, settings, number)
     if json:
         changed, form = shown.preview.diff, DiffForm(numstat=True)
@@ -208,7 +200,7 @@ def diff(
         context=unified if unified is not None else context.config().get_int("diff.context"),
     )
     form.check()
-    workspace, settings = _place(context, remote)
+    workspace, settings = place_of(context, remote)
     chosen = [path for path in (workspace.repo_path(p, context.directory) for p in paths) if path]
     minimum = rename_minimum(None, no_renames=no_renames)
     request, result = request_diff(workspace, settings, number, paths=chosen, minimum=minimum, since=since)
@@ -219,99 +211,6 @@ def diff(
         return
     with context.paged():
         print_diff(context, result, form)
-
-
-def comment(
-    context: Context,
-    number: Number,
-    *,
-    message: Message = (),
-    remote: Where = None,
-    gpg_sign: GpgSign = None,
-    no_gpg_sign: NoGpgSign = False,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> None:
-    """Say something about a request; without -m the editor is opened."""
-    from dsvc.actions.request_review import request_comment
-
-    workspace, settings = _place(context, remote)
-    text = "\n\n".join(message) or _edited(context, number)
-    sign = chosen_sign(context, gpg_sign, no_sign=no_gpg_sign)
-    with relayed(context):
-        said = request_comment(workspace, settings, number, text, sign=sign)
-    _told(context, said, f"Commented on request {number}", json=json)
-
-
-def approve(
-    context: Context,
-    number: Number,
-    *,
-    withdraw: Annotated[bool, typer.Option("--withdraw", help="Take your approval back.")] = False,
-    commit: Annotated[
-        str | None, typer.Option("--commit", metavar="COMMIT", help="The commit that you approve, if not shown here.")
-    ] = None,
-    message: Message = (),
-    remote: Where = None,
-    gpg_sign: GpgSign = None,
-    no_gpg_sign: NoGpgSign = False,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> None:
-    """Approve the commit that a request asks to merge, as you have seen it.
-
-    That is what 'dsvc request show', 'diff' or 'checkout' has shown here. An approval does not count for a later
-    version of the request, nor where it is of your own commits.
-    """
-    from dsvc.actions.request_review import request_approve, request_withdraw
-
-    if withdraw and commit is not None:
-        raise UsageError("--withdraw and --commit exclude each other")
-    workspace, settings = _place(context, remote)
-    text, sign = "\n\n".join(message), chosen_sign(context, gpg_sign, no_sign=no_gpg_sign)
-    with relayed(context):
-        if withdraw:
-            said = request_withdraw(workspace, settings, number, text=text, sign=sign)
-        else:
-            said = request_approve(workspace, settings, number, commit=commit, text=text, sign=sign)
-    done = said.event.commit.hex()[:SHORT] if said.event.commit is not None else ""
-    _told(context, said, f"Approved {done} for request {number}" if done else "Approval taken back", json=json)
-
-
-def close(
-    context: Context,
-    number: Number,
-    *,
-    message: Message = (),
-    remote: Where = None,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> None:
-    """Close a request without merging it."""
-    from dsvc.actions.request_review import request_close
-
-    workspace, settings = _place(context, remote)
-    with relayed(context):
-        said = request_close(workspace, settings, number, text="\n\n".join(message))
-    _told(context, said, f"Closed request {number}; 'dsvc request reopen {number}' opens it again", json=json)
-
-
-def reopen(
-    context: Context,
-    number: Number,
-    *,
-    message: Message = (),
-    remote: Where = None,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> None:
-    """Open a closed request again."""
-    from dsvc.actions.request_review import request_reopen
-
-    workspace, settings = _place(context, remote)
-    with relayed(context):
-        said = request_reopen(workspace, settings, number, text="\n\n".join(message))
-    _told(context, said, f"Opened request {number} again", json=json)
 
 
 def merge(
@@ -340,7 +239,7 @@ def merge(
 
     if squash and ff_only:
         raise UsageError("--squash and --ff-only exclude each other")
-    workspace, settings = _place(context, remote)
+    workspace, settings = place_of(context, remote)
     with relayed(context):
         result = request_merge(
             workspace,
@@ -387,7 +286,7 @@ def checkout(
 
     if detach and branch is not None:
         raise UsageError("--detach and --branch exclude each other")
-    workspace, settings = _place(context, remote)
+    workspace, settings = place_of(context, remote)
     done = request_checkout(workspace, settings, number, branch=branch, detach=detach)
     if json:
         payload = {"number": number, "branch": done.branch, "commit": done.commit_id.hex()}
@@ -397,28 +296,6 @@ def checkout(
     context.out.note(f"Request {number} on {where}, at {done.commit_id.hex()[:SHORT]}")
     if done.ahead:
         context.out.note(f"It has commits that the request has not: 'dsvc request update {number}' brings them")
-
-
-def _place(context: Context, remote: str | None) -> tuple[Workspace, RemoteSettings]:
-    workspace = context.workspace()
-    return workspace, choose_remote(workspace, remote, directory=context.directory)
-
-
-def _edited(context: Context, number: int) -> str:
-    text = context.edit(_EDIT.format(number=number))
-    kept = "\n".join(line for line in text.splitlines() if not line.startswith("#")).strip()
-    if not kept:
-        raise UsageError("the comment is empty, so nothing was said", hint=f"dsvc request comment {number} -m TEXT")
-    return kept
-
-
-def _told(context: Context, said: Said, text: str, *, json: bool) -> None:
-    show_said(context, said.output)
-    if json:
-        recorded = event_json(Recorded(said.id, said.event))
-        context.out.json("dsvc.request.said", {"number": said.number, "said": recorded})
-    else:
-        context.out.note(text)
 
 
 SUBCOMMANDS = {

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from dsvc.errors import DsvcError, IntegrityError
 from dsvc.hub.admission import check_packs
+from dsvc.hub.approvals import check_approvals
 from dsvc.hub.folder import Hub
 from dsvc.hub.guarded import LESS, OverlayBackend
 from dsvc.hub.hooks import HookFailedError, run_hook
 from dsvc.hub.quarantine import Quarantine
 from dsvc.hub.ref_rules import check_reach, check_rules, check_signatures, moving
-from dsvc.hub.request_rules import Bench, Brought, brought_events, check_approvals, check_requests
+from dsvc.hub.request_events import Bench, Brought, brought_events, check_requests
 from dsvc.hub.rules import Limits, Rules
 from dsvc.hub.visitor import HubRefusedError, Visitor, find_visitor
 from dsvc.objects.ids import Kind, OperationId

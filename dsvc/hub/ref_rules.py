@@ -9,7 +9,7 @@ from dsvc.errors import IntegrityError
 from dsvc.history.ancestry import Ancestry
 from dsvc.history.mergebase import is_ancestor
 from dsvc.history.walk import walk
-from dsvc.hub.request_rules import check_name_of_request
+from dsvc.hub.request_events import check_name_of_request
 from dsvc.hub.rules import Rules, may
 from dsvc.hub.visitor import HubRefusedError, Visitor
 from dsvc.objects.ids import CommitId, Kind, ObjectId, TagId
