@@ -16,6 +16,7 @@ from dsvc.hub.quarantine import Quarantine
 from dsvc.hub.ref_rules import check_reach, check_rules, check_signatures, moving
 from dsvc.hub.request_events import Bench, Brought, brought_events, check_requests
 from dsvc.hub.rules import Limits, Rules
+from dsvc.hub.signers import read_signers
 from dsvc.hub.visitor import HubRefusedError, Visitor, find_visitor
 from dsvc.objects.ids import Kind, OperationId
 from dsvc.objects.packlist import PackRef
@@ -85,7 +86,7 @@ def _publish(desk: Desk, offer: Offer, *, time: int, zone: int) -> Published:
         check_reach(repo, view, changes, visitor)
         check_rules(repo, view, changes, visitor, rules)
         brought = brought_events(repo, changes)
-        signers = desk.hub.root / "allowed_signers"
+        signers = read_signers(desk.hub.root)
         bench = Bench(repo, view, visitor, rules, desk.hub.accounts(), signers)
         check_requests(bench, changes, brought)
         check_approvals(bench, changes, brought)

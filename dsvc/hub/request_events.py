@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from dsvc.errors import IntegrityError
 from dsvc.hub.accounts import Account
 from dsvc.hub.rules import Protection, Rules, may
+from dsvc.hub.signers import Signers
 from dsvc.hub.visitor import HubRefusedError, Visitor
 from dsvc.objects.ids import Kind, ObjectId
 from dsvc.refs.names import REQUESTS, short_name
@@ -18,7 +18,6 @@ from dsvc.repo.repository import Repository
 from dsvc.requests.event import Event, decode_event, encode_event
 from dsvc.requests.merge_request import MergeRequest, read_request
 from dsvc.requests.names import RequestRef, commit_name, open_name, parse_name
-from dsvc.signing import Keygen, verify_signature
 
 _OPENERS = ("update", "close", "reopen")  # events of whoever opened a request, and of those who may push
 
@@ -41,7 +40,7 @@ class Bench:
     visitor: Visitor
     rules: Rules
     accounts: Mapping[str, Account]
-    signers: Path
+    signers: Signers
 
     def request(self, number: int) -> MergeRequest | None:
         """Return a request as it was before the push."""
@@ -198,12 +197,4 @@ def asking(bench: Bench, name: str) -> list[Protection]:
 
 def unsigned(bench: Bench, event: Event) -> str | None:
     """Say why the signature of an event is not worth anything here, None where it is good."""
-    try:
-        allowed = bench.signers.read_bytes()
-    except OSError:
-        allowed = None
-    payload = encode_event(event, signed=False)
-    verdict = verify_signature(payload, event.signature, allowed, event.author.time, keygen=Keygen())
-    if verdict.good:
-        return None
-    return verdict.reason or {"none": "it has no signature"}.get(verdict.status, verdict.status)
+    return bench.signers.why_not(encode_event(event, signed=False), event.signature, event.author.time)

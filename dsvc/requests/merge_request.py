@@ -11,7 +11,7 @@ from dsvc.errors import IntegrityError
 from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.refs.names import REQUESTS
 from dsvc.refs.view import Direct, View
-from dsvc.requests.event import Event, Witness, decode_event, decode_witness
+from dsvc.requests.event import MOST_AFTER, Event, Witness, decode_event, decode_witness
 from dsvc.requests.names import parse_name
 
 State = Literal["open", "closed", "merged"]
@@ -143,7 +143,7 @@ class MergeRequest:
         """Return the events that no other one follows."""
         followed = {before for r in self.events for before in r.event.after}
         found = tuple(sorted(r.id for r in self.events[1:] if r.id not in followed))
-        return found or (self.opening.id,)
+        return found[:MOST_AFTER] or (self.opening.id,)
 
 
 def read_request(store: Reader, view: View, number: int, *, prefix: str = "") -> MergeRequest | None:
