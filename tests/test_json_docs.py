@@ -20,7 +20,8 @@ __all__ = ["cli"]
 
 PAGE = Path(__file__).parent.parent / "docs" / "json.md"
 
-# Lines in order, as typed in one repository; `!` writes a file. Each dsvc line is run with --json.
+# Lines in order, as typed in one repository; `!` writes a file, `=` sets a variable of the environment. Each dsvc line
+# is run with --json.
 STORY = """
 ! a.txt one
 init
@@ -147,6 +148,25 @@ push
 ! a.txt one\\nfor others
 commit -m others
 push origin main
+switch -c wish
+! wish.txt wish
+commit -m wish
+request open
+request list
+request comment 1 -m why?
+= DSVC_USER_EMAIL bob@example.com
+request show 1
+request diff 1
+request approve 1
+request close 1
+request reopen 1
+= DSVC_USER_EMAIL ada@example.com
+! wish.txt more
+commit -m more
+request update 1
+request checkout 1
+request merge 1
+switch main
 remote
 remote show
 remote check --quick
@@ -239,6 +259,10 @@ def told(cli: CommandLine) -> dict[str, dict[str, Any]]:
             path.parent.mkdir(exist_ok=True)
             path.write_text(content.replace("\\n", "\n") + "\n")
             continue
+        if line.startswith("= "):
+            _, name, value = line.split(" ", 2)
+            cli.environment[name] = value
+            continue
         answer = cli(*with_json(line))
         assert answer.code in ((2,) if line == "nonsense" else (0, 1, 12, 13)), (line, answer.err)
         found[line] = json.loads(answer.out or answer.err)
@@ -267,7 +291,7 @@ def test_the_examples_are_documents_of_their_schema() -> None:
 
 def test_every_command_takes_json_and_is_in_the_story() -> None:
     root = build_application()
-    spoken = [line.split() for line in STORY if not line.startswith("! ")]
+    spoken = [line.split() for line in STORY if not line.startswith(("! ", "= "))]
     for verb in all_verbs():
         command = root.get_command(None, verb.name)
         assert command is not None, verb.name

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dsvc.actions.merging import Favor
 from dsvc.actions.picker import PickOptions
 from dsvc.actions.picking import PickResult, pick, pick_into_files
 from dsvc.actions.revision import revision_context
 from dsvc.actions.signing import Sign
 from dsvc.actions.state import require_no_state
+from dsvc.contents.text_merge import Favor
 from dsvc.errors import RequestError
 from dsvc.history.mergebase import merge_bases, only_in
 from dsvc.history.ranges import split_range

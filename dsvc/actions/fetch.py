@@ -109,7 +109,7 @@ def fetch(
             received = Received()
             erased: list[FileId] = []
             if not dry_run:
-                received = _bring(workspace, remote, tips, jobs=jobs)
+                received = bring_tips(workspace, remote, tips, jobs=jobs)
             updates = _judged(workspace, updates) + models
             if tags == "follow":
                 updates += _followed(workspace, remote, specs, updates, heads.values())
@@ -272,7 +272,12 @@ def _asked(remote: OpenRemote, specs: Sequence[Refspec]) -> dict[str, Direct]:
     return found
 
 
-def _bring(workspace: Workspace, remote: OpenRemote, wanted: Iterable[Direct], *, jobs: int) -> Received:
+def bring_tips(workspace: Workspace, remote: OpenRemote, wanted: Iterable[Direct], *, jobs: int) -> Received:
+    """Bring what these objects of a remote reach; it exists for others once the caller has published.
+
+    Raises:
+        What `fetch_objects` raises.
+    """
     tips = [(ref.kind, bytes(ref.id)) for ref in dict.fromkeys(wanted)]
     if not tips:
         return Received()

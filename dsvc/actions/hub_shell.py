@@ -18,7 +18,7 @@ from dsvc.hub.names import repository_folder, repository_name
 from dsvc.hub.publishing import Desk, create_repository, publish
 from dsvc.hub.quarantine import Quarantine
 from dsvc.hub.rules import may
-from dsvc.hub.visitor import HubRefusedError, Visitor, absent, find_visitor
+from dsvc.hub.visitor import HubRefusedError, Visitor, absent, find_visitor, terms_for
 from dsvc.refs.log import CELL as HEAD
 from dsvc.refs.log import DELETED
 from dsvc.refs.transaction import RefMovedError
@@ -161,6 +161,7 @@ class _Visit:
             limits=self._hub.rules().limits,
             counter=_Requests(desk, self._now),
             path_of=located.path,
+            terms=lambda: terms_for(visitor, self._hub.rules()),
             refused=note,
         )
         return guarded, quarantine.staging()

@@ -9,7 +9,7 @@ from typing import Literal
 from dsvc.actions.abort import go_back
 from dsvc.actions.checkout import checkout
 from dsvc.actions.commit import CommitResult, commit, git_metadata, run_message_hook
-from dsvc.actions.merging import Favor, commit_merger, conflicts_of, merge_notes, under_way
+from dsvc.actions.merging import commit_merger, conflicts_of, merge_notes, under_way
 from dsvc.actions.revision import revision_context
 from dsvc.actions.signing import Sign, Signer, find_signer
 from dsvc.actions.state import (
@@ -20,6 +20,7 @@ from dsvc.actions.state import (
     require_state,
     set_state,
 )
+from dsvc.contents.text_merge import Favor
 from dsvc.errors import DivergedError, RequestError, UsageError
 from dsvc.history.mergebase import is_ancestor, only_in
 from dsvc.history.revisions import resolve, resolve_commit
@@ -67,17 +68,20 @@ def merge(
     map_names: bool = False,
     run_hooks: bool = True,
     sign: Sign = None,
+    verify: bool | None = None,
 ) -> MergeResult:
     """Merge a commit into HEAD's branch.
 
     Changes that are not committed may be there as long as the merge does not touch their files. A clean merge is
     committed, unless `squash` (the changes without the history) or `make_commit` says otherwise. With conflicts the
     working copy holds the merged files, text with markers, and the worktree is in the middle of a merge. `map_names`
-    is as in `switch`, `sign` as in `commit`, also for the commit that ends a merge with conflicts.
+    is as in `switch`, `sign` as in `commit`, also for the commit that ends a merge with conflicts. `verify` takes only
+    a commit with a good signature; None: as `merge.verifySignatures` says.
 
     Raises:
         CannotFastForwardError: with `fast_forward="only"`. OperationUnderWayError: in the middle of something.
         InTheWayError: naming changed or new files that the merge would overwrite; nothing is changed then.
+        UntrustedCommitError: with `verify`, before anything is changed.
         MissingIdentityError: before anything else, where a commit may have to be made.
     """
     require_no_state(workspace)
@@ -92,6 +96,10 @@ def merge(
     ours = head.commit_id
     if ours is not None and is_ancestor(ancestry, theirs, ours):
         return MergeResult("up to date", ours, ours, theirs)
+    if verify or (verify is None and workspace.config.get_bool("merge.verifySignatures")):
+        from dsvc.actions.verify import require_signature
+
+        require_signature(workspace, theirs)
     forward = ours is None or is_ancestor(ancestry, ours, theirs)
     if forward and fast_forward != "never" and not squash and make_commit:
         return _fast_forward(workspace, head, theirs, revisions[0])

@@ -2,94 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal, cast
+from dataclasses import replace
+from typing import cast
 
 from dsvc.actions.changes import working_changes
 from dsvc.actions.revision import revision_context
 from dsvc.actions.state import Conflict, WorktreeState, in_conflict
-from dsvc.contents.kinds import is_binary
-from dsvc.contents.likeness import similar_files
-from dsvc.contents.text_merge import Style, TextMergeFailedError, merge
+from dsvc.contents.line_merger import line_merger
+from dsvc.contents.text_merge import Favor, Style
 from dsvc.history.mergecommits import CommitMerger
-from dsvc.history.mergeentry import ContentRequest, Labels, MergeContent, MergedContent
+from dsvc.history.mergeentry import Labels
 from dsvc.history.treediff import diff_trees
 from dsvc.history.treemerge import TreeMerge, merge_trees
 from dsvc.objects.ids import TreeId
-from dsvc.objects.store import ObjectStore
-from dsvc.objects.tree import Entry
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import join
 from dsvc.worktree.plan import InTheWayError, Obstacle
 from dsvc.worktree.scan import Scanner
 
-TEXT_LIMIT = 64 << 20
-"""Bytes of one side above which a file is not merged by lines: both sides are kept beside each other then."""
-
-Favor = Literal["ours", "theirs", "union"]
-
-
-@dataclass(frozen=True, slots=True)
-class ContentMerger:
-    """Merges files by lines: a `MergeContent` of `dsvc.history.mergeentry`.
-
-    With `favor` each conflict is settled for that side, also where contents cannot be merged by lines.
-    """
-
-    store: ObjectStore
-    style: Style
-    favor: Favor | None = None
-
-    def __call__(self, request: ContentRequest) -> MergedContent | None:
-        """Merge and store; None for binary and very large files."""
-        sides = (request.base, request.ours, request.theirs)
-        texts = None if any(e.size > TEXT_LIMIT for e in sides if e is not None) else self._texts(sides)
-        if texts is not None:
-            try:
-                merged = merge(
-                    *texts,
-                    base_label=_one_line(request.base_label),
-                    ours_label=_one_line(request.ours_label),
-                    theirs_label=_one_line(request.theirs_label),
-                    style="diff3" if request.depth and self.style == "zdiff3" else self.style,
-                    favor=None if request.depth else self.favor,
-                )
-            except TextMergeFailedError:
-                pass
-            else:
-                file_id = self.store.put_content(merged.content)
-                return MergedContent(file_id, len(merged.content), merged.conflicts)
-        if request.depth or self.favor not in ("ours", "theirs"):
-            return None
-        side = request.ours if self.favor == "ours" else request.theirs
-        return MergedContent(side.id, side.size)
-
-    def _texts(self, sides: tuple[Entry | None, Entry, Entry]) -> tuple[bytes, bytes, bytes] | None:
-        base, ours, theirs = (b"" if e is None else self.store.read_file(e.id) for e in sides)
-        if is_binary(base) or is_binary(ours) or is_binary(theirs):
-            return None
-        return base, ours, theirs
-
-
-def content_merger(workspace: Workspace, *, favor: Favor | None = None) -> MergeContent:
-    """Return how this workspace merges files, in the form that `merge.conflictStyle` names."""
-    style = cast("Style", workspace.config.get_str("merge.conflictStyle") or "merge")
-    return ContentMerger(workspace.repo.store, style, favor)
-
 
 def commit_merger(workspace: Workspace, *, favor: Favor | None = None) -> CommitMerger:
-    """Return what merges commits of this workspace."""
-    store = workspace.repo.store
-
-    def read(_path: bytes, entry: Entry) -> bytes:
-        return store.read_file(entry.id)
-
-    return CommitMerger(
-        store,
-        revision_context(workspace).ancestry(),
-        content_merger(workspace, favor=favor),
-        similar=similar_files(read, read),
-    )
+    """Return what merges commits of this workspace, with conflicts in the form that `merge.conflictStyle` names."""
+    style = cast("Style", workspace.config.get_str("merge.conflictStyle") or "merge")
+    return line_merger(workspace.repo.store, revision_context(workspace).ancestry(), style=style, favor=favor)
 
 
 def merge_change(
@@ -170,10 +105,6 @@ def merge_notes(merge: TreeMerge) -> tuple[str, ...]:
             f"{merge.limit.limit:,}): some may show as a deleted and a new file"
         )
     return tuple(notes)
-
-
-def _one_line(label: bytes) -> bytes:
-    return label.replace(b"\n", b" ").replace(b"\r", b" ")
 
 
 def _shown(path: bytes) -> str:

@@ -11,7 +11,7 @@ from dsvc.objects.ids import ID_LENGTH, ObjectId, OperationId, TreeId
 from dsvc.objects.store import ObjectMissingError
 from dsvc.objects.values import Operation
 from dsvc.refs.log import OperationLog
-from dsvc.refs.names import added_of, moving_of, saved_of
+from dsvc.refs.names import SEEN, added_of, moving_of, saved_of
 from dsvc.refs.view import Ref, View
 from dsvc.workspace import Workspace
 
@@ -90,7 +90,10 @@ def own_operations(workspace: Workspace) -> Iterator[tuple[OperationId, Operatio
 
 
 def _has_effect(log: OperationLog, operation: Operation) -> bool:
-    """Say whether taking an operation back would change anything: what only the index needs does not count."""
+    """Say whether taking an operation back would change anything.
+
+    What only the index needs does not count, nor what was seen of a remote's requests.
+    """
     if moved_files(operation) is not None or not operation.parents:
         return True
     try:
@@ -100,7 +103,8 @@ def _has_effect(log: OperationLog, operation: Operation) -> bool:
     here = (added_of(operation.worktree), saved_of(operation.worktree), *moving_of(operation.worktree))
     if operation.verb == RUN:
         return False  # what was run was run
-    return any(name not in here for name, _, _ in before.differences(View(log.store, operation.view)))
+    moved = (name for name, _, _ in before.differences(View(log.store, operation.view)))
+    return any(name not in here and not name.startswith(SEEN) for name in moved)
 
 
 def next_to_undo(workspace: Workspace) -> tuple[OperationId, Operation] | None:

@@ -15,7 +15,7 @@ from dsvc.history.mergebase import is_ancestor
 from dsvc.history.revisions import resolve
 from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.objects.store import ObjectMissingError
-from dsvc.refs.names import HEADS, MODELS, ONCE, SHARED, TAGS, short_name
+from dsvc.refs.names import HEADS, MODELS, ONCE, REQUESTS, SHARED, TAGS, short_name
 from dsvc.refs.view import Direct, View
 from dsvc.remotes.refspec import Refspec, mapped, parse_refspec
 from dsvc.remotes.settings import RemoteSettings
@@ -71,8 +71,10 @@ def choose(
     if mirror:
         if texts or every or tags:
             raise UsageError("--mirror pushes everything", hint=f"dsvc push --mirror {settings.typed}")
-        patterns = (f"{prefix}*" for prefix in SHARED if prefix not in ONCE)  # of the others there may be a million
-        return Chosen(tuple(Refspec(p, p, force=True) for p in patterns), prune=True, mirror=True)
+        # Of runs there may be a million; requests belong to the repository in which they were opened.
+        prefixes = [prefix for prefix in SHARED if prefix not in (*ONCE, REQUESTS)]
+        everything = tuple(Refspec(f"{prefix}*", f"{prefix}*", force=True) for prefix in prefixes)
+        return Chosen(everything, prune=True, mirror=True)
     specs = [_spec(workspace, text) for text in texts]
     specs += [Refspec(f"{prefix}*", f"{prefix}*") for prefix, wanted in ((HEADS, every), (TAGS, tags)) if wanted]
     if prune and not any("*" in spec.source for spec in specs):

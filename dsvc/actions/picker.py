@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dsvc.actions.commit import git_metadata
-from dsvc.actions.merging import Favor, commit_merger, merge_notes
+from dsvc.actions.merging import commit_merger, merge_notes
 from dsvc.actions.signing import Sign, find_signer
+from dsvc.contents.text_merge import Favor
 from dsvc.errors import RequestError
 from dsvc.history.mergeentry import Labels
 from dsvc.history.treemerge import TreeMerge, merge_trees

@@ -12,7 +12,7 @@ from dsvc.actions.rebase import RebaseResult, rebase
 from dsvc.actions.remote_access import choose_remote
 from dsvc.actions.state import require_no_state
 from dsvc.actions.upstream import read_upstream
-from dsvc.errors import RequestError
+from dsvc.errors import RequestError, UsageError
 from dsvc.objects.ids import CommitId
 from dsvc.refs.names import HEADS, short_name
 from dsvc.workspace import Workspace
@@ -41,16 +41,20 @@ def pull(
     tags: Tags = "follow",
     prune: bool = False,
     directory: Path | None = None,
+    verify: bool | None = None,
     jobs: int = 8,
 ) -> PullResult:
     """Fetch from a remote, and merge the current branch's upstream, or `branch`, into it, or rebase it on top.
 
-    `directory` is where a folder counts from that is given in place of a remote's name.
+    `directory` is where a folder counts from that is given in place of a remote's name. `verify` is as in `merge`; a
+    rebase has no such check, and is refused with it.
 
     Raises:
         What `fetch`, `merge` and `rebase` raise. RequestError: when nothing says which branch is meant.
     """
     require_no_state(workspace)
+    if verify and join == "rebase":
+        raise UsageError("signatures are verified when merging, not when rebasing", hint="dsvc pull --no-rebase")
     head = workspace.head()
     upstream = read_upstream(workspace, head.branch) if head.branch is not None else None
     settings = choose_remote(workspace, remote, directory=directory)
@@ -75,6 +79,7 @@ def pull(
         workspace,
         [shown],
         fast_forward=fast_forward,
+        verify=verify,
         message=None if settings.name is not None else f"Merge branch '{branch}' of {settings.url}",
     )
     return PullResult(fetched, shown, merge=merged)

@@ -5,46 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from dsvc.actions.model_refs import models_to_push, seen_changes
+from dsvc.actions.advice import find_advice, objection
+from dsvc.actions.delivery import deliver
+from dsvc.actions.model_refs import models_to_push
 from dsvc.actions.outgoing import Lease, choose, judge
 from dsvc.actions.ref_update import RefUpdate
 from dsvc.actions.remote_access import OpenRemote, open_remote, steadily
-from dsvc.actions.revision import ancestry_below
-from dsvc.actions.run_refs import RunsToPush, note_pushed, runs_to_push, takes_runs
-from dsvc.actions.tracking import publish_tracking
+from dsvc.actions.run_refs import RunsToPush, runs_to_push, takes_runs
 from dsvc.actions.upstream import set_upstream
-from dsvc.errors import DivergedError, IntegrityError
-from dsvc.objects.ids import CommitId, Kind, ObjectId
-from dsvc.objects.store import ObjectMissingError
-from dsvc.refs.names import HEADS, REMOTES, RUNS, short_name
-from dsvc.refs.transaction import RefMovedError, Transaction
-from dsvc.refs.view import Ref, Symbolic, View
-from dsvc.remotes.refspec import mapped
+from dsvc.errors import DivergedError
+from dsvc.refs.names import HEADS
 from dsvc.remotes.settings import RemoteSettings
-from dsvc.remotes.transfer.purged import ErasedThereError, Spared, refusal, send_notes
-from dsvc.remotes.transfer.selection import Stored, Walk, present_tips
-from dsvc.remotes.transfer.sending import Sent, cargo, send
-from dsvc.remotes.wire.errors import RemoteDeniedError
-from dsvc.remotes.wire.publish import Offer, Publisher, RefChange
-from dsvc.repo.reachable import Marks
-from dsvc.repo.repository import Repository
-from dsvc.repo.tombstones import purged_files
-from dsvc.storage.local import LocalBackend
+from dsvc.remotes.transfer.sending import Sent
 from dsvc.workspace import Workspace
-
-_STEP = 1000  # runs that a hub is told of at once
 
 
 class PushRejectedError(DivergedError):
     """A ref of the remote has what is not here, or may not be moved."""
-
-
-class PushRaceError(DivergedError):
-    """Somebody else pushed the same ref at the same moment."""
-
-
-class IncompleteError(IntegrityError):
-    """Something that a push would send is not here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +62,7 @@ def push(
     set_up: bool = False,
     runs: bool | None = None,
     dry_run: bool = False,
+    rules: bool = True,
     jobs: int = 4,
 ) -> PushResult:
     """Send what a remote lacks, then move those of its refs that may be moved, in one operation.
@@ -93,7 +71,8 @@ def push(
     takes all branches, `tags` all tags too, `follow_tags` those with a message that belong to what is pushed.
     `mirror` makes the shared refs there what they are here; `prune` deletes there what a pattern, `every` or `tags`
     speaks of and what is not here. A branch moves forward only, unless `force` is set, its refspec begins with +, or a
-    lease says what it must be. Refs that may not be moved are reported. Whoever else pushes meanwhile loses nothing.
+    lease says what it must be. Refs that may not be moved are reported, and so are those of which the project's
+    `.dsvcrules` say so, unless `rules` is off. Whoever else pushes meanwhile loses nothing.
 
     `runs` says whether all runs here that are not there go along, and models that were changed here; None: where no
     refs are named, unless the remote's option says otherwise. With True all runs are compared, else those that are new.
@@ -117,6 +96,8 @@ def push(
 
         def once() -> PushResult:
             updates = judge(workspace, remote, chosen, force=force, leases=leases)
+            if rules:
+                updates = _advised(workspace, remote, updates)
             found: RunsToPush | None = None
             if not delete and takes_runs(settings, refspecs, wanted=runs):
                 found = runs_to_push(workspace, remote, thorough=bool(runs), mirror=mirror)
@@ -124,7 +105,9 @@ def push(
                     listed = {update.theirs for update in updates}
                     models = models_to_push(workspace.view(), remote.view(), settings.name)
                     updates += [update for update in models if update.theirs not in listed]
-            sent, said = (Sent(0, 0, 0), "") if dry_run else _move(workspace, remote, updates, found, jobs=jobs)
+            sent, said = Sent(0, 0, 0), ""
+            if not dry_run:
+                sent, said = deliver(workspace, remote, updates, runs=found, jobs=jobs)
             follows = not dry_run and settings.name is not None and (set_up or chosen.follows)
             upstreams = _set_up(workspace, settings.shown, updates) if follows else ()
             names = tuple(update.theirs for update in found.updates) if found is not None else ()
@@ -133,171 +116,17 @@ def push(
         return steadily(workspace, remote, once)
 
 
-def _move(
-    workspace: Workspace,
-    remote: OpenRemote,
-    updates: Sequence[RefUpdate],
-    runs: RunsToPush | None,
-    *,
-    jobs: int,
-) -> tuple[Sent, str]:
-    """Send what the updates need, and move those refs that may be moved, there and in what follows them here.
-
-    Returns what was sent, and what hooks of a hub printed.
-    """
-    moving = [update for update in updates if update.outcome not in ("same", "rejected")]
-    moving += runs.updates if runs is not None else ()
-    sent, said = Sent(0, 0, 0), ""
-    if moving:
-        try:
-            sent, erased = _send(workspace, remote, moving, jobs=jobs)
-            said = _publish(workspace, remote, moving, erased)
-        except RemoteDeniedError:
-            remote.outbox.clear()  # the next push may bring something else, and what it brings is made anew
-            raise
-        sent = replace(sent, size=sent.size + remote.repo.store.delivered)
-        remote.outbox.clear()
-    elif remote.folder.is_dir():
-        _forget(remote)
-    _track(workspace, remote, updates)
-    if runs is not None:
-        note_pushed(workspace, remote, runs)
-    return sent, said
-
-
-def _send(
-    workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate], *, jobs: int
-) -> tuple[Sent, set[bytes]]:
-    """Send what the remote lacks; return also the erased files among it, of which only the notes go there."""
-    store, there = workspace.repo.store, remote.repo.store
-    tips = [(update.new.kind, bytes(update.new.id)) for update in updates if update.new is not None]
-    if not tips:
-        return Sent(0, 0, 0), set()
-    _take_up(remote)
-    refs = workspace.repo.head.packs.packs
-    marks = Marks(store.packs, refs)
-    known = present_tips(store, _commits(remote.view()))
-    ancestry = ancestry_below(workspace, [CommitId(ObjectId(i)) for kind, i in tips if kind == Kind.COMMIT])
-    ours, theirs = purged_files(workspace.repo), purged_files(remote.repo)
-    taker = Spared(Stored(store, marks, there.rely_on), store, there, ours=ours, theirs=theirs)
-    try:
-        try:
-            Walk(store, taker).add(ancestry, tips, known=known)
-        except ObjectMissingError:  # below a commit that no ref names here, others may be missing: do without it
-            named = set(_commits(workspace.view()))
-            taker = Spared(Stored(store, marks, there.rely_on), store, there, ours=ours, theirs=theirs)
-            Walk(store, taker).add(ancestry, tips, known=[i for i in known if i in named])
-    except ErasedThereError as error:
-        raise refusal(store, remote.repo, error.file_id, tips, remote=remote.settings.shown) from error
-    except ObjectMissingError as error:
-        raise IncompleteError(
-            f"what is to be pushed is not complete here: {error.message}", hint="dsvc fsck", details=error.details
-        ) from error
-    backend = workspace.repo.backend
-    assert isinstance(backend, LocalBackend), "a workspace's repository lies on disk"
-    sent = send(
-        store,
-        there,
-        cargo(marks, refs),
-        remote.outbox,
-        whole=lambda ref: backend.root / ref.key,
-        jobs=jobs,
-        progress=workspace.progress,
-    )
-    return sent, taker.left
-
-
-def _commits(view: View) -> list[ObjectId]:
-    return [ref.id for _, ref in view.tips() if ref.kind == Kind.COMMIT]
-
-
-def _take_up(remote: OpenRemote) -> None:
-    """Go on with the packs that an earlier push left: send those that have not arrived, and count all as stored."""
-    store, outbox = remote.repo.store, remote.outbox
-    left = outbox.packs()
-    if not left:
-        outbox.clear()
-        return
-    gone = set(store.backend.missing([waiting.ref.key for waiting in left]))
-    condemned = set(remote.repo.head.packs.condemned)
-    listed = {ref.id for ref in remote.repo.head.packs.packs}
-    for waiting in left:
-        ref = waiting.ref
-        if ref.id in condemned or ref.id in listed or (waiting.arrived and ref.key in gone):
-            continue
-        if ref.key in gone:
-            store.backend.put(ref.key, outbox.lend(ref))
-            outbox.arrived(ref)
-        store.adopt(ref)
-
-
-def _forget(remote: OpenRemote) -> None:
-    """Forget what an earlier push left that never heard that its packs were published."""
-    listed = {ref.id for ref in remote.repo.head.packs.packs}
-    if all(waiting.ref.id in listed for waiting in remote.outbox.packs()):
-        remote.outbox.clear()
-
-
-def _publish(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate], erased: set[bytes]) -> str:
-    """Move the refs there, or let a hub do it; return what the hub's hooks printed."""
-    repo: Repository = remote.repo
-    transaction = repo.transaction()
-    send_notes(workspace.repo.store, repo.store, transaction, workspace.view(), erased)
+def _advised(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate]) -> list[RefUpdate]:
+    """Reject what the project's own rules speak against, where the remote has no rules that it enforces."""
+    advice = find_advice(workspace, remote)
+    found = []
     for update in updates:
-        if transaction.view.resolve(update.theirs)[1] != update.old:
-            raise _race(remote, update.theirs)
-        if update.new is None:
-            transaction.delete(update.theirs)
+        against = objection(workspace, advice, update)
+        if against is None:
+            found.append(update)
         else:
-            transaction.set(update.theirs, update.new)
-    try:
-        if remote.publisher is not None:
-            return _offer(remote.publisher, repo, transaction)
-        names = ", ".join(short_name(update.theirs) for update in updates[:5])
-        act = workspace.act("push", f"push: {names}{', ...' if len(updates) > 5 else ''}")
-        repo.publish(transaction, act)
-    except RefMovedError as error:
-        raise _race(remote, error.name) from error
-    return ""
-
-
-def _offer(publisher: Publisher, repo: Repository, transaction: Transaction) -> str:
-    """Let a hub publish what a transaction would; of runs, which nobody moves, so many in one step."""
-    view = transaction.view
-    changes = [
-        RefChange(name, view.resolve(name)[1], new)
-        for name, new in transaction.changes.items()
-        if not isinstance(new, Symbolic)
-    ]
-    runs = [change for change in changes if change.name.startswith(RUNS)]
-    first = [change for change in changes if not change.name.startswith(RUNS)] + runs[:_STEP]
-    steps = [first, *(runs[at : at + _STEP] for at in range(_STEP, len(runs), _STEP))]
-    packs, said = tuple(repo.store.flush()), ""
-    for step in steps:
-        said += publisher.publish(Offer(repo.head.operation, tuple(step), packs)).output
-        packs = ()
-    repo.refresh()
-    return said
-
-
-def _race(remote: OpenRemote, name: str) -> PushRaceError:
-    return PushRaceError(
-        f"{short_name(name)} was pushed by somebody else at the same moment; nothing was overwritten",
-        hint=f"dsvc pull {remote.settings.typed}, then push again",
-        details={"ref": name},
-    )
-
-
-def _track(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate]) -> None:
-    """Let the refs that follow the remote here say what is there now."""
-    if remote.settings.name is None:
-        return
-    changes: dict[str, Ref | None] = seen_changes(updates, remote.settings.name)
-    for update in updates:
-        found = mapped(remote.settings.fetch, update.theirs)
-        if found is not None and update.outcome != "rejected" and found[0].startswith(REMOTES):
-            changes[found[0]] = update.new
-    publish_tracking(workspace, changes, workspace.act("push", f"push to {remote.settings.shown}"))
+            found.append(replace(update, outcome="rejected", reason=against[0], hint=against[1]))
+    return found
 
 
 def _set_up(workspace: Workspace, remote: str, updates: Sequence[RefUpdate]) -> tuple[tuple[str, str], ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from dsvc.actions.abort import go_back
-from dsvc.actions.merging import Favor
 from dsvc.actions.patches import PatchFinder
 from dsvc.actions.picker import Picker, PickOptions
 from dsvc.actions.picking import PickResult, commit_step, options_of, publish_picked, skip_step
@@ -13,6 +12,7 @@ from dsvc.actions.revision import revision_context
 from dsvc.actions.signing import Sign
 from dsvc.actions.stash import Stash, apply_stash, stash_list, stash_push
 from dsvc.actions.state import WorktreeState, require_no_state, require_state, set_state
+from dsvc.contents.text_merge import Favor
 from dsvc.errors import RequestError
 from dsvc.history.mergebase import only_in
 from dsvc.history.revisions import resolve_commit

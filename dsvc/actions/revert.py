@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dsvc.actions.cherry_pick import commits_named
-from dsvc.actions.merging import Favor
 from dsvc.actions.picker import PickOptions
 from dsvc.actions.picking import PickResult, pick, pick_into_files
 from dsvc.actions.signing import Sign
 from dsvc.actions.state import require_no_state
+from dsvc.contents.text_merge import Favor
 from dsvc.history.ranges import split_range
 from dsvc.workspace import Workspace
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from dsvc.objects.values import Commit, Tag, encode_commit, encode_tag
+from dsvc.requests.event import Event, encode_event
 from dsvc.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ class Signer:
     def tag(self, tag: Tag) -> Tag:
         """Return the tag with a signature over everything else in it; raises SigningFailedError."""
         return replace(tag, signature=self._sign(encode_tag(tag, signed=False)))
+
+    def event(self, event: Event) -> Event:
+        """Return the event of a request with a signature over everything else in it; raises SigningFailedError."""
+        return replace(event, signature=self._sign(encode_event(event, signed=False)))
 
     def _sign(self, payload: bytes) -> bytes:
         from dsvc.signing import sign_payload

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from dsvc.refs.names import REMOTES
+from dsvc.refs.names import REMOTES, SEEN
 from dsvc.refs.transaction import Act, RefMovedError, Transaction
 from dsvc.refs.view import Ref
 from dsvc.workspace import Workspace
@@ -21,7 +21,8 @@ def publish_tracking(
 
     `also` may change more in that operation, and says whether it did; it is called for each attempt.
 
-    When another process moved a ref under `remotes/` meanwhile, it has seen the remote as well, and its value stays.
+    When another process moved a ref under `remotes/` or `seen/` meanwhile, it has seen the remote as well, and its
+    value stays.
 
     Raises:
         RefMovedError: when another ref was moved, to something else.
@@ -41,7 +42,7 @@ def publish_tracking(
             workspace.publish(transaction, act)
         except RefMovedError as error:
             workspace.repo.refresh()
-            if error.name.startswith(REMOTES):
+            if error.name.startswith((REMOTES, SEEN)):
                 left.pop(error.name, None)
             elif error.name in left and workspace.view().get(error.name) != left[error.name]:
                 raise

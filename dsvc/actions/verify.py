@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from dsvc.actions.cherry_pick import commits_named
 from dsvc.actions.revision import revision_context
 from dsvc.config.signing import SigningSettings
-from dsvc.errors import RequestError
+from dsvc.errors import AnswerNoError, RequestError
 from dsvc.gitbridge.gitsignature import NAMESPACE as GIT
 from dsvc.gitbridge.gitsignature import GitIds, GitSignature, commit_signature, tag_signature
 from dsvc.gitbridge.origin import KEY
@@ -18,6 +18,19 @@ from dsvc.objects.values import Commit, Tag, encode_commit, encode_tag
 from dsvc.refs.names import TAGS
 from dsvc.signing import NAMESPACE, UNSIGNED, Keygen, Verdict, is_ssh_signature, verify_signature
 from dsvc.workspace import Workspace
+
+
+class UntrustedCommitError(AnswerNoError):
+    """A commit without a good signature, where only signed ones are taken."""
+
+    def __init__(self, commit_id: CommitId, verdict: Verdict) -> None:
+        short = commit_id.hex()[:10]
+        reason = f": {verdict.reason}" if verdict.reason else ""
+        super().__init__(
+            f"commit {short} has no good signature ({verdict.status}){reason}",
+            hint=f"dsvc verify-commit {short}; sign.allowedSigners says who may sign",
+            details={"commit": commit_id.hex(), "status": verdict.status},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +113,17 @@ class Verifier:
         settings, allowed, revoked = self._rules
         keygen = Keygen(settings.program, settings.environment)
         return verify_signature(payload, signature, allowed, at, namespace=namespace, revoked=revoked, keygen=keygen)
+
+
+def require_signature(workspace: Workspace, commit_id: CommitId) -> None:
+    """Refuse a commit whose own signature is not good; since its parents' ids are in it, it speaks for them too.
+
+    Raises:
+        UntrustedCommitError: then. SigningProgramError, BadSignersFileError.
+    """
+    verdict = Verifier(workspace, thorough=True).commit(workspace.repo.commit(commit_id))
+    if not verdict.good:
+        raise UntrustedCommitError(commit_id, verdict)
 
 
 def verify_commits(workspace: Workspace, revisions: Sequence[str] = ("HEAD",)) -> list[VerifiedCommit]:

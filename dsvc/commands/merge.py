@@ -14,7 +14,14 @@ from dsvc.commands.change_counts import change_counts, changes_between
 from dsvc.commands.conflict_text import conflict_json, show_conflicts
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json, MapNames, Message, Quiet
-from dsvc.commands.signature_text import GpgSign, NoGpgSign, chosen_sign
+from dsvc.commands.signature_text import (
+    GpgSign,
+    NoGpgSign,
+    NoVerifySignatures,
+    VerifySignatures,
+    chosen_sign,
+    chosen_verify,
+)
 from dsvc.errors import ConflictError, UsageError
 from dsvc.objects.ids import CommitId
 from dsvc.workspace import Workspace
@@ -46,6 +53,8 @@ def command(
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Run no hooks.")] = False,
     gpg_sign: GpgSign = None,
     no_gpg_sign: NoGpgSign = False,
+    verify_signatures: VerifySignatures = False,
+    no_verify_signatures: NoVerifySignatures = False,
     map_names: MapNames = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -87,6 +96,7 @@ def command(
         map_names=map_names,
         run_hooks=not no_verify,
         sign=sign,
+        verify=chosen_verify(verify_signatures, no_verify_signatures),
     )
     if json:
         context.out.json("dsvc.merge", merge_json(result))

@@ -35,6 +35,7 @@ LimitRate = Annotated[
 ]
 Runs = Annotated[bool, typer.Option("--runs", help="Runs and models too, where branches are named; compare all runs.")]
 NoRuns = Annotated[bool, typer.Option("--no-runs", help="No runs and no models (remote.NAME.runs).")]
+NoRules = Annotated[bool, typer.Option("--no-rules", help="Do not ask the project's .dsvcrules, which are advice.")]
 MapNames = Annotated[
     bool, typer.Option("--map-names", help="Write names that fall together on this disk under other ones, from now on.")
 ]

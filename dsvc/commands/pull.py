@@ -13,6 +13,7 @@ from dsvc.commands.fetch import fetch_json, show_fetch
 from dsvc.commands.merge import merge_json, show_merge
 from dsvc.commands.options import Jobs, Json, LimitRate, Quiet
 from dsvc.commands.rebase import rebase_json, show_rebase
+from dsvc.commands.signature_text import NoVerifySignatures, VerifySignatures, chosen_verify
 from dsvc.errors import ConflictError, UsageError
 
 
@@ -28,6 +29,8 @@ def command(
     ff_only: Annotated[bool, typer.Option("--ff-only", help="Refuse (12) unless nothing has to be merged.")] = False,
     no_ff: Annotated[bool, typer.Option("--no-ff", help="Make a merge commit in any case.")] = False,
     autostash: Annotated[bool, typer.Option("--autostash", help="With -r: put changes aside meanwhile.")] = False,
+    verify_signatures: VerifySignatures = False,
+    no_verify_signatures: NoVerifySignatures = False,
     no_tags: Annotated[bool, typer.Option("--no-tags", help="Fetch no tags.")] = False,
     prune: Annotated[bool, typer.Option("-p", "--prune", help="Drop what follows branches that are gone.")] = False,
     jobs: Jobs = 8,
@@ -56,6 +59,7 @@ def command(
         tags="none" if no_tags else "follow",
         prune=prune,
         directory=context.directory,
+        verify=chosen_verify(verify_signatures, no_verify_signatures),
         jobs=jobs,
     )
     if json:

@@ -15,7 +15,7 @@ from dsvc.actions.revision import revision_context
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.entry_text import human_size
-from dsvc.commands.options import DryRun, Jobs, Json, LimitRate, NoRuns, Quiet, Runs, runs_wanted
+from dsvc.commands.options import DryRun, Jobs, Json, LimitRate, NoRules, NoRuns, Quiet, Runs, runs_wanted
 from dsvc.commands.ref_update_text import show_runs, show_updates, update_json
 from dsvc.history.revisions import resolve
 from dsvc.objects.ids import ObjectId
@@ -58,6 +58,7 @@ def command(
     force: Annotated[bool, typer.Option("-f", "--force", help="Overwrite them in any case.", hidden=True)] = False,
     runs: Runs = False,
     no_runs: NoRuns = False,
+    no_rules: NoRules = False,
     jobs: Jobs = 4,
     limit_rate: LimitRate = None,
     dry_run: DryRun = False,
@@ -91,6 +92,7 @@ def command(
             set_up=set_upstream,
             runs=runs_wanted(runs=runs, no_runs=no_runs),
             dry_run=dry_run,
+            rules=not no_rules,
             jobs=jobs,
         )
     if json:

@@ -79,6 +79,7 @@ _SECTIONS: Final = {
         "pull": "Fetch, and join what came into the current branch",
         "push": "Send branches to a remote",
         "sync": "Fetch, move the current branch forward, and push it",
+        "request": "Ask for merges on a remote, review and merge them",
         "ls-remote": "List what a remote has",
         "data": "Fetch the content of files that a partial clone left out",
         "bundle": "Write history into one file, for machines without a network",

@@ -23,6 +23,12 @@ NoGpgSign = Annotated[
     bool, typer.Option("--no-gpg-sign", "--no-sign", help="Do not sign, whatever commit.sign says.")
 ]
 ShowSignature = Annotated[bool, typer.Option("--show-signature", help="Check signatures and show what they are worth.")]
+VerifySignatures = Annotated[
+    bool, typer.Option("--verify-signatures", help="Refuse (1) a commit that has no good signature.")
+]
+NoVerifySignatures = Annotated[
+    bool, typer.Option("--no-verify-signatures", help="Do not, whatever merge.verifySignatures says.")
+]
 
 _COLORS: Final[dict[Status, tuple[str, ...]]] = {"good": ("green",), "none": (), "bad": ("red", "bold")}
 
@@ -64,3 +70,10 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
         "reason": verdict.reason or None,
         "git_id": verdict.git_id,
     }
+
+
+def chosen_verify(verify: bool, no_verify: bool) -> bool | None:
+    """What --verify-signatures and --no-verify-signatures say; None: neither."""
+    if verify and no_verify:
+        raise UsageError("--verify-signatures and --no-verify-signatures exclude each other")
+    return True if verify else False if no_verify else None

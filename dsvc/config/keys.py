@@ -71,6 +71,7 @@ _TABLE: Final = (
         "merge.conflictStyle", "str", "Form of conflict markers.", default="merge", choices=("merge", "diff3", "zdiff3")
     ),
     KnownKey("merge.tool", "str", "Shell command of 'resolve --tool', with $BASE, $LOCAL, $REMOTE and $MERGED."),
+    KnownKey("merge.verifySignatures", "bool", "Merge only commits with a good signature.", default=False),
     KnownKey("pull.rebase", "bool", "Let 'pull' rebase instead of merging.", default=False),
     KnownKey("rebase.autoStash", "bool", "Stash changes before a rebase and apply them after it.", default=False),
     KnownKey(

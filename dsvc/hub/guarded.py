@@ -23,6 +23,8 @@ from dsvc.remotes.wire.forks import HubFork, Relative
 from dsvc.remotes.wire.publish import Offer, Published
 from dsvc.repo.format import CELL as FORMAT
 from dsvc.repo.lineage import CELL as LINEAGE
+from dsvc.requests.terms import CELL as TERMS
+from dsvc.requests.terms import Terms, encode_terms
 from dsvc.storage.backend import Backend, BlobMissingError
 from dsvc.storage.local import LocalBackend
 
@@ -62,12 +64,13 @@ class GuardedBackend:
         limits: Limits,
         counter: Counter,
         path_of: Callable[[str], Path],
+        terms: Callable[[], Terms],
         refused: Callable[[DsvcError], None],
     ) -> None:
         """`inner` shows the repository, `path_of` gives the file of a blob, and `counter` does what it may ask for."""
         self._inner, self._quarantine = inner, quarantine
         self._visitor, self._limits = visitor, limits
-        self._counter, self._path_of, self._refused = counter, path_of, refused
+        self._counter, self._path_of, self._terms, self._refused = counter, path_of, terms, refused
         self._segments = Segments(inner)
         self._listed: set[str] = set()  # keys that some head of this visit named
         self._seen: bytes | None = None  # the head's value that was looked at last
@@ -80,7 +83,7 @@ class GuardedBackend:
         """See `Backend.get`."""
         if self._is_listed(key):
             return self._inner.get(key, offset=offset, length=length)
-        if _PACK.fullmatch(key) and self._visitor.may_write:
+        if _PACK.fullmatch(key) and self._visitor.may_upload:
             return self._quarantine.get(key, offset=offset, length=length)
         raise BlobMissingError(key, self._visitor.repository)
 
@@ -101,12 +104,14 @@ class GuardedBackend:
         for key in keys:
             with contextlib.suppress(FileNotFoundError):
                 found[key] = os.stat(self._path_of(key)).st_size
-        if self._visitor.may_write:
+        if self._visitor.may_upload:
             found.update((key, size) for key, size in self._quarantine.list("packs/") if key.startswith(prefix))
         return iter(sorted(found.items()))
 
     def read_cell(self, name: str) -> bytes | None:
-        """See `Backend.read_cell`: the head, the format record, and a fork's parent who may know; others are empty."""
+        """See `Backend.read_cell`: head, format, terms, the parent for who may know; others are empty."""
+        if name == TERMS:
+            return encode_terms(self._terms())
         if name == HEAD:
             self._look()
         if name == LINEAGE and not self._counter.tells_parent():
@@ -115,7 +120,7 @@ class GuardedBackend:
 
     def admit(self, key: str, size: int) -> None:
         """See `PublishingPlace.admit`."""
-        if not self._visitor.may_write:
+        if not self._visitor.may_upload:
             raise self._refusal(f"{self._visitor.account} may read {self._visitor.repository} and not push to it")
         if not _PACK.fullmatch(key):
             raise self._refusal(f"{key} is no pack, and accounts of a hub store nothing else")
@@ -148,7 +153,7 @@ class GuardedBackend:
 
     def publish(self, offer: Offer) -> Published:
         """See `Publisher.publish`."""
-        if not self._visitor.may_write:
+        if not self._visitor.may_upload:
             raise self._refusal(f"{self._visitor.account} may read {self._visitor.repository} and not push to it")
         try:
             return self._counter.publish(offer)

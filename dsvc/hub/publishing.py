@@ -8,22 +8,27 @@ from pathlib import Path
 
 from dsvc.errors import IntegrityError
 from dsvc.hub.admission import check_packs
+from dsvc.hub.approvals import check_approvals
 from dsvc.hub.folder import Hub
 from dsvc.hub.guarded import LESS, OverlayBackend
 from dsvc.hub.hooks import HookFailedError, run_hook
 from dsvc.hub.located import Located
 from dsvc.hub.quarantine import Quarantine
 from dsvc.hub.ref_rules import check_reach, check_rules, check_signatures, moving
+from dsvc.hub.request_events import Bench, Brought, brought_events, check_requests
 from dsvc.hub.rules import Limits, Rules
+from dsvc.hub.signers import read_signers
 from dsvc.hub.visitor import HubRefusedError, Visitor, find_visitor
-from dsvc.objects.ids import OperationId
+from dsvc.objects.ids import Kind, OperationId
 from dsvc.objects.packlist import PackRef
-from dsvc.refs.names import HEADS, head_of, short_name
+from dsvc.refs.names import HEADS, REQUESTS, head_of, short_name
 from dsvc.refs.transaction import Act
-from dsvc.refs.view import Symbolic, View
+from dsvc.refs.view import Direct, Symbolic, View
 from dsvc.remotes.wire.publish import Offer, Published, RefChange
 from dsvc.repo.repository import Repository
 from dsvc.repo.tombstones import purged_files
+from dsvc.requests.event import Witness, encode_witness
+from dsvc.requests.names import witness_name
 from dsvc.storage.backend import Backend
 from dsvc.workspace import MAIN
 
@@ -63,7 +68,7 @@ def _publish(desk: Desk, offer: Offer, *, time: int, zone: int) -> Published:
     visitor = find_visitor(
         desk.hub, account=desk.visitor.account, key=desk.visitor.key, repository=desk.visitor.repository
     )
-    if not visitor.may_write:
+    if not visitor.may_write and not all(change.name.startswith(REQUESTS) for change in offer.changes):
         raise HubRefusedError(f"{visitor.account} may read {visitor.repository} and not push to it")
     rules = desk.hub.rules()
     if rules.limits.push_refs and len(offer.changes) > rules.limits.push_refs:
@@ -83,12 +88,17 @@ def _publish(desk: Desk, offer: Offer, *, time: int, zone: int) -> Published:
         check_packs(repo, packs, purged=purged_files(repo), limits=rules.limits)
         check_reach(repo, view, changes, visitor)
         check_rules(repo, view, changes, visitor, rules)
-        check_signatures(repo, view, changes, visitor, rules, signers=desk.hub.root / "allowed_signers")
+        brought = brought_events(repo, changes)
+        signers = read_signers(desk.hub.root)
+        bench = Bench(repo, view, visitor, rules, desk.hub.accounts(), signers)
+        check_requests(bench, changes, brought)
+        check_approvals(bench, changes, brought)
+        check_signatures(repo, view, changes, visitor, rules, signers=signers)
     except IntegrityError as error:
         raise HubRefusedError(f"what was pushed is damaged: {error.message}", hint="dsvc fsck") from error
     said = _before(desk, visitor, changes, rules)
     desk.quarantine.release([ref.key for ref in packs], desk.pool)
-    operation = _move(repo, view, changes, visitor, host=desk.host, time=time, zone=zone)
+    operation = _move(repo, view, changes, brought, visitor, host=desk.host, time=time, zone=zone)
     for ref in packs:
         desk.quarantine.delete(ref.key)
     return Published(operation, said + _after(desk, visitor, changes, rules))
@@ -132,7 +142,15 @@ def _new_packs(repo: Repository, quarantine: Quarantine, offered: Sequence[PackR
 
 
 def _move(
-    repo: Repository, view: View, changes: Sequence[RefChange], visitor: Visitor, *, host: str, time: int, zone: int
+    repo: Repository,
+    view: View,
+    changes: Sequence[RefChange],
+    brought: Sequence[Brought],
+    visitor: Visitor,
+    *,
+    host: str,
+    time: int,
+    zone: int,
 ) -> OperationId:
     transaction = repo.transaction()
     for change in changes:
@@ -144,10 +162,15 @@ def _move(
     born = [change.name for change in changes if change.name.startswith(HEADS) and change.new is not None]
     if born and isinstance(default, Symbolic) and default.target not in born and not any(view.items(HEADS)):
         transaction.set(head_of(MAIN), Symbolic(born[0]))
-    names = ", ".join(short_name(change.name) for change in changes[:5])
+    witness = Witness(visitor.account, visitor.key, time, zone)
+    for one in brought:
+        said = repo.store.put(Kind.STATE, encode_witness(witness, one.id))
+        transaction.set(witness_name(one.number, one.id), Direct(Kind.STATE, said))
+    names = [f"request {one.number}: {one.event.kind}" for one in brought]
+    names += [short_name(change.name) for change in changes if not change.name.startswith(REQUESTS)]
     act = Act(
         verb="push",
-        description=f"push: {names}{', ...' if len(changes) > 5 else ''}",
+        description=f"push: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}",
         user=visitor.account,
         host=host,
         worktree="hub",

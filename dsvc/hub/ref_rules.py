@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from dsvc.errors import IntegrityError
 from dsvc.history.ancestry import Ancestry
 from dsvc.history.mergebase import is_ancestor
 from dsvc.history.walk import walk
+from dsvc.hub.request_events import check_name_of_request
 from dsvc.hub.rules import Rules, may
+from dsvc.hub.signers import Signers
 from dsvc.hub.visitor import HubRefusedError, Visitor
 from dsvc.objects.ids import CommitId, Kind, ObjectId, TagId
 from dsvc.objects.store import ObjectMissingError
 from dsvc.objects.values import encode_commit, encode_tag
-from dsvc.refs.names import HEADS, RUNS, SHARED, TAGS, BadRefNameError, check_name, head_of, short_name
+from dsvc.refs.names import HEADS, REQUESTS, RUNS, SHARED, TAGS, BadRefNameError, check_name, head_of, short_name
 from dsvc.refs.transaction import RefMovedError
 from dsvc.refs.view import Symbolic, View
 from dsvc.remotes.wire.publish import RefChange
 from dsvc.repo.reachable import Target, check_whole, references
 from dsvc.repo.repository import Repository
 from dsvc.repo.tombstones import PURGED, purged_files
-from dsvc.signing import Keygen, Verdict, verify_signature
 from dsvc.workspace import MAIN
 
 _ALIKE = 8  # commits whose trees are looked through
@@ -48,6 +48,8 @@ def moving(view: View, changes: Sequence[RefChange]) -> list[RefChange]:
                 raise HubRefusedError(f"{change.name} is of a run, which is made once and stays")
             if change.new.kind != Kind.RUN:
                 raise HubRefusedError(f"{change.name} is of a run, and points to something else")
+        elif change.name.startswith(REQUESTS):
+            check_name_of_request(change)
         elif not change.name.startswith(SHARED):
             raise HubRefusedError(f"{change.name} belongs to one repository alone and is not pushed")
         if change.new is not None and change.name.startswith(HEADS) and change.new.kind != Kind.COMMIT:
@@ -127,6 +129,8 @@ def check_rules(repo: Repository, view: View, changes: Sequence[RefChange], visi
     """
     default = view.get(head_of(MAIN))
     for change in changes:
+        if change.name.startswith(REQUESTS):
+            continue
         name = short_name(change.name)
         if change.new is None and isinstance(default, Symbolic) and default.target == change.name:
             raise HubRefusedError(f"{name} is the default branch of {visitor.repository} and is not deleted")
@@ -146,7 +150,7 @@ def check_rules(repo: Repository, view: View, changes: Sequence[RefChange], visi
 
 
 def check_signatures(
-    repo: Repository, view: View, changes: Sequence[RefChange], visitor: Visitor, rules: Rules, *, signers: Path
+    repo: Repository, view: View, changes: Sequence[RefChange], visitor: Visitor, rules: Rules, *, signers: Signers
 ) -> None:
     """Ask for signatures of the commits that come to the refs of which the rules want that.
 
@@ -157,16 +161,11 @@ def check_signatures(
     """
 
     def wanted(name: str) -> bool:
-        covered = rules.signatures == "all" or bool(rules.protections(visitor.repository, name))
-        return rules.signatures != "none" and covered
+        return rules.signed(visitor.repository, name)
 
     asked = [change for change in changes if change.new is not None and wanted(change.name)]
     if not asked:
         return
-    try:
-        allowed = signers.read_bytes()
-    except OSError:
-        allowed = None
     ancestry = Ancestry(repo.commit)
     hidden = [
         CommitId(ref.id)
@@ -179,17 +178,15 @@ def check_signatures(
         if change.new.kind == Kind.TAG:
             tag = repo.tag(TagId(change.new.id))
             at = tag.tagger.time if tag.tagger is not None else 0
-            _require(verify_signature(encode_tag(tag, signed=False), tag.signature, allowed, at, keygen=Keygen()),
-                     f"the tag {short_name(change.name)}")
+            reason = signers.why_not(encode_tag(tag, signed=False), tag.signature, at)
+            _require(reason, f"the tag {short_name(change.name)}")
         kind, target = repo.peel(change.new.kind, change.new.id)
         if kind == Kind.COMMIT:
             tips.append(CommitId(ObjectId(target)))
     for step in walk(ancestry, tips, hidden=hidden):
         commit = repo.commit(step.id)
-        verdict = verify_signature(
-            encode_commit(commit, signed=False), commit.signature, allowed, commit.committer.time, keygen=Keygen()
-        )
-        _require(verdict, f"commit {step.id.hex()[:10]}")
+        reason = signers.why_not(encode_commit(commit, signed=False), commit.signature, commit.committer.time)
+        _require(reason, f"commit {step.id.hex()[:10]}")
 
 
 def _noted(name: str) -> bytes:
@@ -199,12 +196,12 @@ def _noted(name: str) -> bytes:
         raise HubRefusedError(f"{name} is not the note of a file") from error
 
 
-def _require(verdict: Verdict, what: str) -> None:
-    if not verdict.good:
-        reason = verdict.reason or {"none": "it has none"}.get(verdict.status, verdict.status)
+def _require(reason: str | None, what: str) -> None:
+    if reason is not None:
         raise HubRefusedError(
             f"{what} needs a signature of somebody whom this hub knows: {reason}",
-            hint="dsvc commit --amend -S signs the last commit; the hub's allowed_signers says who is known",
+            hint="dsvc commit --amend -S signs the last commit, dsvc rebase -S those before it; "
+            "the hub's allowed_signers says who is known",
         )
 
 

@@ -9,7 +9,9 @@ from typing import Any, Literal, get_args
 
 from dsvc.errors import RemoteError
 from dsvc.hub.accounts import EVERYTHING, Role, matches
-from dsvc.refs.names import HEADS, SHARED
+from dsvc.refs.names import HEADS, TAGS
+from dsvc.requests.advice import MOST_APPROVALS
+from dsvc.requests.terms import fits
 
 Signatures = Literal["none", "protected", "all"]
 
@@ -20,6 +22,7 @@ TEMPLATE = """\
 # signatures = "none"         # which commits must be signed: "none", those pushed to "protected" refs, or "all"
 #                             # who may sign stands in the file allowed_signers beside this one
 # hook_seconds = 30           # how long a hook may run
+# requests = ["writer", "owner"]   # who may open merge requests and comment on them; add "reader" to let readers
 
 [limits]                      # 0 means none
 # repository_bytes = 0        # of one repository, as stored
@@ -33,6 +36,8 @@ refs = ["main"]               # branches; others with what they are, as tags/v*
 repos = ["**"]
 push = ["writer", "owner"]    # roles or accounts that may move them forward
 rewind = ["owner"]            # roles or accounts that may delete them, or give them another history
+# approvals = 0               # above 0 these refs move by 'dsvc request merge' alone, with so many approvals
+# approvers = ["writer", "owner"]  # whose approvals count
 """
 
 
@@ -62,12 +67,16 @@ class Protection:
     repos: tuple[str, ...] = (EVERYTHING,)
     push: tuple[str, ...] = ("writer", "owner")
     rewind: tuple[str, ...] = ("owner",)
+    approvals: int = 0
+    approvers: tuple[str, ...] = ("writer", "owner")
+
+    def concerns(self, repository: str) -> bool:
+        """Say whether it speaks of refs of a repository."""
+        return any(matches(repository, repo) for repo in self.repos)
 
     def covers(self, repository: str, ref: str) -> bool:
         """Say whether it speaks of a ref (full name)."""
-        return any(matches(repository, repo) for repo in self.repos) and any(
-            matches(ref, pattern if pattern.startswith(SHARED) else HEADS + pattern) for pattern in self.refs
-        )
+        return self.concerns(repository) and fits(ref, self.refs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +86,21 @@ class Rules:
     create: tuple[str, ...] = ("owner",)
     signatures: Signatures = "none"
     hook_seconds: float = 30
+    requests: tuple[str, ...] = ("writer", "owner")
     limits: Limits = field(default_factory=Limits)
     protect: tuple[Protection, ...] = (Protection(),)
+
+    def approvals(self, repository: str, ref: str) -> int:
+        """Return how many approvals a move of a ref takes."""
+        return max((protection.approvals for protection in self.protections(repository, ref)), default=0)
+
+    def signed(self, repository: str, ref: str) -> bool:
+        """Say whether what comes to a ref has to be signed."""
+        if not ref.startswith((HEADS, TAGS)):
+            return False
+        return self.signatures == "all" or (
+            self.signatures == "protected" and bool(self.protections(repository, ref))
+        )
 
     def protections(self, repository: str, ref: str) -> list[Protection]:
         """Return what speaks of a ref."""
@@ -116,8 +138,14 @@ def decode_rules(text: bytes) -> Rules:
     seconds = given.get("hook_seconds", 30)
     if type(seconds) not in (int, float) or not 0 < seconds <= 3600:
         raise BadRulesError("hook_seconds is a number up to 3600")
-    create = _words(given, "create", ("owner",))
-    return Rules(create, signatures, float(seconds), Limits(**limits), tuple(_protection(row) for row in protect))
+    return Rules(
+        create=_words(given, "create", ("owner",)),
+        signatures=signatures,
+        hook_seconds=float(seconds),
+        requests=_words(given, "requests", ("writer", "owner")),
+        limits=Limits(**limits),
+        protect=tuple(_protection(row) for row in protect),
+    )
 
 
 def _protection(row: object) -> Protection:
@@ -126,7 +154,11 @@ def _protection(row: object) -> Protection:
     names = [f.name for f in fields(Protection)]
     _refuse_unknown(row, set(names), "protect.")
     default = Protection()
-    return Protection(**{name: _words(row, name, getattr(default, name)) for name in names})
+    approvals = row.get("approvals", 0)
+    if type(approvals) is not int or not 0 <= approvals <= MOST_APPROVALS:
+        raise BadRulesError(f"protect.approvals is a number up to {MOST_APPROVALS}")
+    lists = {name: _words(row, name, getattr(default, name)) for name in names if name != "approvals"}
+    return Protection(**lists, approvals=approvals)
 
 
 def _words(given: Mapping[str, Any], name: str, default: tuple[str, ...]) -> tuple[str, ...]:

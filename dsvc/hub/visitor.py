@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from dsvc.hub.accounts import Account, DamagedAccountsError, Role, find_account
 from dsvc.hub.folder import Hub
+from dsvc.hub.rules import Rules, may
 from dsvc.remotes.wire.errors import RemoteAbsentError, RemoteDeniedError
+from dsvc.requests.terms import Ask, Terms
 
 
 class HubRefusedError(RemoteDeniedError):
@@ -15,17 +17,26 @@ class HubRefusedError(RemoteDeniedError):
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """`repository` is the name of what is visited, `key` the fingerprint of the key (empty: it was not said)."""
+    """`repository` is the name of what is visited, `key` the fingerprint of the key (empty: it was not said).
+
+    `may_request` says whether the account may take part in merge requests.
+    """
 
     account: str
     key: str
     repository: str
     role: Role
+    may_request: bool = False
 
     @property
     def may_write(self) -> bool:
-        """Whether the role allows any push at all."""
+        """Whether the role allows pushes of branches and tags."""
         return self.role != "reader"
+
+    @property
+    def may_upload(self) -> bool:
+        """Whether anything may come from there at all."""
+        return self.may_write or self.may_request
 
 
 def find_visitor(hub: Hub, *, account: str, key: str, repository: str) -> Visitor:
@@ -33,13 +44,14 @@ def find_visitor(hub: Hub, *, account: str, key: str, repository: str) -> Visito
 
     Raises:
         HubRefusedError: when the account or the key was taken away since sshd let it in.
-        RemoteAbsentError: for a repository that the account may not even know of.
+        RemoteAbsentError: for a repository that the account may not even know of. BadRulesError.
     """
     found = identify(hub, account=account, key=key)
     role = found.role(repository)
     if role is None:
         raise absent(repository, account)
-    return Visitor(account, key, repository, role)
+    taking_part = may(hub.rules().requests, role=role, account=account)
+    return Visitor(account, key, repository, role, taking_part)
 
 
 def identify(hub: Hub, *, account: str, key: str) -> Account:
@@ -66,3 +78,13 @@ def absent(repository: str, account: str) -> RemoteAbsentError:
         f"there is no repository {repository} that {account} may read",
         hint="check the remote's address, or ask an owner of the hub",
     )
+
+
+def terms_for(visitor: Visitor, rules: Rules) -> Terms:
+    """Return what a visitor is told of the hub: who they are to it, and what it asks of merges here."""
+    asks = tuple(
+        Ask(rule.refs, rule.approvals, rules.signatures != "none")
+        for rule in rules.protect
+        if rule.approvals and rule.concerns(visitor.repository)
+    )
+    return Terms(visitor.account, visitor.role, visitor.may_request, asks)

@@ -12,8 +12,8 @@ from typing import cast
 
 from dsvc.objects import codec
 from dsvc.objects.codec import BadEncodingError, Value
+from dsvc.objects.fields import Fields, Person, person_fields, present
 from dsvc.objects.ids import (
-    ID_LENGTH,
     CommitId,
     EnvironmentId,
     Kind,
@@ -23,16 +23,6 @@ from dsvc.objects.ids import (
     TreeId,
     ViewId,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Who did something and when: `time` in microseconds since 1970 UTC, `zone` in minutes east of UTC."""
-
-    name: str
-    email: str
-    time: int
-    zone: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +80,15 @@ def encode_commit(commit: Commit, *, signed: bool = True) -> bytes:
     fields: dict[str, object] = {
         "tree": commit.tree,
         "parents": commit.parents,
-        "author": _person(commit.author),
-        "committer": _person(commit.committer),
+        "author": person_fields(commit.author),
+        "committer": person_fields(commit.committer),
         "message": commit.message,
         "environment": commit.environment,
         "runs": commit.runs,
         "metadata": commit.metadata,
         "signature": commit.signature if signed else None,
     }
-    return codec.encode(_present(fields, ("tree", "parents", "author", "committer", "message")))
+    return codec.encode(present(fields, ("tree", "parents", "author", "committer", "message")))
 
 
 def decode_commit(payload: bytes) -> Commit:
@@ -107,7 +97,7 @@ def decode_commit(payload: bytes) -> Commit:
     Raises:
         BadEncodingError: when the bytes are not a commit's.
     """
-    fields = _Fields(payload, "commit")
+    fields = Fields(payload, "commit")
     commit = Commit(
         tree=TreeId(fields.id("tree")),
         parents=tuple(CommitId(p) for p in fields.ids("parents")),
@@ -134,12 +124,12 @@ def encode_tag(tag: Tag, *, signed: bool = True) -> bytes:
         "target": tag.target,
         "kind": int(tag.target_kind),
         "name": tag.name,
-        "tagger": _person(tag.tagger) if tag.tagger else None,
+        "tagger": person_fields(tag.tagger) if tag.tagger else None,
         "message": tag.message,
         "metadata": tag.metadata,
         "signature": tag.signature if signed else None,
     }
-    return codec.encode(_present(fields, ("target", "kind", "name", "message")))
+    return codec.encode(present(fields, ("target", "kind", "name", "message")))
 
 
 def decode_tag(payload: bytes) -> Tag:
@@ -148,7 +138,7 @@ def decode_tag(payload: bytes) -> Tag:
     Raises:
         BadEncodingError: when the bytes are not a tag's.
     """
-    fields = _Fields(payload, "tag")
+    fields = Fields(payload, "tag")
     number = fields.integer("kind")
     if number not in Kind.__members__.values():
         raise BadEncodingError(f"a tag points to an unknown kind of object, {number}")
@@ -182,7 +172,7 @@ def encode_operation(operation: Operation) -> bytes:
         "metadata": operation.metadata,
     }
     always = ("view", "parents", "time", "zone", "user", "host", "worktree", "verb", "description")
-    return codec.encode(_present(fields, always))
+    return codec.encode(present(fields, always))
 
 
 def decode_operation(payload: bytes) -> Operation:
@@ -191,7 +181,7 @@ def decode_operation(payload: bytes) -> Operation:
     Raises:
         BadEncodingError: when the bytes are not an operation's.
     """
-    fields = _Fields(payload, "operation")
+    fields = Fields(payload, "operation")
     operation = Operation(
         view=ViewId(fields.id("view")),
         parents=tuple(OperationId(p) for p in fields.ids("parents")),
@@ -210,82 +200,16 @@ def decode_operation(payload: bytes) -> Operation:
     return operation
 
 
-def _person(person: Person) -> tuple[str, str, int, int]:
-    return (person.name, person.email, person.time, person.zone)
-
-
-def _present(fields: dict[str, object], always: tuple[str, ...]) -> dict[str, object]:
-    return {k: v for k, v in fields.items() if k in always or v not in (None, (), {})}
-
-
-class _Fields:
-    """The fields of one decoded object, each read with its type checked."""
-
-    __slots__ = ("payload", "values", "what")
-
-    def __init__(self, payload: bytes, what: str) -> None:
-        values = codec.decode(payload)
-        if not isinstance(values, dict):
-            raise BadEncodingError(f"a {what} is not a map of fields")
-        self.payload, self.values, self.what = payload, values, what
-
-    def check(self, again: bytes) -> None:
-        """Refuse fields that were not read, and empty ones that should have been left out."""
-        if again != self.payload:
-            raise BadEncodingError(f"a {self.what} has unknown or empty fields")
-
-    def _bad(self, name: str) -> BadEncodingError:
-        return BadEncodingError(f"a {self.what} has no valid field '{name}'")
-
-    def text(self, name: str) -> str:
-        value = self.values.get(name)
-        if not isinstance(value, str):
-            raise self._bad(name)
-        return value
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        value = self.values.get(name, ())
-        if not isinstance(value, tuple) or not all(isinstance(v, str) for v in value):
-            raise self._bad(name)
-        return cast("tuple[str, ...]", value)
-
-    def integer(self, name: str) -> int:
-        value = self.values.get(name)
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise self._bad(name)
-        return value
-
-    def id(self, name: str) -> ObjectId:
-        value = self.values.get(name)
-        if not isinstance(value, bytes) or len(value) != ID_LENGTH:
-            raise self._bad(name)
-        return ObjectId(value)
-
-    def optional_id(self, name: str) -> ObjectId | None:
-        return self.id(name) if name in self.values else None
-
-    def ids(self, name: str) -> tuple[ObjectId, ...]:
-        value = self.values.get(name, ())
-        if not isinstance(value, tuple):
-            raise self._bad(name)
-        if not all(isinstance(v, bytes) and len(v) == ID_LENGTH for v in value):
-            raise self._bad(name)
-        return cast("tuple[ObjectId, ...]", value)
-
-    def optional_bytes(self, name: str) -> bytes | None:
-        value = self.values.get(name)
-        if value is not None and not isinstance(value, bytes):
-            raise self._bad(name)
-        return value
-
-    def map(self, name: str) -> dict[str, Value]:
-        value = self.values.get(name, {})
-        if not isinstance(value, dict):
-            raise self._bad(name)
-        return value
-
-    def person(self, name: str) -> Person:
-        value = self.values.get(name)
-        if not isinstance(value, tuple) or [type(v) for v in value] != [str, str, int, int]:
-            raise self._bad(name)
-        return Person(*cast("tuple[str, str, int, int]", value))
+__all__ = [
+    "Commit",
+    "Operation",
+    "Person",
+    "Tag",
+    "decode_commit",
+    "decode_operation",
+    "decode_tag",
+    "encode_commit",
+    "encode_operation",
+    "encode_tag",
+    "unsigned",
+]

@@ -8,8 +8,9 @@ from dsvc.errors import UsageError
 
 HEADS, TAGS, REMOTES, WORKTREES, STASH = "heads/", "tags/", "remotes/", "worktrees/", "stash/"
 RUNS, MODELS = "runs/", "models/"  # of runs see dsvc.runs.names
-SEEN = "seen/"  # what a remote had under shared names that have no place under remotes/
-SHARED = (HEADS, TAGS, RUNS, MODELS, "requests/", "deployments/")
+REQUESTS = "requests/"  # merge requests of this repository: made by 'dsvc request', not by a push of names
+SEEN = "seen/"  # what a remote had under shared names that have no place under remotes/: seen/NAME/requests/...
+SHARED = (HEADS, TAGS, RUNS, MODELS, REQUESTS, "deployments/")
 LOCAL = (REMOTES, WORKTREES, STASH, "added/", SEEN)
 ONCE = ("purged/", RUNS)  # made once and never moved: repositories exchange them as a set
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.conftest import History
+from tests.commands.conftest import Clones, History
 from tests.signing.keys import agent, fingerprint, make_key, needs_ssh_agent, needs_ssh_keygen, public
 
 pytestmark = needs_ssh_keygen
@@ -386,3 +386,45 @@ def test_signatures_survive_the_store(history: History, key: Path) -> None:
         ["git", "-C", str(cli.directory.parent / "git"), "cat-file", "commit", "main"], capture_output=True, check=True
     )
     assert b"gpgsig" not in raw.stdout  # it covers dsvc's bytes, so git could not check it
+
+
+def test_merge_takes_only_what_is_signed(history: History, key: Path, tmp_path: Path) -> None:
+    cli = history.cli
+    history.commit("first", {"a": "1"})
+    for name, words in (("signed", ["-S"]), ("unsigned", [])):
+        cli.ok("switch", "-q", "-c", name, "main")
+        history.write({name: "1"})
+        cli.ok("commit", "-q", "-m", name, *words)
+    cli.ok("switch", "-q", "main")
+    before = cli.ok("rev-parse", "HEAD").out
+    answer = cli("merge", "--verify-signatures", "unsigned")
+    assert answer.code == 1
+    assert "has no good signature (none)" in answer.err
+    assert "dsvc verify-commit" in answer.err
+    assert cli.ok("rev-parse", "HEAD").out == before
+    cli.ok("config", "merge.verifySignatures", "true")
+    assert cli("merge", "--no-ff", "unsigned").code == 1
+    cli.ok("merge", "signed")
+    cli.ok("merge", "--no-verify-signatures", "unsigned")
+    cli.ok("config", "sign.allowedSigners", str(tmp_path / "nobody"))
+    (tmp_path / "nobody").write_text("")
+    cli.ok("reset", "-q", "--hard", before.strip())
+    assert "(unknown)" in cli("merge", "signed").err
+
+
+def test_pull_takes_only_what_is_signed(clones: Clones, history: History, key: Path) -> None:
+    settings = ("user.signingKey", str(key)), ("sign.allowedSigners", str(key.parent / "allowed"))
+    bob = clones.join("bob")
+    for name, value in settings:
+        clones.ada.ok("config", name, value)
+        bob.ok("config", name, value)
+    clones.commit(clones.ada, "unsigned", {"a": "2\n"})
+    clones.ada.ok("push", "-q")
+    before = bob.ok("rev-parse", "HEAD").out
+    assert bob("pull", "--verify-signatures").code == 1
+    assert bob("pull", "--rebase", "--verify-signatures").code == 2
+    assert bob.ok("rev-parse", "HEAD").out == before
+    clones.ada.ok("commit", "-q", "--allow-empty", "-S", "-m", "signed")
+    clones.ada.ok("push", "-q")
+    bob.ok("pull", "-q", "--verify-signatures")
+    assert bob.ok("rev-parse", "HEAD").out == clones.ada.ok("rev-parse", "HEAD").out

@@ -43,6 +43,7 @@ from dsvc.repo.family import Family, FamilyMember, decode_family, encode_family
 from dsvc.repo.format import CURRENT, Pointer, decode_format, encode_format, pointing, read_format
 from dsvc.repo.gcrecord import GcRecord, change_record, read_record
 from dsvc.repo.lineage import Lineage, read_lineage, write_lineage
+from dsvc.requests.event import Event, Witness, decode_event, decode_witness, encode_event, encode_witness
 from dsvc.runs.names import RunKey
 from dsvc.runs.notes import Note, decode_note, encode_note
 from dsvc.runs.pins import Pin, Pins, PinState, Seen, StoredFile
@@ -332,12 +333,32 @@ GOLDEN: dict[str, str] = {
         "c406524541444d45a476657262a56d65726765"
     ),
     **WIRE,
+    "request": (
+        "88a6617574686f7294a3416461af616461406578616d706c652e6f7267cf00060a24181e40003ca6636f6d6d6974c420"
+        "bcd557602d67534b14676060c6e6e5bdb1430bd39dc8485ca4b35ddec0a095c4a56576656e74a46f70656ea6736f7572"
+        "6365a6666173746572a6746172676574aa68656164732f6d61696ea474657874af48616c66207468652074696d652e0a"
+        "a57469746c65ac4c6561726e20666173746572a477686174a772657175657374"
+    ),
+    "approval": (
+        "87a5616674657291c4201003e92812127a3068c0ab7497c5bb1a6ae2a6d69adddfc195210ed057cc49b3a6617574686f"
+        "7294a3426f74a0cf00060a24182d8240d1feb6a6636f6d6d6974c420bcd557602d67534b14676060c6e6e5bdb1430bd3"
+        "9dc8485ca4b35ddec0a095c4a56576656e74a7617070726f7665a772657175657374c4201003e92812127a3068c0ab74"
+        "97c5bb1a6ae2a6d69adddfc195210ed057cc49b3a97369676e6174757265c4097369676e6174757265a477686174a772"
+        "657175657374"
+    ),
+    "witness": (
+        "86a76163636f756e74a3626f62a56576656e74c420c897ff7cd4f159b399ccdb368a38b708d1a3ba25e49cc69e11307e"
+        "68979b80e1a36b6579aa5348413235363a6b6579a474696d65cf00060a24184c06c0a477686174a77769746e657373a4"
+        "7a6f6e653c"
+    ),
 }
 IDS: dict[str, str] = {
     "small environment": "a2c1a43c550c61c552264c72ee3735368aa678a11deaab83836035ef132c3231",
     "full environment": "bf6db33c65d20f4d34bcf48568dce22598ec416c855cb078abc13716194e7c29",
     "small environment's packages": "9efbeb812ee62a10bb5ad6a9e432b8f38ba687eedf8d87c48108e5ebf710ab2c",
     "full environment's packages": "e3d78fb8b4df3d0e4166b38fff7f81750bcec59367f9c47d1ebfde1eb28e2f20",
+    "request": "1003e92812127a3068c0ab7497c5bb1a6ae2a6d69adddfc195210ed057cc49b3",
+    "approval": "c897ff7cd4f159b399ccdb368a38b708d1a3ba25e49cc69e11307e68979b80e1",
     "segment": "6b4049667e482159f098c732e8c5a0d774131e94deb8dd94b728748bda0fe7dc",
     "folded pack list": "124443623e0ee7318a8578f0a7eb4a785cd02549c32e9777f2c13288ce7bc655",
     "tree": "71bc815d73dd5ebbd1402e32738057a0e8263dca55d39c73e77b5c4bfc0724e8",
@@ -395,6 +416,21 @@ FULL_COMMIT = Commit(
     signature=b"signature",
 )
 TAG = Tag(target=COMMIT_ID, target_kind=Kind.COMMIT, name="v1", tagger=ADA, message="first release\n")
+OPENING = Event(
+    "open",
+    ADA,
+    title="Learn faster",
+    text="Half the time.\n",
+    target="heads/main",
+    source="faster",
+    commit=COMMIT_ID,
+)
+OPENING_ID = object_id(Kind.STATE, encode_event(OPENING))
+APPROVAL = Event(
+    "approve", BOT, request=OPENING_ID, after=(OPENING_ID,), commit=COMMIT_ID, signature=b"signature"
+)
+APPROVAL_ID = object_id(Kind.STATE, encode_event(APPROVAL))
+WITNESS = Witness("bob", "SHA256:key", 1_700_000_003_000_000, 60)
 VIEW = Node(0, ((b"heads/main", (1, int(Kind.COMMIT), COMMIT_ID)), (b"worktrees/one/HEAD", (2, "heads/main"))))
 VIEW_ID = object_id(Kind.VIEW, encode_node(VIEW.level, VIEW.items))
 OPERATION = Operation(
@@ -583,6 +619,9 @@ ENCODED = {
     "run labels": lambda: encode_note(LABELS),
     "run removal": lambda: encode_note(REMOVAL),
     "series block": lambda: encode_block(*SERIES),
+    "request": lambda: encode_event(OPENING),
+    "approval": lambda: encode_event(APPROVAL),
+    "witness": lambda: encode_witness(WITNESS, APPROVAL_ID),
 }
 DECODED = {
     "small environment": (decode_environment, SMALL),
@@ -605,6 +644,9 @@ DECODED = {
     "run labels": (decode_note, LABELS),
     "run removal": (decode_note, REMOVAL),
     "series block": (decode_block, [Point(*row) for row in zip(*SERIES, strict=True)]),
+    "request": (decode_event, OPENING),
+    "approval": (decode_event, APPROVAL),
+    "witness": (lambda data: decode_witness(data, APPROVAL_ID), WITNESS),
 }
 KINDS = {
     "small environment": Kind.ENVIRONMENT,
@@ -620,6 +662,8 @@ KINDS = {
     "map page": Kind.MAP_PAGE,
     "run": Kind.RUN,
     "full run": Kind.RUN,
+    "request": Kind.STATE,
+    "approval": Kind.STATE,
 }
 
 

@@ -71,6 +71,15 @@ class HubHost:
     def repo(self, name: str) -> Path:
         return self.folder / "repos" / name
 
+    def key(self, name: str) -> Path:
+        """The private key of one person; the public half lies beside it."""
+        return self.base / name / "key"
+
+    def signers(self, *names: str, options: str = 'namespaces="dsvc"') -> None:
+        """Say whose signatures the hub accepts."""
+        lines = [f"{name}@example.com {options} {self.key(name).with_suffix('.pub').read_text()}" for name in names]
+        (self.folder / "allowed_signers").write_text("".join(lines))
+
     def rules(self, text: str) -> None:
         (self.folder / "rules.toml").write_text(text)
 

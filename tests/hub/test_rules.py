@@ -85,23 +85,6 @@ def test_quotas(host: HubHost) -> None:
     assert not list((host.folder / "quarantine").rglob("packs/*")), "nothing waits any more"
 
 
-def test_signatures(host: HubHost) -> None:
-    host.rules('signatures = "protected"\n[[protect]]\nrefs = ["main"]\n')
-    ada = host.user("ada", "owner").start("vision")
-    first = ada.commit("first", code=b"1\n")
-    refused(ada("push"), f"commit {first[:10]} needs a signature")
-    ada.ok("push", "origin", "HEAD:topic")
-    key = host.base / "ada" / "key"
-    public = (host.base / "ada" / "key.pub").read_text()
-    ada.ok("commit", "-q", "--amend", "-m", "first", f"-S{key}")
-    refused(ada("push"), "needs a signature of somebody whom this hub knows")
-    (host.folder / "allowed_signers").write_text(f'ada@example.com namespaces="dsvc" {public}')
-    ada.ok("push")
-    unsigned = ada.commit("second", code=b"2\n")
-    ada.ok("push", "origin", "HEAD:other")
-    refused(ada("push"), unsigned[:10])
-
-
 def test_what_was_purged_does_not_come_back(host: HubHost, tmp_path: Path) -> None:
     ada, walt = started(host)
     secret = b"password\n" * 100

@@ -123,6 +123,38 @@ def fetch_files(
     raise RemoteIncompleteError(f"{name} exchanged its packs again and again", hint="run the same command again")
 
 
+def fetch_states(
+    local: ObjectStore,
+    remote: Repository,
+    ids: Iterable[bytes],
+    *,
+    folder: Path,
+    jobs: int,
+    progress: Progress,
+    name: str,
+) -> Received:
+    """Take in single states that this side lacks; raises what `fetch_objects` raises."""
+    lacking = [wanted for wanted in dict.fromkeys(ids) if not local.has(wanted, Kind.STATE)]
+    for _ in range(_ATTEMPTS):
+        try:
+            held = {wanted: remote.store.packs.find(wanted, Kind.STATE) for wanted in lacking}
+            refs = {found[0].id: found[0] for found in held.values() if found is not None}
+            marks = Marks(remote.store.packs, refs.values())
+            for wanted in lacking:
+                if marks.mark((Kind.STATE, wanted)) is None:
+                    raise RemoteIncompleteError(
+                        f"{name} lacks what its refs name: state {wanted.hex()}", hint=f"dsvc fsck --remote {name}"
+                    )
+            receiver = _receiver(local, remote, folder, jobs=jobs, progress=progress, name=name)
+            return receiver.receive(marks, label="Receiving requests")
+        except (BlobMissingError, RemoteIncompleteError):
+            before = remote.head.value
+            remote.refresh()
+            if remote.head.value == before:
+                raise
+    raise RemoteIncompleteError(f"{name} exchanged its packs again and again", hint="run the same command again")
+
+
 def _walk(
     local: ObjectStore, ancestry: Ancestry, tips: list[Target], known: Collection[CommitId]
 ) -> Callable[[_Files], None]:

@@ -1,0 +1,222 @@
+"""Bring what refs of a remote need there, and move them in one operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from dsvc.actions.model_refs import seen_changes
+from dsvc.actions.ref_update import RefUpdate
+from dsvc.actions.remote_access import OpenRemote
+from dsvc.actions.revision import ancestry_below
+from dsvc.actions.run_refs import RunsToPush, note_pushed
+from dsvc.actions.tracking import publish_tracking
+from dsvc.errors import DivergedError, IntegrityError
+from dsvc.objects.ids import CommitId, Kind, ObjectId
+from dsvc.objects.store import ObjectMissingError
+from dsvc.refs.names import REMOTES, RUNS, short_name
+from dsvc.refs.transaction import RefMovedError, Transaction
+from dsvc.refs.view import Ref, Symbolic, View
+from dsvc.remotes.refspec import mapped
+from dsvc.remotes.transfer.purged import ErasedThereError, Spared, refusal, send_notes
+from dsvc.remotes.transfer.selection import Stored, Walk, present_tips
+from dsvc.remotes.transfer.sending import Sent, cargo, send
+from dsvc.remotes.wire.errors import RemoteDeniedError
+from dsvc.remotes.wire.publish import Offer, Publisher, RefChange
+from dsvc.repo.reachable import Marks
+from dsvc.repo.repository import Repository
+from dsvc.repo.tombstones import purged_files
+from dsvc.storage.local import LocalBackend
+from dsvc.workspace import Workspace
+
+_STEP = 1000  # runs that a hub is told of at once
+
+
+class PushRaceError(DivergedError):
+    """Somebody else pushed the same ref at the same moment."""
+
+
+class IncompleteError(IntegrityError):
+    """Something that a push would send is not here."""
+
+
+def deliver(
+    workspace: Workspace,
+    remote: OpenRemote,
+    updates: Sequence[RefUpdate],
+    *,
+    jobs: int,
+    runs: RunsToPush | None = None,
+    also: Callable[[Transaction], str] | None = None,
+) -> tuple[Sent, str]:
+    """Send what the updates need, and move those refs that may be moved, there and in what follows them here.
+
+    `runs` go along. `also` may change more in the same operation, of the remote, and returns what it is about; it is
+    called each time that this is tried. Returns what was sent, and what hooks of a hub printed.
+
+    Raises:
+        PushRaceError: when somebody moved the same ref meanwhile. RemoteError.
+    """
+    moving = [update for update in updates if update.outcome not in ("same", "rejected")]
+    moving += runs.updates if runs is not None else ()
+    sent, said = Sent(0, 0, 0), ""
+    if moving or also is not None:
+        try:
+            sent, erased = _send(workspace, remote, moving, jobs=jobs)
+            said = _publish(workspace, remote, moving, erased, also)
+        except RemoteDeniedError:
+            remote.outbox.clear()  # the next push may bring something else, and what it brings is made anew
+            raise
+        sent = replace(sent, size=sent.size + remote.repo.store.delivered)
+        remote.outbox.clear()
+    elif remote.folder.is_dir():
+        _forget(remote)
+    _track(workspace, remote, updates)
+    if runs is not None:
+        note_pushed(workspace, remote, runs)
+    return sent, said
+
+
+def _send(
+    workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate], *, jobs: int
+) -> tuple[Sent, set[bytes]]:
+    """Send what the remote lacks; return also the erased files among it, of which only the notes go there."""
+    store, there = workspace.repo.store, remote.repo.store
+    tips = [(update.new.kind, bytes(update.new.id)) for update in updates if update.new is not None]
+    if not tips:
+        return Sent(0, 0, 0), set()
+    _take_up(remote)
+    refs = workspace.repo.head.packs.packs
+    marks = Marks(store.packs, refs)
+    known = present_tips(store, _commits(remote.view()))
+    ancestry = ancestry_below(workspace, [CommitId(ObjectId(i)) for kind, i in tips if kind == Kind.COMMIT])
+    ours, theirs = purged_files(workspace.repo), purged_files(remote.repo)
+    taker = Spared(Stored(store, marks, there.rely_on), store, there, ours=ours, theirs=theirs)
+    try:
+        try:
+            Walk(store, taker).add(ancestry, tips, known=known)
+        except ObjectMissingError:  # below a commit that no ref names here, others may be missing: do without it
+            named = set(_commits(workspace.view()))
+            taker = Spared(Stored(store, marks, there.rely_on), store, there, ours=ours, theirs=theirs)
+            Walk(store, taker).add(ancestry, tips, known=[i for i in known if i in named])
+    except ErasedThereError as error:
+        raise refusal(store, remote.repo, error.file_id, tips, remote=remote.settings.shown) from error
+    except ObjectMissingError as error:
+        raise IncompleteError(
+            f"what is to be pushed is not complete here: {error.message}", hint="dsvc fsck", details=error.details
+        ) from error
+    backend = workspace.repo.backend
+    assert isinstance(backend, LocalBackend), "a workspace's repository lies on disk"
+    sent = send(
+        store,
+        there,
+        cargo(marks, refs),
+        remote.outbox,
+        whole=lambda ref: backend.root / ref.key,
+        jobs=jobs,
+        progress=workspace.progress,
+    )
+    return sent, taker.left
+
+
+def _commits(view: View) -> list[ObjectId]:
+    return [ref.id for _, ref in view.tips() if ref.kind == Kind.COMMIT]
+
+
+def _take_up(remote: OpenRemote) -> None:
+    """Go on with the packs that an earlier push left: send those that have not arrived, and count all as stored."""
+    store, outbox = remote.repo.store, remote.outbox
+    left = outbox.packs()
+    if not left:
+        outbox.clear()
+        return
+    gone = set(store.backend.missing([waiting.ref.key for waiting in left]))
+    condemned = set(remote.repo.head.packs.condemned)
+    listed = {ref.id for ref in remote.repo.head.packs.packs}
+    for waiting in left:
+        ref = waiting.ref
+        if ref.id in condemned or ref.id in listed or (waiting.arrived and ref.key in gone):
+            continue
+        if ref.key in gone:
+            store.backend.put(ref.key, outbox.lend(ref))
+            outbox.arrived(ref)
+        store.adopt(ref)
+
+
+def _forget(remote: OpenRemote) -> None:
+    """Forget what an earlier push left that never heard that its packs were published."""
+    listed = {ref.id for ref in remote.repo.head.packs.packs}
+    if all(waiting.ref.id in listed for waiting in remote.outbox.packs()):
+        remote.outbox.clear()
+
+
+def _publish(
+    workspace: Workspace,
+    remote: OpenRemote,
+    updates: Sequence[RefUpdate],
+    erased: set[bytes],
+    also: Callable[[Transaction], str] | None,
+) -> str:
+    """Move the refs there, or let a hub do it; return what the hub's hooks printed."""
+    repo: Repository = remote.repo
+    transaction = repo.transaction()
+    send_notes(workspace.repo.store, repo.store, transaction, workspace.view(), erased)
+    for update in updates:
+        if transaction.view.resolve(update.theirs)[1] != update.old:
+            raise _race(remote, update.theirs)
+        if update.new is None:
+            transaction.delete(update.theirs)
+        else:
+            transaction.set(update.theirs, update.new)
+    about = also(transaction) if also is not None else _names(updates)
+    try:
+        if remote.publisher is not None:
+            return _offer(remote.publisher, repo, transaction)
+        repo.publish(transaction, workspace.act("push", f"push: {about}"))
+    except RefMovedError as error:
+        raise _race(remote, error.name) from error
+    return ""
+
+
+def _names(updates: Sequence[RefUpdate]) -> str:
+    names = ", ".join(short_name(update.theirs) for update in updates[:5])
+    return f"{names}{', ...' if len(updates) > 5 else ''}"
+
+
+def _offer(publisher: Publisher, repo: Repository, transaction: Transaction) -> str:
+    """Let a hub publish what a transaction would; of runs, which nobody moves, so many in one step."""
+    view = transaction.view
+    changes = [
+        RefChange(name, view.resolve(name)[1], new)
+        for name, new in transaction.changes.items()
+        if not isinstance(new, Symbolic)
+    ]
+    runs = [change for change in changes if change.name.startswith(RUNS)]
+    first = [change for change in changes if not change.name.startswith(RUNS)] + runs[:_STEP]
+    steps = [first, *(runs[at : at + _STEP] for at in range(_STEP, len(runs), _STEP))]
+    packs, said = tuple(repo.store.flush()), ""
+    for step in steps:
+        said += publisher.publish(Offer(repo.head.operation, tuple(step), packs)).output
+        packs = ()
+    repo.refresh()
+    return said
+
+
+def _race(remote: OpenRemote, name: str) -> PushRaceError:
+    return PushRaceError(
+        f"{short_name(name)} was pushed by somebody else at the same moment; nothing was overwritten",
+        hint=f"dsvc pull {remote.settings.typed}, then push again",
+        details={"ref": name},
+    )
+
+
+def _track(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate]) -> None:
+    """Let the refs that follow the remote here say what is there now."""
+    if remote.settings.name is None:
+        return
+    changes: dict[str, Ref | None] = seen_changes(updates, remote.settings.name)
+    for update in updates:
+        found = mapped(remote.settings.fetch, update.theirs)
+        if found is not None and update.outcome != "rejected" and found[0].startswith(REMOTES):
+            changes[found[0]] = update.new
+    publish_tracking(workspace, changes, workspace.act("push", f"push to {remote.settings.shown}"))

@@ -1,0 +1,1 @@
+"""Merge requests: what is said about bringing commits into a branch, and whether that may be done."""
