@@ -105,7 +105,8 @@ def _lines(
             continue
         commit_id = ancestry.id(node)
         commit = workspace.repo.commit(commit_id)
-        found.append(BlamedLine(number, line, commit_id, commit, path, origin.number, boundary=not commit.parents))
+        boundary = not workspace.repo.parents(commit)
+        found.append(BlamedLine(number, line, commit_id, commit, path, origin.number, boundary=boundary))
     return found
 
 

@@ -86,10 +86,11 @@ def create_bundle(
     if excluded and not included:
         raise NothingToBundleError("there is nothing new to bundle", hint="leave --since out, or commit something")
     builds_on = _boundary(ancestry, commits, included)
+    left_out = _left_out(workspace, included)
     marks = Marks(store.packs, workspace.repo.head.packs.packs)
     header = BundleHeader(
         tuple(refs.items()),
-        tuple(Prerequisite(i, _subject(ancestry, i)) for i in builds_on),
+        tuple(Prerequisite(i, "" if i in left_out else _subject(ancestry, i)) for i in sorted({*builds_on, *left_out})),
         tuple(sorted(CURRENT.read)),
     )
     scratch = workspace.common / "transfers" / temporary_name("bundle")
@@ -203,6 +204,12 @@ def _boundary(ancestry: Ancestry, tips: Iterable[CommitId], included: set[Commit
     """Return the commits that are left out and that what is included, or a ref, builds on."""
     parents = (ancestry.id(p) for i in sorted(included) for p in ancestry.parents(ancestry.node(i)))
     return sorted({i for i in (*parents, *tips) if i not in included})
+
+
+def _left_out(workspace: Workspace, included: Iterable[CommitId]) -> list[CommitId]:
+    """Return the parents of what is included that were left out of this shallow clone: whoever takes it has them."""
+    cut = workspace.repo.cut
+    return sorted({p for i in included for p in workspace.repo.commit(i).parents if p in cut}) if cut else []
 
 
 def _boundary_has(

@@ -32,6 +32,7 @@ from dsvc.remotes.address import FolderAddress, parse_address
 from dsvc.remotes.opening import PlaceMissingError
 from dsvc.remotes.refspec import Refspec
 from dsvc.remotes.settings import RemoteSettings, check_remote_name, find_remote
+from dsvc.remotes.transfer.shallow import Wish
 from dsvc.repo.repository import Repository
 from dsvc.storage.local import LocalBackend
 from dsvc.workspace import MAIN, PRIVATE, Surroundings, Workspace
@@ -65,6 +66,7 @@ def clone(
     remote: str = "origin",
     branch: str | None = None,
     single_branch: bool = False,
+    depth: int | None = None,
     make_checkout: bool = True,
     tags: bool = True,
     options: Mapping[str, Value] | None = None,
@@ -76,8 +78,8 @@ def clone(
 
     It stands on `branch`, or at a tag of that name, else on the remote's own branch; with `single_branch` that is all
     that is fetched, now and later. A clone that is broken off keeps what has arrived; the same call goes on with it.
-    `options` are written into the section of the remote before it is first reached. The parent of a fork becomes the
-    remote `upstream`.
+    `depth` leaves out what is further than so many commits from a tip. `options` are written into the section of the
+    remote before it is first reached. The parent of a fork becomes the remote `upstream`.
 
     Raises:
         RequestError: when `target` is in use. PlaceMissingError: when there is no repository at `url`; nothing is
@@ -109,7 +111,9 @@ def clone(
             set_value(private / "config.toml", join_key(("remote", remote, "fetch")), value=(str(spec),))
             settings = replace(settings, fetch=(spec,))
         attach(workspace, jobs=jobs)
-        fetched = fetch(workspace, settings, tags="follow" if tags else "none", ask_parent=True, jobs=jobs)
+        fetched = fetch(
+            workspace, settings, tags="follow" if tags else "none", wish=Wish(depth), ask_parent=True, jobs=jobs
+        )
         kept = True
         default = fetched.default_branch
         where, commit_id = _stand(workspace, remote, branch, default=default, make_checkout=make_checkout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from contextlib import suppress
 from itertools import islice
@@ -22,8 +23,11 @@ _TIPS = 100
 
 
 def graph_path(workspace: Workspace) -> Path:
-    """Return where the commit graph lies."""
-    return workspace.cache / "commit-graph"
+    """Return where the commit graph lies; one of a shallow clone holds as long as the same commits are left out."""
+    cut = workspace.repo.cut
+    if not cut:
+        return workspace.cache / "commit-graph"
+    return workspace.cache / f"commit-graph-{hashlib.blake2b(b''.join(sorted(cut)), digest_size=8).hexdigest()}"
 
 
 def commit_graph(workspace: Workspace) -> CommitGraph | None:
@@ -43,7 +47,7 @@ def refresh_graph(
     from dsvc.history.graphupdate import paths_changed_in, uncovered, update_graph
 
     tips = list(tips)
-    get_commit, path = workspace.repo.commit, graph_path(workspace)
+    get_commit, path = workspace.repo.walked, graph_path(workspace)
     with suppress(OSError, DsvcError):
         graph = open_graph(path)
         unlisted = bytes(graph.states).count(UNKNOWN) if listed != 0 and graph is not None else 0

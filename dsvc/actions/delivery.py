@@ -8,8 +8,8 @@ from dataclasses import replace
 from dsvc.actions.model_refs import seen_changes
 from dsvc.actions.ref_update import RefUpdate
 from dsvc.actions.remote_access import OpenRemote
-from dsvc.actions.revision import ancestry_below
 from dsvc.actions.run_refs import RunsToPush, note_pushed
+from dsvc.actions.shallow_push import ancestry_for_push, require_history_there
 from dsvc.actions.tracking import publish_tracking
 from dsvc.errors import DivergedError, IntegrityError
 from dsvc.objects.ids import CommitId, Kind, ObjectId
@@ -89,7 +89,9 @@ def _send(
     refs = workspace.repo.head.packs.packs
     marks = Marks(store.packs, refs)
     known = present_tips(store, _commits(remote.view()))
-    ancestry = ancestry_below(workspace, [CommitId(ObjectId(i)) for kind, i in tips if kind == Kind.COMMIT])
+    commits = [CommitId(ObjectId(i)) for kind, i in tips if kind == Kind.COMMIT]
+    ancestry = ancestry_for_push(workspace, remote, commits)
+    require_history_there(workspace, remote, ancestry, tips, known=known, jobs=jobs)
     ours, theirs = purged_files(workspace.repo), purged_files(remote.repo)
     taker = Spared(Stored(store, marks, there.rely_on), store, there, ours=ours, theirs=theirs)
     try:

@@ -13,6 +13,7 @@ from dsvc.actions.refs import worktrees_on
 from dsvc.actions.remote_access import OpenRemote, open_remote, steadily
 from dsvc.actions.revision import revision_context
 from dsvc.actions.run_refs import note_fetched, require_runs, runs_to_fetch, takes_runs
+from dsvc.actions.shallow import ShallowFetch
 from dsvc.actions.tracking import publish_tracking
 from dsvc.history.ancestry import Ancestry
 from dsvc.history.mergebase import is_ancestor
@@ -29,6 +30,7 @@ from dsvc.remotes.transfer.once import Named
 from dsvc.remotes.transfer.purged import take_notes
 from dsvc.remotes.transfer.receiving import Received
 from dsvc.remotes.transfer.selection import present_tips
+from dsvc.remotes.transfer.shallow import Wish
 from dsvc.repo.tombstones import purged_files
 from dsvc.workspace import Workspace
 
@@ -68,6 +70,7 @@ def fetch(
     prune: bool = False,
     force: bool = False,
     runs: bool | None = None,
+    wish: Wish = Wish(),  # noqa: B008 -- it cannot be changed
     dry_run: bool = False,
     ask_parent: bool = False,
     jobs: int = 8,
@@ -79,7 +82,7 @@ def fetch(
     "all" that is reported, unless `force` is set. `prune` drops what follows branches that are gone there. No branch
     on which a worktree stands is touched. What was asked for by name is FETCH_HEAD afterwards. `runs` says whether the
     remote's runs and models come along; None: where no refs are named, unless the remote's option says otherwise.
-    `ask_parent` costs a request.
+    `wish` says how much of the history; what is left out is noted in the same operation. `ask_parent` costs a request.
 
     Raises:
         RemoteError: when the remote cannot be reached or breaks off; what arrived is used by the next fetch.
@@ -93,6 +96,7 @@ def fetch(
         def once() -> FetchResult:
             specs = _in_full(remote, refspecs)
             heads = _asked(remote, specs)
+            shallow = ShallowFetch.where_needed(workspace, remote, wish, follow_tags=tags == "follow", jobs=jobs)
             updates = _branches(workspace, remote, specs, force=force)
             updates += _tags(workspace, remote, specs, tags=tags, force=force)
             named: tuple[Named, ...] = ()
@@ -103,19 +107,25 @@ def fetch(
                 models = models_to_fetch(workspace.view(), remote.view(), settings.name)
             if prune and not specs:
                 updates += _gone(workspace, remote, settings)
-            moving = (u.new for u in (*updates, *models) if u.outcome not in ("same", "rejected"))
+            unmoved = ("rejected",) if wish.any else ("same", "rejected")
+            moving = (u.new for u in (*updates, *models) if u.outcome not in unmoved)
             wanted = [new for new in moving if new is not None]
             tips = [*wanted, *heads.values(), *(ref for _, ref in named)]
             received = Received()
             erased: list[FileId] = []
             if not dry_run:
-                received = bring_tips(workspace, remote, tips, jobs=jobs)
-            updates = _judged(workspace, updates) + models
+                received = bring_tips(workspace, remote, tips, shallow, jobs=jobs)
+            ancestry = shallow.ancestry() if shallow is not None else revision_context(workspace).ancestry()
+            updates = _judged(workspace, ancestry, updates) + models
             if tags == "follow":
-                updates += _followed(workspace, remote, specs, updates, heads.values())
+                fetched = [*(update.new for update in updates), *heads.values()]
+                listed = {update.theirs for update in updates}
+                followed = _followed(workspace, remote, ancestry, specs, fetched=fetched)
+                updates += [update for update in followed if update.theirs not in listed]
             if not dry_run:
                 require_runs(workspace, remote, named)
-                erased = _publish(workspace, remote, updates, heads, named)
+                also = {**dict(named), **(shallow.changes() if shallow is not None else {})}
+                erased = _publish(workspace, remote, updates, heads, also)
                 Arrivals(remote.inbox).clear()
                 if along:
                     note_fetched(workspace, remote)
@@ -202,9 +212,10 @@ def _takes_everything(remote: OpenRemote, specs: Sequence[Refspec]) -> bool:
 def _followed(
     workspace: Workspace,
     remote: OpenRemote,
+    ancestry: Ancestry,
     specs: Sequence[Refspec],
-    updates: Sequence[RefUpdate],
-    heads: Iterable[Direct],
+    *,
+    fetched: Iterable[Direct | None],
 ) -> list[RefUpdate]:
     """Return the new tags of commits that the fetched branches reach, where not all branches are fetched.
 
@@ -213,15 +224,14 @@ def _followed(
     if remote.settings.name is None or _takes_everything(remote, specs):
         return []
     view, store = workspace.view(), workspace.repo.store
-    tips = present_tips(store, [ref.id for ref in (*(u.new for u in updates), *heads) if ref is not None])
-    ancestry = revision_context(workspace).ancestry()
-    listed = {update.theirs for update in updates}
+    tips = present_tips(store, [ref.id for ref in fetched if ref is not None])
     found: list[RefUpdate] = []
     for name, ref in remote.view().items(TAGS):
-        if isinstance(ref, Direct) and name not in listed and view.get(name) is None and store.has(ref.id, ref.kind):
+        if isinstance(ref, Direct) and view.get(name) is None and store.has(ref.id, ref.kind):
             kind, target = workspace.repo.peel(ref.kind, ref.id)
             commit = CommitId(ObjectId(target))
-            if kind == Kind.COMMIT and any(is_ancestor(ancestry, commit, tip) for tip in tips):
+            here = kind == Kind.COMMIT and store.has(target, kind)
+            if here and any(is_ancestor(ancestry, commit, tip) for tip in tips):
                 found.append(RefUpdate(name, name, None, ref, "new"))
     return found
 
@@ -272,7 +282,14 @@ def _asked(remote: OpenRemote, specs: Sequence[Refspec]) -> dict[str, Direct]:
     return found
 
 
-def bring_tips(workspace: Workspace, remote: OpenRemote, wanted: Iterable[Direct], *, jobs: int) -> Received:
+def bring_tips(
+    workspace: Workspace,
+    remote: OpenRemote,
+    wanted: Iterable[Direct],
+    shallow: ShallowFetch | None = None,
+    *,
+    jobs: int,
+) -> Received:
     """Bring what these objects of a remote reach; it exists for others once the caller has published.
 
     Raises:
@@ -281,13 +298,15 @@ def bring_tips(workspace: Workspace, remote: OpenRemote, wanted: Iterable[Direct
     tips = [(ref.kind, bytes(ref.id)) for ref in dict.fromkeys(wanted)]
     if not tips:
         return Received()
-    store = workspace.repo.store
+    store, known = workspace.repo.store, known_commits(workspace)
+    complete = lambda: Ancestry(workspace.repo.walked, revision_context(workspace).graph)  # noqa: E731
     return fetch_objects(
         store,
         remote.repo,
         tips,
-        known=known_commits(workspace),
-        ancestry=lambda: Ancestry(workspace.repo.commit, revision_context(workspace).graph),
+        known=known,
+        ancestry=complete if shallow is None else shallow.ancestry,
+        history=None if shallow is None else shallow.history(tips, known),
         folder=remote.inbox,
         absorbed=workspace.cache / "remotes" / remote.folder.name,
         jobs=jobs,
@@ -304,9 +323,8 @@ def known_commits(workspace: Workspace) -> list[CommitId]:
     return present_tips(workspace.repo.store, named)
 
 
-def _judged(workspace: Workspace, updates: Iterable[RefUpdate]) -> list[RefUpdate]:
+def _judged(workspace: Workspace, ancestry: Ancestry, updates: Iterable[RefUpdate]) -> list[RefUpdate]:
     """Tell moves forward from forced ones, now that the commits are here."""
-    ancestry = revision_context(workspace).ancestry()
     judged: list[RefUpdate] = []
     for update in updates:
         old, new = update.old, update.new
@@ -331,12 +349,12 @@ def _publish(
     remote: OpenRemote,
     updates: Sequence[RefUpdate],
     heads: Mapping[str, Direct],
-    runs: Iterable[Named],
+    also: Mapping[str, Ref | None],
 ) -> list[FileId]:
     view = workspace.view()
     moved = (u for u in updates if u.ours is not None and u.outcome not in ("same", "rejected"))
     changes: dict[str, Ref | None] = {update.ours or "": update.new for update in moved}
-    changes |= dict(runs)
+    changes |= also
     if remote.settings.name is not None:
         changes |= seen_changes(updates, remote.settings.name)
     changes |= dict.fromkeys([fetch_head_of(workspace.worktree_id)][: len(heads)], next(iter(heads.values()), None))

@@ -16,7 +16,7 @@ from dsvc.objects import trees
 from dsvc.objects.ids import CommitId
 from dsvc.objects.store import ObjectMissingError
 from dsvc.progress import Progress, Silent
-from dsvc.refs.names import REQUESTS, SHARED, head_of
+from dsvc.refs.names import CUT, REQUESTS, SHARED, head_of
 from dsvc.refs.transaction import Act
 from dsvc.refs.view import Ref
 from dsvc.repo.format import read_format, write_format
@@ -107,7 +107,7 @@ def _fork(
         if record is not None:
             write_format(made, record)
         view = source.log.view(shared.head.operation)
-        refs: dict[str, Ref] = {name: ref for prefix in (*SHARED, PURGED) for name, ref in view.items(prefix)}
+        refs: dict[str, Ref] = {name: ref for prefix in (*SHARED, PURGED, CUT) for name, ref in view.items(prefix)}
         refs = {name: ref for name, ref in refs.items() if not name.startswith(REQUESTS)}  # they stay where they are
         head = view.get(head_of(worktree_id(private)))
         if head is not None:

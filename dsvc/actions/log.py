@@ -209,7 +209,8 @@ def commit_files(
     With `follow_path` only that file, and where it came from when the commit renamed it.
     """
     store = workspace.repo.store
-    old = workspace.tree_of(commit.parents[parent]) if commit.parents else None
+    parents = workspace.repo.parents(commit)
+    old = workspace.tree_of(parents[parent]) if parents else None
     sides = Sides.of(workspace.repo)
     limits = () if follow_path is not None else paths
     files, limit = paired(diff_trees(store, old, commit.tree, paths=limits), sides, minimum=minimum)

@@ -28,6 +28,7 @@ from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, TreeId
 from dsvc.objects.values import Commit
 from dsvc.refs.names import HEADS, REMOTES, TAGS, short_name
+from dsvc.repo.cuts import DEEPEN
 from dsvc.workspace import HeadState, Workspace
 
 MergeKind = Literal["up to date", "fast-forward", "merged", "squashed", "prepared", "conflicts"]
@@ -117,7 +118,7 @@ def merge(
     if not found.bases and not unrelated:
         raise RequestError(
             f"{revisions[0]} and {_here(head)} have no commit in common",
-            hint="dsvc merge --allow-unrelated-histories joins them all the same",
+            hint=DEEPEN if workspace.repo.cut else "dsvc merge --allow-unrelated-histories joins them all the same",
         )
     text = message or (_squash_message(workspace, ours, theirs) if squash else merge_message(workspace, revisions[0]))
     conflicts, notes = conflicts_of(found.merge), merge_notes(found.merge)

@@ -11,11 +11,11 @@ from dsvc.actions.state import read_state
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, Kind, OperationId, TreeId
 from dsvc.objects.values import Operation
-from dsvc.refs.names import WORKTREES, head_of, moving_of, state_of
+from dsvc.refs.names import CUT, WORKTREES, head_of, moving_of, state_of
 from dsvc.refs.view import View
 from dsvc.workspace import Workspace
 
-_STAYS = "purged/"
+_STAYS = ("purged/", CUT)
 
 
 def op_log(workspace: Workspace, *, all_worktrees: bool = False) -> Iterator[tuple[OperationId, Operation]]:

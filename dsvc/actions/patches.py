@@ -46,7 +46,7 @@ class PatchFinder:
         return found
 
     def _changes(self, commit_id: CommitId) -> list[Change]:
-        commit = self._workspace.repo.commit(commit_id)
+        commit = self._workspace.repo.walked(commit_id)
         if len(commit.parents) > 1:
             return []
         before = self._workspace.tree_of(commit.parents[0]) if commit.parents else None

@@ -17,7 +17,7 @@ class MissingPrerequisitesError(RequestError):
     """A bundle builds on commits that are not here."""
 
     def __init__(self, name: str, missing: Sequence[Prerequisite]) -> None:
-        named = ", ".join(f"{p.id.hex()[:10]} ({p.subject})" for p in missing[:_NAMED])
+        named = ", ".join(f"{p.id.hex()[:10]}{f' ({p.subject})' if p.subject else ''}" for p in missing[:_NAMED])
         more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
         super().__init__(
             f"{name} builds on commits that are not here: {named}{more}",

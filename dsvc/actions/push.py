@@ -99,7 +99,7 @@ def push(
             if rules:
                 updates = _advised(workspace, remote, updates)
             found: RunsToPush | None = None
-            if not delete and takes_runs(settings, refspecs, wanted=runs):
+            if not delete and takes_runs(settings, refspecs, wanted=runs, push=True):
                 found = runs_to_push(workspace, remote, thorough=bool(runs), mirror=mirror)
                 if settings.name is not None and not mirror:
                     listed = {update.theirs for update in updates}

@@ -21,10 +21,11 @@ def revision_context(workspace: Workspace, *, directory: Path | None = None) -> 
         log=repo.log,
         operation=repo.head.operation,
         worktree=workspace.worktree_id,
-        get_commit=repo.commit,
+        get_commit=repo.walked,
         graph=commit_graph(workspace),
         directory=workspace.repo_path(".", directory) if directory is not None else b"",
         now=workspace.surroundings.now(),
+        shallow=bool(repo.cut),
         upstream=lambda branch: _tracking(workspace, branch),
     )
 
@@ -39,7 +40,7 @@ def _tracking(workspace: Workspace, branch: str) -> str | None:
 def ancestry_below(workspace: Workspace, tips: Iterable[CommitId]) -> Ancestry:
     """Return the commits as nodes for walks that lead far down from `tips`; a graph that lacks many is extended."""
     refresh_graph(workspace, tips)
-    return Ancestry(workspace.repo.commit, commit_graph(workspace))
+    return Ancestry(workspace.repo.walked, commit_graph(workspace))
 
 
 def commit_of(workspace: Workspace, text: str) -> CommitId:

@@ -16,7 +16,7 @@ from dsvc.remotes.transfer.once import Level, Named, compare, lacking
 from dsvc.remotes.transfer.view_nodes import bring_view_nodes
 from dsvc.workspace import Workspace
 
-OPTION = "runs"  # of a remote: false leaves runs and models out of every push and fetch
+OPTION = "runs"  # of a remote: false leaves runs and models out, "push" out of every fetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,14 @@ class RunsToPush:
     view: View
 
 
-def takes_runs(settings: RemoteSettings, refspecs: Sequence[str], *, wanted: bool | None) -> bool:
+def takes_runs(
+    settings: RemoteSettings, refspecs: Sequence[str], *, wanted: bool | None, push: bool = False
+) -> bool:
     """Say whether runs and models go along: as told, else with everything that names no refs of its own."""
     if wanted is not None:
         return wanted
-    return not refspecs and str(settings.options.get(OPTION, True)).lower() != "false"
+    told = str(settings.options.get(OPTION, True)).lower()
+    return not refspecs and told != "false" and (push or told != "push")
 
 
 def runs_to_push(workspace: Workspace, remote: OpenRemote, *, thorough: bool, mirror: bool) -> RunsToPush:

@@ -72,8 +72,9 @@ def shown_changes(
     With `first_parent` everything a merge changed against its first parent.
     """
     files, sides, limit = commit_files(workspace, commit, paths=paths, minimum=minimum)
-    if len(commit.parents) > 1 and not first_parent:
-        for number in range(1, len(commit.parents)):
+    parents = workspace.repo.parents(commit)
+    if len(parents) > 1 and not first_parent:
+        for number in range(1, len(parents)):
             others, _, _ = commit_files(workspace, commit, paths=paths, minimum=None, parent=number)
             changed = {file.path for file in others}
             files = [file for file in files if file.path in changed]

@@ -12,7 +12,7 @@ from dsvc.errors import RequestError
 from dsvc.history.reflog import ref_changes
 from dsvc.objects.ids import OperationId
 from dsvc.objects.values import Operation
-from dsvc.refs.names import WORKTREES, added_of, moving_of, saved_of, short_name
+from dsvc.refs.names import CUT, WORKTREES, added_of, moving_of, saved_of, short_name
 from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Symbolic, View
 from dsvc.workspace import Workspace
@@ -87,6 +87,8 @@ def take_back(
     transaction = workspace.transaction()
     own = f"{WORKTREES}{workspace.worktree_id}/"
     for move in moves:
+        if move.name == CUT:
+            continue  # what is not here does not come by an undo
         if move.name in (added_of(workspace.worktree_id), *moving_of(workspace.worktree_id)):
             continue  # follows from the index and the checkout
         if move.name.startswith(WORKTREES) and not move.name.startswith(own):

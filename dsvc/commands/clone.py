@@ -12,7 +12,7 @@ from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.entry_text import human_size
 from dsvc.commands.fetch import fetch_json
-from dsvc.commands.options import Jobs, Json, LimitRate, NoRuns, Quiet
+from dsvc.commands.options import Jobs, Json, LimitRate, NoRuns, Quiet, runs_wanted
 from dsvc.commands.remote_keys import Encrypt, KeyFilePath, sealed_options
 from dsvc.config.keys import Value
 from dsvc.errors import UsageError
@@ -28,6 +28,10 @@ def command(
     branch: Annotated[str | None, typer.Option("-b", "--branch", metavar="NAME", help="Branch or tag.")] = None,
     origin: Annotated[str, typer.Option("-o", "--origin", metavar="NAME", help="Name of the remote.")] = "origin",
     single_branch: Annotated[bool, typer.Option("--single-branch", help="Fetch only the branch to stand on.")] = False,
+    no_single_branch: Annotated[bool, typer.Option("--no-single-branch", help="With --depth: all branches.")] = False,
+    depth: Annotated[
+        int | None, typer.Option("--depth", metavar="N", min=1, help="Only the newest N commits of the branch.")
+    ] = None,
     no_checkout: Annotated[bool, typer.Option("-n", "--no-checkout", help="Write no files.")] = False,
     no_tags: Annotated[bool, typer.Option("--no-tags", help="Fetch no tags.")] = False,
     no_data: Annotated[
@@ -37,6 +41,7 @@ def command(
     filters: Annotated[
         Sequence[str], typer.Option("--filter", metavar="WHAT", help="Fetch content of paths, or of up to size:N.")
     ] = (),
+    runs: Annotated[bool, typer.Option("--runs", help="With --depth: runs and models too.")] = False,
     no_runs: NoRuns = False,
     encrypt: Encrypt = False,
     file: KeyFilePath = None,
@@ -50,6 +55,9 @@ def command(
     All branches, tags and runs come along, and the remote's default branch is checked out. A clone that is broken off
     keeps what has arrived: the same command goes on with it.
 
+    With --depth it is a shallow clone: older commits are left out, and so are other branches and runs, unless they are
+    asked for. 'dsvc fetch --deepen N' and 'dsvc fetch --unshallow' bring more.
+
     With --no-data, --bare-history or --filter it is a partial clone: all of the history comes along, and of the files
     only what is checked out and wanted. Commands fetch what they need of the rest; files that are left out are absent,
     which is not deleted, and 'dsvc data get PATH' brings them.
@@ -59,8 +67,10 @@ def command(
     wanted = ("no-data",) if no_data else ("history",) if bare_history else tuple(filters)
     parse_filter(wanted)
     options: dict[str, Value] = {"filter": wanted} if wanted else {}
-    if no_runs:
+    if runs_wanted(runs=runs, no_runs=no_runs) is False:
         options["runs"] = False
+    elif depth is not None and not runs:
+        options["runs"] = "push"
     name = source.rstrip("/").removesuffix("/.dsvc").removesuffix(".bundle").rpartition("/")[2].rpartition(":")[2]
     folder = target or name
     if not folder or folder in (".", "..", "~"):
@@ -74,7 +84,8 @@ def command(
         surroundings=context.surroundings(),
         remote=origin,
         branch=branch,
-        single_branch=single_branch,
+        single_branch=single_branch or (depth is not None and not no_single_branch),
+        depth=depth,
         make_checkout=not (no_checkout or bare_history),
         tags=not no_tags,
         options={**options, **sealed_options(context, encrypt=encrypt, file=file)},

@@ -193,10 +193,12 @@ class Context:
 
         if self._workspace is None or not isinstance(error, ObjectMissingError):
             return error
+        from dsvc.repo.cuts import explain_cut
         from dsvc.repo.tombstones import explain_missing
 
         try:
-            return explain_missing(self._workspace.repo, error)
+            repo = self._workspace.repo
+            return explain_cut(repo.cut, error.id) or explain_missing(repo, error)
         except (DsvcError, OSError):  # the note cannot be read either
             return error
 

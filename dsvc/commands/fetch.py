@@ -18,6 +18,7 @@ from dsvc.commands.ref_text import SHORT
 from dsvc.commands.ref_update_text import show_runs, show_updates, update_json
 from dsvc.errors import UsageError
 from dsvc.refs.names import short_name
+from dsvc.remotes.transfer.shallow import Wish
 
 
 def command(
@@ -32,6 +33,13 @@ def command(
     no_tags: Annotated[bool, typer.Option("--no-tags", help="No tags.")] = False,
     prune: Annotated[bool, typer.Option("-p", "--prune", help="Drop what follows branches that are gone.")] = False,
     force: Annotated[bool, typer.Option("-f", "--force", help="Move tags of this repository too.")] = False,
+    depth: Annotated[
+        int | None, typer.Option("--depth", metavar="N", min=1, help="Only the newest N commits of each branch.")
+    ] = None,
+    deepen: Annotated[
+        int | None, typer.Option("--deepen", metavar="N", min=1, help="N more commits where history was cut.")
+    ] = None,
+    unshallow: Annotated[bool, typer.Option("--unshallow", help="All commits that were left out.")] = False,
     runs: Runs = False,
     no_runs: NoRuns = False,
     jobs: Jobs = 8,
@@ -54,6 +62,8 @@ def command(
         raise UsageError("--all takes no remote")
     if tags and no_tags:
         raise UsageError("--tags and --no-tags exclude each other")
+    if (depth is not None) + (deepen is not None) + unshallow > 1:
+        raise UsageError("--depth, --deepen and --unshallow exclude each other")
     policy: Tags = "none" if no_tags else "all" if tags else "follow"
     chosen = list_remotes(workspace) if every else [choose_remote(workspace, remote, directory=context.directory)]
     if not refspecs and any(settings.name is None for settings in chosen):
@@ -66,6 +76,7 @@ def command(
             tags=policy,
             prune=prune,
             force=force,
+            wish=Wish(depth, deepen, unshallow),
             runs=runs_wanted(runs=runs, no_runs=no_runs),
             dry_run=dry_run,
             jobs=jobs,

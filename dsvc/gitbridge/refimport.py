@@ -33,7 +33,7 @@ def move_refs(
     """
     moved: list[RefMove] = []
     diverged: list[RefMove] = []
-    ancestry = Ancestry(repo.commit)
+    ancestry = Ancestry(repo.walked)
     for name, new in sorted(targets.items()):
         old = _direct(transaction.view.get(name))
         if old == new:

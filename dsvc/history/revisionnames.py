@@ -39,6 +39,7 @@ class RevisionContext:
 
     `operation` is the newest operation, `worktree` the one whose HEAD is meant, `directory` the current directory
     inside the working copy (for `REV:./path`), `now` an aware time for relative dates; without it they are refused.
+    `shallow` says that commits were left out.
     """
 
     view: View
@@ -51,6 +52,7 @@ class RevisionContext:
     directory: bytes = b""
     now: datetime | None = None
     upstream: Callable[[str], str | None] | None = None  # full name of a branch -> of the ref that it follows
+    shallow: bool = False
 
     def ancestry(self) -> Ancestry:
         """Return the commits as nodes."""

@@ -180,7 +180,9 @@ def _climb(context: RevisionContext, resolved: Resolved, sign: str, digits: str,
         wanted = 0 if sign == "~" else number - 1
         if wanted >= len(parents):
             raise UnknownRevisionError(
-                f"{text!r} goes past the history: {commit.hex()[:10]} has {_parents(len(parents))}", hint="dsvc log"
+                f"{text!r} goes past the history: {commit.hex()[:10]} has {_parents(len(parents))}"
+                f"{' in this shallow clone' if context.shallow else ''}",
+                hint="dsvc fetch --deepen N brings N more commits" if context.shallow else "dsvc log",
             )
         commit = parents[wanted]
     return Resolved(Kind.COMMIT, commit)

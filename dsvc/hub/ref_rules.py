@@ -166,7 +166,7 @@ def check_signatures(
     asked = [change for change in changes if change.new is not None and wanted(change.name)]
     if not asked:
         return
-    ancestry = Ancestry(repo.commit)
+    ancestry = Ancestry(repo.walked)
     hidden = [
         CommitId(ref.id)
         for name, ref in view.tips()
@@ -212,7 +212,7 @@ def _forward(repo: Repository, change: RefChange) -> bool:
         return True
     if new is None or old.kind != Kind.COMMIT or new.kind != Kind.COMMIT:
         return False
-    return is_ancestor(Ancestry(repo.commit), CommitId(old.id), CommitId(new.id))
+    return is_ancestor(Ancestry(repo.walked), CommitId(old.id), CommitId(new.id))
 
 
 def _listed(who: Iterable[str]) -> str:

@@ -9,9 +9,10 @@ from dsvc.errors import UsageError
 HEADS, TAGS, REMOTES, WORKTREES, STASH = "heads/", "tags/", "remotes/", "worktrees/", "stash/"
 RUNS, MODELS = "runs/", "models/"  # of runs see dsvc.runs.names
 REQUESTS = "requests/"  # merge requests of this repository: made by 'dsvc request', not by a push of names
+CUT = "cut/commits"  # which commits were left out here on purpose
 SEEN = "seen/"  # what a remote had under shared names that have no place under remotes/: seen/NAME/requests/...
 SHARED = (HEADS, TAGS, RUNS, MODELS, REQUESTS, "deployments/")
-LOCAL = (REMOTES, WORKTREES, STASH, "added/", SEEN)
+LOCAL = (REMOTES, WORKTREES, STASH, "added/", "cut/", SEEN)
 ONCE = ("purged/", RUNS)  # made once and never moved: repositories exchange them as a set
 
 # The rules of git-check-ref-format, so that every branch can be exported.

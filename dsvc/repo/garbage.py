@@ -13,6 +13,7 @@ from dsvc.objects.repack import rewrite_packs
 from dsvc.objects.store import ObjectMissingError
 from dsvc.progress import Progress
 from dsvc.refs.log import Head
+from dsvc.repo.cuts import left_out
 from dsvc.repo.gcrecord import change_record
 from dsvc.repo.maintenance import delete_packs, exchange
 from dsvc.repo.reachable import Marks, Target, mark
@@ -188,4 +189,6 @@ def _mark(repo: Repository, marks: Marks, operations: list[OperationId], progres
         del kind, object_id
         progress.advance(items=1, size=len(payload))
 
-    mark(repo.store, marks, [(Kind.OPERATION, i) for i in operations], failed=failed, visit=visit)
+    cut = left_out(repo.store, repo.log.view(operations[0])) if operations else frozenset()
+    roots = [(Kind.OPERATION, bytes(i)) for i in operations]
+    mark(repo.store, marks, roots, failed=failed, visit=visit, skip=lambda target: target[1] in cut)

@@ -24,8 +24,9 @@ from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.objects.values import decode_operation
 from dsvc.objects.verify import Fault, verify_objects, verify_outline
 from dsvc.progress import Progress
-from dsvc.refs.log import Head
+from dsvc.refs.log import Head, OperationLog
 from dsvc.refs.view import VIEWS
+from dsvc.repo.cuts import left_out
 from dsvc.repo.reachable import Marks, Target, decode_whole, mark
 from dsvc.repo.shapes import ShapeError, Shapes
 from dsvc.repo.tombstones import PURGED
@@ -156,7 +157,10 @@ def _problems(fault: Fault) -> Iterator[Problem]:
 
 
 def follow(store: ObjectStore, head: Head, *, cut: Iterable[OperationId], progress: Progress) -> Reached:
-    """Follow everything that the operations of the log and their views reach, and check that maps are in shape."""
+    """Follow everything that the operations of the log and their views reach, and check that maps are in shape.
+
+    `cut` are operations that were removed; commits that were left out on purpose are not followed either.
+    """
     reached = Reached()
     with contextlib.suppress(IntegrityError):  # what cannot be read is found when it is followed
         gather_history(store.backend, store.packs, store.packs.refs(), progress=progress)
@@ -185,9 +189,13 @@ def follow(store: ObjectStore, head: Head, *, cut: Iterable[OperationId], progre
 
     progress.start("Following references", unit="objects")
     on_purpose = set(cut)
+    absent: frozenset[bytes] = frozenset()
+    with contextlib.suppress(IntegrityError):  # what cannot be read is found when it is followed
+        absent = left_out(store, OperationLog(store).view(head.operation))
     for operation_id in _operations(store, head.operation, on_purpose, failed):
         reached.operations += 1
-        mark(store, marks, [(Kind.OPERATION, operation_id)], failed=failed, visit=visit)
+        root = (Kind.OPERATION, bytes(operation_id))
+        mark(store, marks, [root], failed=failed, visit=visit, skip=lambda target: target[1] in absent)
     progress.finish()
     reached.objects = marks.count
     reached.files = list(dict.fromkeys(reached.files))

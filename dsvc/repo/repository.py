@@ -16,6 +16,7 @@ from dsvc.refs.log import Head, OperationLog, read_head
 from dsvc.refs.salvage import LostSegment, salvage_head
 from dsvc.refs.transaction import Act, Transaction, first_operation
 from dsvc.refs.view import Direct, Ref, View
+from dsvc.repo.cuts import decode_cut, read_cut, without_parents
 from dsvc.repo.folding import fold, refold
 from dsvc.repo.format import (
     CURRENT,
@@ -66,6 +67,7 @@ class Repository:
         self.head = head
         self.lost: tuple[LostSegment, ...] = ()
         self._commits: OrderedDict[bytes, Commit] = OrderedDict()
+        self._cut: tuple[OperationId, frozenset[CommitId]] | None = None
 
     @classmethod
     def create(
@@ -200,6 +202,22 @@ class Repository:
                 self._commits.popitem(last=False)
         return found
 
+    @property
+    def cut(self) -> frozenset[CommitId]:
+        """The commits that were left out here on purpose; nothing where history is complete."""
+        if self._cut is None or self._cut[0] != self.head.operation:
+            self._cut = self.head.operation, read_cut(self.store, self.view())
+        return self._cut[1]
+
+    def walked(self, commit_id: CommitId) -> Commit:
+        """Return a commit as walks through history see it: without the parents that were left out."""
+        commit = self.commit(commit_id)
+        return without_parents(commit, self.cut) if self.cut else commit
+
+    def parents(self, commit: Commit) -> tuple[CommitId, ...]:
+        """Return the parents of a commit that were not left out."""
+        return without_parents(commit, self.cut).parents
+
     def put_commit(self, commit: Commit) -> CommitId:
         """Store a commit; it is visible to others only when a published ref reaches it."""
         return CommitId(self.store.put(Kind.COMMIT, encode_commit(commit)))
@@ -222,8 +240,11 @@ class Repository:
         return kind, object_id
 
     def _check_whole(self, refs: Iterable[Ref], view: View) -> None:
-        named = {ref.id for _, ref in view.tips()}
+        named = {ref.id for _, ref in view.tips()} | read_cut(self.store, view)
         roots = [(ref.kind, ref.id) for ref in refs if isinstance(ref, Direct)]
+        for kind, wanted in roots:
+            if kind == Kind.STATE:  # it may be the note on what is left out with this very change
+                named |= decode_cut(self.store.get(wanted, kind))
         check_whole(self.store, roots, stop=lambda target: target[1] in named)
 
     def close(self) -> None:

@@ -28,6 +28,9 @@ _SHARED_KINDS = frozenset({Kind.COMMIT, Kind.TREE, Kind.TAG, Kind.RUN, Kind.ENVI
 _ATTEMPTS = 8
 
 
+History = Callable[[Receiver], tuple[Received, list[Target]]]
+
+
 class RemoteIncompleteError(IntegrityError):
     """A remote's refs reach what it does not have."""
 
@@ -46,12 +49,14 @@ def fetch_objects(
     name: str,
     files: bool = True,
     purged: Collection[bytes] = (),
+    history: History | None = None,
 ) -> Received:
     """Take in everything that `tips` reach and the commits in `known`, which are complete here, do not.
 
     What was taken in exists for others when the caller publishes. `folder` is for what is under way: a fetch that is
     broken off goes on from there. `absorbed` is a file that may be deleted. Without `files` commits and trees come
-    alone. Files in `purged` are left out.
+    alone. Files in `purged` are left out. `history` brings commits and trees, where not all of them are wanted, and
+    returns also further tips; `ancestry` is asked for afterwards.
 
     Raises:
         RemoteIncompleteError: when the remote lacks what its refs reach. BadRemoteError: when it sends damaged data.
@@ -62,9 +67,14 @@ def fetch_objects(
     for attempt in range(_ATTEMPTS):
         receiver = _receiver(local, remote, folder, jobs=jobs, progress=progress, name=name)
         try:
-            received += _metadata(local, remote, receiver, absorbed)
+            more: list[Target] = []
+            if history is None:
+                received += _metadata(local, remote, receiver, absorbed)
+            else:
+                brought, more = history(receiver)
+                received += brought
             if files:
-                walk = _walk(local, ancestry(), wanted, known)
+                walk = _walk(local, ancestry(), [*wanted, *more], known)
                 received += _files(local, remote, receiver, walk, name=name, purged=purged)
             return received
         except ObjectMissingError as error:

@@ -7,18 +7,19 @@ were last compared, which a file beside the transfers remembers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from dsvc.atomic import write_file
 from dsvc.errors import IntegrityError
 from dsvc.objects.ids import ID_LENGTH, Kind, ObjectId, ViewId
 from dsvc.objects.store import ObjectStore
-from dsvc.refs.view import Direct, Ref, View
+from dsvc.refs.view import Direct, View
+
+_FEW = 500  # names that are looked up one by one
 
 Named = tuple[str, Direct]
-Wanted = Callable[[str, Ref | None], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,4 +91,7 @@ def lacking(ours: View, theirs: View, prefix: str, *, since: View | None) -> lis
                 return [(n, ref) for n, ref in fresh if isinstance(ref, Direct) and theirs.get(n) is None]
         except IntegrityError:
             pass  # the older view is garbage by now
+    few = list(islice(ours.items(prefix), _FEW + 1))
+    if len(few) <= _FEW:  # and there may be a million
+        return [(name, ref) for name, ref in few if isinstance(ref, Direct) and theirs.get(name) is None]
     return list(compare(ours, theirs, prefix).ours)

@@ -30,7 +30,7 @@ from dsvc.storage.backend import Backend
 from dsvc.storage.gathering import Ranges
 
 GROUP_BYTES = 96 << 20  # stored bytes that are fetched before they are checked and taken in
-_WHOLE_BYTES = 256 << 10  # a smaller pack is fetched with one request, whatever is wanted of it
+WHOLE_BYTES = 256 << 10  # a smaller pack is fetched with one request, whatever is wanted of it
 
 
 class BadRemoteError(IntegrityError):
@@ -113,7 +113,7 @@ class Receiver:
         if marked == ref.objects:
             return Job(ref, [(0, ref.size)], whole=True)
         index = self._packs.index(ref)
-        if ref.index_offset <= _WHOLE_BYTES:
+        if ref.index_offset <= WHOLE_BYTES:
             return Job(ref, [(0, ref.index_offset)], whole=False)
         frames = {index.place_at(p).frame for p in range(index.count) if marks.has(ref.id, p)}
         ranges: Ranges = []
