@@ -12,4 +12,4 @@ def keep_freed_memory() -> None:
     which it asks the kernel and gives back when a large block is freed; this one is never touched, so it costs nothing.
     Other C libraries do not care. Safe to call twice.
     """
-    bytearray(_LARGE)
+    bytes(_LARGE)  # a bytearray would be filled with zeros

@@ -199,6 +199,27 @@ class PackSet:
                 size += item[2].stored
         return payloads + self._read_run(run) if run else payloads
 
+    def read_small(self, wanted: Iterable[tuple[PackRef, Place] | None]) -> list[bytes | None]:
+        """Return the bytes at each place as `read_each` does; what follows each other in one frame is decoded once."""
+        payloads: list[bytes | None] = []
+        held, number, plain = None, -1, None
+        for found in wanted:
+            if found is None:
+                payloads.append(None)
+                continue
+            ref, (_, frame, start, length) = found
+            if ref is not held or frame != number:
+                held, number, plain = ref, frame, self._shared_or_none(ref, frame)
+            payload = None if plain is None else plain[start : start + length]
+            payloads.append(payload if payload is not None and len(payload) == length else None)
+        return payloads
+
+    def _shared_or_none(self, ref: PackRef, number: int) -> bytes | None:
+        try:
+            return self._plain(ref, number, self.index(ref).frame(number), shared=True, steps=0)
+        except IntegrityError:
+            return None
+
     def _with_frame(self, ref: PackRef, place: Place) -> tuple[PackRef, Place, Frame] | None:
         try:
             return ref, place, self.index(ref).frame(place.frame)

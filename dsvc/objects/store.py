@@ -144,13 +144,14 @@ class ObjectStore:
             pass  # the pack may have been replaced since the list was read, and another one may have a good copy
         return self._get_carefully(wanted, kind)
 
-    def get_chunks(self, wanted: Sequence[bytes], *, verify: bool = True) -> list[bytes]:
-        """Return the payloads of several chunks, those of one file read at once.
+    def get_chunks(self, wanted: Sequence[bytes], *, verify: bool = True, small: bool = False) -> list[bytes]:
+        """Return the payloads of several chunks, those of one file read at once; of `small` files a frame holds many.
 
         Each is compared with its id, unless `verify` says that the caller looks at the whole. Raises as `get`.
         """
+        read = self.packs.read_small if small else self.packs.read_each
         try:
-            payloads = self.packs.read_each([self._find(chunk_id, Kind.CHUNK) for chunk_id in wanted])
+            payloads = read([self._find(chunk_id, Kind.CHUNK) for chunk_id in wanted])
         except IntegrityError:
             return [self.get(chunk_id, Kind.CHUNK) for chunk_id in wanted]
         return [

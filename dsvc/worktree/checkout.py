@@ -12,22 +12,29 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from dsvc.atomic import temporary_name
-from dsvc.errors import IntegrityError, RequestError
+from dsvc.errors import RequestError
 from dsvc.objects import trees
 from dsvc.objects.chunker import SMALL_LIMIT
-from dsvc.objects.ids import Kind, TreeId
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import CONTENT_KINDS, FILE_KINDS, Entry, EntryKind
 from dsvc.progress import Progress, Silent
-from dsvc.worktree.bulkread import Near, Pieces, chunk_places, read_carefully, read_in_order
+from dsvc.worktree.creating import Creator
 from dsvc.worktree.index import DIRECTORY, GITLINK, join, signature
 from dsvc.worktree.name_map import NameMap
 from dsvc.worktree.plan import InTheWayError, Obstacle, Plan
 
+Signatures = dict[bytes, bytes]
+_OCCUPIED = (errno.EXDEV, errno.EEXIST, errno.ENOTEMPTY)
+_MANY = 64  # files that are worth threads
+_THREADS = max(2, min(4, os.cpu_count() or 2))
 _STAGED_BYTES = 64 << 20  # a new directory with more in it is filled in place, so that a killed checkout keeps it
 
 
@@ -39,6 +46,21 @@ class UnwritableError(RequestError):
             f"{os.fsdecode(path)} cannot be written: {error.strerror}",
             hint="run the same command again when that is mended: it resumes",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """What is to be written in one folder; a new one is filled as `staged`, or `later` where it has much in it."""
+
+    path: bytes
+    writes: list[tuple[bytes, Entry]]
+    staged: bytes | None = None
+    later: bool = False
+
+    def discard(self) -> None:
+        """Remove what was staged."""
+        if self.staged is not None:
+            shutil.rmtree(self.staged, ignore_errors=True)
 
 
 class Writer:
@@ -83,9 +105,7 @@ class Writer:
                 os.unlink(self._place(path))
             changed[path] = None
         self._remove_folders(plan, changed)
-        # All files of a folder together, folders before what is in them.
-        writes = sorted(plan.writes, key=lambda write: write[0].rpartition(b"/")[0])
-        self._write_all(plan, writes, Reader(self._store, self._place, plan.base), changed)
+        self._write_all(plan, changed)
         return changed
 
     def _place(self, path: bytes) -> bytes:
@@ -118,58 +138,92 @@ class Writer:
                     known[directory] = stat.S_ISDIR(os.lstat(self._place(directory)).st_mode)
         return known[directory]
 
-    def _write_all(
-        self, plan: Plan, writes: list[tuple[bytes, Entry]], read: Reader, changed: dict[bytes, bytes | None]
-    ) -> None:
-        made: set[bytes] = set()
-        at = 0
-        while at < len(writes):
-            directory = writes[at][0].rpartition(b"/")[0]
-            end = at + 1
-            while end < len(writes) and writes[end][0].rpartition(b"/")[0] == directory:
-                end += 1
-            batch = writes[at:end]
-            at = end
-            full = self._place(directory) if directory else self._root
-            if directory and directory not in made and not os.path.lexists(full) and _total(batch) <= _STAGED_BYTES:
-                self._make_folder(directory.rpartition(b"/")[0], made)
-                self._fill_new_folder(plan, directory, batch, read, changed)
-                made.add(directory)
-                continue
-            self._make_folder(directory, made)
-            for path, entry in batch:
-                with self._naming(path):
-                    changed[path] = self._replace(plan, path, entry, read)
-
-    def _fill_new_folder(
-        self,
-        plan: Plan,
-        directory: bytes,
-        batch: list[tuple[bytes, Entry]],
-        read: Reader,
-        changed: dict[bytes, bytes | None],
-    ) -> None:
-        disk_names = self._names.disk_names(directory) or {}
-        staged = join(self._scratch, b"folder." + secrets.token_hex(8).encode())
-        with self._naming(directory):
-            os.mkdir(staged)
+    def _write_all(self, plan: Plan, changed: dict[bytes, bytes | None]) -> None:
+        """Write folder by folder, several at once where there are many files."""
+        creator = Creator(self._store, self._place, plan.base, progress=self._progress)
+        folders = self._folders(plan)
+        if len(plan.writes) < _MANY:
+            for folder in folders:
+                changed.update(self._settled(plan, folder, self._written(plan, folder, creator), creator))
+            return
+        waiting: deque[tuple[_Folder, Future[Signatures | None]]] = deque()
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="dsvc-write") as pool:
             try:
-                for path, entry in batch:
-                    name = path.rpartition(b"/")[2]
-                    changed[path] = self._create(staged + b"/" + disk_names.get(name, name), entry, read)
-                os.rename(staged, self._place(directory))
-                return
-            except BaseException as error:
-                shutil.rmtree(staged, ignore_errors=True)
-                if not isinstance(error, OSError) or error.errno not in (errno.EXDEV, errno.EEXIST, errno.ENOTEMPTY):
-                    raise
-        # Another disk is mounted here, or somebody made the folder meanwhile: file by file then.
-        self._make_folder(directory, set())
-        for path, entry in batch:
-            with self._naming(path):
-                changed[path] = self._replace(plan, path, entry, read)
+                for folder in folders:
+                    waiting.append((folder, pool.submit(self._written, plan, folder, creator)))
+                    if len(waiting) > 2 * _THREADS:
+                        first, future = waiting.popleft()
+                        changed.update(self._settled(plan, first, future.result(), creator))
+                while waiting:
+                    first, future = waiting.popleft()
+                    changed.update(self._settled(plan, first, future.result(), creator))
+            finally:
+                for _, future in waiting:
+                    future.cancel()
+                pool.shutdown()
+                for folder, _ in waiting:
+                    folder.discard()
 
-    def _replace(self, plan: Plan, path: bytes, entry: Entry, read: Reader) -> bytes:
+    def _folders(self, plan: Plan) -> Iterator[_Folder]:
+        """Yield what is to be written, all of a folder together, folders before what is in them."""
+        made: set[bytes] = set()
+        writes = sorted(plan.writes, key=_directory)
+        for directory, found in groupby(writes, key=_directory):
+            batch = list(found)
+            if not directory or os.path.lexists(self._place(directory)):
+                self._make_folder(directory, made)
+                yield _Folder(directory, batch)
+            elif sum(entry.size for _, entry in batch) > _STAGED_BYTES:
+                yield _Folder(directory, batch, later=True)
+            else:
+                staged = join(self._scratch, b"folder." + secrets.token_hex(8).encode())
+                yield _Folder(directory, batch, staged=staged)
+
+    def _written(self, plan: Plan, folder: _Folder, creator: Creator) -> Signatures | None:
+        """Write the files of a folder, of a new one under another name; None when its turn has to come first."""
+        if folder.staged is None:
+            return None if folder.later else self._replace_each(plan, folder, creator)
+        disk_names = self._names.disk_names(folder.path) or {}
+        names = [path.rpartition(b"/")[2] for path, _ in folder.writes]
+        entries = [entry for _, entry in folder.writes]
+        with self._naming(folder.path):
+            try:
+                os.mkdir(folder.staged)
+                on_disk = [disk_names.get(name, name) for name in names] if disk_names else names
+                found = creator.fill(folder.staged, list(zip(on_disk, entries, strict=True)))
+            except BaseException:
+                folder.discard()
+                raise
+        return {path: sig for (path, _), sig in zip(folder.writes, found, strict=True)}
+
+    def _settled(self, plan: Plan, folder: _Folder, found: Signatures | None, creator: Creator) -> Signatures:
+        """Give a new folder its place, when those above it have theirs; return the signatures of its files."""
+        if folder.staged is not None and found is not None:
+            with self._naming(folder.path):
+                try:
+                    self._make_folder(folder.path.rpartition(b"/")[0], set())
+                    os.rename(folder.staged, self._place(folder.path))
+                    return found
+                except BaseException as error:
+                    folder.discard()
+                    if not isinstance(error, OSError) or error.errno not in _OCCUPIED:
+                        raise
+            found = None  # another disk is mounted here, or somebody made the folder meanwhile: file by file then
+        if found is None:
+            self._make_folder(folder.path, set())
+            found = self._replace_each(plan, folder, creator)
+        return found
+
+    def _replace_each(self, plan: Plan, folder: _Folder, creator: Creator) -> Signatures:
+        found: Signatures = {}
+        for path, entry in folder.writes:
+            with self._naming(path):
+                found[path] = self._replace(plan, path, entry, creator)
+            if entry.kind in FILE_KINDS:
+                self._progress.advance(items=1, size=entry.size if entry.size <= SMALL_LIMIT else 0)
+        return found
+
+    def _replace(self, plan: Plan, path: bytes, entry: Entry, creator: Creator) -> bytes:
         """Put an entry at its place by a temporary file and a rename; return its signature."""
         full = self._place(path)
         if entry.kind in (EntryKind.TREE, EntryKind.GITLINK):
@@ -178,7 +232,7 @@ class Writer:
             return DIRECTORY if entry.kind == EntryKind.TREE else GITLINK
         temporary = join(self._scratch, os.fsencode(temporary_name("file")))
         try:
-            self._create(temporary, entry, read, path=path)
+            creator.create(temporary, entry, path=path)
             self._refuse_changed(path, plan)
             try:
                 _put_in_place(temporary, full)
@@ -187,7 +241,7 @@ class Writer:
                     raise
                 os.unlink(temporary)
                 temporary = join(os.path.dirname(full), b".dsvc-" + os.path.basename(temporary))
-                self._create(temporary, entry, read, path=path)
+                creator.create(temporary, entry, path=path)
                 self._refuse_changed(path, plan)
                 _put_in_place(temporary, full)
         except BaseException:
@@ -210,42 +264,6 @@ class Writer:
         if found != plan.seen.get(path):
             raise InTheWayError([Obstacle(path, "changed while other files were written")])
 
-    def _create(self, full: bytes, entry: Entry, read: Reader, *, path: bytes | None = None) -> bytes:
-        """Create a file, link or folder at `full`, where there is nothing; return its signature.
-
-        `path` is the place in the repository whose present file the new one may share much with.
-        """
-        kind = entry.kind
-        if kind in (EntryKind.TREE, EntryKind.GITLINK):
-            os.mkdir(full)
-            return DIRECTORY if kind == EntryKind.TREE else GITLINK
-        if kind == EntryKind.SYMLINK:
-            target = read.small(entry)
-            if b"\0" in target:
-                raise OSError(errno.EINVAL, "the link's target has a zero byte")
-            os.symlink(target, full)
-            return signature(os.lstat(full))
-        mode = 0o777 if kind == EntryKind.EXECUTABLE else 0o666
-        fd = os.open(full, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-        try:
-            if entry.size <= SMALL_LIMIT:
-                data = read.small(entry)
-                if os.write(fd, data) != len(data):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                self._progress.advance(items=1, size=len(data))
-            else:
-                try:
-                    for pieces in read.large(entry, path):
-                        self._progress.advance(size=_write(fd, pieces))
-                except IntegrityError:
-                    os.ftruncate(fd, os.lseek(fd, 0, os.SEEK_SET))
-                    for pieces in read.carefully(entry):
-                        _write(fd, pieces)
-                self._progress.advance(items=1)
-            return signature(os.fstat(fd))
-        finally:
-            os.close(fd)
-
     def _make_folder(self, directory: bytes, made: set[bytes]) -> None:
         if not directory or directory in made:
             return
@@ -266,58 +284,6 @@ class Writer:
             raise UnwritableError(path, error) from error
 
 
-class Reader:
-    """Reads what is written: small files whole, large ones in pieces read ahead by threads."""
-
-    def __init__(self, store: ObjectStore, place: Callable[[bytes], bytes], base: TreeId) -> None:
-        self._store = store
-        self._place = place
-        self._base = base
-
-    def small(self, entry: Entry) -> bytes:
-        """Return the content of a small file."""
-        return self._store.get(entry.id, Kind.CHUNK)
-
-    def large(self, entry: Entry, path: bytes | None) -> Iterator[Pieces]:
-        """Yield the content of a large file in pieces; what the file at `path` has of it is taken from there.
-
-        The pieces are valid until the next ones are asked for.
-
-        Raises:
-            IntegrityError: when they were not the content; `carefully` may still find it.
-        """
-        old = trees.lookup(self._store, self._base, path) if path is not None else None
-        if old is None or path is None or old.kind not in FILE_KINDS or old.size <= SMALL_LIMIT:
-            yield from read_in_order(self._store, entry.id)
-            return
-        try:
-            fd = os.open(self._place(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
-            yield from read_in_order(self._store, entry.id)
-            return
-        try:
-            yield from read_in_order(self._store, entry.id, near=Near(fd, chunk_places(self._store, old.id)))
-        finally:
-            os.close(fd)
-
-    def carefully(self, entry: Entry) -> Iterator[Pieces]:
-        """Yield the content of a large file from the store, looking at each chunk and trying every copy."""
-        return read_carefully(self._store, entry.id)
-
-
-def _write(fd: int, pieces: Pieces) -> int:
-    """Write all pieces; return how many bytes they have."""
-    size = sum(map(len, pieces))
-    done = os.writev(fd, pieces)
-    if done < size:
-        for piece in pieces:
-            view = memoryview(piece)[done:]
-            done = max(0, done - len(piece))
-            while view:
-                view = view[os.write(fd, view) :]
-    return size
-
-
 def _put_in_place(temporary: bytes, full: bytes) -> None:
     """Rename a finished file to its place, where an older one is removed first.
 
@@ -329,5 +295,5 @@ def _put_in_place(temporary: bytes, full: bytes) -> None:
     os.rename(temporary, full)
 
 
-def _total(batch: list[tuple[bytes, Entry]]) -> int:
-    return sum(entry.size for _, entry in batch)
+def _directory(write: tuple[bytes, Entry]) -> bytes:
+    return write[0].rpartition(b"/")[0]

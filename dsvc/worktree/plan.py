@@ -20,6 +20,7 @@ from dsvc.worktree.sparse import Includes, Sparse
 
 _SHOWN = 10
 LeavesOut = Callable[[bytes, Entry], bool]
+Checked = dict[bytes, "bool | None"]  # paths that were looked at: a folder, something else, or nothing (None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class Planner:
     def _plan(self, base: TreeId, target: TreeId, paths: Sequence[bytes]) -> Plan:
         plan = Plan(base, target)
         same = base == self.index.tree
-        checked: dict[bytes, bool] = {b"": True}
+        checked: Checked = {b"": True}
         sparse = Sparse(self.index.sparse) if self.index.sparse else None
         absent: list[bytes] = []
         for path, old, new in diff_trees(self.store, base, target, paths=paths):
@@ -128,7 +129,7 @@ class Planner:
 
     def _plan_sparse(self, sparse: Includes | None) -> Plan:
         plan = Plan(self.index.tree, self.index.tree)
-        checked: dict[bytes, bool] = {b"": True}
+        checked: Checked = {b"": True}
         for path, entry in trees.walk(self.store, self.index.tree):
             present = self.index.get(path) not in (None, ABSENT)
             wanted = sparse is None or sparse.includes(path)
@@ -204,7 +205,7 @@ class Planner:
         present: Entry | None,
         new: Entry | None,
         *,
-        checked: dict[bytes, bool],
+        checked: Checked,
     ) -> None:
         """Plan a path at which `old` is to become `new`, where the index knows `present`.
 
@@ -258,7 +259,7 @@ class Planner:
         present: Entry | None,
         new: Entry,
         *,
-        checked: dict[bytes, bool],
+        checked: Checked,
     ) -> None:
         """Plan an empty directory."""
         st = self._lstat(path) if self._parents_are_folders(path, checked) else None
@@ -271,17 +272,17 @@ class Planner:
             self._needs_folders(plan, path, checked)
         plan.writes.append((path, new))
 
-    def _folder_gone(self, plan: Plan, path: bytes, checked: dict[bytes, bool]) -> None:
+    def _folder_gone(self, plan: Plan, path: bytes, checked: Checked) -> None:
         """Plan a folder that goes when it is empty; the index forgets one that is none, or lies behind a link."""
         if self._is_folder(path, checked):
             plan.folders.add(path)
         elif (known := trees.lookup(self.store, plan.target, path)) is None or known.kind != EntryKind.TREE:
             plan.settled.setdefault(path, None)
 
-    def _needs_folders(self, plan: Plan, path: bytes, checked: dict[bytes, bool]) -> None:
+    def _needs_folders(self, plan: Plan, path: bytes, checked: Checked) -> None:
         """Note what stands where a path needs a folder and does not go."""
         if not self._parents_are_folders(path, checked):
-            blocking = self._blocking_parent(path)
+            blocking = _blocking_parent(path, checked)
             if blocking and blocking not in plan.seen:  # what is there and was seen goes
                 obstacle = Obstacle(blocking, _PARENT)
                 if not plan.obstacles or plan.obstacles[-1] != obstacle:
@@ -340,26 +341,23 @@ class Planner:
         except OSError:
             return False
 
-    def _parents_are_folders(self, path: bytes, checked: dict[bytes, bool]) -> bool:
+    def _parents_are_folders(self, path: bytes, checked: Checked) -> bool:
         return self._is_folder(path.rpartition(b"/")[0], checked)
 
-    def _is_folder(self, path: bytes, checked: dict[bytes, bool]) -> bool:
+    def _is_folder(self, path: bytes, checked: Checked) -> bool:
         """Say whether a path and all above it are folders, not links to some."""
-        known = checked.get(path)
-        if known is None:
+        if path not in checked:
             st = self._lstat(path) if self._parents_are_folders(path, checked) else None
-            known = checked[path] = st is not None and stat.S_ISDIR(st.st_mode)
-        return known
+            checked[path] = None if st is None else stat.S_ISDIR(st.st_mode)
+        return checked[path] is True
 
-    def _blocking_parent(self, path: bytes) -> bytes:
-        """Return the topmost parent that is no folder and exists, or an empty path."""
-        at = b""
-        for name in path.split(b"/")[:-1]:
-            at = join(at, name)
-            st = self._lstat(at)
-            if st is not None and not stat.S_ISDIR(st.st_mode):
-                return at
-        return b""
+
+def _blocking_parent(path: bytes, checked: Checked) -> bytes:
+    """Return the topmost parent that is no folder and exists, or an empty path; all parents were looked at."""
+    at = path.rpartition(b"/")[0]
+    while (known := checked[at]) is None:
+        at = at.rpartition(b"/")[0]
+    return b"" if known else at
 
 
 _FOLDER = "a folder with files that are not part of any commit"

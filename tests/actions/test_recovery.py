@@ -21,6 +21,7 @@ from dsvc.config.settings import Config
 from dsvc.workspace import Surroundings, Workspace
 from dsvc.worktree import journal, recovery
 from dsvc.worktree.checkout import Writer
+from dsvc.worktree.creating import Creator
 from dsvc.worktree.journal import CheckoutRunningError, Journal
 
 MAIN = {"a": b"one", "d/b": b"one", "only/main": b"one", "same": b"same"}
@@ -179,7 +180,7 @@ def test_a_living_process_is_waited_for(place):
 
 def test_a_failed_write_puts_everything_back(place, monkeypatch):
     place.put({"same": b"mine"})
-    real, left = Writer._create, [3]
+    real, left = Creator.create, [3]
 
     def create(self, *arguments, **options):
         left[0] -= 1
@@ -187,7 +188,7 @@ def test_a_failed_write_puts_everything_back(place, monkeypatch):
             raise OSError(28, "No space left on device")
         return real(self, *arguments, **options)
 
-    monkeypatch.setattr(Writer, "_create", create)
+    monkeypatch.setattr(Creator, "create", create)
     with pytest.raises(Exception, match="No space left"):
         switch(place.open(), "other")
     assert place.files() == MAIN | {"same": b"mine"}
