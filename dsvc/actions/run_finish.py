@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
@@ -183,7 +183,8 @@ def _assembled(workspace: Workspace, journal: Journal, after: Recorded | None, m
     run = decode_run(payload)
     store = workspace.repo.store
     gathered = gather_events(journal.path, store)
-    how, opened = _observed(workspace, run, journal.path)
+    declared, produced = _declared(begin), _paths(begin.get("outputs"))
+    how, opened = _observed(workspace, run, journal.path, [*declared, *produced])
     last = _last_sign(journal.path)
     clock = _is_steady(begin, end)
     source = run.source if run.source is not None and store.has(run.source, Kind.TREE) else None
@@ -195,8 +196,8 @@ def _assembled(workspace: Workspace, journal: Journal, after: Recorded | None, m
             index=after.index if after is not None else None,
             opened=opened,
             how=how,
-            inputs={**_declared(begin), **gathered.inputs},
-            outputs=dict.fromkeys([*_paths(begin.get("outputs")), *gathered.outputs]),
+            inputs={**declared, **gathered.inputs},
+            outputs=dict.fromkeys([*produced, *gathered.outputs]),
             stamp=_integer(begin.get("stamp")) if clock else None,
             last=last + _CLOCK_SLACK if clock else None,
         ),
@@ -235,13 +236,14 @@ def _assembled(workspace: Workspace, journal: Journal, after: Recorded | None, m
     return _fitting(made)
 
 
-def _observed(workspace: Workspace, run: Run, path: Path) -> tuple[Seen, Opened]:
+def _observed(workspace: Workspace, run: Run, path: Path, declared: Iterable[bytes]) -> tuple[Seen, Opened]:
     """Return which files were opened, and how that was seen."""
-    if not (path / TRACE).exists():
-        return Seen.PYTHON, read_opens(path)
     root = os.path.realpath(workspace.root_bytes)
+    outside = [given for given in declared if not given.startswith(root + b"/")]
+    if not (path / TRACE).exists():
+        return Seen.PYTHON, read_opens(path, [root, *outside])
     directory = os.path.join(root, run.directory) if run.directory else root
-    return Seen.TRACED, read_trace(path / TRACE, directory=directory, roots=[root])
+    return Seen.TRACED, read_trace(path / TRACE, directory=directory, roots=[root, *outside])
 
 
 def _observation(

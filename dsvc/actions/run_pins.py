@@ -148,7 +148,7 @@ class _Finder:
 
     def _was_made(self, full: bytes) -> bool:
         """Say whether a file was written by the run before anybody read it, as far as that is known."""
-        written, read = self._evidence.opened.written.get(full), self._evidence.opened.read.get(full)
+        written, read = self._evidence.opened.written.get(full), self._evidence.opened.until.get(full)
         return written is not None and read is not None and written <= read
 
     def _loose_folder(self, path: bytes, seen: Seen) -> tuple[Pin | None, Entry | None]:

@@ -3,64 +3,84 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 PREFIX = "opens-"
+_TIME, _PROCESS, _PROGRAM, _FOLDER = 1, 6, 7, 8
+_LETTERS = {2: ord("w"), 3: ord("b"), 4: ord("d"), 5: ord("r")}
+_END = 1 << 63
 _MOST = 2_000_000  # paths; what is beyond is not an honest program
 
 
 @dataclass(slots=True)
 class Opened:
-    """Files that a run opened: absolute path to the first time, nanoseconds since 1970 or a little earlier.
+    """Files that a run opened, by their absolute paths; times are nanoseconds since 1970.
 
-    A file that a run wrote before it first read it is not among `read`. `removed` are those that went, and that did not
-    come back later. `programs` are names of other programs that were started, whose files were not seen.
+    `read` says not before when a file was first opened for reading, `until` not after when. A file that a run
+    surely wrote before it read it is not among them. `written` says when it was first opened for writing. `removed` are
+    those that went, and that did not come back later. `programs` are names of other programs that were started, whose
+    files were not seen.
     """
 
     read: dict[bytes, int] = field(default_factory=dict)
+    until: dict[bytes, int] = field(default_factory=dict)
     written: dict[bytes, int] = field(default_factory=dict)
     removed: set[bytes] = field(default_factory=set)
     programs: set[bytes] = field(default_factory=set)
     processes: int = 0
 
-    def note(self, letter: int, path: bytes, time: int) -> None:
-        """Take a note in, of a time at or after all others of its file."""
-        if letter in b"rb" and path not in self.read:
-            earlier = self.written.get(path)
-            if earlier is None or earlier > time:
-                self.read[path] = time
-        if letter in b"wb":
-            self.written.setdefault(path, time)
-            self.removed.discard(path)
-        elif letter == ord("d"):
-            self.removed.add(path)
+    def take(self, notes: list[Note]) -> None:
+        """Take notes in."""
+        for first, last, letter, path in sorted(notes, key=lambda note: note[0]):
+            if letter in b"rb" and path not in self.read:
+                earlier = self.written.get(path)
+                if earlier is None or earlier > first:
+                    self.read[path], self.until[path] = first, last
+            if letter in b"wb":
+                self.written.setdefault(path, first)
+                self.removed.discard(path)
+            elif letter == ord("d"):
+                self.removed.add(path)
 
 
-def read_opens(folder: Path) -> Opened:
-    """Return what the interpreters of a run have noted in its folder; what is torn or no note is passed over."""
+Note = tuple[int, int, int, bytes]  # not before, not after, a letter (r, w, b for both, d for removed), path
+
+
+def read_opens(folder: Path, roots: Sequence[bytes]) -> Opened:
+    """Return what the interpreters of a run have noted in its folder of files below the `roots`.
+
+    What is torn or no note is passed over.
+    """
     found = Opened()
+    wanted = tuple(root.rstrip(b"/") + b"/" for root in roots)
+    hidden = tuple(root + name for root in wanted for name in (b".dsvc/", b".git/"))
     processes: set[bytes] = set()
-    notes: list[tuple[int, int, bytes]] = []
+    notes: list[Note] = []
     for name in sorted(os.listdir(folder)):
         if not name.startswith(PREFIX):
             continue
-        time = 0
+        time, here = 0, b"/"
+        waiting: list[tuple[int, bytes]] = []
         for note in (folder / name).read_bytes().split(b"\0"):
-            if not note:
-                break
-            letter, text = note[0], note[1:]
-            if letter == ord("t"):
-                time = int(text) if text.isdigit() else time
-            elif letter == ord("p"):
+            kind, text = (note[0], note[1:]) if note else (0, b"")
+            if kind == _TIME and text.isdigit():
+                notes += [(time, int(text) - 1, letter, path) for letter, path in waiting]
+                time, waiting = int(text), []
+            elif kind == _PROCESS:
                 processes.add(text)
-            elif letter == ord("x"):
+            elif kind == _PROGRAM:
                 found.programs.add(text)
-            elif letter in b"rwbd" and text.startswith(b"/") and len(notes) < _MOST:
-                notes.append((time, letter, source_of(text)))
-    notes.sort(key=lambda note: note[0])
-    for time, letter, path in notes:
-        found.note(letter, path, time)
+            elif kind == _FOLDER:
+                here = text
+            elif note and len(notes) < _MOST:
+                letter = _LETTERS.get(kind, ord("r"))
+                path = source_of(os.path.join(here, text if kind in _LETTERS else note))
+                if (path in roots or path.startswith(wanted)) and not path.startswith(hidden):
+                    waiting.append((letter, path))
+        notes += [(time, _END, letter, path) for letter, path in waiting]
+    found.take(notes)
     found.processes = len(processes)
     return found
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dsvc.errors import NotStartedError
-from dsvc.runs.opens import Opened, source_of
+from dsvc.runs.opens import Note, Opened, source_of
 
 TRACE = "trace"
 _CALLS = (
@@ -79,13 +79,13 @@ def read_trace(path: Path, *, directory: bytes, roots: Sequence[bytes]) -> Opene
     environments: dict[bytes, bool] = {}
     folders: dict[int, bytes] = {}
     processes: set[int] = set()
-    notes: list[tuple[int, int, bytes]] = []
+    notes: list[Note] = []
 
     def note(letter: bytes, when: int, name: bytes) -> None:
         name = source_of(name.removesuffix(b" (deleted)"))
         inside = (name in roots or name.startswith(wanted)) and not name.startswith(hidden)
         if inside and not _in_environment(name, wanted, environments):
-            notes.append((when, letter[0], name))
+            notes.append((when, when, letter[0], name))
 
     for pid, when, call, words, result, opened in _calls(path):
         processes.add(pid)
@@ -106,9 +106,7 @@ def read_trace(path: Path, *, directory: bytes, roots: Sequence[bytes]) -> Opene
                 note(b"d", when, names[0])
             if names and not call.startswith(b"unlink"):
                 note(b"w", when, names[-1])
-    notes.sort(key=lambda one: one[0])
-    for moment, code, name in notes:
-        found.note(code, name, moment)
+    found.take(notes)
     found.processes = len(processes)
     return found
 

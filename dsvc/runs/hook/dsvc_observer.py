@@ -1,12 +1,15 @@
 """Notes which files this interpreter opens, by an audit hook, in a file of its own in the folder of the run.
 
-It must be cheap: a program that opens ten thousand small files may lose no more than 15 % of its time. So a path is
-noted once, by a copy into mapped memory, which also outlives a process that is killed. There is no stat here: whether
-a file was changed is found out afterwards, from the times below.
+It must be cheap: a program that opens ten thousand small files may lose no more than 15 % of its time, which is less
+than a microsecond a file. So a path is noted as it was given, by a copy into mapped memory, which also outlives a
+process that is killed. There is no stat here, and no look at the clock for each file: whether a file was changed is
+found out afterwards, and the time is noted now and then and whenever other programs may have done something.
 
-A note is a letter, text and a NUL: `p` the process, `t` the time in nanoseconds since 1970 for the notes that
-follow (not older than 5 ms then), `r` read, `w` written, `b` opened for both, `d` removed, `x` another program was
-started. It runs in whatever Python the user has, so it keeps to what Python 3.8 knows.
+A note ends with a NUL; more of them are padding. One that begins with a byte of at least `/` is the path of a file that
+was opened for reading, seen from the current folder. The others are a byte and a text: 1 the time in nanoseconds since
+1970, between the notes around it; 2 a path that was written, 3 opened for both, 4 removed, 5 opened for reading;
+6 the process, 7 another program that was started, 8 the current folder. It runs in whatever Python the user has, so it
+keeps to what Python 3.8 knows.
 """
 
 from __future__ import annotations
@@ -21,8 +24,11 @@ if MYPY:  # the module typing would cost each interpreter five milliseconds
     from collections.abc import Callable, Sequence
     from typing import Any
 
-_STAMPED = 5_000_000  # nanoseconds
-_FIRST, _LARGEST = 1 << 14, 1 << 20  # bytes of a file of notes
+_STAMPED = 5_000_000  # nanoseconds between two times beside notes of writing
+_WINDOW = 1 << 14  # bytes that are mapped; when it is full the time is noted
+_FIRST, _LARGEST = _WINDOW, 1 << 20  # bytes of a file of notes
+_REPEATS = 4 << 20  # bytes of notes from which on each note is written once
+_REMEMBERED = 500_000
 switches: list[Callable[[str | None], None]] = []  # of what observes in this interpreter: one or none
 
 
@@ -31,77 +37,136 @@ def observe(folder: str, roots: Sequence[str]) -> None:
 
     A hook cannot be taken away again; what is then in `switches` lets the notes go on in another folder, or nowhere.
     """
-    wanted = tuple(root if root.endswith("/") else root + "/" for root in roots if root.startswith("/"))
-    files = frozenset(root for root in roots if root.startswith("/"))
+    given = [root for root in roots if root.startswith("/")]
+    wanted = tuple([root if root.endswith("/") else root + "/" for root in given] + given)
     prefixes = {os.path.realpath(p) + "/" for p in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
-    hidden = {root + name for root in wanted for name in (".dsvc/", ".git/")}
+    hidden = {root + name for root in wanted for name in (".dsvc/", ".git/") if root.endswith("/")}
     unwanted = tuple(hidden | {p for p in prefixes if p.startswith(wanted) and p not in wanted})
-    seen: set[Any] = set()
     written: set[Any] = set()
-    state: dict[str, Any] = {"notes": None, "size": _FIRST, "number": 0, "stamp": 0, "cwd": None, "folder": folder}
+    noted: set[bytes] = set()
+    place: str | None = folder
+    file, size, at, taken, number = "", 0, 0, 0, 0
+    moved = True  # the current folder is to be noted
+    due = 0  # when the time is to be noted again
+
+    def nowhere(_note: bytes) -> None:
+        """Take a note while there is no window for it."""
+        raise ValueError
+
+    def later(_note: bytes) -> None:
+        """Take the first note after something that may have taken long."""
+        raise ValueError
+
+    write: Callable[[bytes], Any] = nowhere
+    plain: Callable[[bytes], Any] = nowhere
+
+    def once(note: bytes) -> None:
+        """Take a note that was not taken yet, in a process that opens very many files."""
+        if note not in noted:
+            if len(noted) > _REMEMBERED:
+                noted.clear()
+            noted.add(note)
+            plain(note)
 
     def fresh() -> None:
-        """Map a new file for notes; the old one stays as it is."""
-        name = f"opens-{os.getpid()}-{state['number']}-{os.urandom(4).hex()}"
-        fd = os.open(os.path.join(state["folder"], name), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        """Begin a new file for notes; the old one stays as it is."""
+        nonlocal file, size, at, number, moved
+        assert place is not None
+        size = min(max(size * 4, _FIRST), _LARGEST)
+        file = os.path.join(place, f"opens-{os.getpid()}-{number}-{os.urandom(4).hex()}")
+        fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            os.posix_fallocate(fd, 0, state["size"])  # a full disk is an error here, and not a fault later
-            state["notes"] = mmap(fd, state["size"])
+            os.posix_fallocate(fd, 0, size)  # a full disk is an error here, and not a fault later
         finally:
             os.close(fd)
-        state["number"] += 1
-        state["size"] = min(state["size"] * 4, _LARGEST)
-        state["stamp"] = 0
-        state["notes"].write(b"p%d\0" % os.getpid())
+        number += 1
+        at, moved = 0, True
+
+    def roll() -> None:
+        """Map the next window, in a new file where this one is full, and note the time."""
+        nonlocal write, plain, at, taken, due
+        begins = at >= size
+        if begins:
+            fresh()
+        fd = os.open(file, os.O_RDWR | os.O_CLOEXEC)  # no descriptor is kept: programs close what they do not know
+        try:
+            plain = mmap(fd, _WINDOW, offset=at).write
+        finally:
+            os.close(fd)
+        at += _WINDOW
+        taken += _WINDOW
+        write = plain if taken < _REPEATS else once
+        if begins:
+            plain(b"\6%d\0" % os.getpid())
+        stamp(time_ns())
 
     def put(note: bytes) -> None:
-        notes = state["notes"]
+        """Take a note, in a new window where this one is full."""
+        if place is None or len(note) > _WINDOW // 2:
+            return
         try:
-            notes.write(note)
-        except (ValueError, AttributeError):  # it is full, or there is none
-            if len(note) < _FIRST // 2 and state["folder"] is not None:
-                fresh()
-                state["notes"].write(note)
+            plain(note)
+        except ValueError:
+            roll()
+            plain(note)
 
-    def note(letter: bytes, path: Any) -> None:
-        if type(path) is not str:
-            if isinstance(path, int):
-                return
-            path = os.fsdecode(path)
-        if path[:1] != "/":
-            if state["cwd"] is None:
-                state["cwd"] = os.getcwd().rstrip("/") + "/"
-            path = state["cwd"] + path
-        if (path.startswith(wanted) or path in files) and not path.startswith(unwanted):
+    def stamp(now: int) -> None:
+        """Note the time, and the current folder where that is another one."""
+        nonlocal write, due, moved
+        due = now + _STAMPED
+        if write is later:
+            write = plain if taken < _REPEATS else once
+        if moved:
+            moved = False
+            put(b"\x08" + os.getcwdb() + b"\0")
+        put(b"\1%d\0" % now)
+
+    def note(kind: bytes, path: Any) -> None:
+        """Note a path of any form."""
+        if isinstance(path, int) or place is None:
+            return
+        name = os.fsencode(path)
+        text = os.fsdecode(name)
+        if text[:1] != "/" or (text.startswith(wanted) and not text.startswith(unwanted)):
             now = time_ns()
-            if not 0 <= now - state["stamp"] < _STAMPED:
-                put(b"t%d\0" % now)
-                state["stamp"] = now
-            put(letter + path.encode("utf-8", "surrogateescape") + b"\0")
+            if now > due or write is later:
+                stamp(now)
+            put(kind + name + b"\0")
+
+    def wait() -> None:
+        """Let the time be noted before the next note: another program may do something now."""
+        nonlocal write, due
+        due = 0
+        if write is not nowhere:
+            write = later
 
     def started(program: Any) -> None:
-        if program and not isinstance(program, int):
-            put(b"x" + os.fsencode(os.path.basename(program))[:200] + b"\0")
+        """Note another program."""
+        if program and not isinstance(program, int) and place is not None:
+            put(b"\7" + os.path.basename(os.fsencode(program))[:200] + b"\0")
+            wait()
 
     def other(event: str, args: Any) -> None:
+        """Note what happens to files beside opening them."""
+        nonlocal moved
         if event == "os.chdir":
-            state["cwd"] = None
-            seen.clear()
+            moved = True
             written.clear()
+            noted.clear()
+            wait()
         elif event in ("os.rename", "os.link", "os.symlink"):
             if event == "os.rename":
-                note(b"d", args[0])
-                seen.discard(args[0])
+                note(b"\4", args[0])
                 written.discard(args[0])
-            note(b"w", args[1])
+            note(b"\2", args[1])
         elif event == "os.remove":
-            note(b"d", args[0])
+            note(b"\4", args[0])
             written.discard(args[0])
         elif event == "os.truncate":
-            note(b"w", args[0])
+            note(b"\2", args[0])
         elif event == "sqlite3.connect":
             if args[0] != ":memory:":
-                note(b"b", args[0])
+                note(b"\3", args[0])
         elif event == "subprocess.Popen":
             words = args[1]
             started(args[0] or (words if isinstance(words, (str, bytes)) else words[0]))
@@ -127,34 +192,49 @@ def observe(folder: str, roots: Sequence[str]) -> None:
     )
 
     def hook(event: str, args: Any) -> None:
+        path: Any = None
         try:
             if event == "open":
                 path, _, flags = args
                 if flags & 3:
                     if path not in written:
                         written.add(path)
-                        note(b"b" if flags & 2 else b"w", path)
-                elif path not in seen:
-                    seen.add(path)
-                    note(b"r", path)
+                        note(b"\3" if flags & 2 else b"\2", path)
+                else:
+                    first = path[0]
+                    # The common case by the shortest way; what is odd raises, and goes by the longer one.
+                    if first > "/" or (first == "/" and path.startswith(wanted) and not path.startswith(unwanted)):
+                        write((path + "\0").encode())
+                    elif first < "/":
+                        note(b"\5", path)
             elif event in others:
                 other(event, args)
-        except Exception:  # noqa: BLE001, S110 - the program of the user must not notice
+        except Exception:  # noqa: BLE001 - the program of the user must not notice
+            if path is not None and place is not None:
+                again(path)
+
+    def again(path: Any) -> None:
+        """Note a path that was too odd for the short way, or for which there was no place."""
+        try:
+            note(b"\5", path)
+        except Exception:  # noqa: BLE001, S110 - see above
             pass
 
     def forked() -> None:
-        state["notes"] = None
-        state["size"] = _FIRST
+        nonlocal write, plain, size, at, taken
+        write = plain = nowhere
+        size = at = taken = 0
+        noted.clear()
 
-    def switch(other: str | None) -> None:
-        state["folder"] = other
+    def switch(folder: str | None) -> None:
+        nonlocal place
+        place = folder
         forked()
-        seen.clear()
         written.clear()
-        if other is not None:
-            fresh()
+        if folder is not None:
+            roll()
 
-    fresh()
+    roll()
     os.register_at_fork(after_in_child=forked)
     sys.addaudithook(hook)
     switches.append(switch)
