@@ -13,7 +13,7 @@ _MOST = 5  # runs beside one commit
 def graph_run_lines(context: Context, run_ids: Sequence[RunId], *, one_line: bool) -> Iterator[str]:
     """Lines for the runs of a commit: which, of what, with its headline metric (`run.headline`, or the first one)."""
     from dsvc.actions.runs import run_of
-    from dsvc.commands.run_text import value_text
+    from dsvc.commands.run_text import value_text, visible
     from dsvc.runs.names import short_key
     from dsvc.runs.summary import summarize
 
@@ -29,9 +29,9 @@ def graph_run_lines(context: Context, run_ids: Sequence[RunId], *, one_line: boo
         row = summarize(run, run_id)
         name = wanted if wanted in row.metrics else next(iter(row.metrics), None)
         what = row.name or row.description.partition("\n")[0] or row.command
-        line = f"    run {context.out.paint(short_key(run.key), 'cyan')} {what[:60]}"
+        line = f"    run {context.out.paint(short_key(run.key), 'cyan')} {visible(what[:60])}"
         if row.state != "done":
             line += f" ({row.state})"
-        yield line + (f"  {name}={value_text(row.metrics[name])}" if name is not None else "")
+        yield line + (f"  {visible(name)}={value_text(row.metrics[name])}" if name is not None else "")
     if len(run_ids) > _MOST:
         yield f"    and {len(run_ids) - _MOST} more runs"

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from dsvc.commands.context import Context
 from dsvc.commands.date_text import date_text, iso_text
-from dsvc.commands.run_text import STATE_COLORS, duration_text, plain_json, value_text
+from dsvc.commands.run_text import STATE_COLORS, duration_text, plain_json, value_text, visible
 from dsvc.objects.codec import Value
 from dsvc.runs.names import short_key
 from dsvc.runs.summary import Summary
@@ -28,7 +28,7 @@ def print_table(context: Context, rows: Sequence[Summary], columns: str) -> None
     most = _MOST if columns == DEFAULT_COLUMNS else None
     names = _names(columns, rows, most=most)
     readers = [_cell(context, name) for name in names]
-    header = [name.upper() if "." not in name else name.partition(".")[2] for name in names]
+    header = [name.upper() if "." not in name else visible(name.partition(".")[2]) for name in names]
     header = ["RUN" if name == "SHORT" else name for name in header]
     cells = [[_cut(read(row)) for read in readers] for row in rows]
     if "state" in names:
@@ -123,4 +123,5 @@ def _plain(name: str) -> Callable[[Summary], Value]:
 
 
 def _cut(text: str) -> str:
+    text = visible(text)
     return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"

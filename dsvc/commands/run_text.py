@@ -75,6 +75,13 @@ def size_text(size: int) -> str:
     return f"{amount:.1f} TiB"
 
 
+def visible(text: str) -> str:
+    """A text without what a terminal would take for a command."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
 def value_text(value: Value) -> str:
     """A parameter or metric on one line."""
     if value is None:
@@ -84,7 +91,7 @@ def value_text(value: Value) -> str:
     if isinstance(value, float):
         return f"{value:.6g}" if math.isfinite(value) else repr(value)
     if isinstance(value, str):
-        return " ".join(value.split())
+        return visible(" ".join(value.split()))
     if isinstance(value, (tuple, dict, bytes)):
         import json
 
@@ -194,12 +201,12 @@ def print_run(context: Context, found: FoundRun) -> None:
     """Print all that is recorded of a run."""
     run, out = found.run, context.out
     out.line(f"run {out.paint(short_key(run.key), 'yellow')}  {out.paint(state_text(run), STATE_COLORS[run.state])}")
-    rows = [["Name:", run.name]] if run.name else []
+    rows = [["Name:", visible(run.name)]] if run.name else []
     if run.command:
         rows.append(["Command:", shell_text(run.command)])
     if run.directory:
         rows.append(["Folder:", quote_path(run.directory)])
-    rows += [["User:", run.user], ["Started:", iso_text(run.start, run.zone)], ["Took:", _took(run)]]
+    rows += [["User:", visible(run.user)], ["Started:", iso_text(run.start, run.zone)], ["Took:", _took(run)]]
     if run.machine:
         rows.append(["Machine:", ", ".join(value_text(run.machine[k]) for k in ("host", "cpu") if k in run.machine)])
     rows += [["Source:", _hex(run.source)], ["Commit:", _hex(run.base)], ["Environment:", _hex(run.environment)]]
@@ -210,7 +217,7 @@ def print_run(context: Context, found: FoundRun) -> None:
     if run.description:
         out.line()
         for line in run.description.splitlines():
-            out.line(f"    {line}".rstrip())
+            out.line(f"    {visible(line)}".rstrip())
     _section(context, "Parameters", [[name, value_text(value)] for name, value in flat(run.params)])
     _section(context, "Metrics", [[name, value_text(value)] for name, value in flat(run.metrics)])
     _section(context, "Series", [_series_row(series) for series in run.series])
@@ -223,20 +230,20 @@ def print_run(context: Context, found: FoundRun) -> None:
         out.line()
         out.line("Error")
         for line in run.error.splitlines():
-            out.line(f"    {line}".rstrip())
+            out.line(f"    {visible(line)}".rstrip())
     for note in found.notes:
         if note.what == "comment":
             out.line()
-            out.line(f"Comment by {note.user}, {iso_text(note.time, note.zone)}")
+            out.line(f"Comment by {visible(note.user)}, {iso_text(note.time, note.zone)}")
             for line in note.text.splitlines():
-                out.line(f"    {line}".rstrip())
+                out.line(f"    {visible(line)}".rstrip())
 
 
 def _section(context: Context, title: str, rows: Sequence[Sequence[str]]) -> None:
     if rows:
         context.out.line()
         context.out.line(title)
-        context.out.table([[f"    {row[0]}", *row[1:]] for row in rows])
+        context.out.table([[f"    {visible(row[0])}", *map(visible, row[1:])] for row in rows])
 
 
 def _pin_rows(pins: Sequence[Pin], count: int) -> list[list[str]]:
@@ -284,4 +291,5 @@ def shell_text(words: Sequence[str | bytes]) -> str:
     """A command line as a shell would take it."""
     import shlex
 
-    return shlex.join(word if isinstance(word, str) else word.decode("utf-8", "backslashreplace") for word in words)
+    plain = [word if isinstance(word, str) else word.decode("utf-8", "backslashreplace") for word in words]
+    return visible(shlex.join(plain))

@@ -13,10 +13,11 @@ false; so is any order with NaN.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from dsvc.errors import UsageError
 from dsvc.objects.codec import Value
@@ -94,6 +95,13 @@ def parse_condition(text: str) -> Condition:
         BadConditionError: saying where it goes wrong.
     """
     return _Parser(text).whole()
+
+
+class _Wanted(NamedTuple):
+    """A value of a condition, and how it was written."""
+
+    value: Value
+    text: str
 
 
 class _Token(NamedTuple):
@@ -194,15 +202,16 @@ class _Parser:
             raise BadConditionError(self._text, "a parenthesis is not closed")
         return lambda summary: any(_equal(read(summary), value) for value in values)
 
-    def _value(self, name: str) -> Value:
+    def _value(self, name: str) -> _Wanted:
         token = self._peek()
         if token.kind not in ("word", "text"):
             raise BadConditionError(self._text, f"a value is missing before {token.text or 'the end'!r}")
         self._at += 1
         if token.kind == "text":
             text = re.sub(r"\\(.)", r"\1", token.text[1:-1])
-            return _moment(text) if name == "start" else text
-        return _moment(token.text) if name == "start" else parse_value(token.text.replace("`", ""))
+            return _Wanted(_moment(text) if name == "start" else text, text)
+        text = token.text.replace("`", "")
+        return _Wanted(_moment(text) if name == "start" else parse_value(text), text)
 
 
 def _moment(text: str) -> Value:
@@ -214,34 +223,34 @@ def _moment(text: str) -> Value:
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _equal(value: object, wanted: object) -> bool:
+def _equal(value: object, wanted: _Wanted) -> bool:
     if value is _MISSING:
         return False
-    if isinstance(value, float) and isinstance(wanted, float) and value != value and wanted != wanted:  # noqa: PLR0124
-        return True
-    if isinstance(value, str) and not isinstance(wanted, str) and wanted is not None:
-        return value == _spelled(wanted)
-    return value == wanted and isinstance(value, bool) == isinstance(wanted, bool)
+    if isinstance(value, str):
+        return value == wanted.text
+    if isinstance(value, float) and isinstance(wanted.value, float) and math.isnan(value):
+        return math.isnan(wanted.value)
+    return value == wanted.value and isinstance(value, bool) == isinstance(wanted.value, bool)
 
 
 def _spelled(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _ordered(compare: Callable[[float, float], bool]) -> Callable[[object, object], bool]:
-    def test(value: object, wanted: object) -> bool:
-        numbers = isinstance(value, (int, float)) and isinstance(wanted, (int, float))
-        texts = isinstance(value, str) and isinstance(wanted, str)
-        return (numbers or texts) and compare(value, wanted)  # type: ignore[arg-type]
+def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[object, _Wanted], bool]:
+    def test(value: object, wanted: _Wanted) -> bool:
+        numbers = isinstance(value, (int, float)) and isinstance(wanted.value, (int, float))
+        texts = isinstance(value, str) and isinstance(wanted.value, str)
+        return (numbers or texts) and compare(value, wanted.value)
 
     return test
 
 
-def _contains(value: object, wanted: object) -> bool:
-    return value is not _MISSING and value is not None and _spelled(wanted).lower() in _spelled(value).lower()
+def _contains(value: object, wanted: _Wanted) -> bool:
+    return value is not _MISSING and value is not None and wanted.text.lower() in _spelled(value).lower()
 
 
-_OPERATORS: Final[dict[str, Callable[[object, object], bool]]] = {
+_OPERATORS: Final[dict[str, Callable[[object, _Wanted], bool]]] = {
     "=": _equal,
     "==": _equal,
     "!=": lambda value, wanted: value is not _MISSING and not _equal(value, wanted),

@@ -1,0 +1,121 @@
+"""Parameters keep their types, wherever they come from, and hostile ones do no harm."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from dsvc.errors import UsageError
+from dsvc.runs.params import BadParamsError, params_of_words, parse_assignment, parse_value, read_params_file
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1", 1), ("-3", -3), ("+4", 4), ("0.1", 0.1), ("1e-3", 0.001), (".5", 0.5), ("5.", 5.0), ("true", True),
+        ("False", False), ("null", None), ("None", None), ("007", "007"), ("1_000", "1_000"), ("1.2.3", "1.2.3"),
+        ("", ""), ("text", "text"), ("[1, 2]", (1, 2)), ('{"a": {"b": null}}', {"a": {"b": None}}), ('"1"', "1"),
+        ("[1", "[1"), ("inf", math.inf), ("-Infinity", -math.inf), (str(2**80), 2**80),
+        ("\u0661", "\u0661"), ("0x10", "0x10"),
+        ("9" * 5000, "9" * 5000), (" 1 ", 1), (" a ", " a "),
+    ],
+)  # fmt: skip
+def test_values(text, value):
+    found = parse_value(text)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_nan():
+    assert math.isnan(parse_value("nan"))
+
+
+def test_assignments():
+    assert parse_assignment("a.b=1=2") == ("a.b", "1=2")
+    for text in ("novalue", "=1"):
+        with pytest.raises(UsageError):
+            parse_assignment(text)
+
+
+def test_words():
+    line = "python train.py --lr 0.1 --name=x --flag --deep.layers 3 -v --last -- --not 1"
+    words = line.split(" ")
+    assert params_of_words(words) == {"lr": 0.1, "name": "x", "flag": True, "deep.layers": 3, "last": True}
+    assert params_of_words(["prog", "--offset", "-3", "--"]) == {"offset": -3}
+
+
+def test_files(project):
+    content = "lr: 1e-3\ntrain:\n  epochs: 10\n  on: yes\nnames: [a, b]\nday: 2026-01-31\n"
+    project.write("params.yaml", content)
+    run = project.run("-p", "lr=2", "--", "true", "--epochs", "5")
+    assert run["params"] == {
+        "lr": 2, "epochs": 5, "train": {"epochs": 10, "True": True}, "names": ["a", "b"], "day": "2026-01-31",
+    }  # fmt: skip
+    assert run["observation"]["params"] == "params.yaml"
+    project.write("sub/params.json", '{"here": true, "nan": NaN}')
+    project.ok("run", "-q", "--", "true", cwd=project.folder / "sub")
+    assert project.shown()["params"] == {"here": True, "nan": "NaN"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("params.yaml", "a: [unclosed"),
+        ("params.yaml", "- just\n- a list\n"),
+        ("params.yaml", "!!python/object/apply:os.system ['touch hacked']"),
+        ("params.json", "[" * 100_000),
+        ("params.toml", "a = "),
+        ("params.toml", b"\xff\xfe"),
+        ("params.json", "x" * (2 << 20)),
+    ],
+)
+def test_files_that_cannot_be_read(project, name, content):
+    project.write(name, content)
+    done = project("run", "-q", "--", "true")
+    assert done.returncode == 0, done.stderr
+    assert b"warning: " in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert not (project.folder / "hacked").exists()
+    assert project.shown()["params"] == {}
+    with pytest.raises(BadParamsError):
+        read_params_file(project.folder / name)
+
+
+def test_a_file_that_stands_for_billions(tmp_path):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    path = tmp_path / "params.yaml"
+    path.write_text("\n".join(lines))
+    assert len(repr(read_params_file(path))) < 1_000_000
+
+
+def test_hostile_params(project):
+    words = []
+    for n in range(500):
+        words += ["-p", f"name{n}={'x' * 1000}"]
+    nested = "[" * 300 + "]" * 300
+    words += ["-p", f"deep={nested}", "-p", "bytes=\udcff\udcfe", "-p", "\x1b[31mred=\x00".replace("\x00", "\x07")]
+    done = project("run", "-q", *words, "--", "true")
+    assert done.returncode == 0, done.stderr[-2000:]
+    run = project.shown()
+    assert len(run["params"]) == 503
+    assert project("runs").returncode == 0
+    assert "\x1b[31m" not in project.ok("runs", "show")
+    project.sound()
+
+
+def test_more_than_a_record_holds(project):
+    done = project.python(
+        "import dsvc\n"
+        "run = dsvc.start_run('large')\n"
+        "for n in range(12000): run.param(f'p{n}', 'x' * 3000)\n"
+        "for n in range(12000): run.log({f'series {n}': n})\n"
+    )
+    assert done.returncode == 0, done.stderr
+    run = project.shown()
+    assert run["name"] == "large"
+    assert "params" in run["observation"]["left_out"]
+    assert run["observation"]["refused"] == 4000
+    assert len(run["series"]) == 10_000
+    project.sound()
