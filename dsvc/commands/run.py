@@ -51,19 +51,19 @@ def command(
     """
     if not words:
         raise UsageError("which command?", hint="dsvc run -- python train.py")
+    request = RunRequest(
+        words=words,
+        inputs=inputs,
+        outputs=outputs,
+        params=dict(map(parse_assignment, params)),
+        labels=dict(map(_label, labels)),
+        description="\n\n".join(message),
+        variables=env,
+        trace=trace,
+        confirmed=yes,
+    )
     try:
         workspace = context.workspace()
-        request = RunRequest(
-            words=words,
-            inputs=inputs,
-            outputs=outputs,
-            params=dict(map(parse_assignment, params)),
-            labels=dict(map(_label, labels)),
-            description="\n\n".join(message),
-            variables=env,
-            trace=trace,
-            confirmed=yes,
-        )
         context.out.flush()
         screen = _screen(context, json=json)
         result = run(workspace, request, screen, directory=context.directory, environment=context.environment)

@@ -130,6 +130,8 @@ class Command:
             NotExecutableError: when the system refuses to execute it.
         """
         wanted: set[signal.Signals] = {getattr(signal, name) for name in _FORWARDED}
+        if any(stream.terminal is not None for stream in (self.out, self.err)):
+            wanted.add(signal.SIGWINCH)
         before = signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
         waited = _Waited()
         try:
@@ -139,7 +141,7 @@ class Command:
             wake, woken = os.pipe()
             try:
                 threading.Thread(target=_wait_for, args=(pid, waited, woken), daemon=True).start()
-                threading.Thread(target=_forward, args=(pid, waited, wanted), daemon=True).start()
+                threading.Thread(target=_forward, args=(pid, waited, wanted, self._resize), daemon=True).start()
                 left = self._pump(wake)
             finally:
                 os.close(wake)
@@ -183,6 +185,13 @@ class Command:
         finally:
             for far in ends:
                 os.close(far)
+
+    def _resize(self) -> None:
+        """Give the pseudo terminals the size that the terminal has now."""
+        for source in tuple(self._sources):
+            if source.stream.terminal is not None:
+                with suppress(OSError):
+                    termios.tcsetwinsize(source.fd, termios.tcgetwinsize(source.stream.terminal))
 
     def _pump(self, wake: int) -> bool:
         """Pass output on until the command has ended; say whether others still hold its output then."""
@@ -233,17 +242,21 @@ def _wait_for(pid: int, waited: _Waited, woken: int) -> None:
         os.close(woken)
 
 
-def _forward(pid: int, waited: _Waited, wanted: set[signal.Signals]) -> None:
+def _forward(pid: int, waited: _Waited, wanted: set[signal.Signals], resize: Callable[[], None]) -> None:
     """Pass signals on to the command, but for those that the terminal has sent to both."""
     if not hasattr(signal, "sigtimedwait"):
         while not waited.done:
             number = signal.sigwait(wanted)
-            if number not in (signal.SIGINT, signal.SIGQUIT) or not os.isatty(0):
+            if number == signal.SIGWINCH:
+                resize()
+            elif number not in (signal.SIGINT, signal.SIGQUIT) or not os.isatty(0):
                 _kill(pid, waited, number)
         return
     while not waited.done:
         info = signal.sigtimedwait(wanted, 0.5)
-        if info is not None and info.si_code != _FROM_TERMINAL:
+        if info is not None and info.si_signo == signal.SIGWINCH:
+            resize()
+        elif info is not None and info.si_code != _FROM_TERMINAL:
             _kill(pid, waited, info.si_signo)
 
 
@@ -267,5 +280,5 @@ def _terminal(like: int) -> tuple[int, int]:
     attributes[1] &= ~termios.OPOST
     termios.tcsetattr(far, termios.TCSANOW, attributes)
     with suppress(OSError):
-        termios.tcsetwinsize(far, termios.tcgetwinsize(like))  # type: ignore[attr-defined, unused-ignore]
+        termios.tcsetwinsize(far, termios.tcgetwinsize(like))
     return near, far

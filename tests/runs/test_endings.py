@@ -65,7 +65,8 @@ def test_what_fails_before_the_command_begins_is_125(project, tmp_path):
 def test_a_command_line_that_makes_no_sense_is_2(project):
     assert project("run").returncode == 2
     assert project("run", "--nonsense", "--", "true").returncode == 2
-    assert project("run", "-p", "noequals", "--", "true").returncode == 125
+    assert project("run", "-p", "noequals", "--", "true").returncode == 2
+    assert project("run", "-l", "=x", "--", "true").returncode == 2
 
 
 def test_a_private_key_is_not_taken_along_unasked(project):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import shutil
 import subprocess
 import sys
@@ -217,3 +219,47 @@ def test_strace_sees_every_program(project):
     assert run["outputs"]["files"][0]["seen"] == ["traced", "compared"]
     assert run["observation"]["reads"] == "strace"
     assert project("run", "--trace", "strace", "--", "sh", "-c", "kill -TERM $$").returncode == 128 + 15
+
+
+def test_names_that_are_no_utf8(project):
+    name = b"na\xffme"
+    (project.folder / "x").write_text("x")
+    run = project.run("--", *python("open(b'na\\xffme', 'w').write('y')", "open(b'na\\xffme')"), os.fsdecode(name))
+    (pin,) = run["outputs"]["files"]
+    assert base64.b64decode(pin["path_b64"]) == name
+    assert run["command"][-1] == "na\\xffme"
+    assert project("runs", "show").returncode == 0
+    project.sound()
+
+
+def test_in_a_linked_worktree(project, tmp_path):
+    project.ok("worktree", "add", "-q", "-b", "side", "../other")
+    other = type(project)(tmp_path / "other", project.environment)
+    run = other.run("--", "sh", "-c", "echo x >x.txt")
+    assert files(run["outputs"]) == {"x.txt": "pinned"}
+    assert [one["run"] for one in project.runs()] == [run["run"]]
+    other.sound()
+    project.sound()
+
+
+def test_in_a_partial_working_copy(project):
+    project.write("big/a.bin", "a")
+    project.write("small/b.txt", "b")
+    project.ok("commit", "-qm", "two folders")
+    project.ok("sparse", "set", "small")
+    run = project.run("--", *python("open('small/b.txt')", "open('new', 'w')"))
+    assert files(run["inputs"]) == {"small/b.txt": "pinned"}
+    assert files(run["outputs"]) == {"new": "pinned"}
+    assert project.ok("cat", f"{run['source']}:big/a.bin") == "a"
+    project.sound()
+
+
+def test_graphics_cards(project, tmp_path):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho '0, NVIDIA Example, 1024'\necho 'nonsense'\n")
+    program.chmod(0o755)
+    environment = {**project.environment, "PATH": f"{folder}:{project.environment['PATH']}"}
+    project.ok("run", "-q", "--", "true", env=environment)
+    assert project.shown()["resources"]["graphics"] == {"0: NVIDIA Example": 1 << 30}
