@@ -82,6 +82,12 @@ def test_status_imports_what_it_reads_with(project):
     assert named(modules, {"dsvc.gitbridge", "dsvc.repo.garbage", "dsvc.worktree.checkout"}) == set()
 
 
+def test_runs_cost_other_commands_nothing(project):
+    dsvc(project, "run", "-q", "--", "true")
+    modules = dsvc(project, "status")
+    assert {module for module in modules if module.startswith("dsvc.runs")} == set()
+
+
 def test_log_imports_no_library_for_text(project):
     modules = dsvc(project, "log", "--oneline")
     assert named(modules, SLOW - {"hashlib", "_hashlib"}) <= {"tomllib"}

@@ -26,8 +26,10 @@ from dsvc.runs.names import RunKey, new_key
 from dsvc.runs.record import Run, Word, decode_run, encode_run
 from dsvc.runs.values import clean_name, clean_text
 from dsvc.workspace import Workspace
+from dsvc.worktree import journal as checkout_journal
 from dsvc.worktree.guard import Guard
 from dsvc.worktree.index import Index, read_index, signature
+from dsvc.worktree.journal import CheckoutRunningError
 from dsvc.worktree.record import Recorded, Recorder
 
 
@@ -87,10 +89,14 @@ def begin_run(
     States that this process has `stored` and is about to publish are not published here.
 
     Raises:
+        CheckoutRunningError: while another process moves the files.
         InputMissingError: for a declared input that is not there. NeedsConfirmationError: as for a commit, when new
             files are very large or look like private keys. UnreadableError, UnstableFileError: naming a file.
         OSError: when the disk refuses; no journal is left then.
     """
+    under_way = checkout_journal.read(workspace.journal_path)
+    if under_way is not None:
+        raise CheckoutRunningError(under_way.pid, under_way.host)
     for path in beginning.inputs:
         if not os.path.lexists(path):
             raise InputMissingError(path)

@@ -88,14 +88,31 @@ def take_up(workspace: Workspace, *, own: frozenset[bytes] = frozenset()) -> tup
                 continue
             batch.append((journal, None))
             if len(batch) == BATCH:
-                published += publish_runs(workspace, batch)
+                published += _publish_each(workspace, batch)
                 batch = []
-        published += publish_runs(workspace, batch)
+        published += _publish_each(workspace, batch)
     finally:
         for journal in held:
             journal.release()
-    with suppress(OSError):
-        folder.rmdir()
+    return tuple(published)
+
+
+def _publish_each(workspace: Workspace, batch: Sequence[tuple[Journal, Recorded | None]]) -> tuple[Published, ...]:
+    """Publish runs together, or if that fails one by one, so that a damaged journal is not in the way of others."""
+    try:
+        return publish_runs(workspace, batch)
+    except DsvcError:
+        if len(batch) < 2:
+            raise
+    published: list[Published] = []
+    problem: DsvcError | None = None
+    for one in batch:
+        try:
+            published += publish_runs(workspace, [one])
+        except DsvcError as error:
+            problem = error
+    if problem is not None and not published:
+        raise problem
     return tuple(published)
 
 
@@ -273,9 +290,9 @@ def _fitting(run: Run) -> Run:
     except UnsupportedValueError:
         pass
     left_out: list[str] = []
-    for field in ("metadata", "params", "metrics", "labels", "command"):
+    for field in ("metadata", "params", "metrics", "series", "labels", "variables", "command"):
         left_out.append(field)
-        run = replace(run, **{field: () if field == "command" else {}})  # type: ignore[arg-type]
+        run = replace(run, **{field: () if field in ("command", "series") else {}})  # type: ignore[arg-type]
         run = replace(run, observation={**run.observation, "left_out": tuple(left_out)})
         try:
             encode_run(run)

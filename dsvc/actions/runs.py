@@ -11,6 +11,7 @@ from typing import Final, Literal, cast
 
 from dsvc.actions.run_begin import journals_of, user_of
 from dsvc.errors import IntegrityError, RequestError
+from dsvc.objects import codec
 from dsvc.objects.codec import Value
 from dsvc.objects.ids import Kind, ObjectId, RunId
 from dsvc.refs.names import RUNS
@@ -18,9 +19,9 @@ from dsvc.refs.view import Direct
 from dsvc.runs.index import RunIndex
 from dsvc.runs.journal import running
 from dsvc.runs.names import RunKey, matches, new_key, note_ref, parse_ref, removal_ref, run_ref, short_key
-from dsvc.runs.notes import Note, encode_note, labels_after
+from dsvc.runs.notes import Note, decode_note, encode_note, labels_after
 from dsvc.runs.pins import Pin, read_pins
-from dsvc.runs.record import Run, decode_run
+from dsvc.runs.record import RECORD, Run, decode_run
 from dsvc.runs.summary import Summary, summarize
 from dsvc.runs.values import clean_name, clean_text
 from dsvc.runs.where import column, parse_condition
@@ -188,6 +189,24 @@ def show_run(workspace: Workspace, key: RunKey, *, most: int | None = None) -> F
         tuple(islice(read_pins(store, run.inputs), most)),
         tuple(islice(read_pins(store, run.outputs), most)),
     )
+
+
+def read_run(workspace: Workspace, object_id: ObjectId) -> FoundRun | Note:
+    """Return what an object of the kind of runs is: a run with its notes, or a note.
+
+    Raises:
+        IntegrityError: when it is neither.
+    """
+    payload = workspace.repo.store.get(object_id, Kind.RUN)
+    fields = codec.decode(payload)
+    if not isinstance(fields, dict) or fields.get("what") != RECORD:
+        return decode_note(payload)
+    run = decode_run(payload)
+    try:
+        found = show_run(workspace, run.key)
+    except UnknownRunError:
+        return FoundRun(run, RunId(object_id), run.labels)
+    return found if found.run_id == object_id else FoundRun(run, RunId(object_id), run.labels)
 
 
 def add_note(

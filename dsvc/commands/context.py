@@ -165,7 +165,10 @@ class Context:
 
                 attach(self._workspace, offline=self.offline)
             if (self._workspace.local / "runs").exists():
-                self._take_up_runs(self._workspace)
+                from dsvc.runs.journal import left_behind
+
+                if left_behind(self._workspace.local / "runs"):
+                    self._take_up_runs(self._workspace)
         return self._workspace
 
     def _take_up_runs(self, workspace: Workspace) -> None:

@@ -197,6 +197,17 @@ def note_json(note: Note) -> dict[str, Any]:
     }
 
 
+def found_json(found: FoundRun) -> dict[str, Any]:
+    """A run with all its inputs, outputs and notes as an object of a JSON document."""
+    return {
+        **run_json(found.run, found.run_id),
+        "labels": dict(found.labels),
+        "inputs": pins_json(found.run.inputs, found.inputs),
+        "outputs": pins_json(found.run.outputs, found.outputs),
+        "notes": [note_json(note) for note in found.notes],
+    }
+
+
 def print_run(context: Context, found: FoundRun) -> None:
     """Print all that is recorded of a run."""
     run, out = found.run, context.out
@@ -234,9 +245,17 @@ def print_run(context: Context, found: FoundRun) -> None:
     for note in found.notes:
         if note.what == "comment":
             out.line()
-            out.line(f"Comment by {visible(note.user)}, {iso_text(note.time, note.zone)}")
-            for line in note.text.splitlines():
-                out.line(f"    {visible(line)}".rstrip())
+            print_note(context, note)
+
+
+def print_note(context: Context, note: Note) -> None:
+    """Print who said what of a run when."""
+    out = context.out
+    out.line(f"{note.what.capitalize()} by {visible(note.user)}, {iso_text(note.time, note.zone)}")
+    for line in note.text.splitlines():
+        out.line(f"    {visible(line)}".rstrip())
+    for name, text in note.labels.items():
+        out.line(f"    {visible(name)}: {'(taken away)' if text is None else visible(text)}")
 
 
 def _section(context: Context, title: str, rows: Sequence[Sequence[str]]) -> None:

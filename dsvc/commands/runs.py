@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from dsvc.actions.runs import FoundRun, RunQuery, add_note, find_run, list_runs, remove_runs, show_run
+from dsvc.actions.runs import RunQuery, add_note, find_run, list_runs, remove_runs, show_run
 from dsvc.actions.runs_diff import diff_runs
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json, Quiet
 from dsvc.commands.run_diff_text import diff_json, print_diff
 from dsvc.commands.run_table import DEFAULT_COLUMNS, print_csv, print_table, summary_json
-from dsvc.commands.run_text import note_json, pins_json, print_run, run_json
+from dsvc.commands.run_text import found_json, note_json, print_run
 from dsvc.errors import UsageError
 from dsvc.runs.names import short_key
 
@@ -103,7 +103,7 @@ def show(
                 context.out.raw(piece)
         return
     if json:
-        context.out.json("dsvc.runs.show", _found_json(found))
+        context.out.json("dsvc.runs.show", found_json(found))
         return
     with context.paged():
         print_run(context, found)
@@ -189,16 +189,6 @@ def rm(
         context.out.json("dsvc.runs.rm", {"removed": [key.hex() for key in keys]})
     elif not quiet:
         context.out.note(f"removed {', '.join(short_key(key) for key in keys)}")
-
-
-def _found_json(found: FoundRun) -> dict[str, object]:
-    return {
-        **run_json(found.run, found.run_id),
-        "labels": dict(found.labels),
-        "inputs": pins_json(found.run.inputs, found.inputs),
-        "outputs": pins_json(found.run.outputs, found.outputs),
-        "notes": [note_json(note) for note in found.notes],
-    }
 
 
 SUBCOMMANDS = {"list": _list, "show": show, "diff": diff, "comment": comment, "rm": rm}

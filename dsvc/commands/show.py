@@ -131,6 +131,8 @@ def command(
                 _print_tree(context, workspace, found)
             elif found.kind == Kind.ENVIRONMENT:
                 _print_environment(context, workspace, found)
+            elif found.kind == Kind.RUN:
+                _print_run(context, workspace, found)
             else:
                 _print_file(context, workspace, found)
             apart = found.kind in {Kind.COMMIT, Kind.TAG, Kind.TREE} and not is_one_line(chosen)
@@ -184,6 +186,18 @@ def _print_environment(context: Context, workspace: Workspace, found: ShowResult
     show_environment(context.out, decode_environment(workspace.repo.store.get(found.id, Kind.ENVIRONMENT)))
 
 
+def _print_run(context: Context, workspace: Workspace, found: ShowResult) -> None:
+    from dsvc.actions.runs import read_run
+    from dsvc.commands.run_text import print_note, print_run
+    from dsvc.runs.notes import Note
+
+    what = read_run(workspace, found.id)
+    if isinstance(what, Note):
+        print_note(context, what)
+    else:
+        print_run(context, what)
+
+
 def _print_file(context: Context, workspace: Workspace, found: ShowResult) -> None:
     entry = found.resolved.entry if found.resolved is not None else None
     if entry is not None and entry.kind not in CONTENT_KINDS:
@@ -226,6 +240,15 @@ def _described(
 
         environment = decode_environment(workspace.repo.store.get(found.id, Kind.ENVIRONMENT))
         return {**document, "kind": "environment", **environment_json(environment)}
+    if found.kind == Kind.RUN:
+        from dsvc.actions.runs import read_run
+        from dsvc.commands.run_text import found_json, note_json
+        from dsvc.runs.notes import Note
+
+        what = read_run(workspace, found.id)
+        if isinstance(what, Note):
+            return {**document, "kind": "note", "run": what.run.hex(), **note_json(what)}
+        return {**document, "kind": "run", **found_json(what)}
     resolved = found.resolved
     if resolved is not None and resolved.entry is not None:
         return {**document, **entry_json(resolved.path or b"", resolved.entry)}

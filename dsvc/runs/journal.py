@@ -36,6 +36,7 @@ EVENTS: Final = "events-"
 CONCURRENT: Final = "concurrent"
 _BIG = 1  # extension type: decimal text of an integer beyond 64 bits
 _PIECE = 1 << 20
+_ATTEMPTS = 100
 
 
 @dataclass(slots=True)
@@ -86,9 +87,11 @@ class Journal:
             self._lock = None
 
     def remove(self) -> None:
-        """Remove the folder: the record is published, or shall not be."""
+        """Remove the folder, and that of all journals with the last one: the record is published, or shall not be."""
         shutil.rmtree(self.path, ignore_errors=True)
         self.release()
+        with suppress(OSError):
+            self.path.parent.rmdir()
 
 
 def create_journal(folder: Path, key: RunKey) -> Journal:
@@ -98,7 +101,11 @@ def create_journal(folder: Path, key: RunKey) -> Journal:
         OSError: when the disk refuses; nothing is left then.
     """
     path = folder / key.hex()
-    path.mkdir(parents=True)
+    for _ in range(_ATTEMPTS):
+        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # another run that has ended here took the folder away
+            path.mkdir()
+            break
     try:
         lock = open(path / "lock", "wb")  # noqa: SIM115 - it is held as long as the run goes on
         with suppress(OSError):  # where the disk knows no locks, only one process should work
@@ -129,6 +136,16 @@ def take_over(folder: Path, *, own: frozenset[bytes] = frozenset()) -> Iterator[
             lock.close()
             continue
         yield Journal(path, key, lock)
+
+
+def left_behind(folder: Path) -> bool:
+    """Say whether there is a journal that no process holds any more; an empty folder of journals is removed."""
+    for journal in take_over(folder):
+        journal.release()
+        return True
+    with suppress(OSError):
+        folder.rmdir()
+    return False
 
 
 def running(folder: Path) -> list[Journal]:

@@ -231,6 +231,7 @@ class Session:
         import concurrent.futures.thread  # noqa: F401 - it ends its threads at the same time, after what comes now
 
         register(self._leave)
+        os.register_at_fork(after_in_child=self._forked)
         before = sys.excepthook
 
         def note(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -241,6 +242,11 @@ class Session:
             before(kind, error, trace)
 
         sys.excepthook = note
+
+    def _forked(self) -> None:
+        """Let go, in a process that was forked, of what says that the runs are still under way."""
+        for recording in self._recordings.values():
+            recording.active.journal.release()
 
     def _leave(self) -> None:
         """End what is under way when the process ends, and publish what waits."""

@@ -247,3 +247,12 @@ def test_runs_travel(clones):
     assert sorted(run["params"]["n"] for run in listed(bob)) == [2, 3]
     for person in (clones.ada, bob):
         person.ok("fsck")
+
+
+def test_show_takes_runs_too(runs):
+    runs.ok("runs", "comment", "@", "a word")
+    run = runs.ok("runs", "show", "--json").json
+    for name in (run["id"], run["id"][:12], f"runs/{run['run']}"):
+        assert runs.ok("show", name).out == runs.ok("runs", "show").out
+    (found,) = runs.ok("show", "--json", run["id"]).json["objects"]
+    assert (found["kind"], found["exit_code"], found["notes"]) == ("run", 3, run["notes"])
