@@ -17,6 +17,7 @@ from dsvc.runs.where import column
 
 DEFAULT_COLUMNS: Final = "short,start,elapsed,state,what,metrics.*"
 _MOST = 6  # columns that one pattern gives in a table for people
+_SPELLED: Final[frozenset[type]] = frozenset({tuple, dict, bool})
 _WIDEST = 50  # characters of a cell
 
 
@@ -49,8 +50,7 @@ def print_csv(context: Context, rows: Sequence[Summary], columns: str) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
-    for row in rows:
-        writer.writerow([read(row) for read in readers])
+    writer.writerows([read(row) for read in readers] for row in rows)
     context.out.text(text.getvalue())
 
 
@@ -117,7 +117,7 @@ def _plain(name: str) -> Callable[[Summary], Value]:
 
     def plain(row: Summary) -> Value:
         value = read(row)
-        return value_text(value) if isinstance(value, (tuple, dict, bool)) else value
+        return value_text(value) if type(value) in _SPELLED else value
 
     return plain
 

@@ -17,6 +17,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from dsvc.errors import UsageError
@@ -69,6 +70,10 @@ def column(name: str) -> Callable[[Summary], Value]:
     Raises:
         BadConditionError: for a name that no run can have.
     """
+    section, dot, rest = _sectioned(name)
+    if dot:
+        values = attrgetter(section)
+        return lambda summary: values(summary).get(rest)
     found = _column(name, name)
 
     def read(summary: Summary) -> Value:
@@ -79,13 +84,20 @@ def column(name: str) -> Callable[[Summary], Value]:
 
 
 def _column(name: str, text: str) -> Callable[[Summary], object]:
-    section, dot, rest = name.replace("`", "").partition(".")
-    section = _SHORT.get(section, section)
-    if dot and section in ("params", "metrics", "labels"):
-        return lambda summary: getattr(summary, section).get(rest, _MISSING)
+    section, dot, rest = _sectioned(name)
+    if dot:
+        values = attrgetter(section)
+        return lambda summary: values(summary).get(rest, _MISSING)
     if name in _FIELDS:
         return _FIELDS[name]
     raise BadConditionError(text, f"no run has a field {name!r}")
+
+
+def _sectioned(name: str) -> tuple[str, str, str]:
+    """Return the section of a dotted name, the dot, and the rest; no dot where it is none of a section."""
+    section, dot, rest = name.replace("`", "").partition(".")
+    section = _SHORT.get(section, section)
+    return section, dot if section in ("params", "metrics", "labels") else "", rest
 
 
 def parse_condition(text: str) -> Condition:
