@@ -244,7 +244,5 @@ def _outside(workspace: Workspace, paths: Sequence[bytes]) -> list[bytes]:
 
 
 def absolute_path(directory: Path | str, path: str | bytes) -> bytes:
-    """Return a path as the file system spells it, its folder without links; a link that it names itself stays one."""
-    full = os.path.normpath(os.path.join(os.fsencode(os.path.realpath(directory)), os.fsencode(path)))
-    folder, name = os.path.split(full)
-    return os.path.join(os.path.realpath(folder), name)
+    """Return a path as the file system spells it, without dots; links on the way stay what they are."""
+    return os.path.normpath(os.path.join(os.fsencode(os.path.realpath(directory)), os.fsencode(path)))

@@ -224,11 +224,11 @@ def _assembled(workspace: Workspace, journal: Journal, after: Recorded | None, m
         run,
         source=source,
         environment=_if_there(workspace, run),
-        name=gathered.name or run.name,
-        description=gathered.description or run.description,
+        name=masker.text(gathered.name) or run.name,
+        description=masker.text(gathered.description) or run.description,
         params={**run.params, **{name: masker.value(name, v) for name, v in gathered.params.items()}},
         metrics=gathered.metrics,
-        labels={**run.labels, **gathered.labels},
+        labels={**run.labels, **{name: masker.text(text) for name, text in gathered.labels.items()}},
         series=gathered.series,
         series_file=gathered.series_file,
         inputs=inputs,
@@ -248,7 +248,7 @@ def _assembled(workspace: Workspace, journal: Journal, after: Recorded | None, m
             refused=gathered.refused,
             had_company=journal.had_company,
         ),
-        metadata={**run.metadata, **gathered.metadata},
+        metadata={**run.metadata, **{name: masker.value(name, v) for name, v in gathered.metadata.items()}},
     )
     return _fitting(made)
 

@@ -227,6 +227,9 @@ class _Finder:
     def _inside(self, full: bytes) -> bytes | None:
         """Return the path inside the working copy, None for one outside of it."""
         prefix = self._root.rstrip(b"/") + b"/"
+        if not full.startswith(prefix):  # the working copy may have been reached by a link
+            folder, name = os.path.split(full)
+            full = os.path.join(os.path.realpath(folder), name)
         return self._true_path(full[len(prefix) :]) if full.startswith(prefix) else None
 
     def _true_path(self, path: bytes) -> bytes:

@@ -173,6 +173,4 @@ def _is_plain_exit(error: BaseException) -> bool:
 
 
 def _absolute(path: str | bytes | os.PathLike[str]) -> bytes:
-    full = os.path.normpath(os.path.join(os.getcwdb(), os.fsencode(path)))
-    folder, name = os.path.split(full)
-    return os.path.join(os.path.realpath(folder), name)
+    return os.path.normpath(os.path.join(os.getcwdb(), os.fsencode(path)))

@@ -162,6 +162,20 @@ def test_declared_paths_outside_of_the_project(project, tmp_path):
     assert files(run["outputs"]) == {str(target / "x"): "missing"}
 
 
+def test_a_folder_that_is_a_link_to_elsewhere(project, tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "x.csv").write_text("x")
+    (project.folder / "data").symlink_to(tmp_path / "store")
+    run = project.run("--", *python("open('data/x.csv')"))
+    assert files(run["inputs"]) == {"data/x.csv": "pinned"}
+    run = project.run("-i", "data/x.csv", "--", *python("open('data/x.csv')"))
+    assert files(run["inputs"]) == {"data/x.csv": "pinned"}
+    (tmp_path / "alias").symlink_to(project.folder)
+    run = project.run("-i", str(tmp_path / "alias" / "data.csv"), "--", "true")
+    assert files(run["inputs"]) == {"data.csv": "pinned"}
+    project.sound()
+
+
 def test_a_folder_may_be_an_input(project):
     project.write("images/1.png", "1")
     project.write("images/2.png", "2")

@@ -44,7 +44,8 @@ def test_words_of_the_command_line(project, words):
 def test_values_of_variables(project):
     environment = {**project.environment, "WANDB_API_KEY": SECRET}
     script = f"import os, sys, time; print('key is', os.environ['WANDB_API_KEY']); sys.stderr.write('{SECRET}')"
-    words = ["-p", f"note=uses {SECRET} here", "-l", "kind=x", "--env", "WANDB_API_KEY", "--env", "LANG"]
+    words = ["-p", f"note=uses {SECRET} here", "-l", f"kind={SECRET}", "-m", f"about {SECRET}"]
+    words += ["--env", "WANDB_API_KEY", "--env", "LANG"]
     done = project("run", "-q", *words, "--", sys.executable, "-c", script, SECRET, env=environment)
     assert SECRET.encode() in done.stdout, "what is shown is not what is kept"
     assert SECRET.encode() not in everything(project)
