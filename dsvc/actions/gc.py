@@ -66,7 +66,7 @@ def collect(
             cutoff=now - grace * 1_000_000,
             dry_run=dry_run,
             everything=prune_all,
-            choose=lambda refs: _groups(repo, refs),
+            groups=lambda refs: _groups(repo, refs),
             progress=watch,
         )
     garbage = _collect(repo, cutoff=now - grace * 1_000_000, everything=prune_all, dry_run=dry_run, progress=watch)

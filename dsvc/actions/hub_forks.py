@@ -98,14 +98,14 @@ def place_forks(text: str, *, config: Config, surroundings: Surroundings, direct
             return ForksListed(names[there.member], tuple(listed), _size(lists.values()))
 
 
-def delete_from_hub(path: Path, repository: str) -> Deleted:
+def delete_from_hub(path: Path, repository: str, *, time: int, zone: int) -> Deleted:
     """Delete a repository of a hub; see `delete_repository`.
 
     Raises:
         RequestError: when there is no such repository.
     """
     hub = open_hub(path)
-    return delete_repository(hub, _located(hub, path, repository))
+    return delete_repository(hub, _located(hub, path, repository), time=time, zone=zone)
 
 
 def _located(hub: Hub, path: Path, repository: str) -> Located:

@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from dsvc.errors import BusyError, DsvcError, NotARepositoryError
-from dsvc.hub.audit import Entry, note_refusal
+from dsvc.hub.audit import Entry, note
 from dsvc.hub.folder import Hub, open_hub
 from dsvc.hub.forks import family_for, fork_here, may_know_parent
 from dsvc.hub.guarded import GuardedBackend, OverlayBackend
@@ -28,6 +28,7 @@ from dsvc.remotes.wire.publish import Offer, Published
 from dsvc.remotes.wire.server import serve
 from dsvc.repo.family import UnfinishedForkError
 from dsvc.repo.forking import TakenError, join_pool
+from dsvc.repo.format import FAR, read_format, write_format
 from dsvc.repo.member import HERE, member_of
 from dsvc.storage.backend import Backend
 from dsvc.storage.local import LocalBackend
@@ -62,7 +63,7 @@ def hub_shell(
         noted += 1
         if noted <= _MOST_NOTED:
             time, zone = now()
-            note_refusal(hub, Entry(time, zone, account, key, repository, "refused", error.message))
+            note(hub, Entry(time, zone, account, key, repository, "refused", error.message))
 
     try:
         path = served_path(command)
@@ -182,6 +183,9 @@ class _Visit:
         folder.mkdir(parents=True, exist_ok=True)
         time, zone = self._now()
         with closing(LocalBackend(folder)) as place, suppress(BusyError, TakenError):  # somebody else was faster
+            record = read_format(place)
+            if record is not None and record.pointer is not None:  # of a fork that was not finished, or is deleted
+                write_format(place, FAR, before=record)
             if place.read_cell(HEAD) == DELETED:  # of a repository that was here, whose forks have their packs here
                 join_pool(
                     place,

@@ -21,7 +21,9 @@ from dsvc.repo.leftovers import (
     temporary_folders,
 )
 from dsvc.repo.member import member_of, pool_of
-from dsvc.repo.poolgarbage import PoolGarbage, divide, merge_pool, survey_pool
+from dsvc.repo.pooldivide import divide, merge_pool
+from dsvc.repo.poolneeds import PoolGarbage, choose, survey_pool
+from dsvc.repo.pooltwins import unite
 from dsvc.repo.repository import Repository
 from dsvc.repo.sweeping import sweep
 from dsvc.storage.backend import BlobMissingError
@@ -38,22 +40,22 @@ def collect_pool(
     cutoff: int,
     dry_run: bool,
     everything: bool,
-    choose: Choose,
+    groups: Choose,
     progress: Progress,
 ) -> GcResult:
     """Do what `dsvc.actions.gc.collect` does, for all repositories that share packs with `repo`.
 
-    `choose` says which packs should become one. Raises as `collect`.
+    `groups` says which packs should become one. Raises as `collect`.
     """
     pool, asked = pool_of(repo.backend)
     members = _members(repo, family)
     found = _divided(members, repo, cutoff=cutoff, everything=everything, dry_run=dry_run, progress=progress)
-    before = stock(found.packs.values())
+    before = stock(needs.ref for needs in found.packs.values())
     reaches = found.tended[asked if asked in found.tended else next(iter(found.tended))].garbage.reaches
     own = list(members.values())
     gone = set(found.packs)
     if not dry_run:
-        gone |= merge_pool(pool, members, choose, staging=repo.store.staging, progress=progress)
+        gone |= merge_pool(pool, members, groups, staging=repo.store.staging, progress=progress)
     swept = sweep(pool, now=now, at_once=everything, dry_run=dry_run, counted=gone)
     tidied = [_tidied(member, dry_run=dry_run) for member in own]
     files = remove_stale_files(temporary_folders(pool), now=now, at_once=everything, dry_run=dry_run)
@@ -110,7 +112,9 @@ def _divided(
             member.refresh()
         started = [member.head.value for member in members.values()]
         try:
-            found = survey_pool(pool, members, cutoff=cutoff, everything=everything, progress=progress)
+            found = survey_pool(pool, members, cutoff=cutoff, progress=progress)
+            unite(found, everything=everything)
+            choose(found, everything=everything)
             if dry_run or divide(found, staging=repo.store.staging, progress=progress):
                 break
         except (BlobMissingError, UnsafeToCollectError):

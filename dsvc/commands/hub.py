@@ -187,7 +187,14 @@ def delete(
 
     if not yes and not context.ask(f"Delete {repository} and all of its history?"):
         raise UsageError(f"{repository} was not deleted", hint="--yes deletes it without a question")
-    result = delete_from_hub(context.directory / directory, repository)
+    now = context.now()
+    offset = now.utcoffset()
+    result = delete_from_hub(
+        context.directory / directory,
+        repository,
+        time=int(now.timestamp() * 1_000_000),
+        zone=int(offset.total_seconds() // 60) if offset is not None else 0,
+    )
     if json:
         context.out.json("dsvc.hub.delete", {"repository": result.name, "shared_with": result.shared_with})
     elif result.shared_with:

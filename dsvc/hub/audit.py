@@ -1,4 +1,4 @@
-"""What was refused, one line each; what was done stands in the operation log of its repository."""
+"""What was refused or deleted, one line each; what was done stands in the operation log of its repository."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BOUND = 64 << 20  # bytes of the file of refusals; then it begins again, and the
 class Entry:
     """Who did or wanted what, when (microseconds, minutes east of UTC).
 
-    `what` is `push`, `init` or another verb of an operation, or `refused`; `text` the description or the reason.
+    `what` is `push`, `init` or another verb of an operation, `refused` or `delete`; `text` the description or reason.
     `operation` is the id of what was done, as hex.
     """
 
@@ -39,7 +39,7 @@ class Entry:
     operation: str | None = None
 
 
-def note_refusal(hub: Hub, entry: Entry) -> None:
+def note(hub: Hub, entry: Entry) -> None:
     """Append a line; a disk that refuses it changes nothing for the account."""
     row = {name: value[:_TEXT] if isinstance(value, str) else value for name, value in asdict(entry).items()}
     line = json.dumps(row).encode() + b"\n"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dsvc.errors import BusyError
+from dsvc.hub.audit import Entry, note
 from dsvc.hub.folder import Hub
 from dsvc.hub.located import Located
 from dsvc.objects.ids import PackId
@@ -31,11 +32,12 @@ class Deleted:
     shared_with: int
 
 
-def delete_repository(hub: Hub, located: Located) -> Deleted:
+def delete_repository(hub: Hub, located: Located, *, time: int, zone: int) -> Deleted:
     """Delete a repository; whoever works on it at this moment is told so when they publish.
 
     With the last repository of a pool all that is stored goes at once. Otherwise packs that nobody else lists go with
-    the next gc of one of the others. When this dies, the same call goes on.
+    the next gc of one of the others. It is written down beside what was refused; `time` is in microseconds since 1970,
+    `zone` in minutes east of UTC. When this dies, the same call goes on.
 
     Raises:
         BusyError: when others publish again and again.
@@ -54,6 +56,8 @@ def delete_repository(hub: Hub, located: Located) -> Deleted:
     if not others:
         _remove(hub, located.pool)
     shutil.rmtree(hub.quarantine(located.name, "x").parent, ignore_errors=True)
+    text = f"deleted; {others} others use its packs" if others else "deleted"
+    note(hub, Entry(time, zone, "", "", located.name, "delete", text))
     return Deleted(located.name, others)
 
 

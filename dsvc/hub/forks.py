@@ -14,7 +14,7 @@ from dsvc.hub.rules import may
 from dsvc.hub.visitor import HubRefusedError, Visitor, find_visitor, identify
 from dsvc.refs.transaction import Act
 from dsvc.remotes.wire.forks import HubFork, Relative
-from dsvc.repo.family import read_family
+from dsvc.repo.family import change_family, read_family
 from dsvc.repo.forking import TakenError, fork_member
 from dsvc.repo.format import Pointer, pointing, read_format, write_format
 from dsvc.repo.lineage import Lineage, read_lineage
@@ -94,6 +94,10 @@ def fork_here(
             if done is None:
                 raise _taken(name) from error
             return done
+        with contextlib.closing(LocalBackend(folder)) as own:
+            if read_format(own) != record:  # somebody made another repository of that name in this very moment
+                change_family(pool, lambda family: family.without(forked.member))
+                raise _taken(name)
     listed = forked.parent_head.packs.packs
     return HubFork(name, len(listed), sum(ref.size for ref in listed))
 

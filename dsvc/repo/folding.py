@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from random import SystemRandom
 
 from dsvc.errors import DsvcError
 from dsvc.objects.ahead import gather_indexes
@@ -23,6 +24,7 @@ LOOSE = 16  # so many packs may stand beside the segments
 ALONE = 6  # so many large packs may stand beside them too
 MOST = 16  # so many segments may be there before large ones are folded too
 _ATTEMPTS = 4  # at folding behind gc
+_MIXED = 17  # packs have more orders than anybody meets twice
 LARGE_OBJECTS = 200_000  # a segment of more, about 13 MB, is left alone as long as there are few
 
 
@@ -71,13 +73,13 @@ def refold(store: ObjectStore, head: Head) -> Head:
     Meant to run behind gc and purge: without it each pack that went would be named in every later list. A failure
     leaves everything as it was, and the next one does it.
     """
-    for attempt in range(_ATTEMPTS):
+    for _ in range(_ATTEMPTS):
         chosen = _stale(head.packs)
         try:
             packs = clear_condemned(store, head.packs)
             if chosen is None and packs is head.packs:
                 break
-            head = _fold(store, head, chosen or Fold((), ()), packs, turn=attempt)
+            head = _fold(store, head, chosen or Fold((), ()), packs)
         except (DsvcError, OSError):
             break
     return head
@@ -90,10 +92,11 @@ def _stale(packs: PackList) -> Fold | None:
     return Fold(packs.loose(), stale) if stale else None
 
 
-def _fold(store: ObjectStore, head: Head, chosen: Fold, packs: PackList, *, turn: int = 0) -> Head:
+def _fold(store: ObjectStore, head: Head, chosen: Fold, packs: PackList) -> Head:
     """Put one segment in place of what was chosen, or none where few packs are left; `packs` is the list then.
 
-    `turn` gives another attempt at the same packs another segment: no blob that was deleted comes back.
+    The newest packs stand in a random order, so that nobody else who folds the same packs makes the same segment: a
+    blob that one process is about to delete must not be what another one names.
     """
     live = {ref.id for ref in head.packs.packs}
     rows = [
@@ -106,7 +109,9 @@ def _fold(store: ObjectStore, head: Head, chosen: Fold, packs: PackList, *, turn
     rows += [(ref, store.packs.index(ref).data) for ref in chosen.loose]
     made: tuple[Segment, ...] = ()
     if len(rows) > LOOSE:
-        data = encode_segment(rows[turn:] + rows[:turn])
+        newest = rows[-_MIXED:]
+        SystemRandom().shuffle(newest)
+        data = encode_segment(rows[:-_MIXED] + newest)
         made = (Segment(data, segment_id(data)),)
         store.backend.put(made[0].ref.key, data)
         store.segments.learn(made[0])

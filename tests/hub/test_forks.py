@@ -212,6 +212,7 @@ def test_deleting(host: HubHost, ada: Person, bob: Person) -> None:
 
     host.hub("delete", str(host.folder), "bob/second", "--yes")
     assert mine("fetch").code == 14
+    assert "bob/second  deleted; 2 others use its packs" in host.hub("log", str(host.folder)).out
     host.hub("delete", str(host.folder), "team/vision", "--yes")
     bob.ok("clone", "-q", bob.address("bob/vision"), "once-more")
     host.hub("delete", str(host.folder), "bob/vision", "--yes")

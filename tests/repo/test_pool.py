@@ -6,8 +6,11 @@ import random
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 
 from dsvc.actions.gc import collect
+from dsvc.actions.purge import purge
+from dsvc.objects.ids import FileId, ObjectId
 from dsvc.repo.family import read_family
 from dsvc.storage.local import LocalBackend
 from dsvc.storage.memory import MemoryBackend
@@ -92,6 +95,41 @@ def test_what_one_repository_let_go_is_not_read_through_it(pool: Pool) -> None:
     gc(pool, everything=False)
     assert not pool.has("mine", later)
     pool.check()
+
+
+def test_what_was_pushed_to_two_forks_lies_there_once_after_gc(pool: Pool) -> None:
+    """As when somebody takes over what is new in the parent and pushes it to a fork."""
+    pool.commit("parent", {b"a": b"a"})
+    pool.fork("mine")
+    pool.fork("other")
+    news = {b"n%d" % number: noise(number, 100_000) for number in range(5)}
+    large = {b"large": noise(60, 900_000)}
+    pool.commit("parent", {**news, **large, b"of the parent": noise(70, 90_000)})
+    pool.commit("mine", {**news, **large, b"of mine": noise(71, 90_000)})
+    pool.commit("other", {**large, b"of other": noise(72, 90_000)})
+    assert pool.size() > 3_900_000
+    gc(pool, everything=False)
+    pool.check()
+    assert pool.size() < 1_750_000
+    for name, foreign in (("mine", 70), ("mine", 72), ("other", 70), ("other", 71), ("parent", 71)):
+        assert not pool.has(name, noise(foreign, 90_000)), "nobody lists what others alone have"
+    assert not pool.has("other", news[b"n1"])
+    again = pool.size()
+    gc(pool)
+    pool.check()
+    assert pool.size() <= again
+
+
+def test_what_was_purged_in_one_does_not_come_back_from_another(pool: Pool) -> None:
+    secret = noise(80, 2000)
+    pool.commit("parent", {b"a": b"a"})
+    pool.fork("mine")
+    pool.commit("parent", {b"secret": secret, b"b": noise(81, 2000)})
+    pool.commit("mine", {b"secret": secret, b"b": noise(81, 2000)})
+    purge(pool.open("mine"), [FileId(ObjectId(blake3(secret).digest()))], reason="a key", act=pool.act("purge"))
+    gc(pool)
+    assert pool.has("parent", secret)
+    assert not pool.has("mine", secret)
 
 
 def test_packs_of_a_writer_to_a_fork_are_not_leftovers(pool: Pool) -> None:

@@ -1,145 +1,28 @@
-"""Find what no repository of a pool reaches, and divide packs by who needs what is in them.
-
-Each member is marked by itself. What stays of a pack that is written anew goes into one pack for each set of members
-that need it: nothing is stored twice, and no repository lists what only others reach.
-"""
+"""Divide packs of a pool by who needs what is in them, and merge small ones that the same members list."""
 
 from __future__ import annotations
 
 import contextlib
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from dsvc.errors import BusyError
-from dsvc.objects.ids import Kind, PackId
+from dsvc.objects.ids import PackId
 from dsvc.objects.packlist import PackClass, PackList, PackRef
 from dsvc.objects.packs import PackSet
 from dsvc.objects.repack import rewrite_packs
 from dsvc.progress import Progress
 from dsvc.refs.log import Head
-from dsvc.repo.garbage import WORTH, Garbage, mark_newer, survey
+from dsvc.repo.garbage import mark_newer
 from dsvc.repo.gcrecord import change_record
 from dsvc.repo.maintenance import delete_packs, exchange
+from dsvc.repo.poolneeds import NOBODY, Members, PoolGarbage
 from dsvc.repo.repository import Repository
 from dsvc.storage.backend import Backend, BlobMissingError
 
-Members = frozenset[str]
-
-
-@dataclass(slots=True)
-class Tended:
-    """A member of a pool with what it needs."""
-
-    repo: Repository
-    garbage: Garbage
-
-    @property
-    def listed(self) -> tuple[PackRef, ...]:
-        """The packs that it lists."""
-        return self.garbage.head.packs.packs
-
-
-@dataclass(slots=True)
-class PoolGarbage:
-    """What is garbage in a pool, and what to do about it.
-
-    `owners` says which members need something of a pack that stays as it is; packs of `rewritten` are divided by
-    `needs`, a number for each object that stands for a set of members in `sets`. The counts are of objects and bytes.
-    """
-
-    pool: Backend
-    tended: dict[str, Tended]
-    packs: dict[PackId, PackRef] = field(default_factory=dict)
-    owners: dict[PackId, Members] = field(default_factory=dict)
-    rewritten: list[PackRef] = field(default_factory=list)
-    needs: dict[PackId, array[int]] = field(default_factory=dict)
-    sets: list[Members] = field(default_factory=lambda: [frozenset()])
-    kept: int = 0
-    removed: int = 0
-    freed: int = 0
-
-    def number(self, members: Members) -> int:
-        """Return the number of a set of members."""
-        if members not in self.sets:
-            self.sets.append(members)
-        return self.sets.index(members)
-
-
-def survey_pool(
-    pool: Backend, members: dict[str, Repository], *, cutoff: int, everything: bool, progress: Progress
-) -> PoolGarbage:
-    """Mark what each member's operations since `cutoff` (microseconds) reach, and choose the packs to divide.
-
-    A pack is written anew when much of it is needed by none, or is not needed by one of those that list it; with
-    `everything` when anything is.
-
-    Raises:
-        UnsafeToCollectError: when something that is needed cannot be read.
-    """
-    tended = {i: Tended(repo, survey(repo, cutoff=cutoff, progress=progress)) for i, repo in members.items()}
-    found = PoolGarbage(pool, tended)
-    listing: dict[PackId, list[str]] = {}
-    for member, one in tended.items():
-        for ref in one.listed:
-            found.packs[ref.id] = ref
-            listing.setdefault(ref.id, []).append(member)
-    for pack_id, members_here in listing.items():
-        _judge(found, found.packs[pack_id], members_here, everything=everything)
-    return found
-
-
-def _judge(found: PoolGarbage, ref: PackRef, members: list[str], *, everything: bool) -> None:
-    """Decide about one pack."""
-    tended = [found.tended[member] for member in members]
-    index = tended[0].repo.store.packs.index(ref)
-    bits = [one.garbage.marks.bits(ref.id) for one in tended]
-    full = _all_ones(index.count)
-    if all(row == full for row in bits):
-        found.owners[ref.id] = frozenset(members)
-        found.kept += index.count
-        return
-    needs = array("H", bytes(2 * index.count))
-    known: dict[tuple[bool, ...], int] = {}
-    total = dead = removed = 0
-    used = [0] * len(members)
-    cut_here = False
-    for position, (wanted, place) in enumerate(index.objects()):
-        at, bit = position >> 3, 1 << (position & 7)
-        row = tuple(bool(marks[at] & bit) for marks in bits)
-        number = known.get(row)
-        if number is None:
-            number = known[row] = found.number(frozenset(m for m, has in zip(members, row, strict=True) if has))
-        needs[position] = number
-        weight = place.length + 1
-        total += weight
-        for n, has in enumerate(row):
-            used[n] += weight if has else 0
-        if not number:
-            dead, removed = dead + weight, removed + 1
-        if place.kind == Kind.OPERATION:  # a cut operation must not be left: its view may name what goes now
-            cut_here = cut_here or any(wanted in one.garbage.dropped_operations for one in tended)
-    owners = frozenset(member for member, weight in zip(members, used, strict=True) if weight)
-    if not owners:
-        found.owners[ref.id] = owners
-        found.freed, found.removed = found.freed + ref.size, found.removed + index.count
-        return
-    worst = max(total - weight for weight in used if weight)
-    if cut_here or worst > WORTH * total or dead > WORTH * total or (everything and worst):
-        found.rewritten.append(ref)
-        found.needs[ref.id] = needs
-        found.freed += ref.size * dead // total
-        found.removed += removed
-        found.kept += index.count - removed
-    else:
-        found.owners[ref.id] = owners
-        found.kept += index.count
-
-
-def _all_ones(count: int) -> bytes:
-    whole, rest = divmod(count, 8)
-    return b"\xff" * whole + (bytes([(1 << rest) - 1]) if rest else b"")
+Rows: TypeAlias = "dict[PackId, array[int]]"
 
 
 def divide(found: PoolGarbage, *, staging: Callable[[], Path], progress: Progress) -> bool:
@@ -177,7 +60,7 @@ def _write(
     if not found.rewritten:
         return
     packs = _all_packs(found.pool, (one.garbage.head for one in found.tended.values()))
-    progress.start("Writing packs", total_bytes=sum(ref.size for ref in found.rewritten))
+    progress.start("Writing packs", total_bytes=sum(needs.ref.size for needs in found.rewritten))
     for number, members in enumerate(found.sets):
         if not members:
             continue
@@ -186,13 +69,14 @@ def _write(
             found.pool.put(ref.key, path)
             made[ref.id] = ref, members
 
-        def keep(ref: PackRef, position: int, number: int = number) -> bool:
-            return found.needs[ref.id][position] == number
+        rows = {needs.ref.id: needs.row for needs in found.rewritten if needs.row and number in needs.row}
+        numbered = [needs.ref for needs in found.rewritten if needs.ref.id in rows]
+
+        def keep(ref: PackRef, position: int, rows: Rows = rows, number: int = number) -> bool:
+            return rows[ref.id][position] == number
 
         for pack_class in PackClass:
-            sources = [
-                ref for ref in found.rewritten if ref.pack_class == pack_class and number in found.needs[ref.id]
-            ]
+            sources = [ref for ref in numbered if ref.pack_class == pack_class]
             rewrite_packs(
                 packs,
                 sources,
@@ -221,12 +105,11 @@ def _take(
 ) -> bool:
     """Let a member list the new packs in place of the old ones."""
     one = found.tended[member]
-    gone = {ref.id for ref in found.rewritten}
-    old = tuple(
-        ref.id for ref in one.listed if ref.id in gone or member not in found.owners.get(ref.id, frozenset[str]())
-    )
-    new = tuple(ref for ref, members in made.values() if member in members)
-    if not old:
+    old = tuple(ref.id for ref in one.listed if member not in found.owners.get(ref.id, NOBODY))
+    have = {ref.id for ref in one.listed}
+    also = [found.packs[i].ref for i, owners in found.owners.items() if member in owners and i not in have]
+    new = (*(ref for ref, members in made.values() if member in members), *also)
+    if not old and not new:
         return True
     marks = one.garbage.marks
     used = {pack_id: marks.bits(pack_id) for pack_id in old}
@@ -237,7 +120,7 @@ def _take(
 
     # No replacement is recorded: the new packs do not hold everything.
     done = _exchange(one.repo, lambda packs: packs.replacing(old, ()).adding(new), old, new, still)
-    taken.update(ref.id for ref in new if done)
+    taken.update(ref.id for ref in new if done and ref.id in made)
     return done
 
 
