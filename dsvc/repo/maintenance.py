@@ -15,6 +15,7 @@ from pathlib import Path
 from dsvc.errors import BusyError, DsvcError
 from dsvc.objects.ids import PackId
 from dsvc.objects.packlist import PackList, PackRef
+from dsvc.objects.reliance import CollectedError
 from dsvc.objects.repack import choose_packs, rewrite_packs
 from dsvc.objects.store import ObjectStore
 from dsvc.refs.log import Head, RepositoryDeletedError, read_head, swap_head
@@ -81,12 +82,14 @@ def exchange(
     """Swap in `change(list)` with the same operation, then delete what it condemns; return the new head.
 
     Before each attempt the names of packs that were condemned earlier leave the list. Returns None, with nothing
-    changed, when a pack of `old` is not listed any more, or when `still(newer head)` says no after the head moved.
-    `new` tells a swap whose answer was lost from one that did not take place.
+    changed, when a pack of `old` is not listed any more, when `still(newer head)` says no after the head moved, or when
+    one of the `new` packs, which `change` lists, was taken for that of a dead writer and condemned or deleted. `new`
+    also tells a swap whose answer was lost from one that did not take place.
     """
-    gone, fresh = set(old), {ref.id for ref in new}
+    added = list(new)
+    gone, fresh = set(old), {ref.id for ref in added}
     for attempt in range(_RETRIES):
-        if not gone <= {ref.id for ref in head.packs.packs}:
+        if not gone <= {ref.id for ref in head.packs.packs} or _are_collected(store, head.packs, added):
             return None
         if attempt and still is not None and not still(head):
             return None
@@ -111,6 +114,13 @@ def exchange(
     raise BusyError("the repository changes too often to exchange packs", hint="run the same command again")
 
 
+def _are_collected(store: ObjectStore, packs: PackList, new: list[PackRef]) -> bool:
+    """Say whether packs that `packs`, the newest list, does not have were collected; see `ObjectStore.check_own`."""
+    listed, condemned = {ref.id for ref in packs.packs}, set(packs.condemned)
+    open_ = [ref for ref in new if ref.id not in listed]
+    return any(ref.id in condemned for ref in open_) or bool(store.backend.missing([ref.key for ref in open_]))
+
+
 def list_packs(store: ObjectStore, head: Head) -> Head:
     """Make what was put into the store exist for others, with no change of refs; return the newest head.
 
@@ -127,7 +137,8 @@ def list_packs(store: ObjectStore, head: Head) -> Head:
 
     store.check_own(head.packs)
     moved = exchange(store, head, lambda packs: packs.adding(own), old=(), new=own, still=still)
-    assert moved is not None, "nothing is taken off the list"
+    if moved is None:
+        raise CollectedError(sum(ref.objects for ref in own))
     store.published(moved.packs)
     return moved
 

@@ -131,24 +131,11 @@ def _exchange(
     new: tuple[PackRef, ...],
     still: Callable[[Head], bool] | None = None,
 ) -> bool:
-    """Change the list of a member; False when somebody was faster, or took the new packs for those of the dead."""
-
-    def checked(packs: PackList) -> PackList:
-        if {ref.id for ref in new} & set(packs.condemned):
-            raise _CondemnedError
-        return change(packs)
-
-    try:
-        moved = exchange(repo.store, repo.head, checked, old=old, new=new, still=still)
-    except _CondemnedError:
-        return False
+    """Change the list of a member; False when somebody was faster."""
+    moved = exchange(repo.store, repo.head, change, old=old, new=new, still=still)
     if moved is not None:
         repo.head = moved
     return moved is not None
-
-
-class _CondemnedError(Exception):
-    """New packs were condemned before they were listed."""
 
 
 def merge_pool(

@@ -23,6 +23,7 @@ from dsvc.repo.family import read_family
 from dsvc.repo.forking import TakenError
 from dsvc.repo.member import member_of
 from dsvc.repo.repository import Repository
+from dsvc.repo.sweeping import sweep
 from dsvc.storage.backend import Backend
 from dsvc.storage.local import LocalBackend
 from dsvc.storage.memory import MemoryBackend
@@ -167,9 +168,14 @@ def drop_parents_side(pool: Pool, backend: Backend) -> None:
     gc(pool, backend)
 
 
+def sweep_all(pool: Pool, backend: Backend) -> None:
+    """Collect what is on no list, as a gc does that has nothing else to do."""
+    sweep(backend, now=pool.now + 60 * DAY, at_once=True, dry_run=False)
+
+
 MAIN_ACTS = [gc, gc_mine, fork, write]
-CLOSE = {(gc, fork_and_go_on), (gc, write), (fork, gc), (fork, drop_and_collect), (write, gc)}
-OTHERS = [gc, fork, fork_and_go_on, write, write_parent, drop_side, drop_and_collect]
+CLOSE = {(gc, fork_and_go_on), (gc, write), (gc, sweep_all), (fork, gc), (fork, drop_and_collect), (write, gc)}
+OTHERS = [gc, sweep_all, fork, fork_and_go_on, write, write_parent, drop_side, drop_and_collect]
 
 
 @pytest.mark.parametrize("other", OTHERS, ids=lambda act: act.__name__)
@@ -386,7 +392,7 @@ def test_many_processes(tmp_path: Path) -> None:
 
     def forker() -> None:
         turn = 0
-        while done.value < WRITERS:
+        while done.value < WRITERS or turn < 3:
             keep_trying(lambda turn=turn: here.fork(f"x{turn}", ("parent", "mine")[turn % 2]))
             turn += 1
             time.sleep(0.2)
