@@ -54,7 +54,8 @@ def run(home: Path, place: Path, commands: list[str], name: str) -> tuple[list[s
 
 
 def test_the_guide(hub_server: Sshd, tmp_path: Path) -> None:
-    text = (DOCS / "guides" / "hub.md").read_text()
+    # The guide to merge requests goes on where that of hubs ends.
+    text = "".join((DOCS / "guides" / name).read_text() for name in ("hub.md", "requests.md"))
     blocks = BLOCK.findall(text)
     assert {name for name, _ in blocks} == {"hub", "ada", "bob"}
     homes = {name: machine(tmp_path / name, hub_server) for name in ("hub", "ada", "bob")}
