@@ -56,6 +56,7 @@ def test_version_imports_nothing_slow():
         "dsvc.commands.registry",
         "dsvc.commands.verb",
         "dsvc.commands.width",
+        "dsvc.version",
     }
 
 
