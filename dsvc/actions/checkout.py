@@ -51,6 +51,7 @@ def checkout(
     verb: str,
     description: str,
     index: Index | None = None,
+    plan: Plan | None = None,
     overwrite: bool = False,
     reverts: OperationId | None = None,
     metadata: Mapping[str, Value] | None = None,
@@ -59,6 +60,7 @@ def checkout(
 ) -> OperationId:
     """Move the files that differ between `base` and `target`, then publish the transaction; both happen or neither.
 
+    `plan` is what `plan_checkout` made of both trees and `index` just now, where that is known already.
     Files that `dsvc add` stored and that `base` does not have are carried along. `after` may change the index before
     it is written. `untracked` files of `target` are new ones afterwards, which no commit
     and no `dsvc add` has taken. The operation's metadata keep both trees, so that it can be taken back.
@@ -67,7 +69,8 @@ def checkout(
         InTheWayError: naming files whose content is not stored; nothing was changed then.
         RefMovedError: when somebody else moved the ref; the files are put back.
     """
-    plan, index = plan_checkout(workspace, base, target, index=index, overwrite=overwrite)
+    if plan is None or index is None:
+        plan, index = plan_checkout(workspace, base, target, index=index, overwrite=overwrite)
     new_tree = target if index.tree == base else carried(workspace, index.tree, base, target)
     workspace.keep_names(index.names)
     published: list[OperationId] = []

@@ -12,6 +12,7 @@ from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Direct
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import Index
+from dsvc.worktree.plan import Plan
 from dsvc.worktree.record import Recorded, Recorder
 
 
@@ -51,9 +52,11 @@ def overwrite_working_copy(
     from dsvc.actions.checkout import plan_checkout
 
     recorded = recorded if recorded is not None else record_working_copy(workspace)
+    plan: Plan | None
     plan, _ = plan_checkout(workspace, recorded.tree, goal, index=recorded.index)
     in_the_way = [o.path for o in plan.obstacles]
     if in_the_way:
+        plan = None
         recorded = record_working_copy(workspace, paths=in_the_way, known_only=False, index=recorded.index)
     transaction.set(saved_of(workspace.worktree_id), Direct(Kind.TREE, ObjectId(recorded.tree)))
     return checkout(
@@ -64,5 +67,6 @@ def overwrite_working_copy(
         verb=verb,
         description=description,
         index=recorded.index,
+        plan=plan,
         metadata=metadata,
     )

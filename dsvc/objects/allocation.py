@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 _LARGE = 31 << 20  # glibc learns from blocks below 32 MiB
 
 
+@cache  # a second block would come from memory that was kept, and be filled with zeros
 def keep_freed_memory() -> None:
     """Let the C library keep what is freed for the next request, instead of giving it back to the kernel at once.
 

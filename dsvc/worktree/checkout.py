@@ -12,10 +12,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -31,10 +28,7 @@ from dsvc.worktree.index import DIRECTORY, GITLINK, join, signature
 from dsvc.worktree.name_map import NameMap
 from dsvc.worktree.plan import InTheWayError, Obstacle, Plan
 
-Signatures = dict[bytes, bytes]
-_OCCUPIED = (errno.EXDEV, errno.EEXIST, errno.ENOTEMPTY)
-_MANY = 64  # files that are worth threads
-_THREADS = max(2, min(4, os.cpu_count() or 2))
+Writes = Sequence[tuple[bytes, Entry]]
 _STAGED_BYTES = 64 << 20  # a new directory with more in it is filled in place, so that a killed checkout keeps it
 
 
@@ -46,21 +40,6 @@ class UnwritableError(RequestError):
             f"{os.fsdecode(path)} cannot be written: {error.strerror}",
             hint="run the same command again when that is mended: it resumes",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Folder:
-    """What is to be written in one folder; a new one is filled as `staged`, or `later` where it has much in it."""
-
-    path: bytes
-    writes: list[tuple[bytes, Entry]]
-    staged: bytes | None = None
-    later: bool = False
-
-    def discard(self) -> None:
-        """Remove what was staged."""
-        if self.staged is not None:
-            shutil.rmtree(self.staged, ignore_errors=True)
 
 
 class Writer:
@@ -139,84 +118,46 @@ class Writer:
         return known[directory]
 
     def _write_all(self, plan: Plan, changed: dict[bytes, bytes | None]) -> None:
-        """Write folder by folder, several at once where there are many files."""
+        """Write all files of a folder together, folders before what is in them.
+
+        Threads that write several folders at once were tried: they hinder each other more than they save.
+        """
         creator = Creator(self._store, self._place, plan.base, progress=self._progress)
-        folders = self._folders(plan)
-        if len(plan.writes) < _MANY:
-            for folder in folders:
-                changed.update(self._settled(plan, folder, self._written(plan, folder, creator), creator))
-            return
-        waiting: deque[tuple[_Folder, Future[Signatures | None]]] = deque()
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="dsvc-write") as pool:
-            try:
-                for folder in folders:
-                    waiting.append((folder, pool.submit(self._written, plan, folder, creator)))
-                    if len(waiting) > 2 * _THREADS:
-                        first, future = waiting.popleft()
-                        changed.update(self._settled(plan, first, future.result(), creator))
-                while waiting:
-                    first, future = waiting.popleft()
-                    changed.update(self._settled(plan, first, future.result(), creator))
-            finally:
-                for _, future in waiting:
-                    future.cancel()
-                pool.shutdown()
-                for folder, _ in waiting:
-                    folder.discard()
-
-    def _folders(self, plan: Plan) -> Iterator[_Folder]:
-        """Yield what is to be written, all of a folder together, folders before what is in them."""
         made: set[bytes] = set()
-        writes = sorted(plan.writes, key=_directory)
-        for directory, found in groupby(writes, key=_directory):
+        for directory, found in groupby(sorted(plan.writes, key=_directory), key=_directory):
             batch = list(found)
-            if not directory or os.path.lexists(self._place(directory)):
-                self._make_folder(directory, made)
-                yield _Folder(directory, batch)
-            elif sum(entry.size for _, entry in batch) > _STAGED_BYTES:
-                yield _Folder(directory, batch, later=True)
+            is_new = bool(directory) and not os.path.lexists(self._place(directory))
+            if is_new and sum(entry.size for _, entry in batch) <= _STAGED_BYTES:
+                self._make_folder(directory.rpartition(b"/")[0], made)
+                changed.update(self._fill_new_folder(plan, directory, batch, creator))
+                made.add(directory)
             else:
-                staged = join(self._scratch, b"folder." + secrets.token_hex(8).encode())
-                yield _Folder(directory, batch, staged=staged)
+                self._make_folder(directory, made)
+                changed.update(self._replace_each(plan, batch, creator))
 
-    def _written(self, plan: Plan, folder: _Folder, creator: Creator) -> Signatures | None:
-        """Write the files of a folder, of a new one under another name; None when its turn has to come first."""
-        if folder.staged is None:
-            return None if folder.later else self._replace_each(plan, folder, creator)
-        disk_names = self._names.disk_names(folder.path) or {}
-        names = [path.rpartition(b"/")[2] for path, _ in folder.writes]
-        entries = [entry for _, entry in folder.writes]
-        with self._naming(folder.path):
+    def _fill_new_folder(self, plan: Plan, directory: bytes, batch: Writes, creator: Creator) -> dict[bytes, bytes]:
+        """Create a folder with these files, under another name until it is complete; return their signatures."""
+        disk_names = self._names.disk_names(directory) or {}
+        names = (path.rpartition(b"/")[2] for path, _ in batch)
+        entries = [(disk_names.get(name, name), entry) for name, (_, entry) in zip(names, batch, strict=True)]
+        staged = join(self._scratch, b"folder." + secrets.token_hex(8).encode())
+        with self._naming(directory):
             try:
-                os.mkdir(folder.staged)
-                on_disk = [disk_names.get(name, name) for name in names] if disk_names else names
-                found = creator.fill(folder.staged, list(zip(on_disk, entries, strict=True)))
-            except BaseException:
-                folder.discard()
-                raise
-        return {path: sig for (path, _), sig in zip(folder.writes, found, strict=True)}
+                os.mkdir(staged)
+                found = creator.fill(staged, entries)
+                os.rename(staged, self._place(directory))
+                return {path: sig for (path, _), sig in zip(batch, found, strict=True)}
+            except BaseException as error:
+                shutil.rmtree(staged, ignore_errors=True)
+                if not isinstance(error, OSError) or error.errno not in (errno.EXDEV, errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+        # Another disk is mounted here, or somebody made the folder meanwhile: file by file then.
+        self._make_folder(directory, set())
+        return self._replace_each(plan, batch, creator)
 
-    def _settled(self, plan: Plan, folder: _Folder, found: Signatures | None, creator: Creator) -> Signatures:
-        """Give a new folder its place, when those above it have theirs; return the signatures of its files."""
-        if folder.staged is not None and found is not None:
-            with self._naming(folder.path):
-                try:
-                    self._make_folder(folder.path.rpartition(b"/")[0], set())
-                    os.rename(folder.staged, self._place(folder.path))
-                    return found
-                except BaseException as error:
-                    folder.discard()
-                    if not isinstance(error, OSError) or error.errno not in _OCCUPIED:
-                        raise
-            found = None  # another disk is mounted here, or somebody made the folder meanwhile: file by file then
-        if found is None:
-            self._make_folder(folder.path, set())
-            found = self._replace_each(plan, folder, creator)
-        return found
-
-    def _replace_each(self, plan: Plan, folder: _Folder, creator: Creator) -> Signatures:
-        found: Signatures = {}
-        for path, entry in folder.writes:
+    def _replace_each(self, plan: Plan, batch: Writes, creator: Creator) -> dict[bytes, bytes]:
+        found: dict[bytes, bytes] = {}
+        for path, entry in batch:
             with self._naming(path):
                 found[path] = self._replace(plan, path, entry, creator)
             if entry.kind in FILE_KINDS:

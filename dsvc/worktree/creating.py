@@ -1,7 +1,4 @@
-"""Create files, links and folders from what is stored, where there is nothing yet.
-
-Safe for threads, which create the files of several folders at once: most of that is waiting for the system.
-"""
+"""Create files, links and folders from what is stored, where there is nothing yet."""
 
 from __future__ import annotations
 
@@ -60,13 +57,7 @@ class Creator:
         fd = os.open(full, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
         try:
             if content is None:
-                try:
-                    for pieces in self._large(entry, path):
-                        self._progress.advance(size=_write(fd, pieces))
-                except IntegrityError:  # another copy of a chunk, or another map, may be whole
-                    os.ftruncate(fd, os.lseek(fd, 0, os.SEEK_SET))
-                    for pieces in read_carefully(self._store, entry.id):
-                        _write(fd, pieces)
+                self._write_large(fd, entry, path)
             elif os.write(fd, content) != len(content):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return signature(os.fstat(fd))
@@ -86,6 +77,15 @@ class Creator:
                 size += 0 if content is None else len(content)
             self._progress.advance(items=sum(entry.kind in FILE_KINDS for _, entry in group), size=size)
         return signatures
+
+    def _write_large(self, fd: int, entry: Entry, path: bytes | None) -> None:
+        try:
+            for pieces in self._large(entry, path):
+                self._progress.advance(size=_write(fd, pieces))
+        except IntegrityError:
+            os.ftruncate(fd, os.lseek(fd, 0, os.SEEK_SET))
+            for pieces in read_carefully(self._store, entry.id):  # each chunk looked at, and every copy tried
+                _write(fd, pieces)
 
     def _large(self, entry: Entry, path: bytes | None) -> Iterator[Pieces]:
         """Yield the content of a large file in pieces; what the file at `path` has of it is taken from there.

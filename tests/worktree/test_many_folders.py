@@ -1,4 +1,4 @@
-"""Many files are written by several threads: the result is that of one, and so is what a failure leaves."""
+"""Many files in many folders: all are written, and a failure leaves no half of one."""
 
 from __future__ import annotations
 
