@@ -159,5 +159,6 @@ def _collect(
             # Another process exchanged packs while this one read them, or collected what this one looked for.
     else:
         raise BusyError("the repository changes too often to collect its garbage", hint="run dsvc gc again later")
-    change_record(repo.backend, lambda record: record.cut_at(garbage.cut, before=before))
+    obsolete = garbage.obsolete(before)
+    change_record(repo.backend, lambda record: record.cut_at(garbage.cut, obsolete=obsolete))
     return garbage

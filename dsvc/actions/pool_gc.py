@@ -127,8 +127,8 @@ def _divided(
         raise BusyError("the repositories change too often to collect their garbage", hint="run dsvc gc again later")
     if not dry_run:
         for i, one in found.tended.items():
-            cut = one.garbage.cut
-            change_record(one.repo.backend, lambda record, i=i, cut=cut: record.cut_at(cut, before=before[i]))  # type: ignore[misc]
+            cut, obsolete = one.garbage.cut, one.garbage.obsolete(before[i])
+            change_record(one.repo.backend, lambda record, c=cut, o=obsolete: record.cut_at(c, obsolete=o))  # type: ignore[misc]
     return found
 
 

@@ -14,7 +14,7 @@ from dsvc.objects.store import ObjectMissingError
 from dsvc.progress import Progress
 from dsvc.refs.log import Head
 from dsvc.repo.cuts import left_out
-from dsvc.repo.gcrecord import change_record
+from dsvc.repo.gcrecord import GcRecord, change_record
 from dsvc.repo.maintenance import delete_packs, exchange
 from dsvc.repo.reachable import Marks, Target, mark
 from dsvc.repo.repository import Repository
@@ -46,6 +46,13 @@ class Garbage:
     dropped: list[PackRef] = field(default_factory=list)
     freed: int = 0
     removed: int = 0
+
+    def obsolete(self, record: GcRecord) -> frozenset[OperationId]:
+        """Return the operations that a record, read before the search, has as cut and that are behind the cut now.
+
+        One that was still there is not among them: another process is about to cut the log in front of it.
+        """
+        return record.cut - self.cut - self.dropped_operations - frozenset(self.kept)
 
 
 def find_garbage(repo: Repository, *, cutoff: int, everything: bool, progress: Progress) -> Garbage:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from dsvc.errors import BusyError, IntegrityError
@@ -30,9 +30,9 @@ class GcRecord:
         """Return the record that also has these as cut."""
         return replace(self, cut=self.cut | more)
 
-    def cut_at(self, cut: frozenset[OperationId], *, before: GcRecord) -> GcRecord:
-        """Return the record in which these took the place of those of an earlier one; what others added since stays."""
-        return replace(self, cut=(self.cut - before.cut) | cut)
+    def cut_at(self, cut: frozenset[OperationId], *, obsolete: Collection[OperationId]) -> GcRecord:
+        """Return the record that has these as cut, and those not any more behind which the log was cut since."""
+        return replace(self, cut=self.cut.difference(obsolete) | cut)
 
 
 def read_record(backend: Backend) -> GcRecord:

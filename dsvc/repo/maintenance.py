@@ -77,17 +77,18 @@ def exchange(
     *,
     old: Iterable[PackId],
     new: Iterable[PackRef],
+    also: Iterable[PackRef] = (),
     still: Callable[[Head], bool] | None = None,
 ) -> Head | None:
     """Swap in `change(list)` with the same operation, then delete what it condemns; return the new head.
 
     Before each attempt the names of packs that were condemned earlier leave the list. Returns None, with nothing
     changed, when a pack of `old` is not listed any more, when `still(newer head)` says no after the head moved, or when
-    one of the `new` packs, which `change` lists, was taken for that of a dead writer and condemned or deleted. `new`
-    also tells a swap whose answer was lost from one that did not take place.
+    one of the packs that `change` lists was condemned or deleted: `new` ones, which this process made and which tell a
+    swap whose answer was lost from one that did not take place, and `also` others of the pool.
     """
-    added = list(new)
-    gone, fresh = set(old), {ref.id for ref in added}
+    made = list(new)
+    gone, fresh, added = set(old), {ref.id for ref in made}, [*made, *also]
     for attempt in range(_RETRIES):
         if not gone <= {ref.id for ref in head.packs.packs} or _are_collected(store, head.packs, added):
             return None
@@ -144,10 +145,12 @@ def list_packs(store: ObjectStore, head: Head) -> Head:
 
 
 def _was_swapped(now: PackList, wanted: PackList, fresh: set[PackId]) -> bool:
-    """Say whether a list came after `wanted` was in force."""
+    """Say whether a list came after `wanted` was in force.
+
+    That fresh packs are condemned does not say so: they may have been taken for those of a dead writer.
+    """
     if fresh:
-        known = {ref.id for ref in now.packs} | set(now.condemned) | set(now.replaced)
-        return bool(fresh & known)
+        return bool(fresh & ({ref.id for ref in now.packs} | set(now.replaced)))
     gone = set(wanted.condemned)
     return bool(gone) and not gone & {ref.id for ref in now.packs} and gone <= {*now.condemned, *now.replaced}
 

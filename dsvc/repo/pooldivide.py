@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from dsvc.errors import BusyError
 from dsvc.objects.ids import PackId
-from dsvc.objects.packlist import PackClass, PackList, PackRef
+from dsvc.objects.packlist import PackClass, PackRef
 from dsvc.objects.packs import PackSet
 from dsvc.objects.repack import rewrite_packs
 from dsvc.progress import Progress
@@ -108,8 +108,8 @@ def _take(
     old = tuple(ref.id for ref in one.listed if member not in found.owners.get(ref.id, NOBODY))
     have = {ref.id for ref in one.listed}
     also = [found.packs[i].ref for i, owners in found.owners.items() if member in owners and i not in have]
-    new = (*(ref for ref, members in made.values() if member in members), *also)
-    if not old and not new:
+    new = tuple(ref for ref, members in made.values() if member in members)
+    if not old and not new and not also:
         return True
     marks = one.garbage.marks
     used = {pack_id: marks.bits(pack_id) for pack_id in old}
@@ -119,23 +119,20 @@ def _take(
         return marked and all(marks.bits(i) == used[i] for i in old)
 
     # No replacement is recorded: the new packs do not hold everything.
-    done = _exchange(one.repo, lambda packs: packs.replacing(old, ()).adding(new), old, new, still)
-    taken.update(ref.id for ref in new if done and ref.id in made)
-    return done
-
-
-def _exchange(
-    repo: Repository,
-    change: Callable[[PackList], PackList],
-    old: tuple[PackId, ...],
-    new: tuple[PackRef, ...],
-    still: Callable[[Head], bool] | None = None,
-) -> bool:
-    """Change the list of a member; False when somebody was faster."""
-    moved = exchange(repo.store, repo.head, change, old=old, new=new, still=still)
-    if moved is not None:
-        repo.head = moved
-    return moved is not None
+    moved = exchange(
+        one.repo.store,
+        one.repo.head,
+        lambda packs: packs.replacing(old, ()).adding((*new, *also)),
+        old=old,
+        new=new,
+        also=also,
+        still=still,
+    )
+    if moved is None:
+        return False
+    one.repo.head = moved
+    taken.update(ref.id for ref in new)
+    return True
 
 
 def merge_pool(
@@ -189,7 +186,9 @@ def _merge(
         )
         old, new = tuple(ref.id for ref in group), tuple(made)
         for repo in repos:
-            taken = _exchange(repo, lambda packs: packs.replacing(old, new), old, new) or taken
+            moved = exchange(repo.store, repo.head, lambda packs: packs.replacing(old, new), old=old, new=new)
+            if moved is not None:
+                repo.head, taken = moved, True
     finally:
         if not taken:
             delete_packs(repos[0].store, [ref.id for ref in made])
