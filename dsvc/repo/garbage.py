@@ -185,17 +185,21 @@ def mark_newer(repo: Repository, garbage: Garbage, newer: Head, *, progress: Pro
 
 
 def _mark(repo: Repository, marks: Marks, operations: list[OperationId], progress: Progress) -> None:
+    def unsafe(error: IntegrityError) -> UnsafeToCollectError:
+        return UnsafeToCollectError(f"gc stopped and removed nothing: {error}", hint="dsvc fsck", details=error.details)
+
     def failed(target: Target, error: IntegrityError) -> None:
         if target[0] in _CONTENT and isinstance(error, ObjectMissingError):
             return  # nothing lies behind it; purged, or for fsck to find
-        raise UnsafeToCollectError(
-            f"gc stopped and removed nothing: {error}", hint="dsvc fsck", details=error.details
-        ) from error
+        raise unsafe(error) from error
 
     def visit(kind: Kind, object_id: bytes, payload: bytes) -> None:
         del kind, object_id
         progress.advance(items=1, size=len(payload))
 
-    cut = left_out(repo.store, repo.log.view(operations[0])) if operations else frozenset()
+    try:
+        cut = left_out(repo.store, repo.log.view(operations[0])) if operations else frozenset()
+    except IntegrityError as error:  # another process may have collected meanwhile, which the caller finds out
+        raise unsafe(error) from error
     roots = [(Kind.OPERATION, bytes(i)) for i in operations]
     mark(repo.store, marks, roots, failed=failed, visit=visit, skip=lambda target: target[1] in cut)
