@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from random import SystemRandom
 
 from dsvc.errors import DsvcError
 from dsvc.objects.ahead import gather_indexes
@@ -110,6 +109,8 @@ def _fold(store: ObjectStore, head: Head, chosen: Fold, packs: PackList) -> Head
     made: tuple[Segment, ...] = ()
     if len(rows) > LOOSE:
         newest = rows[-_MIXED:]
+        from random import SystemRandom  # a status need not load it
+
         SystemRandom().shuffle(newest)
         data = encode_segment(rows[:-_MIXED] + newest)
         made = (Segment(data, segment_id(data)),)
