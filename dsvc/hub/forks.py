@@ -12,7 +12,6 @@ from dsvc.hub.located import Located, locate, name_of, opened
 from dsvc.hub.names import repository_folder, repository_name
 from dsvc.hub.rules import may
 from dsvc.hub.visitor import HubRefusedError, Visitor, find_visitor, identify
-from dsvc.refs.transaction import Act
 from dsvc.remotes.wire.forks import HubFork, Relative
 from dsvc.repo.family import change_family, read_family
 from dsvc.repo.forking import TakenError, fork_member
@@ -69,16 +68,7 @@ def fork_here(
                     raise _taken(name)
                 write_format(own, record, before=before)
         lineage = Lineage(os.path.relpath(located.folder, folder), visitor.account, time)
-        act = Act(
-            verb="fork",
-            description=f"fork of {located.name}",
-            user=visitor.account,
-            host=host,
-            worktree="hub",
-            time=time,
-            zone=zone,
-            metadata={"account": visitor.account, "key": visitor.key},
-        )
+        act = visitor.act("fork", f"fork of {located.name}", host=host, time=time, zone=zone)
         try:
             forked = fork_member(
                 pool,

@@ -22,7 +22,6 @@ from dsvc.hub.visitor import HubRefusedError, Visitor, find_visitor
 from dsvc.objects.ids import Kind, OperationId
 from dsvc.objects.packlist import PackRef
 from dsvc.refs.names import HEADS, REQUESTS, head_of, short_name
-from dsvc.refs.transaction import Act
 from dsvc.refs.view import Direct, Symbolic, View
 from dsvc.remotes.wire.publish import Offer, Published, RefChange
 from dsvc.repo.repository import Repository
@@ -168,16 +167,8 @@ def _move(
         transaction.set(witness_name(one.number, one.id), Direct(Kind.STATE, said))
     names = [f"request {one.number}: {one.event.kind}" for one in brought]
     names += [short_name(change.name) for change in changes if not change.name.startswith(REQUESTS)]
-    act = Act(
-        verb="push",
-        description=f"push: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}",
-        user=visitor.account,
-        host=host,
-        worktree="hub",
-        time=time,
-        zone=zone,
-        metadata={"account": visitor.account, "key": visitor.key},
-    )
+    listed = f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
+    act = visitor.act("push", f"push: {listed}", host=host, time=time, zone=zone)
     return repo.publish(transaction, act)
 
 
@@ -216,14 +207,5 @@ def create_repository(
     Raises:
         BusyError: when somebody else was faster.
     """
-    act = Act(
-        verb="init",
-        description=f"init by a push of {visitor.account}",
-        user=visitor.account,
-        host=host,
-        worktree="hub",
-        time=time,
-        zone=zone,
-        metadata={"account": visitor.account, "key": visitor.key},
-    )
+    act = visitor.act("init", f"init by a push of {visitor.account}", host=host, time=time, zone=zone)
     Repository.create(backend, staging, act=act, refs={head_of(MAIN): Symbolic(f"{HEADS}{MAIN}")}, far=True)

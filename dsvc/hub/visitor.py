@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dsvc.hub.accounts import Account, DamagedAccountsError, Role, find_account
 from dsvc.hub.folder import Hub
 from dsvc.hub.rules import Rules, may
+from dsvc.refs.transaction import Act
 from dsvc.remotes.wire.errors import RemoteAbsentError, RemoteDeniedError
 from dsvc.requests.terms import Ask, Terms
 
@@ -37,6 +38,19 @@ class Visitor:
     def may_upload(self) -> bool:
         """Whether anything may come from there at all."""
         return self.may_write or self.may_request
+
+    def act(self, verb: str, description: str, *, host: str, time: int, zone: int) -> Act:
+        """Return what the hub records of something that it does for this account."""
+        return Act(
+            verb=verb,
+            description=description,
+            user=self.account,
+            host=host,
+            worktree="hub",
+            time=time,
+            zone=zone,
+            metadata={"account": self.account, "key": self.key},
+        )
 
 
 def find_visitor(hub: Hub, *, account: str, key: str, repository: str) -> Visitor:
