@@ -135,6 +135,38 @@ def test_one_clone_pushes_and_fetches_several_times_at_once(world: World) -> Non
     assert not list((ada.directory / ".dsvc" / "transfers").glob("*"))
 
 
+def test_a_fetch_beside_one_that_has_taken_in_the_same_and_not_published(world: World) -> None:
+    """The other one notes over and over what it looked through; this one cannot see its objects."""
+    ada = world.person()
+    bob = world.join("bob")
+    theirs = commit(bob, "bob's", {"theirs": b"theirs"})
+    bob.ok("push", "-q")
+    hub = world.hub()
+    names = b"".join(sorted(ref.id for ref in hub.head.packs.packs))
+    hub.close()
+    noted = ada.directory / ".dsvc" / "cache" / "remotes" / "origin"
+    noted.parent.mkdir(parents=True, exist_ok=True)
+    noted.write_bytes(names)
+    begun, stop = FORK.Event(), FORK.Event()
+
+    def keep_noting() -> None:
+        while not stop.is_set():
+            noted.with_name("new").write_bytes(names)
+            noted.with_name("new").replace(noted)
+            begun.set()
+
+    other = FORK.Process(target=keep_noting)
+    other.start()
+    assert begun.wait(10)
+    try:
+        ada.ok("fetch", "-q")
+    finally:
+        stop.set()
+        other.join(10)
+    assert ada.ok("rev-parse", "origin/main").out.strip() == theirs
+    world.assert_whole("ada")
+
+
 def test_gc_on_the_remote_meanwhile(world: World) -> None:
     """Pushes that rely on what lies there, on garbage too, and clones, while everything old is collected again."""
     for name in PEOPLE[:4]:

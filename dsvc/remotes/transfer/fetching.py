@@ -69,7 +69,8 @@ def fetch_objects(
         try:
             more: list[Target] = []
             if history is None:
-                received += _metadata(local, remote, receiver, absorbed)
+                # What the list names may be in a fetch that another process has not published, or be collected again.
+                received += _metadata(local, remote, receiver, absorbed, trusted=not attempt)
             else:
                 brought, more = history(receiver)
                 received += brought
@@ -78,11 +79,10 @@ def fetch_objects(
                 received += _files(local, remote, receiver, walk, name=name, purged=purged)
             return received
         except ObjectMissingError as error:
-            if attempt or not absorbed.exists():
+            if attempt:
                 raise RemoteIncompleteError(
                     f"{name} lacks what its refs reach: {error.message}", hint=f"dsvc fsck --remote {name}"
                 ) from error
-            absorbed.unlink(missing_ok=True)  # gc took away what was absorbed before: look through everything again
         except BlobMissingError:
             before = remote.head.value
             remote.refresh()
@@ -91,11 +91,13 @@ def fetch_objects(
     raise RemoteIncompleteError(f"{name} exchanged its packs again and again", hint="run the same command again")
 
 
-def _metadata(local: ObjectStore, remote: Repository, receiver: Receiver, absorbed: Path) -> Received:
-    """Take in what this side lacks of the metadata in packs that were not looked through yet."""
+def _metadata(
+    local: ObjectStore, remote: Repository, receiver: Receiver, absorbed: Path, *, trusted: bool
+) -> Received:
+    """Take in what this side lacks of the metadata in packs that were not looked through yet, if that is `trusted`."""
     packs = remote.store.packs
     listed = [ref for ref in remote.head.packs.packs if ref.pack_class == PackClass.METADATA]
-    done = read_absorbed(absorbed)
+    done = read_absorbed(absorbed) if trusted else set()
     fresh = [ref for ref in listed if ref.id not in done]
     if not fresh:
         return Received()
