@@ -221,6 +221,7 @@ runs show
 runs diff @~1 @
 runs comment @ good
 runs rm @~1
+lineage HEAD
 doctor
 nonsense
 """.strip().splitlines()

@@ -56,6 +56,7 @@ _SECTIONS: Final = {
         "run": "Run a command and record what it read, wrote and measured",
         "runs": "List and compare recorded runs",
         "env": "Record, compare and make again what programs run with",
+        "lineage": "Show where a file, a run or a commit came from",
     },
     "Look at history": {
         "log": "Show commits",
