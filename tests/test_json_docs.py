@@ -214,7 +214,7 @@ env check
 env restore HEAD ../again --installer uv
 env export --requirements
 run -- true
-run -p lr=0.1 -- touch made.txt
+run -p lr=0.1 -- sh -c 'echo 1 > made.txt'
 runs
 runs list
 runs show
@@ -222,6 +222,7 @@ runs diff @~1 @
 runs comment @ good
 runs rm @~1
 lineage HEAD
+blame-data made.txt
 doctor
 nonsense
 """.strip().splitlines()
