@@ -187,8 +187,8 @@ def _standing(workspace: Workspace, path: bytes, entry: Entry) -> CommitId | Non
 def _writer(workspace: Workspace, path: bytes, entry: Entry) -> RunKey | None:
     """Return the newest run that wrote all of these files, one that wrote them at this path before others.
 
-    A run that found a file as it would have written it did not change it. So where no run wrote all files of a folder it
-    is the one that wrote last in it.
+    A run that found a file as it would have written it did not change it. So where no run wrote all files of a folder
+    it is the one that wrote last in it.
     """
     if not has_runs(workspace):
         return None

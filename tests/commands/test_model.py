@@ -42,7 +42,8 @@ def test_there_are_none(project):
 def test_a_version_knows_the_run_that_wrote_it(project):
     run = train(project, "a")
     project.ok("commit", "-q", "-m", "model")
-    answer = project.ok("model", "add", "churn", "model.bin", "--framework", "sklearn", "--metric", "acc=0.9", "-m", "new")
+    facts = ("--framework", "sklearn", "--metric", "acc=0.9", "-m", "new")
+    answer = project.ok("model", "add", "churn", "model.bin", *facts)
     assert answer.err == "churn 1\n"
     found = shown(project, "churn")
     assert (found["number"], found["run"], found["path"], found["stages"]) == (1, run, "model.bin", [])
