@@ -229,6 +229,7 @@ model promote churn prod
 model tag churn best
 model get churn ../served
 model rm churn@best
+lineage HEAD
 doctor
 nonsense
 """.strip().splitlines()

@@ -57,6 +57,7 @@ _SECTIONS: Final = {
         "runs": "List and compare recorded runs",
         "model": "Keep models by name, with versions and stages",
         "env": "Record, compare and make again what programs run with",
+        "lineage": "Show where a file, a run or a commit came from",
     },
     "Look at history": {
         "log": "Show commits",
