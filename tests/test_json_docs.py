@@ -231,6 +231,8 @@ model get churn ../served
 model rm churn@best
 lineage HEAD
 blame-data made.txt
+rerun made.txt --check
+verify made.txt
 doctor
 nonsense
 """.strip().splitlines()

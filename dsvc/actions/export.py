@@ -88,7 +88,7 @@ def export(
         if form == "dir":
             if not isinstance(destination, Path):
                 raise UsageError("a folder cannot be written to stdout", hint="dsvc export --format tar REV -")
-            return write(_Folder(_prepared(destination, prefix, force=force), store, watch).add)
+            return write(FolderWriter(_prepared(destination, prefix, force=force), store, watch).add)
         time = _time(context, revision)
         if not isinstance(destination, Path):
             with open_archive(destination, form, time=time) as archive:
@@ -110,7 +110,7 @@ def write_folder(
     watch = workspace.progress
     watch.start("Writing files")
     try:
-        add = _Folder(_prepared(destination, b"", force=force), workspace.repo.store, watch).add
+        add = FolderWriter(_prepared(destination, b"", force=force), workspace.repo.store, watch).add
         files, size, _ = _write(leaves, add, progress=watch)
     finally:
         watch.finish()
@@ -206,7 +206,7 @@ def _prepared(destination: Path, prefix: bytes, *, force: bool) -> bytes:
     return join(root, below) if below else root
 
 
-class _Folder:
+class FolderWriter:
     """Writes files below a folder. A link or file that stands where a folder is needed is never followed."""
 
     def __init__(self, root: bytes, store: ObjectStore, progress: Progress) -> None:
@@ -240,6 +240,11 @@ class _Folder:
             ) from error
         except OSError as error:
             raise RequestError(f"{os.fsdecode(full)} cannot be written: {error.strerror}") from error
+
+    def place(self, path: bytes) -> bytes:
+        """Make the folder of a file, and return where the file lies."""
+        self._make(path.rpartition(b"/")[0])
+        return join(self._root, path)
 
     def _make(self, directory: bytes) -> None:
         if directory in self._made:

@@ -77,7 +77,7 @@ def add_worktree(
     if path == workspace.common or workspace.common in path.parents:
         raise RequestError(f"{path} lies in the folder of the repository itself", hint="choose another folder")
     view = workspace.view()
-    name = _free_id(workspace, path.name)
+    name = free_id(workspace, path.name)
     if target is None and new_branch is None and not detach:
         if view.get(HEADS + path.name) is not None:
             target = path.name
@@ -109,7 +109,7 @@ def add_worktree(
         transaction.set(head_of(name), Direct(Kind.COMMIT, ObjectId(commit_id)))
     made_folder = not path.exists()
     try:
-        made = _make_folder(workspace, path, name)
+        made = make_folder(workspace, path, name)
         store = workspace.repo.store
         empty = trees.empty_tree(store)
         goal = workspace.tree_of(commit_id) if commit_id is not None else empty
@@ -124,13 +124,13 @@ def add_worktree(
             index=Index(empty, 0),
         )
     except BaseException:
-        _forget_folder(workspace, path, name, whole=made_folder)
+        forget_folder(workspace, path, name, whole=made_folder)
         raise
     workspace.published = True
     return WorktreeAddResult(Worktree(name, path, branch, commit_id, present=True), new_branch is not None)
 
 
-def _free_id(workspace: Workspace, wanted: str) -> str:
+def free_id(workspace: Workspace, wanted: str) -> str:
     """Return an id that no worktree has, made from the name of its folder."""
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", wanted).strip("-") or "worktree"
     taken = {worktree.id for worktree in list_worktrees(workspace)} | {MAIN} | set(worktree_paths(workspace.common))
@@ -140,7 +140,7 @@ def _free_id(workspace: Workspace, wanted: str) -> str:
     return name
 
 
-def _make_folder(workspace: Workspace, path: Path, name: str) -> Workspace:
+def make_folder(workspace: Workspace, path: Path, name: str) -> Workspace:
     """Make the folder of a linked worktree, and return its workspace."""
     private = path / PRIVATE
     (private / "worktree").mkdir(parents=True)
@@ -167,7 +167,7 @@ def _link(place: Path, other: Path) -> str:
     return os.path.relpath(other, place) if near and shared != "/" else os.fspath(other)
 
 
-def _forget_folder(workspace: Workspace, path: Path, name: str, *, whole: bool) -> None:
+def forget_folder(workspace: Workspace, path: Path, name: str, *, whole: bool) -> None:
     shutil.rmtree(path if whole else path / PRIVATE, ignore_errors=True)
     if not whole:
         for left in path.iterdir() if path.is_dir() else ():
@@ -210,7 +210,7 @@ def remove_worktree(workspace: Workspace, target: str, *, directory: Path, force
     if worktree.id == MAIN:
         raise RequestError("the worktree in which the repository lies cannot be removed", hint="dsvc worktree list")
     if worktree.path is None or not worktree.present:
-        return _drop(workspace, [worktree])
+        return drop_worktrees(workspace, [worktree])
     if worktree.id == workspace.worktree_id:
         raise RequestError("this is the worktree we are in", hint=f"run it elsewhere: cd {workspace.common.parent}")
     linked = Workspace.open(
@@ -235,7 +235,7 @@ def remove_worktree(workspace: Workspace, target: str, *, directory: Path, force
     finally:
         linked.close()
     workspace.repo.refresh()
-    result = _drop(workspace, [worktree])
+    result = drop_worktrees(workspace, [worktree])
     shutil.rmtree(worktree.path)
     return replace(result, stored=dirty)
 
@@ -252,7 +252,7 @@ def _find(workspace: Workspace, target: str, directory: Path) -> Worktree:
     raise RequestError(f"{target!r} is no worktree of this repository", hint="dsvc worktree list")
 
 
-def _drop(workspace: Workspace, worktrees: Sequence[Worktree]) -> WorktreeRemoveResult:
+def drop_worktrees(workspace: Workspace, worktrees: Sequence[Worktree]) -> WorktreeRemoveResult:
     """Remove what the repository knows of these worktrees."""
     view = workspace.view()
     for worktree in worktrees:
@@ -273,7 +273,7 @@ def prune_worktrees(workspace: Workspace, *, dry_run: bool = False) -> WorktreeR
     gone = [w for w in list_worktrees(workspace) if w.id != MAIN and not w.present]
     if dry_run:
         return WorktreeRemoveResult(tuple(gone))
-    result = _drop(workspace, gone)
+    result = drop_worktrees(workspace, gone)
     known = {worktree.id for worktree in list_worktrees(workspace)}
     for name in worktree_paths(workspace.common):
         if name not in known:

@@ -59,6 +59,8 @@ _SECTIONS: Final = {
         "env": "Record, compare and make again what programs run with",
         "lineage": "Show where a file, a run or a commit came from",
         "blame-data": "Show which run wrote a file and which raw files it rests on",
+        "rerun": "Repeat a run in a clean folder and compare what comes of it",
+        "verify": "Walk back to the raw data and report what is not proved",
     },
     "Look at history": {
         "log": "Show commits",
