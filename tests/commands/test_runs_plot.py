@@ -71,7 +71,8 @@ def test_in_the_terminal(project):
 
 
 def test_as_a_page_and_a_picture(project):
-    answer = project.ok("runs", "plot", *(key(project, rate) for rate in (0.1, 0.5)), "--html", "page.html", "--png", "picture.png")
+    both = (key(project, 0.1), key(project, 0.5))
+    answer = project.ok("runs", "plot", *both, "--html", "page.html", "--png", "picture.png")
     assert (answer.out, answer.err) == ("", "wrote page.html and picture.png\n")
     page = (project.directory / "page.html").read_text()
     assert page.startswith("<!doctype html>")
