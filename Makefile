@@ -41,7 +41,7 @@ layers: $(VENV)/tests
 
 tests: $(VENV)/tests
 	@printf '\n== pytest\n'
-	@$(BIN)/python -m pytest -q -n $(JOBS)
+	@bash .ci/tests $(BIN)/python $(JOBS)
 
 # The programs that tests run beside dsvc. A test whose program is missing is skipped and says so.
 packages:

@@ -221,6 +221,15 @@ runs show
 runs diff @~1 @
 runs comment @ good
 runs rm @~1
+model add churn a.txt --framework words
+model
+model list churn
+model show churn
+model promote churn prod
+model tag churn best
+model get churn ../served
+model rm churn@best
+lineage HEAD
 doctor
 nonsense
 """.strip().splitlines()

@@ -80,7 +80,7 @@ def export(
     leaves = _leaves(store, tree_id, paths)
 
     def write(add: Callable[[bytes, Entry], None]) -> ExportResult:
-        return _write(leaves, add, tree_id=tree_id, form=form, progress=watch)
+        return ExportResult(tree_id, form, *_write(leaves, add, progress=watch))
 
     watch = workspace.progress
     watch.start("Exporting files", total_bytes=None if paths else trees.tree_entry(store, tree_id).size)
@@ -100,6 +100,23 @@ def export(
         watch.finish()
 
 
+def write_folder(
+    workspace: Workspace, leaves: Iterable[tuple[bytes, Entry]], destination: Path, *, force: bool = False
+) -> tuple[int, int]:
+    """Write stored files below a folder that is empty or new; return their number and their bytes.
+
+    Raises what `export` raises for a folder.
+    """
+    watch = workspace.progress
+    watch.start("Writing files")
+    try:
+        add = _Folder(_prepared(destination, b"", force=force), workspace.repo.store, watch).add
+        files, size, _ = _write(leaves, add, progress=watch)
+    finally:
+        watch.finish()
+    return files, size
+
+
 def _leaves(store: ObjectStore, tree_id: TreeId, paths: Sequence[bytes]) -> Iterator[tuple[bytes, Entry]]:
     for change in diff_trees(store, None, tree_id, paths=paths):
         if change.new is not None:
@@ -110,10 +127,9 @@ def _write(
     leaves: Iterable[tuple[bytes, Entry]],
     add: Callable[[bytes, Entry], None],
     *,
-    tree_id: TreeId,
-    form: Format,
     progress: Progress,
-) -> ExportResult:
+) -> tuple[int, int, tuple[bytes, ...]]:
+    """Add all leaves; return how many files of how many bytes, and the paths that have no content."""
     files = size = 0
     left_out: list[bytes] = []
     for path, entry in leaves:
@@ -125,7 +141,7 @@ def _write(
             files += 1
             size += entry.size
             progress.advance(items=1)
-    return ExportResult(tree_id, form, files, size, tuple(left_out))
+    return files, size, tuple(left_out)
 
 
 def _time(context: RevisionContext, revision: str) -> int:

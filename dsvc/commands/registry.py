@@ -55,7 +55,9 @@ _SECTIONS: Final = {
     "Runs and environments": {
         "run": "Run a command and record what it read, wrote and measured",
         "runs": "List and compare recorded runs",
+        "model": "Keep models by name, with versions and stages",
         "env": "Record, compare and make again what programs run with",
+        "lineage": "Show where a file, a run or a commit came from",
     },
     "Look at history": {
         "log": "Show commits",

@@ -8,12 +8,14 @@ from dsvc.commands.context import Context
 from dsvc.objects.ids import RunId
 
 _MOST = 5  # runs beside one commit
+_WIDEST = 60  # characters of what a run is
 
 
 def graph_run_lines(context: Context, run_ids: Sequence[RunId], *, one_line: bool) -> Iterator[str]:
-    """Lines for the runs of a commit: which, of what, with its headline metric (`run.headline`, or the first one)."""
+    """Lines for the runs of a commit: which, of what, with its headline metric (`run.headline`)."""
     from dsvc.actions.runs import run_of
-    from dsvc.commands.run_text import value_text, visible
+    from dsvc.commands.lineage_labels import run_title
+    from dsvc.commands.run_headline import headline
     from dsvc.runs.names import short_key
     from dsvc.runs.summary import summarize
 
@@ -27,11 +29,11 @@ def graph_run_lines(context: Context, run_ids: Sequence[RunId], *, one_line: boo
             yield f"    run {context.out.paint(run_id.hex()[:10], 'cyan')} (not here)"
             continue
         row = summarize(run, run_id)
-        name = wanted if wanted in row.metrics else next(iter(row.metrics), None)
-        what = row.name or row.description.partition("\n")[0] or row.command
-        line = f"    run {context.out.paint(short_key(run.key), 'cyan')} {visible(what[:60])}"
+        what = run_title(row)
+        line = f"    run {context.out.paint(short_key(run.key), 'cyan')} {what[:_WIDEST]}"
         if row.state != "done":
             line += f" ({row.state})"
-        yield line + (f"  {visible(name)}={value_text(row.metrics[name])}" if name is not None else "")
+        metric = headline(row.metrics, wanted)
+        yield line + (f"  {metric}" if metric else "")
     if len(run_ids) > _MOST:
         yield f"    and {len(run_ids) - _MOST} more runs"

@@ -187,10 +187,17 @@ def _print_environment(context: Context, workspace: Workspace, found: ShowResult
 
 
 def _print_run(context: Context, workspace: Workspace, found: ShowResult) -> None:
+    from dsvc.actions.model import describe_version
     from dsvc.actions.runs import read_run
     from dsvc.commands.run_text import print_note, print_run
     from dsvc.runs.notes import Note
 
+    version = describe_version(workspace, found.id)
+    if version is not None:
+        from dsvc.commands.model_text import print_version
+
+        print_version(context, workspace, version)
+        return
     what = read_run(workspace, found.id)
     if isinstance(what, Note):
         print_note(context, what)
@@ -241,10 +248,16 @@ def _described(
         environment = decode_environment(workspace.repo.store.get(found.id, Kind.ENVIRONMENT))
         return {**document, "kind": "environment", **environment_json(environment)}
     if found.kind == Kind.RUN:
+        from dsvc.actions.model import describe_version
         from dsvc.actions.runs import read_run
         from dsvc.commands.run_text import found_json, note_json
         from dsvc.runs.notes import Note
 
+        version = describe_version(workspace, found.id)
+        if version is not None:
+            from dsvc.commands.model_text import version_json
+
+            return {**document, "kind": "model", **version_json(version)}
         what = read_run(workspace, found.id)
         if isinstance(what, Note):
             return {**document, "kind": "note", "run": what.run.hex(), **note_json(what)}

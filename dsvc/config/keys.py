@@ -81,7 +81,7 @@ _TABLE: Final = (
         default="always",
         choices=("always", "never"),
     ),
-    KnownKey("run.headline", "str", "The metric that log --graph shows beside a run."),
+    KnownKey("run.headline", "str", "The metric shown beside a run in log --graph and lineage."),
     KnownKey("sign.allowedSigners", "str", "File that says who may sign, in OpenSSH's form (ssh-keygen(1))."),
     KnownKey("sign.program", "str", "Program that signs and checks (ssh-keygen)."),
     KnownKey("sign.revokedKeys", "str", "File of keys whose signatures count no more, or a key revocation list."),

@@ -9,6 +9,8 @@ from dsvc.objects import codec
 from dsvc.objects.codec import BadEncodingError, Value
 from dsvc.objects.ids import ID_LENGTH, ObjectId
 
+_EMPTY: tuple[object, ...] = (None, (), {})
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -27,7 +29,7 @@ def person_fields(person: Person) -> tuple[str, str, int, int]:
 
 def present(fields: dict[str, object], always: tuple[str, ...]) -> dict[str, object]:
     """Leave out the fields that are empty, so that a value has one form; those in `always` stay."""
-    return {k: v for k, v in fields.items() if k in always or v not in (None, (), {})}
+    return {k: v for k, v in fields.items() if k in always or v not in _EMPTY}
 
 
 class Fields:
@@ -48,6 +50,15 @@ class Fields:
         """Refuse fields that were not read, and empty ones that should have been left out."""
         if again != self.payload:
             raise BadEncodingError(f"a {self.what} has unknown or empty fields")
+
+    def check_names(self, always: tuple[str, ...], sometimes: tuple[str, ...]) -> None:
+        """Do the same without encoding again, for fields that stand in a value as they are read.
+
+        The bytes as a whole were found canonical when they were decoded.
+        """
+        unknown = any(name not in always and (name not in sometimes or v in _EMPTY) for name, v in self.values.items())
+        if unknown or not all(name in self.values for name in always):
+            raise BadEncodingError(f"a {self.what} has missing, unknown or empty fields")
 
     def _bad(self, name: str) -> BadEncodingError:
         return BadEncodingError(f"a {self.what} has no valid field '{name}'")

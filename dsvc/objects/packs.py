@@ -32,6 +32,7 @@ class PackSet:
         self._segments: tuple[Segment, ...] = ()
         self._folded: dict[PackId, tuple[Segment, int]] = {}
         self._by_class: dict[PackClass, list[PackRef]] = {c: [] for c in PackClass}
+        self._recent: dict[Kind, tuple[PackRef, PackIndex]] = {}  # what is asked for together lies together
         self._indexes: dict[PackId, PackIndex] = {}
         self._frames: OrderedDict[tuple[PackId, int], bytes] = OrderedDict()
         self._cached = 0
@@ -58,6 +59,7 @@ class PackSet:
             for group in by_class.values():
                 group.sort(key=lambda ref: -ref.objects)
             self._by_class = by_class
+            self._recent = {}
             for gone in self._indexes.keys() - self._refs.keys():
                 del self._indexes[gone]
 
@@ -113,6 +115,11 @@ class PackSet:
         Raises:
             IntegrityError: when no usable pack holds it and an index could not be used, so that nobody knows.
         """
+        recent = self._recent.get(kind)
+        if recent is not None and recent[0].id in self._refs:
+            place = recent[1].find(object_id)
+            if place is not None and place.kind == kind:
+                return recent[0], place
         failure: IntegrityError | None = None
         for pack_class in classes_of(kind):
             for ref in self._by_class[pack_class]:
@@ -124,6 +131,7 @@ class PackSet:
                 place = index.find(object_id)
                 if place is None or place.kind == kind:
                     if place is not None:
+                        self._recent[kind] = ref, index
                         return ref, place
                     continue
                 for other in index.find_all(object_id):

@@ -24,6 +24,14 @@ from dsvc.objects.ids import (
     ViewId,
 )
 
+# The fields that always stand in a value, and those that are left out where they are empty.
+_COMMIT = ("tree", "parents", "author", "committer", "message"), ("environment", "runs", "metadata", "signature")
+_TAG = ("target", "kind", "name", "message"), ("tagger", "metadata", "signature")
+_OPERATION = (
+    ("view", "parents", "time", "zone", "user", "host", "worktree", "verb", "description"),
+    ("command", "reverts", "metadata"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Commit:
@@ -88,7 +96,7 @@ def encode_commit(commit: Commit, *, signed: bool = True) -> bytes:
         "metadata": commit.metadata,
         "signature": commit.signature if signed else None,
     }
-    return codec.encode(present(fields, ("tree", "parents", "author", "committer", "message")))
+    return codec.encode(present(fields, _COMMIT[0]))
 
 
 def decode_commit(payload: bytes) -> Commit:
@@ -109,7 +117,7 @@ def decode_commit(payload: bytes) -> Commit:
         metadata=fields.map("metadata"),
         signature=fields.optional_bytes("signature"),
     )
-    fields.check(encode_commit(commit))
+    fields.check_names(*_COMMIT)
     return commit
 
 
@@ -129,7 +137,7 @@ def encode_tag(tag: Tag, *, signed: bool = True) -> bytes:
         "metadata": tag.metadata,
         "signature": tag.signature if signed else None,
     }
-    return codec.encode(present(fields, ("target", "kind", "name", "message")))
+    return codec.encode(present(fields, _TAG[0]))
 
 
 def decode_tag(payload: bytes) -> Tag:
@@ -151,7 +159,7 @@ def decode_tag(payload: bytes) -> Tag:
         metadata=fields.map("metadata"),
         signature=fields.optional_bytes("signature"),
     )
-    fields.check(encode_tag(tag))
+    fields.check_names(*_TAG)
     return tag
 
 
@@ -171,8 +179,7 @@ def encode_operation(operation: Operation) -> bytes:
         "reverts": operation.reverts,
         "metadata": operation.metadata,
     }
-    always = ("view", "parents", "time", "zone", "user", "host", "worktree", "verb", "description")
-    return codec.encode(present(fields, always))
+    return codec.encode(present(fields, _OPERATION[0]))
 
 
 def decode_operation(payload: bytes) -> Operation:
@@ -196,7 +203,7 @@ def decode_operation(payload: bytes) -> Operation:
         reverts=cast("OperationId | None", fields.optional_id("reverts")),
         metadata=fields.map("metadata"),
     )
-    fields.check(encode_operation(operation))
+    fields.check_names(*_OPERATION)
     return operation
 
 

@@ -10,30 +10,35 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
 from dsvc.errors import DsvcError, IntegrityError
+from dsvc.objects import trees
 from dsvc.objects.ids import Kind, ObjectId, RunId, ViewId
 from dsvc.objects.store import ObjectStore
+from dsvc.objects.tree import EntryKind
 from dsvc.refs.names import RUNS
 from dsvc.refs.view import Direct, Ref, View
 from dsvc.runs.names import RunKey, parse_ref, removal_ref
 from dsvc.runs.notes import Note, decode_note, labels_after
-from dsvc.runs.pins import Pin, Pins, PinState, read_pins
+from dsvc.runs.pins import Pin, Pins, PinState, Seen, read_pins
 from dsvc.runs.record import Run, decode_run
 from dsvc.runs.summary import Summary, pack_summary, summarize, unpack_summary, with_labels
 
-VERSION = 1
+VERSION = 2
 _MOST_PINS = 100_000  # of one run and side
 _INPUT, _OUTPUT = 0, 1
 _TABLES = """
 CREATE TABLE made (view BLOB NOT NULL);
-CREATE TABLE runs (key BLOB PRIMARY KEY, start INTEGER NOT NULL, parent BLOB, summary BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE runs (key BLOB PRIMARY KEY, start INTEGER NOT NULL, parent BLOB, executed INTEGER NOT NULL, base BLOB,
+                   summary BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE notes (key BLOB, note BLOB, payload BLOB NOT NULL, PRIMARY KEY (key, note)) WITHOUT ROWID;
-CREATE TABLE pins (file BLOB, side INTEGER, key BLOB, path BLOB, state INTEGER,
+CREATE TABLE pins (file BLOB, side INTEGER, key BLOB, path BLOB, state INTEGER, seen INTEGER,
                    PRIMARY KEY (file, side, key, path)) WITHOUT ROWID;
+CREATE INDEX written ON pins (path) WHERE side = 1;
 """
 
 
@@ -45,6 +50,7 @@ class Meeting:
     path: bytes
     is_output: bool
     state: PinState
+    seen: Seen
 
 
 @dataclass(slots=True)
@@ -145,9 +151,19 @@ class RunIndex:
         return [RunKey(key) for (key,) in self._connection.execute("SELECT key FROM runs ORDER BY key")]
 
     def outer_keys(self) -> list[RunKey]:
-        """Return the keys of the runs that are not inside another one, in order."""
-        rows = self._connection.execute("SELECT key FROM runs WHERE parent IS NULL ORDER BY key")
+        """Return the keys of the runs that were executed and are not inside another one, in order."""
+        rows = self._connection.execute("SELECT key FROM runs WHERE parent IS NULL AND executed ORDER BY key")
         return [RunKey(key) for (key,) in rows]
+
+    def began_at(self, commit_id: bytes) -> list[RunKey]:
+        """Return the runs that began while a commit was checked out, in order."""
+        rows = self._connection.execute("SELECT key FROM runs WHERE base = ? AND executed ORDER BY key", (commit_id,))
+        return [RunKey(key) for (key,) in rows]
+
+    def inside(self, key: RunKey) -> list[RunKey]:
+        """Return the runs that took place inside a run, in order."""
+        rows = self._connection.execute("SELECT key FROM runs WHERE parent = ? ORDER BY key", (key,))
+        return [RunKey(found) for (found,) in rows]
 
     def notes(self, key: RunKey) -> list[Note]:
         """Return the notes to a run in the order in which they were made."""
@@ -158,13 +174,25 @@ class RunIndex:
         """Return which runs met files of these ids, as inputs and outputs, or one of both; the newest run first."""
         found: dict[bytes, list[Meeting]] = {}
         sides = (_INPUT, _OUTPUT) if outputs is None else (_OUTPUT,) if outputs else (_INPUT,)
-        query = "SELECT key, path, state FROM pins WHERE file = ? AND side = ? ORDER BY key DESC"
+        query = "SELECT key, path, state, seen FROM pins WHERE file = ? AND side = ? ORDER BY key DESC"
         for file in files:
             for side in sides:
-                for key, path, state in self._connection.execute(query, (file, side)):
-                    meeting = Meeting(RunKey(key), path, side == _OUTPUT, PinState(state))
+                for key, path, state, seen in self._connection.execute(query, (file, side)):
+                    meeting = Meeting(RunKey(key), path, side == _OUTPUT, PinState(state), Seen(seen))
                     found.setdefault(file, []).append(meeting)
         return found
+
+    def written(self, path: bytes) -> list[RunKey]:
+        """Return the runs that wrote something at a path, the newest first."""
+        query = "SELECT DISTINCT key FROM pins WHERE path = ? AND side = 1 ORDER BY key DESC"
+        return [RunKey(key) for (key,) in self._connection.execute(query, (path,))]
+
+    def written_files(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield path and id of everything that a run wrote inside of working copies, each pair once."""
+        query = "SELECT DISTINCT path, file FROM pins WHERE side = 1 AND state = 1 ORDER BY path"
+        for path, file in self._connection.execute(query):
+            if not path.startswith(b"/"):
+                yield path, file
 
     def _labelled(self, summary: Summary) -> Summary:
         notes = [note for note in self.notes(summary.key) if note.labels]
@@ -235,9 +263,10 @@ class RunIndex:
             for key, target in changes.runs.items():
                 run = decode_run(store.get(target, Kind.RUN))
                 summary = summarize(run, RunId(target))
-                row = (key, run.start, run.parent, pack_summary(summary))
-                cursor.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", row)
-                cursor.executemany("INSERT OR REPLACE INTO pins VALUES (?, ?, ?, ?, ?)", _rows(store, run))
+                executed = run.authority == "workload"
+                row = (key, run.start, run.parent, executed, run.base, pack_summary(summary))
+                cursor.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)", row)
+                cursor.executemany("INSERT OR REPLACE INTO pins VALUES (?, ?, ?, ?, ?, ?)", _rows(store, run))
             for (key, note), target in changes.notes.items():
                 payload = store.get(target, Kind.RUN)
                 decode_note(payload)
@@ -246,13 +275,19 @@ class RunIndex:
 
 def _rows(store: ObjectStore, run: Run) -> Iterator[tuple[object, ...]]:
     for side, pins in ((_INPUT, run.inputs), (_OUTPUT, run.outputs)):
-        for number, pin in enumerate(_listed(store, pins)):
-            if number == _MOST_PINS:
-                break
-            if pin.id is not None:
-                yield pin.id, side, run.key, pin.path, int(pin.state)
+        for pin in islice(_files(store, pins), _MOST_PINS):
+            yield pin.id, side, run.key, pin.path, int(pin.state), int(pin.seen)
 
 
-def _listed(store: ObjectStore, pins: Pins) -> Iterator[Pin]:
+def _files(store: ObjectStore, pins: Pins) -> Iterator[Pin]:
+    """Yield the pins that have an id, and below a folder the files in it, as they were met with it."""
     with suppress(DsvcError):  # its table was not fetched, say
-        yield from read_pins(store, pins)
+        for pin in read_pins(store, pins):
+            if pin.id is None:
+                continue
+            yield pin
+            if pin.kind == EntryKind.TREE:
+                with suppress(DsvcError):
+                    for path, entry in trees.walk(store, pin.id, pin.path + b"/"):
+                        kind, file = EntryKind(entry.kind), ObjectId(entry.id)
+                        yield replace(pin, path=path, kind=kind, id=file, size=entry.size)

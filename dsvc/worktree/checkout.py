@@ -139,16 +139,21 @@ class Writer:
                 changed.update(self._replace_each(plan, batch, creator))
 
     def _fill_new_folder(self, plan: Plan, directory: bytes, batch: Writes, creator: Creator) -> dict[bytes, bytes]:
-        """Create a folder with these files, under another name until it is complete; return their signatures."""
+        """Create a folder with these files, under another name until it is complete; return their signatures.
+
+        It is made at its place and filled elsewhere: ext4 puts a folder's files on the disk near the folder in which it
+        was made, and thousands of them from all over the tree near one folder slow each other down.
+        """
         disk_names = self._names.disk_names(directory) or {}
         names = (path.rpartition(b"/")[2] for path, _ in batch)
         entries = [(disk_names.get(name, name), entry) for name, (_, entry) in zip(names, batch, strict=True)]
-        staged = join(self._scratch, b"folder." + secrets.token_hex(8).encode())
+        staged, place = join(self._scratch, b"folder." + secrets.token_hex(8).encode()), self._place(directory)
         with self._naming(directory):
             try:
-                os.mkdir(staged)
+                os.mkdir(place)
+                os.rename(place, staged)
                 found = creator.fill(staged, entries)
-                os.rename(staged, self._place(directory))
+                os.rename(staged, place)
                 return {path: sig for (path, _), sig in zip(batch, found, strict=True)}
             except BaseException as error:
                 shutil.rmtree(staged, ignore_errors=True)

@@ -11,6 +11,7 @@ import pytest
 
 from dsvc.actions.state import Conflict, WorktreeState, decode_state, encode_state
 from dsvc.environments import decode_environment, encode_environment, packages_key
+from dsvc.models.version import ModelVersion, decode_version, encode_version
 from dsvc.objects import codec, packwriter
 from dsvc.objects.encodings import Encoding
 from dsvc.objects.filemap import Page, Part, decode_page, encode_page
@@ -266,6 +267,25 @@ GOLDEN: dict[str, str] = {
         "82a363757491c4205555555555555555555555555555555555555555555555555555555555555555a47365656e9192c4"
         "209999999999999999999999999999999999999999999999999999999999999999cf00060a24185b4900"
     ),
+    "model": (
+        "8ba26964c4208e4c7c1b99dbfd50e7a95185fead5ee1448fa904a2fdd778eaf5f2dbfd629a99a46b696e6401a46e616d65a5"
+        "636875726ea470617468c4096d6f64656c2e706b6ca472656673919201c4208e4c7c1b99dbfd50e7a95185fead5ee1448fa9"
+        "04a2fdd778eaf5f2dbfd629a99a473697a6506a474696d65cf00060a24181e4000a475736572b5416461203c616461406578"
+        "616d706c652e6f72673ea776657273696f6e01a477686174a56d6f64656ca47a6f6e653c"
+    ),
+    "full model": (
+        "de0015a6636f6d6d6974c420bcd557602d67534b14676060c6e6e5bdb1430bd39dc8485ca4b35ddec0a095c4ab6465736372"
+        "697074696f6eaa616c6c206669656c6473ab656e7669726f6e6d656e74c42033333333333333333333333333333333333333"
+        "33333333333333333333333333a96672616d65776f726ba7736b6c6561726eb16672616d65776f726b5f76657273696f6ea5"
+        "312e392e30a26964c42071bc815d73dd5ebbd1402e32738057a0e8263dca55d39c73e77b5c4bfc0724e8a46b696e6404a86d"
+        "6574616461746181a7636c617373657302a76d65747269637381a3616363cb3fedc28f5c28f5c3a46e616d65aa7465616d2f"
+        "636875726ea6706172616d7381a26c72cb3fb999999999999aa470617468c4096f75742f6d6f64656ca472656673929204c4"
+        "2071bc815d73dd5ebbd1402e32738057a0e8263dca55d39c73e77b5c4bfc0724e8920bc42033333333333333333333333333"
+        "33333333333333333333333333333333333333a372756ec410018bcfe5680001010101010101010101a672756e5f6964c420"
+        "4444444444444444444444444444444444444444444444444444444444444444a473697a6506a474696d65cf00060a24181e"
+        "4000a475736572b5416461203c616461406578616d706c652e6f72673ea776657273696f6e0ca477686174a56d6f64656ca4"
+        "7a6f6e653c"
+    ),
     "run": (
         "8da9617574686f72697479a8776f726b6c6f6164a7636f6d6d616e6494a6707974686f6ea8747261696e2e7079a42d2d6c72"
         "a3302e31a3656e64cf00060a24184465a0a9657869745f636f646500a6696e7075747384a5636f756e7401a4726f77739196"
@@ -370,6 +390,8 @@ IDS: dict[str, str] = {
     "view": "e6924b4c1b51a56f83944273436afbd45d8f5d7828662bd836b583e562df200a",
     "operation": "0cef1eb24e74eff6e2a2b610508432af2181ec0838daf64dfb535e8d740fd442",
     "map page": "d9a6fc7a1c570327697b64cadfa17a776c4b9dcece5706f4859dfd90b25aa78f",
+    "model": "399dab81ecae5f1aacdd3c3481ffc67cc3c31617b242c9345014dffc8dd5ba5f",
+    "full model": "fe60043e0222dccddd2dcc5f0e5d60d659c1152392873f7dbfe3d6c5700a7cf8",
     "run": "d5658264f2aa04a64029e4acb0dd76d07916dc40f2e926666940ea1f5c03d14c",
     "full run": "328898267f85c2f34c3f81843e9a78465abde0744e81b89b9066eb6a2e31b60c",
     "hello": "8e4c7c1b99dbfd50e7a95185fead5ee1448fa904a2fdd778eaf5f2dbfd629a99",
@@ -530,6 +552,28 @@ RUN = Run(
     end=ADA.time + 2_500_000,
     exit_code=0,
 )
+MODEL = ModelVersion(
+    "churn", 1, b"model.pkl", Entry(EntryKind.FILE, HELLO, 6), "Ada <ada@example.org>", ADA.time, 60
+)
+FULL_MODEL = ModelVersion(
+    name="team/churn",
+    version=12,
+    path=b"out/model",
+    entry=Entry(EntryKind.TREE, TREE_ID, 6),
+    user="Ada <ada@example.org>",
+    time=ADA.time,
+    zone=60,
+    run=RUN_KEY,
+    run_id=b"\x44" * 32,
+    commit=COMMIT_ID,
+    environment=b"\x33" * 32,
+    framework="sklearn",
+    framework_version="1.9.0",
+    description="all fields",
+    metrics={"acc": 0.93},
+    params={"lr": 0.1},
+    metadata={"classes": 2},
+)
 FULL_RUN = Run(
     key=RunKey(bytes.fromhex("018bcfe56801") + b"\x02" * 10),
     authority="workload",
@@ -613,6 +657,8 @@ ENCODED = {
     "head": a_head,
     "format": lambda: encode_format(CURRENT),
     "state": lambda: encode_state(STATE),
+    "model": lambda: encode_version(MODEL),
+    "full model": lambda: encode_version(FULL_MODEL),
     "run": lambda: encode_run(RUN),
     "full run": lambda: encode_run(FULL_RUN),
     "run comment": lambda: encode_note(COMMENT),
@@ -638,6 +684,8 @@ DECODED = {
     "pack list": (lambda data: decode_pack_list(data, no_segment), PACKS),
     "folded pack list": (lambda data: decode_pack_list(data, lambda _ref: SEGMENT), folded_packs()),
     "state": (decode_state, STATE),
+    "model": (decode_version, MODEL),
+    "full model": (decode_version, FULL_MODEL),
     "run": (decode_run, RUN),
     "full run": (decode_run, FULL_RUN),
     "run comment": (decode_note, COMMENT),
@@ -660,6 +708,8 @@ KINDS = {
     "view": Kind.VIEW,
     "operation": Kind.OPERATION,
     "map page": Kind.MAP_PAGE,
+    "model": Kind.RUN,
+    "full model": Kind.RUN,
     "run": Kind.RUN,
     "full run": Kind.RUN,
     "request": Kind.STATE,

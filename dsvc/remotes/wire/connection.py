@@ -26,6 +26,7 @@ from dsvc.remotes.wire.frames import (
     NEWEST,
     OLDEST,
     REQUEST,
+    Bytes,
     ConnectionCutError,
     FrameReader,
     FrameWriter,
@@ -41,6 +42,7 @@ from dsvc.storage.backend import SwapUncertainError
 from dsvc.version import __version__
 
 _MOST_REQUESTS = 128  # under way at a time
+_LAST_WORDS = 2.0  # seconds for reading what the far end said before it closed
 _STEP = 64 << 20  # bytes for which room is made at once when the far end says how many will come
 
 
@@ -287,7 +289,7 @@ class WireConnection:
             at = source.restart()
         source.held = start = at
         number = pending.number
-        self._writer.send(BEGIN, number, pack_fields({"at": at}))
+        self._write(BEGIN, number, pack_fields({"at": at}))
         pending.take_credit(self._window)
         while at < source.size:
             count = pending.credit(min(source.piece, self._limits.up.piece))
@@ -295,9 +297,9 @@ class WireConnection:
                 raise ProtocolError(f"the other end has {key} before it was sent")
             piece = source.read(count)
             self._limits.up.take(len(piece), over=lambda: self.broken)
-            self._writer.send(DATA, number, piece, urgent=False)
+            self._write(DATA, number, piece, urgent=False)
             at += len(piece)
-        self._writer.send(END, number, pack_fields({"hash": source.digest()}))
+        self._write(END, number, pack_fields({"hash": source.digest()}))
         pending.answer()
         return at - start
 
@@ -314,11 +316,20 @@ class WireConnection:
                 self._requests.release()
                 raise
             try:
-                self._writer.send(REQUEST, pending.number, pack_fields({"op": operation, **fields}))
+                self._write(REQUEST, pending.number, pack_fields({"op": operation, **fields}))
             except BaseException:
                 self._close(pending)
                 raise
         return pending
+
+    def _write(self, kind: int, number: int, body: Bytes, *, urgent: bool = True) -> None:
+        try:
+            self._writer.send(kind, number, body, urgent=urgent)
+        except ConnectionCutError:
+            self._thread.join(_LAST_WORDS)
+            if self._broken is not None:
+                raise self._broken from None
+            raise
 
     def _close(self, pending: Pending) -> None:
         with self._lock:

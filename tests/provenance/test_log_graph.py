@@ -1,0 +1,34 @@
+"""Beside a commit stand the runs that made its files, each with the metric that matters most."""
+
+from __future__ import annotations
+
+import pytest
+
+from dsvc.commands.run_headline import headline
+
+
+@pytest.mark.parametrize(
+    ("metrics", "wanted", "shown"),
+    [
+        ({"loss": 0.5, "accuracy": 0.9}, None, "accuracy=0.9"),
+        ({"train_acc": 1.0, "val/acc": 0.75, "loss": 0.5}, None, "val/acc=0.75"),
+        ({"seconds": 3, "test_loss": 0.25}, None, "test_loss=0.25"),
+        ({"zebra": 1, "ape": 2}, None, "zebra=1"),
+        ({"accuracy": 0.9, "pearson": 0.5}, "pearson", "pearson=0.5"),
+        ({"accuracy": 0.9}, "pearson", "accuracy=0.9"),
+        ({}, "pearson", ""),
+    ],
+)
+def test_the_metric_that_is_shown(metrics, wanted, shown):
+    assert headline(metrics, wanted) == shown
+
+
+def test_log_shows_runs_with_it(project):
+    code = "import dsvc; dsvc.metric('seconds', 3); dsvc.metric('f1', 0.5); open('m', 'w').write('1')"
+    project.write("train.py", code)
+    project.ok("run", "-q", "--", "python", "train.py")
+    project.ok("commit", "-qm", "Trained")
+    assert "python train.py  f1=0.5" in project.ok("log", "--graph")
+    project.ok("config", "run.headline", "seconds")
+    assert "python train.py  seconds=3" in project.ok("log", "--graph", "--oneline")
+    assert "seconds=3" in project.ok("lineage", "m")
