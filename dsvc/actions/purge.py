@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from dsvc.actions.remote_access import open_remote, tended_remote
+from dsvc.actions.signing import Sign, find_signer
+from dsvc.actions.verify import Verifier
 from dsvc.errors import BusyError, IntegrityError, RequestError
 from dsvc.objects import trees
 from dsvc.objects.ahead import gather_history
@@ -23,8 +26,9 @@ from dsvc.repo.reachable import Marks, Target, mark
 from dsvc.repo.removal import OperationMovedError, drop_objects
 from dsvc.repo.repository import Repository
 from dsvc.repo.sweeping import sweep
-from dsvc.repo.tombstones import Tombstone, put_tombstone, tombstone_of
+from dsvc.repo.tombstones import SignTombstone, Tombstone, all_tombstones, put_tombstone, tombstone_of
 from dsvc.repo.whereabouts import commits_of
+from dsvc.signing import Verdict
 from dsvc.workspace import Workspace
 
 _ATTEMPTS = 8
@@ -45,9 +49,15 @@ class PurgeResult:
 
 
 def purge(
-    repo: Repository, files: Collection[FileId], *, reason: str, act: Act, progress: Progress | None = None
+    repo: Repository,
+    files: Collection[FileId],
+    *,
+    reason: str,
+    act: Act,
+    sign: SignTombstone | None = None,
+    progress: Progress | None = None,
 ) -> PurgeResult:
-    """Erase the content of these files and leave tombstones; ids and history stay valid.
+    """Erase the content of these files and leave tombstones, which `sign` signs; ids and history stay valid.
 
     Pieces that other files share stay, and are counted. First the tombstones are published as one operation, then
     the packs are written anew: when that is interrupted, the same call goes on. Copies in other repositories, forks
@@ -62,7 +72,8 @@ def purge(
     transaction = repo.transaction()
     for file_id in sorted(set(files)):
         if transaction.view.get(f"purged/{file_id.hex()}") is None:
-            transaction.set(*put_tombstone(repo, Tombstone(file_id, act.user, act.time, act.zone, reason)))
+            tombstone = Tombstone(file_id, act.user, act.time, act.zone, reason)
+            transaction.set(*put_tombstone(repo, tombstone if sign is None else sign(tombstone)))
     repo.publish(transaction, act)
     gather_history(repo.backend, repo.store.packs, repo.head.packs.packs, progress=progress or Silent())
     own = _parts(repo, files)
@@ -79,6 +90,39 @@ def purge(
     raise BusyError("the repository changes too often to purge something", hint="run the same command again")
 
 
+@dataclass(frozen=True, slots=True)
+class PurgedFile:
+    """A note on erased content, and what its signature is worth."""
+
+    tombstone: Tombstone
+    verdict: Verdict
+
+
+def purged_list(workspace: Workspace) -> Iterator[PurgedFile]:
+    """Yield all notes on erased content that are known here, with their signatures checked.
+
+    Raises:
+        SigningProgramError, BadSignersFileError: where one is signed and cannot be checked.
+    """
+    verifier = Verifier(workspace, thorough=False)
+    for tombstone in all_tombstones(workspace.repo):
+        yield PurgedFile(tombstone, verifier.tombstone(tombstone))
+
+
+def tombstone_signer(workspace: Workspace, sign: Sign) -> SignTombstone | None:
+    """Return what signs notes, None where they are not signed: by default they are where user.signingKey names a key.
+
+    A note that is left at two places is signed once.
+
+    Raises:
+        NoSigningKeyError: when nothing says which key.
+    """
+    if sign is None and workspace.config.get_str("user.signingKey"):
+        sign = True
+    signer = find_signer(workspace, sign or False)
+    return None if signer is None else cache(signer.tombstone)
+
+
 def _remove_leftovers(repo: Repository, *, now: int) -> None:
     """Remove what an interrupted run or a dead writer left behind: it may hold the content too."""
     if read_family(repo.backend) is not None:
@@ -91,7 +135,14 @@ def _remove_leftovers(repo: Repository, *, now: int) -> None:
 
 
 def purge_remote(
-    workspace: Workspace, settings: RemoteSettings, files: Collection[FileId], *, reason: str, act: Act, jobs: int = 8
+    workspace: Workspace,
+    settings: RemoteSettings,
+    files: Collection[FileId],
+    *,
+    reason: str,
+    act: Act,
+    sign: SignTombstone | None = None,
+    jobs: int = 8,
 ) -> PurgeResult:
     """Erase the content of these files from every pack of a remote, and leave tombstones there; see `purge`.
 
@@ -101,7 +152,7 @@ def purge_remote(
         OwnUpkeepError: for the repository of a working copy. RemoteError: when it cannot be reached.
     """
     with tended_remote(workspace, settings, jobs=jobs) as remote:
-        return purge(remote.repo, files, reason=reason, act=act, progress=workspace.progress)
+        return purge(remote.repo, files, reason=reason, act=act, sign=sign, progress=workspace.progress)
 
 
 def files_on_remote(
