@@ -56,7 +56,7 @@ def library(tmp_path_factory) -> Path:
     """The real library without what it depends on, in a folder for PYTHONPATH."""
     folder = tmp_path_factory.mktemp("library")
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder), LIBRARY]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"{LIBRARY} cannot be installed here: {done.stderr.strip()[-300:]}")
     for name, text in STUBS.items():
@@ -121,7 +121,7 @@ def test_its_own_tests_pass_with_our_form_of_it(library, tmp_path):
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-W", "ignore", "test_theirs.py"]
     # The one about the client of their server is not for us.
     command = [str(Path(sys.executable).parent / "pytest"), *options, "-k", "not reconnect_resets_internal_state"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
     assert "60 passed" in done.stdout
 
