@@ -221,7 +221,7 @@ runs list
 runs show
 runs diff @~1 @
 runs comment @ good
-! dsvc.toml [stages.one]\ncmd = 'true'
+! dsvc.toml [stages.one]\\ncmd = 'true'
 repro -n
 runs plot --x params.lr --y elapsed
 runs export ../runs.csv
