@@ -42,7 +42,7 @@ def command(
     so 'dsvc undo' reaches back that far. Other commands may run meanwhile.
 
     With --remote the same is done on a remote, while others push and fetch. Its history is read from there, and
-    content only of packs that are written anew.
+    content only of packs that are written anew. In a bucket, uploads that nobody went on with for a week are ended.
     """
     if prune not in (None, "now"):
         raise UsageError(f"--prune={prune} is not known", hint="--prune=now, or --grace DAYS")
@@ -93,6 +93,7 @@ def _json(context: Context, result: GcResult, settings: RemoteSettings | None) -
             "leftover_packs": result.leftovers.packs,
             "leftover_files": result.leftovers.files,
             "repositories": result.repositories,
+            "uploads_ended": result.uploads,
         },
     )
 
@@ -111,6 +112,9 @@ def _show(context: Context, result: GcResult, zone: int, *, far: bool) -> None:
         )
     if result.repositories > 1:
         context.out.line(f"{result.repositories} repositories use this pool, and each keeps what it needs")
+    if result.uploads:
+        ends = "would be ended" if result.dry_run else "were ended"
+        context.out.line(f"{counted(result.uploads, 'upload')} that nobody went on with for a week {ends}")
     moment = datetime.fromtimestamp(result.undo_reaches / 1_000_000, timezone(timedelta(minutes=zone)))
     what = "operations there reach" if far else "undo reaches"
     context.out.note(f"{what} back to {moment:%Y-%m-%d %H:%M}")
