@@ -221,6 +221,8 @@ runs list
 runs show
 runs diff @~1 @
 runs comment @ good
+runs plot --x params.lr --y elapsed
+runs export ../runs.csv
 runs rm @~1
 model add churn a.txt --framework words
 model
