@@ -21,7 +21,7 @@ from dsvc.remotes.settings import RemoteSettings
 from dsvc.repo.family import read_family
 from dsvc.repo.leftovers import remove_unlisted_packs
 from dsvc.repo.maintenance import clear_condemned
-from dsvc.repo.member import pool_of
+from dsvc.repo.member import member_of, pool_of
 from dsvc.repo.reachable import Marks, Target, mark
 from dsvc.repo.removal import OperationMovedError, drop_objects
 from dsvc.repo.repository import Repository
@@ -40,12 +40,16 @@ class NothingToPurgeError(RequestError):
 
 @dataclass(frozen=True, slots=True)
 class PurgeResult:
-    """Which files were erased, how many objects and packs that took, and chunks that stay for other files."""
+    """Which files were erased, how many objects and packs that took, and chunks that stay for other files.
+
+    `repositories` are those from which they were erased; the counts are of all of them together.
+    """
 
     files: tuple[FileId, ...]
     objects: int
     packs: int
     shared: int
+    repositories: int = 1
 
 
 def purge(
@@ -142,17 +146,33 @@ def purge_remote(
     reason: str,
     act: Act,
     sign: SignTombstone | None = None,
+    forks: bool = False,
     jobs: int = 8,
 ) -> PurgeResult:
     """Erase the content of these files from every pack of a remote, and leave tombstones there; see `purge`.
 
-    Fetches bring the tombstones from then on, and a push of the content is refused.
+    With `forks` the same is done for all repositories that share packs with it, each of which keeps its own. Fetches
+    bring the tombstones from then on, and a push of the content is refused.
 
     Raises:
         OwnUpkeepError: for the repository of a working copy. RemoteError: when it cannot be reached.
     """
     with tended_remote(workspace, settings, jobs=jobs) as remote:
-        return purge(remote.repo, files, reason=reason, act=act, sign=sign, progress=workspace.progress)
+        pool, member = pool_of(remote.repo.backend)
+        family = read_family(pool) if forks else None
+        others = [m.id for m in family.members.values() if m.ready and m.id != member] if family is not None else []
+        result = purge(remote.repo, files, reason=reason, act=act, sign=sign, progress=workspace.progress)
+        for other in others:
+            repo = Repository.open(member_of(pool, other), remote.place.staging, far=True)
+            done = purge(repo, files, reason=reason, act=act, sign=sign, progress=workspace.progress)
+            result = PurgeResult(
+                result.files,
+                result.objects + done.objects,
+                result.packs + done.packs,
+                result.shared + done.shared,
+                result.repositories + 1,
+            )
+        return result
 
 
 def files_on_remote(

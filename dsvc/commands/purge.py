@@ -42,6 +42,9 @@ def command(
     remote: Annotated[
         str | None, typer.Option("--remote", metavar="NAME", help="From this remote too, a name or an address.")
     ] = None,
+    forks: Annotated[
+        bool, typer.Option("--forks", help="With --remote: from all its forks too, and from what it was forked from.")
+    ] = False,
     listing: Annotated[
         bool, typer.Option("--list", help="List what was erased, by whom and why, and check the signatures.")
     ] = False,
@@ -59,13 +62,16 @@ def command(
     are not touched: a key that was published must be changed all the same.
 
     With --remote the content is erased there too, and the note is left there: others get it with their next fetch,
-    and cannot push the content again. Their clones keep what they have until they purge it.
+    and cannot push the content again. Their clones keep what they have until they purge it. Forks that share packs
+    with the remote keep their copy unless --forks is given.
     """
     if listing:
         _list(context, [*targets])
         return
     if not targets:
         raise UsageError("which files?", hint="dsvc purge PATH --reason TEXT, or dsvc purge --list")
+    if forks and remote is None:
+        raise UsageError("--forks goes with --remote", hint="dsvc purge PATH --remote NAME --forks --reason TEXT")
     if not reason.strip():
         raise UsageError("say why, for those who look for the file later", hint="dsvc purge PATH --reason TEXT")
     workspace = context.workspace()
@@ -74,7 +80,7 @@ def command(
     for target in targets:
         files |= _files(context, workspace, target, settings, jobs)
     count = f"{len(files)} file{'s' if len(files) != 1 else ''}"
-    where = f" here and on {settings.shown}" if settings is not None else ""
+    where = f" here and on {settings.shown}{' and its forks' if forks else ''}" if settings is not None else ""
     if files and not yes and not context.ask(f"Erase the content of {count} from all of history{where}?"):
         raise RequestError(
             f"nothing was erased: it would be the content of {count}, for good",
@@ -86,7 +92,9 @@ def command(
     act = workspace.act("purge", f"purge: {shown.encode('utf-8', 'replace').decode()}")
     there = None
     if settings is not None:
-        there = purge_remote(workspace, settings, files, reason=reason.strip(), act=act, sign=sign, jobs=jobs)
+        there = purge_remote(
+            workspace, settings, files, reason=reason.strip(), act=act, sign=sign, forks=forks, jobs=jobs
+        )
     result = purge(workspace.repo, files, reason=reason.strip(), act=act, sign=sign, progress=context.progress)
     present = [path for path, e in trees.walk(workspace.repo.store, workspace.head_tree()) if e.id in files]
     if json:
@@ -100,6 +108,7 @@ def command(
                 "remote": settings.shown if settings is not None else None,
                 "remote_objects": there.objects if there is not None else None,
                 "remote_packs": there.packs if there is not None else None,
+                "remote_repositories": there.repositories if there is not None else None,
             },
         )
     else:
