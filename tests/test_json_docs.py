@@ -215,7 +215,7 @@ env check
 env restore HEAD ../again --installer uv
 env export --requirements
 run -- true
-run -p lr=0.1 -- touch made.txt
+run -p lr=0.1 -- sh -c 'echo 1 > made.txt'
 runs
 runs list
 runs show
@@ -235,6 +235,7 @@ model tag churn best
 model get churn ../served
 model rm churn@best
 lineage HEAD
+blame-data made.txt
 doctor
 nonsense
 """.strip().splitlines()

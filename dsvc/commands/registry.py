@@ -59,6 +59,7 @@ _SECTIONS: Final = {
         "model": "Keep models by name, with versions and stages",
         "env": "Record, compare and make again what programs run with",
         "lineage": "Show where a file, a run or a commit came from",
+        "blame-data": "Show which run wrote a file and which raw files it rests on",
     },
     "Look at history": {
         "log": "Show commits",

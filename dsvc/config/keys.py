@@ -72,6 +72,11 @@ _TABLE: Final = (
     ),
     KnownKey("merge.tool", "str", "Shell command of 'resolve --tool', with $BASE, $LOCAL, $REMOTE and $MERGED."),
     KnownKey("merge.verifySignatures", "bool", "Merge only commits with a good signature.", default=False),
+    KnownKey(
+        "provenance.outputs",
+        "list",
+        "Patterns, as in .dsvcignore, of files that runs write: others that match are shown as unclaimed.",
+    ),
     KnownKey("pull.rebase", "bool", "Let 'pull' rebase instead of merging.", default=False),
     KnownKey("rebase.autoStash", "bool", "Stash changes before a rebase and apply them after it.", default=False),
     KnownKey(
