@@ -223,6 +223,7 @@ runs diff @~1 @
 runs comment @ good
 ! dsvc.toml [stages.one]\\ncmd = 'true'
 repro -n
+sweep -p a=1 -- true
 runs plot --x params.lr --y elapsed
 runs export ../runs.csv
 runs rm @~1
