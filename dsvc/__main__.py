@@ -1,6 +1,6 @@
 """Run the command line as `python -m dsvc`."""
 
-from dsvc.commands.entry import main
+from dsvc.commands.start import main
 
 if __name__ == "__main__":
     main()

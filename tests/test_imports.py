@@ -21,7 +21,7 @@ STORE = {"blake3", "msgpack", "zstandard"}
 PROBE = """
 import sys
 before = set(sys.modules)
-from dsvc.commands.entry import main
+from dsvc.commands.start import main
 try:
     main()
 finally:
@@ -50,7 +50,9 @@ def dsvc(folder: Path, *words: str) -> set[str]:
     }
     list_of_modules = folder.parent / "modules"
     probe = PROBE.replace('"modules"', repr(str(list_of_modules)))
-    subprocess.run([sys.executable, "-c", probe, *words], cwd=folder, env=environment, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-c", probe, *words], cwd=folder, env=environment, check=True, capture_output=True, input=b""
+    )
     return set(list_of_modules.read_text().split())
 
 
@@ -97,3 +99,22 @@ def test_a_commit_of_small_files_needs_neither_libgit2_nor_the_chunker(project):
     (project / "file0.txt").write_text("changed\n")
     modules = dsvc(project, "commit", "-q", "-m", "one file")
     assert named(modules, {"pygit2", "pyfastcdc", "rich", "pydantic", "tomlkit", "asyncio", "email", "http"}) == set()
+
+
+def test_the_far_end_of_a_connection_starts_without_a_parser(project):
+    modules = dsvc(project, "hub", "serve", str(project))
+    assert named(modules, SLOW | {"typer", "dsvc.commands.application"}) == set()
+
+
+def test_the_short_way_ends_as_the_long_one(project):
+    ends = []
+    for words in (["hub", "serve", "nothing"], ["hub", "serve", "--read-only", "nothing"], ["hub", "serve", "~else"]):
+        process = subprocess.run(
+            [sys.executable, "-m", "dsvc", *words], cwd=project, input=b"who is there, at the other end?",
+            capture_output=True, check=False,
+        )  # fmt: skip
+        ends.append((process.returncode, process.stderr))
+    assert ends[0] == ends[1]
+    assert ends[0][0] == 14
+    assert ends[2][0] == 3
+    assert b"hint: write the whole path" in ends[2][1]

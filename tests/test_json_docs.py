@@ -193,6 +193,7 @@ push secret main
 remote keys secret
 remote remove secret
 purge a.txt --reason why --yes
+purge --list
 ! ada.pub ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBQ2gBu3nRh3RerLToLsGawtcMBV6+zn0MMleAgQb5Ur ada
 hub init ../team
 hub user add ../team ada --key ada.pub --role owner --authorized-keys ../keys
@@ -220,6 +221,11 @@ runs list
 runs show
 runs diff @~1 @
 runs comment @ good
+! dsvc.toml [stages.one]\\ncmd = 'true'
+repro -n
+sweep -p a=1 -- true
+runs plot --x params.lr --y elapsed
+runs export ../runs.csv
 runs rm @~1
 model add churn a.txt --framework words
 model

@@ -11,6 +11,7 @@ from dsvc.refs.names import added_of, head_of, moving_of, saved_of
 from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Direct, Symbolic
 from dsvc.workspace import Workspace
+from dsvc.worktree.drafts import Drafts
 from dsvc.worktree.index import Index, parents
 from dsvc.worktree.names import tells_names_apart
 from dsvc.worktree.plan import Plan, Planner
@@ -57,13 +58,15 @@ def checkout(
     metadata: Mapping[str, Value] | None = None,
     after: Callable[[Index], None] | None = None,
     untracked: Collection[bytes] = (),
+    drafts: Drafts | None = None,
 ) -> OperationId:
     """Move the files that differ between `base` and `target`, then publish the transaction; both happen or neither.
 
     `plan` is what `plan_checkout` made of both trees and `index` just now, where that is known already.
     Files that `dsvc add` stored and that `base` does not have are carried along. `after` may change the index before
     it is written. `untracked` files of `target` are new ones afterwards, which no commit
-    and no `dsvc add` has taken. The operation's metadata keep both trees, so that it can be taken back.
+    and no `dsvc add` has taken. `drafts` have large files of `target` that were written already.
+    The operation's metadata keep both trees, so that it can be taken back.
 
     Raises:
         InTheWayError: naming files whose content is not stored; nothing was changed then.
@@ -97,7 +100,7 @@ def checkout(
         return published[0]
     if not plan.obstacles:
         _keep_both(workspace, transaction, index.tree, new_tree, description=description)
-    move_files(workspace, workspace.repo.store, index, plan, new_tree=new_tree, publish=publish)
+    move_files(workspace, workspace.repo.store, index, plan, new_tree=new_tree, publish=publish, drafts=drafts)
     if after is not None:
         index = workspace.index()
         after(index)

@@ -15,7 +15,7 @@ from dsvc.actions.bring import attach
 from dsvc.actions.checkout import checkout
 from dsvc.actions.fetch import FetchResult, fetch
 from dsvc.actions.parent import UPSTREAM, follow_parent
-from dsvc.actions.remote_access import open_remote, transfers
+from dsvc.actions.remote_access import OpenRemote, open_remote, transfers
 from dsvc.actions.upstream import set_upstream
 from dsvc.atomic import write_file
 from dsvc.config.editing import set_value
@@ -23,7 +23,7 @@ from dsvc.config.keys import Value, join_key
 from dsvc.config.settings import Config, ConfigFiles, load_config
 from dsvc.errors import BusyError, RequestError
 from dsvc.objects import trees
-from dsvc.objects.ids import CommitId, Kind, ObjectId
+from dsvc.objects.ids import CommitId, Kind, ObjectId, TreeId
 from dsvc.progress import Progress, Silent
 from dsvc.refs.names import HEADS, REMOTES, TAGS, head_of, short_name
 from dsvc.refs.transaction import Act
@@ -36,6 +36,7 @@ from dsvc.remotes.transfer.shallow import Wish
 from dsvc.repo.repository import Repository
 from dsvc.storage.local import LocalBackend
 from dsvc.workspace import MAIN, PRIVATE, Surroundings, Workspace
+from dsvc.worktree.drafts import Drafts
 from dsvc.worktree.index import Index
 
 _UNFINISHED = "cloning"  # a file in .dsvc that names the address, as long as a clone is not complete
@@ -99,6 +100,7 @@ def clone(
     _begin(private, text, remote, surroundings=surroundings, options=options or {})
     kept = False
     workspace: Workspace | None = None
+    ahead: _Ahead | None = None
     try:
         files = ConfigFiles(repo=private / "config.toml")
         outer = [layer for layer in config.layers if layer.origin.scope not in ("repo", "worktree")]
@@ -111,12 +113,19 @@ def clone(
             set_value(private / "config.toml", join_key(("remote", remote, "fetch")), value=(str(spec),))
             settings = replace(settings, fetch=(spec,))
         attach(workspace, jobs=jobs)
+        ahead = _Ahead(workspace, branch) if make_checkout else None
         fetched = fetch(
-            workspace, settings, tags="follow" if tags else "none", wish=Wish(depth), ask_parent=True, jobs=jobs
+            workspace,
+            settings,
+            tags="follow" if tags else "none",
+            wish=Wish(depth),
+            ask_parent=True,
+            early=ahead,
+            jobs=jobs,
         )
         kept = True
         default = fetched.default_branch
-        where, commit_id = _stand(workspace, remote, branch, default=default, make_checkout=make_checkout)
+        where, commit_id = _stand(workspace, remote, branch, default=default, ahead=ahead)
         with contextlib.suppress(FileNotFoundError):
             (private / _UNFINISHED).unlink()
         shutil.rmtree(transfers(workspace, remote), ignore_errors=True)
@@ -133,8 +142,46 @@ def clone(
             _remove(target if not existed else private)
         raise
     finally:
+        if ahead is not None:
+            ahead.close()
         if workspace is not None:
             workspace.close()
+
+
+class _Ahead:
+    """Writes the large files of the branch or tag that a clone will stand on while they arrive."""
+
+    def __init__(self, workspace: Workspace, branch: str | None) -> None:
+        self._workspace = workspace
+        self._branch = branch
+        self._drafts: Drafts | None = None
+
+    def __call__(self, remote: OpenRemote) -> Drafts:
+        """Return the drafts that a fetch from `remote` hands content to."""
+        if self._drafts is None:
+            branch = self._branch
+            names = [HEADS + branch, TAGS + branch] if branch is not None else [remote.default_branch() or ""]
+            refs = [ref for name in names if (ref := remote.view().resolve(name)[1]) is not None]
+            self._drafts = Drafts(self._workspace.scratch / "drafts", lambda: self._tree(refs))
+        return self._drafts
+
+    def finished(self) -> Drafts | None:
+        """Return what can be moved to its place, now that everything is here."""
+        if self._drafts is not None:
+            self._drafts.finish(self._workspace.repo.store)
+        return self._drafts
+
+    def close(self) -> None:
+        if self._drafts is not None:
+            self._drafts.close()
+
+    def _tree(self, refs: Sequence[Direct]) -> TreeId | None:
+        """Return the tree to check out; commits and trees are here by now."""
+        for ref in refs[:1]:
+            kind, target = self._workspace.repo.peel(ref.kind, ref.id)
+            if kind == Kind.COMMIT:
+                return self._workspace.tree_of(CommitId(ObjectId(target)))
+        return None
 
 
 def _remove(path: Path) -> None:
@@ -208,9 +255,9 @@ def _has_arrived(private: Path) -> bool:
 
 
 def _stand(
-    workspace: Workspace, remote: str, branch: str | None, *, default: str | None, make_checkout: bool
+    workspace: Workspace, remote: str, branch: str | None, *, default: str | None, ahead: _Ahead | None
 ) -> tuple[str | None, CommitId | None]:
-    """Make the branch to stand on, and write its files; of an empty remote, stand on the branch it begins with."""
+    """Make the branch to stand on, of an empty remote the one it begins with; with `ahead` its files are written."""
     view = workspace.view()
     prefix = f"{REMOTES}{remote}/"
     if branch is None:
@@ -240,7 +287,7 @@ def _stand(
         transaction.set(HEADS + branch, direct)
         transaction.set(head_of(MAIN), Symbolic(HEADS + branch))
         set_upstream(workspace, HEADS + branch, remote=remote, branch_there=HEADS + branch)
-    if make_checkout:
+    if ahead is not None:
         empty = trees.empty_tree(workspace.repo.store)
         checkout(
             workspace,
@@ -250,6 +297,7 @@ def _stand(
             verb="clone",
             description="clone: check out",
             index=Index(empty, 0),
+            drafts=ahead.finished(),
         )
     else:
         workspace.publish(transaction, workspace.act("clone", f"clone: {short_name(branch)}"))

@@ -23,7 +23,8 @@ class GcResult:
 
     `freed` counts bytes in the backend, roughly; `undo_reaches` is the time (microseconds) of the oldest operation
     that is left; `before` and `after` are the packs that are listed. With `dry_run` those after are about what they
-    would be. `repositories` are those that share the packs; the counts are of all of them together.
+    would be. `repositories` are those that share the packs; the counts are of all of them together. `uploads`
+    are those to a bucket that nobody went on with.
     """
 
     freed: int
@@ -37,6 +38,7 @@ class GcResult:
     leftovers: Leftovers
     dry_run: bool
     repositories: int = 1
+    uploads: int = 0
 
 
 def stock(refs: Iterable[PackRef]) -> Stock:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -28,7 +28,7 @@ from dsvc.remotes.transfer.arrivals import Arrivals
 from dsvc.remotes.transfer.fetching import fetch_objects
 from dsvc.remotes.transfer.once import Named
 from dsvc.remotes.transfer.purged import take_notes
-from dsvc.remotes.transfer.receiving import Received
+from dsvc.remotes.transfer.receiving import EarlyFiles, Received
 from dsvc.remotes.transfer.selection import present_tips
 from dsvc.remotes.transfer.shallow import Wish
 from dsvc.repo.tombstones import purged_files
@@ -73,6 +73,7 @@ def fetch(
     wish: Wish = Wish(),  # noqa: B008 -- it cannot be changed
     dry_run: bool = False,
     ask_parent: bool = False,
+    early: Callable[[OpenRemote], EarlyFiles] | None = None,
     jobs: int = 8,
 ) -> FetchResult:
     """Bring what a remote's refs reach, then move the refs that follow it here, in one operation.
@@ -83,6 +84,7 @@ def fetch(
     on which a worktree stands is touched. What was asked for by name is FETCH_HEAD afterwards. `runs` says whether the
     remote's runs and models come along; None: where no refs are named, unless the remote's option says otherwise.
     `wish` says how much of the history; what is left out is noted in the same operation. `ask_parent` costs a request.
+    `early` names what is told of content as it arrives.
 
     Raises:
         RemoteError: when the remote cannot be reached or breaks off; what arrived is used by the next fetch.
@@ -114,7 +116,9 @@ def fetch(
             received = Received()
             erased: list[FileId] = []
             if not dry_run:
-                received = bring_tips(workspace, remote, tips, shallow, jobs=jobs)
+                received = bring_tips(
+                    workspace, remote, tips, shallow, jobs=jobs, early=early(remote) if early is not None else None
+                )
             ancestry = shallow.ancestry() if shallow is not None else revision_context(workspace).ancestry()
             updates = _judged(workspace, ancestry, updates) + models
             if tags == "follow":
@@ -289,6 +293,7 @@ def bring_tips(
     shallow: ShallowFetch | None = None,
     *,
     jobs: int,
+    early: EarlyFiles | None = None,
 ) -> Received:
     """Bring what these objects of a remote reach; it exists for others once the caller has published.
 
@@ -314,6 +319,7 @@ def bring_tips(
         name=remote.settings.shown,
         files="filter" not in remote.settings.options,
         purged=purged_files(remote.repo) | purged_files(workspace.repo),
+        early=early,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dsvc.actions.collected import GcResult, Stock, added, stock
 from dsvc.actions.pool_gc import collect_pool
@@ -26,10 +27,11 @@ from dsvc.repo.leftovers import (
 )
 from dsvc.repo.maintenance import merge_packs
 from dsvc.repo.repository import Repository
-from dsvc.storage.backend import BlobMissingError
+from dsvc.storage.backend import Backend, BlobMissingError
 from dsvc.workspace import Workspace
 
 GRACE = 30 * 24 * 3600  # seconds
+_UPLOADS_STAY = 7 * 24 * 3600 * 1_000_000  # microseconds; a push that goes on later sends its parts anew
 _ATTEMPTS = 8
 _FAR_LARGE = 32 << 20  # of a pack on a remote: merging one of this size moves more than its request costs
 _MERGED_BYTES = 1 << 30  # of one merge: gc may take its time
@@ -112,8 +114,9 @@ def collect_remote(
 ) -> GcResult:
     """Remove what nothing reaches on a remote, merge its small packs and fold their indexes anew; see `collect`.
 
-    History is read from the remote, and content only of packs that are written anew. People may push and fetch
-    meanwhile. What runs into an error or is killed leaves the remote whole, and some unlisted packs for the next gc.
+    In a bucket it ends the uploads that nobody went on with for a week. History is read from the remote, and content
+    only of packs that are written anew. People may push and fetch meanwhile. What runs into an error or is killed
+    leaves the remote whole, and some unlisted packs for the next gc.
 
     Raises:
         OwnUpkeepError: for the repository of a working copy. RemoteError: when it cannot be reached. What `collect`
@@ -121,9 +124,20 @@ def collect_remote(
     """
     with tended_remote(workspace, settings, jobs=jobs) as remote:
         now, _ = workspace.time()
-        return collect(
+        result = collect(
             remote.repo, now=now, grace=grace, dry_run=dry_run, prune_all=prune_all, progress=workspace.progress
         )
+        ended = _end_uploads(remote.place.backend, begun_before=now - _UPLOADS_STAY, dry_run=dry_run)
+        return replace(result, uploads=ended)
+
+
+def _end_uploads(backend: Backend, *, begun_before: int, dry_run: bool) -> int:
+    """End the uploads to a bucket that were abandoned; how many these are, 0 where a place has no such thing."""
+    innermost = backend
+    while hasattr(innermost, "inner"):
+        innermost = innermost.inner
+    ends = getattr(innermost, "abandoned_uploads", None)
+    return 0 if ends is None else int(ends(begun_before=begun_before, dry_run=dry_run))
 
 
 def _groups(repo: Repository, packs: Sequence[PackRef]) -> list[list[PackRef]]:

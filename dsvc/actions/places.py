@@ -87,6 +87,12 @@ def _sealed(settings: RemoteSettings) -> RequestError:
     )
 
 
+def is_bare(folder: Path) -> bool:
+    """Say whether a folder holds a repository without a working copy: one of a hub, or a remote's."""
+    private = any(part == PRIVATE for part in folder.resolve().parts)
+    return not private and (folder / "cells").is_dir() and (folder / "packs").is_dir()
+
+
 @contextmanager
 def opened_place(opener: Opener, settings: RemoteSettings) -> Iterator[OpenPlace]:
     """Open the repository at a place, and close the place at the end.

@@ -15,6 +15,7 @@ from dsvc.actions.upstream import read_upstream
 from dsvc.errors import RequestError, UsageError
 from dsvc.objects.ids import CommitId
 from dsvc.refs.names import HEADS, short_name
+from dsvc.remotes.transfer.shallow import Wish
 from dsvc.workspace import Workspace
 
 Join = Literal["merge", "rebase"]
@@ -40,14 +41,15 @@ def pull(
     autostash: bool = False,
     tags: Tags = "follow",
     prune: bool = False,
+    wish: Wish = Wish(),  # noqa: B008 -- it cannot be changed
     directory: Path | None = None,
     verify: bool | None = None,
     jobs: int = 8,
 ) -> PullResult:
     """Fetch from a remote, and merge the current branch's upstream, or `branch`, into it, or rebase it on top.
 
-    `directory` is where a folder counts from that is given in place of a remote's name. `verify` is as in `merge`; a
-    rebase has no such check, and is refused with it.
+    `wish` says how much of the history is fetched. `directory` is where a folder counts from that is given in place of
+    a remote's name. `verify` is as in `merge`; a rebase has no such check, and is refused with it.
 
     Raises:
         What `fetch`, `merge` and `rebase` raise. RequestError: when nothing says which branch is meant.
@@ -65,7 +67,9 @@ def pull(
             raise RequestError("HEAD is on no branch", hint=f"dsvc pull {settings.typed} BRANCH")
         else:
             branch = short_name(head.branch)
-    fetched = fetch(workspace, settings, [] if settings.name else [branch], tags=tags, prune=prune, jobs=jobs)
+    fetched = fetch(
+        workspace, settings, [] if settings.name else [branch], tags=tags, prune=prune, wish=wish, jobs=jobs
+    )
     commit_id = _arrived(workspace, fetched, HEADS + branch)
     if commit_id is None:
         raise RequestError(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from dsvc.actions.remote_access import open_remote, tended_remote
+from dsvc.actions.signing import Sign, find_signer
+from dsvc.actions.verify import Verifier
 from dsvc.errors import BusyError, IntegrityError, RequestError
 from dsvc.objects import trees
 from dsvc.objects.ahead import gather_history
@@ -18,13 +21,14 @@ from dsvc.remotes.settings import RemoteSettings
 from dsvc.repo.family import read_family
 from dsvc.repo.leftovers import remove_unlisted_packs
 from dsvc.repo.maintenance import clear_condemned
-from dsvc.repo.member import pool_of
+from dsvc.repo.member import member_of, pool_of
 from dsvc.repo.reachable import Marks, Target, mark
 from dsvc.repo.removal import OperationMovedError, drop_objects
 from dsvc.repo.repository import Repository
 from dsvc.repo.sweeping import sweep
-from dsvc.repo.tombstones import Tombstone, put_tombstone, tombstone_of
+from dsvc.repo.tombstones import SignTombstone, Tombstone, all_tombstones, put_tombstone, tombstone_of
 from dsvc.repo.whereabouts import commits_of
+from dsvc.signing import Verdict
 from dsvc.workspace import Workspace
 
 _ATTEMPTS = 8
@@ -36,18 +40,28 @@ class NothingToPurgeError(RequestError):
 
 @dataclass(frozen=True, slots=True)
 class PurgeResult:
-    """Which files were erased, how many objects and packs that took, and chunks that stay for other files."""
+    """Which files were erased, how many objects and packs that took, and chunks that stay for other files.
+
+    `repositories` are those from which they were erased; the counts are of all of them together.
+    """
 
     files: tuple[FileId, ...]
     objects: int
     packs: int
     shared: int
+    repositories: int = 1
 
 
 def purge(
-    repo: Repository, files: Collection[FileId], *, reason: str, act: Act, progress: Progress | None = None
+    repo: Repository,
+    files: Collection[FileId],
+    *,
+    reason: str,
+    act: Act,
+    sign: SignTombstone | None = None,
+    progress: Progress | None = None,
 ) -> PurgeResult:
-    """Erase the content of these files and leave tombstones; ids and history stay valid.
+    """Erase the content of these files and leave tombstones, which `sign` signs; ids and history stay valid.
 
     Pieces that other files share stay, and are counted. First the tombstones are published as one operation, then
     the packs are written anew: when that is interrupted, the same call goes on. Copies in other repositories, forks
@@ -62,7 +76,8 @@ def purge(
     transaction = repo.transaction()
     for file_id in sorted(set(files)):
         if transaction.view.get(f"purged/{file_id.hex()}") is None:
-            transaction.set(*put_tombstone(repo, Tombstone(file_id, act.user, act.time, act.zone, reason)))
+            tombstone = Tombstone(file_id, act.user, act.time, act.zone, reason)
+            transaction.set(*put_tombstone(repo, tombstone if sign is None else sign(tombstone)))
     repo.publish(transaction, act)
     gather_history(repo.backend, repo.store.packs, repo.head.packs.packs, progress=progress or Silent())
     own = _parts(repo, files)
@@ -79,6 +94,39 @@ def purge(
     raise BusyError("the repository changes too often to purge something", hint="run the same command again")
 
 
+@dataclass(frozen=True, slots=True)
+class PurgedFile:
+    """A note on erased content, and what its signature is worth."""
+
+    tombstone: Tombstone
+    verdict: Verdict
+
+
+def purged_list(workspace: Workspace) -> Iterator[PurgedFile]:
+    """Yield all notes on erased content that are known here, with their signatures checked.
+
+    Raises:
+        SigningProgramError, BadSignersFileError: where one is signed and cannot be checked.
+    """
+    verifier = Verifier(workspace, thorough=False)
+    for tombstone in all_tombstones(workspace.repo):
+        yield PurgedFile(tombstone, verifier.tombstone(tombstone))
+
+
+def tombstone_signer(workspace: Workspace, sign: Sign) -> SignTombstone | None:
+    """Return what signs notes, None where they are not signed: by default they are where user.signingKey names a key.
+
+    A note that is left at two places is signed once.
+
+    Raises:
+        NoSigningKeyError: when nothing says which key.
+    """
+    if sign is None and workspace.config.get_str("user.signingKey"):
+        sign = True
+    signer = find_signer(workspace, sign or False)
+    return None if signer is None else cache(signer.tombstone)
+
+
 def _remove_leftovers(repo: Repository, *, now: int) -> None:
     """Remove what an interrupted run or a dead writer left behind: it may hold the content too."""
     if read_family(repo.backend) is not None:
@@ -91,17 +139,40 @@ def _remove_leftovers(repo: Repository, *, now: int) -> None:
 
 
 def purge_remote(
-    workspace: Workspace, settings: RemoteSettings, files: Collection[FileId], *, reason: str, act: Act, jobs: int = 8
+    workspace: Workspace,
+    settings: RemoteSettings,
+    files: Collection[FileId],
+    *,
+    reason: str,
+    act: Act,
+    sign: SignTombstone | None = None,
+    forks: bool = False,
+    jobs: int = 8,
 ) -> PurgeResult:
     """Erase the content of these files from every pack of a remote, and leave tombstones there; see `purge`.
 
-    Fetches bring the tombstones from then on, and a push of the content is refused.
+    With `forks` the same is done for all repositories that share packs with it, each of which keeps its own. Fetches
+    bring the tombstones from then on, and a push of the content is refused.
 
     Raises:
         OwnUpkeepError: for the repository of a working copy. RemoteError: when it cannot be reached.
     """
     with tended_remote(workspace, settings, jobs=jobs) as remote:
-        return purge(remote.repo, files, reason=reason, act=act, progress=workspace.progress)
+        pool, member = pool_of(remote.repo.backend)
+        family = read_family(pool) if forks else None
+        others = [m.id for m in family.members.values() if m.ready and m.id != member] if family is not None else []
+        result = purge(remote.repo, files, reason=reason, act=act, sign=sign, progress=workspace.progress)
+        for other in others:
+            repo = Repository.open(member_of(pool, other), remote.place.staging, far=True)
+            done = purge(repo, files, reason=reason, act=act, sign=sign, progress=workspace.progress)
+            result = PurgeResult(
+                result.files,
+                result.objects + done.objects,
+                result.packs + done.packs,
+                result.shared + done.shared,
+                result.repositories + 1,
+            )
+        return result
 
 
 def files_on_remote(

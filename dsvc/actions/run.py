@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from dsvc.actions.run_begin import ActiveRun, Beginning, begin_run, journals_of
+from dsvc.actions.run_blocks import dotscience_variables, take_blocks
 from dsvc.actions.run_finish import Published, finish_run
+from dsvc.actions.run_metrics import take_metrics
 from dsvc.errors import DsvcError
 from dsvc.objects.codec import Value
 from dsvc.runs import hook
@@ -41,6 +43,8 @@ class RunRequest:
     variables: Sequence[str] = ()
     trace: Trace = "auto"
     confirmed: bool = False
+    metrics: Sequence[str] = ()  # files of which the values become metrics
+    declared_outputs: bool = False  # what else changes in the working copy is somebody else's
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,7 @@ def run(
             parent=run_around(workspace, environment),
             program=program,
             confirmed=request.confirmed,
+            declared_outputs=request.declared_outputs,
             observation={"params": source} if source else {},
         ),
         masker=masker,
@@ -105,6 +110,7 @@ def run(
     variables = run_variables(
         workspace, active, environment, observes=observes, outside=_outside(workspace, [*inputs, *outputs])
     )
+    began = time.time_ns()
     try:
         ending = _execute(
             active, program, request.words, screen=screen, variables=variables, masker=masker, strace=strace
@@ -112,6 +118,9 @@ def run(
     except BaseException:
         active.journal.remove()
         raise
+    warnings += take_blocks(workspace, active, variables)
+    found = (*request.metrics, *(os.path.join(workspace.root, p) for p in workspace.config.get_list("run.metrics")))
+    warnings += take_metrics(active.journal, (directory / path for path in found), began=began)
     try:
         published = finish_run(workspace, active.journal, active.index)
     except (DsvcError, OSError) as error:
@@ -199,7 +208,8 @@ def run_variables(
 ) -> dict[str, str]:
     """Return the environment of a run's processes: with its journal, and what lets Python interpreters be observed."""
     root = os.path.realpath(workspace.root)
-    variables = {**environment, RUN: os.path.realpath(active.journal.path)}
+    variables = {**environment, **dotscience_variables(workspace, environment)}
+    variables[RUN] = os.path.realpath(active.journal.path)
     variables[ROOTS] = os.pathsep.join([root, *map(os.fsdecode, outside)])
     if observes:
         here = str(Path(hook.__file__).parent)

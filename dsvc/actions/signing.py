@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from dsvc.objects.values import Commit, Tag, encode_commit, encode_tag
+from dsvc.repo.tombstones import Tombstone, encode_tombstone
 from dsvc.requests.event import Event, encode_event
 from dsvc.workspace import Workspace
 
@@ -34,6 +35,10 @@ class Signer:
     def event(self, event: Event) -> Event:
         """Return the event of a request with a signature over everything else in it; raises SigningFailedError."""
         return replace(event, signature=self._sign(encode_event(event, signed=False)))
+
+    def tombstone(self, tombstone: Tombstone) -> Tombstone:
+        """Return the note on erased content with a signature over everything else; raises SigningFailedError."""
+        return replace(tombstone, signature=self._sign(encode_tombstone(tombstone, signed=False)))
 
     def _sign(self, payload: bytes) -> bytes:
         from dsvc.signing import sign_payload

@@ -16,6 +16,7 @@ from dsvc.history.revisions import resolve
 from dsvc.objects.ids import CommitId, Kind, TagId
 from dsvc.objects.values import Commit, Tag, encode_commit, encode_tag
 from dsvc.refs.names import TAGS
+from dsvc.repo.tombstones import Tombstone, encode_tombstone
 from dsvc.signing import NAMESPACE, UNSIGNED, Keygen, Verdict, is_ssh_signature, verify_signature
 from dsvc.workspace import Workspace
 
@@ -83,6 +84,12 @@ class Verifier:
         if git is None:
             return UNSIGNED
         return self._git_verdict(git, at, lambda: self._ids.tag_differs(tag), "dsvc verify-tag")
+
+    def tombstone(self, tombstone: Tombstone) -> Verdict:
+        """Return what the signature of a note on erased content is worth; raises as `tag`."""
+        if tombstone.signature is None:
+            return UNSIGNED
+        return self._verdict(encode_tombstone(tombstone, signed=False), tombstone.signature, tombstone.time)
 
     def _commit(self, commit: Commit) -> Verdict:
         at = commit.committer.time

@@ -65,6 +65,13 @@ def run(
     return code
 
 
+def report_failure(error: BaseException) -> int:
+    """Say on stderr what went wrong outside of `run`, and return the exit code for it."""
+    with _stream(0, "rb") as stdin, _stream(1, "wb") as stdout, _stream(2, "wb") as stderr:
+        context = Context(os.environ, Output(stdout, stderr, terminal=False, err_terminal=False), stdin=stdin)
+        return _report(error, sys.argv[1:], context)
+
+
 def _invoke(arguments: Sequence[str], context: Context, *, directory: Path | None) -> int:
     try:
         with _inside(directory):

@@ -9,6 +9,7 @@ import typer
 from dsvc.actions.fsck import Damage, FsckResult, check, drop_damaged
 from dsvc.actions.fsck_remote import check_remote
 from dsvc.actions.remote_access import choose_remote
+from dsvc.commands.bare import repository_here
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.date_text import iso_text
@@ -16,6 +17,7 @@ from dsvc.commands.entry_text import human_size
 from dsvc.commands.options import Jobs, Json, Quiet, Remote
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.errors import IntegrityError, UsageError
+from dsvc.repo.repository import Repository
 from dsvc.workspace import Workspace
 
 _NOT_REMOTE = {
@@ -53,20 +55,29 @@ def command(
     Each object is read, decoded and hashed again, and everything that the branches, tags and operations reach must be
     there. What is damaged is named with the paths and commits that it hits; the exit code is 15 then.
 
-    With --remote a remote is checked: that its packs are there with all their bytes, and that nothing is missing of
-    what its history reaches. File content is fetched and compared with --full only. --repair-from brings sound copies
-    of what is damaged or missing from another remote or from this repository.
+    In the folder of a repository without a working copy, such as a hub's, that one is checked. With --remote a remote
+    is: that its packs are there with all their bytes, and that nothing is missing of what its history reaches. File
+    content is fetched and compared with --full only. --repair-from brings sound copies of what is damaged or missing
+    from another remote or from this repository.
     """
     if remote is None and (full or repair_from is not None):
         raise UsageError("--full and --repair-from go with --remote", hint="dsvc fsck --remote NAME")
     if remote is not None and (quick or drop):
         raise UsageError("--quick and --drop-damaged do not go with --remote", hint="dsvc fsck --remote NAME is quick")
+    if remote is None:
+        with repository_here(context) as repo:
+            if repo is not None:
+                return _local(context, repo, partial=False, quick=quick, drop=drop, json=json)
     workspace = context.workspace()
     if remote is not None:
         return _remote(context, workspace, remote, full=full, repair_from=repair_from, jobs=jobs, json=json)
     partial = workspace.content_filter() is not None
-    result = check(workspace.repo, deep=not quick, partial=partial, progress=context.progress)
-    dropped = drop_damaged(workspace.repo, result.damage) if drop and result.damage else 0
+    return _local(context, workspace.repo, partial=partial, quick=quick, drop=drop, json=json)
+
+
+def _local(context: Context, repo: Repository, *, partial: bool, quick: bool, drop: bool, json: bool) -> int | None:
+    result = check(repo, deep=not quick, partial=partial, progress=context.progress)
+    dropped = drop_damaged(repo, result.damage) if drop and result.damage else 0
     if json:
         context.out.json("dsvc.fsck", {**_json(result), "packs_rewritten": dropped, **_NOT_REMOTE})
     else:

@@ -10,6 +10,7 @@ from dsvc.actions.collected import GcResult
 from dsvc.actions.commit_graph import complete_graph
 from dsvc.actions.gc import collect, collect_remote
 from dsvc.actions.remote_access import choose_remote
+from dsvc.commands.bare import repository_here
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.date_text import iso_text
@@ -41,18 +42,31 @@ def command(
     Objects that no branch, tag or other ref and no operation of the last 30 days (gc.graceDays) reaches are removed;
     so 'dsvc undo' reaches back that far. Other commands may run meanwhile.
 
-    With --remote the same is done on a remote, while others push and fetch. Its history is read from there, and
-    content only of packs that are written anew.
+    In the folder of a repository without a working copy, such as a hub's, that one is meant. With --remote the
+    same is done on a remote, while others push and fetch. Its history is read from there, and
+    content only of packs that are written anew. In a bucket, uploads that nobody went on with for a week are ended.
     """
     if prune not in (None, "now"):
         raise UsageError(f"--prune={prune} is not known", hint="--prune=now, or --grace DAYS")
     if prune is not None and grace is not None:
         raise UsageError("--prune and --grace exclude each other")
+    days = 0 if prune is not None else context.config().get_int("gc.graceDays") if grace is None else grace
+    everything = prune is not None
+    if remote is None:
+        with repository_here(context) as repo:
+            if repo is not None:
+                moment = context.now()
+                now = int(moment.timestamp() * 1_000_000)
+                offset = moment.utcoffset()
+                zone = int(offset.total_seconds()) // 60 if offset is not None else 0
+                result = collect(
+                    repo, now=now, grace=days * _DAY, dry_run=dry_run, prune_all=everything, progress=context.progress
+                )
+                _tell(context, result, None, zone=zone, json=json, far=True)
+                return
     workspace = context.workspace()
     settings = None if remote is None else choose_remote(workspace, remote, directory=context.directory)
-    days = 0 if prune is not None else context.config().get_int("gc.graceDays") if grace is None else grace
     now, zone = workspace.time()
-    everything = prune is not None
     if settings is not None:
         result = collect_remote(
             workspace, settings, grace=days * _DAY, dry_run=dry_run, prune_all=everything, jobs=jobs
@@ -68,10 +82,16 @@ def command(
         )
         if not dry_run:
             complete_graph(workspace)
+    _tell(context, result, settings, zone=zone, json=json, far=settings is not None)
+
+
+def _tell(
+    context: Context, result: GcResult, settings: RemoteSettings | None, *, zone: int, json: bool, far: bool
+) -> None:
     if json:
         _json(context, result, settings)
     else:
-        _show(context, result, zone, far=settings is not None)
+        _show(context, result, zone, far=far)
 
 
 def _json(context: Context, result: GcResult, settings: RemoteSettings | None) -> None:
@@ -93,6 +113,7 @@ def _json(context: Context, result: GcResult, settings: RemoteSettings | None) -
             "leftover_packs": result.leftovers.packs,
             "leftover_files": result.leftovers.files,
             "repositories": result.repositories,
+            "uploads_ended": result.uploads,
         },
     )
 
@@ -111,6 +132,9 @@ def _show(context: Context, result: GcResult, zone: int, *, far: bool) -> None:
         )
     if result.repositories > 1:
         context.out.line(f"{result.repositories} repositories use this pool, and each keeps what it needs")
+    if result.uploads:
+        ends = "would be ended" if result.dry_run else "were ended"
+        context.out.line(f"{counted(result.uploads, 'upload')} that nobody went on with for a week {ends}")
     moment = datetime.fromtimestamp(result.undo_reaches / 1_000_000, timezone(timedelta(minutes=zone)))
     what = "operations there reach" if far else "undo reaches"
     context.out.note(f"{what} back to {moment:%Y-%m-%d %H:%M}")

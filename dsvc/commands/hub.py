@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -18,9 +18,6 @@ from dsvc.commands.hub_user import Directory
 from dsvc.commands.json_stream import stream_json
 from dsvc.commands.options import Json, Quiet
 from dsvc.errors import UsageError
-
-if TYPE_CHECKING:
-    from dsvc.remotes.ssh.byte_streams import FileStream
 
 
 def serve(
@@ -39,6 +36,8 @@ def serve(
     """
     if os.isatty(0) or os.isatty(1):
         raise UsageError("'dsvc hub serve' talks to another dsvc, not to people", hint="dsvc clone ssh://HOST/PATH")
+    from dsvc.remotes.ssh.byte_streams import standard_stream
+
     home = context.environment.get("HOME")
     root = None if below is None else context.directory / below
     place = far_path(path, home=Path(home) if home else None, below=root)
@@ -75,6 +74,7 @@ def shell(
     import socket
 
     from dsvc.actions.hub_shell import hub_shell
+    from dsvc.remotes.ssh.byte_streams import standard_stream
 
     def now() -> tuple[int, int]:
         moment = context.now()
@@ -92,15 +92,6 @@ def shell(
         host=socket.gethostname(),
         environment={name: value for name, value in context.environment.items() if name in kept},
     )
-
-
-def standard_stream() -> FileStream:
-    """The protocol's stream: stdin and stdout. Whatever prints by mistake must not get between the frames."""
-    from dsvc.remotes.ssh.byte_streams import FileStream
-
-    stream = FileStream(os.dup(0), os.dup(1))
-    os.dup2(2, 1)
-    return stream
 
 
 def repos(context: Context, directory: Directory, *, quiet: Quiet = False, json: Json = False) -> None:

@@ -15,6 +15,7 @@ from dsvc.commands.options import Jobs, Json, LimitRate, Quiet
 from dsvc.commands.rebase import rebase_json, show_rebase
 from dsvc.commands.signature_text import NoVerifySignatures, VerifySignatures, chosen_verify
 from dsvc.errors import ConflictError, UsageError
+from dsvc.remotes.transfer.shallow import Wish
 
 
 def command(
@@ -33,6 +34,10 @@ def command(
     no_verify_signatures: NoVerifySignatures = False,
     no_tags: Annotated[bool, typer.Option("--no-tags", help="Fetch no tags.")] = False,
     prune: Annotated[bool, typer.Option("-p", "--prune", help="Drop what follows branches that are gone.")] = False,
+    depth: Annotated[
+        int | None,
+        typer.Option("--depth", metavar="N", min=1, help="Only the newest N commits; they must reach yours."),
+    ] = None,
     jobs: Jobs = 8,
     limit_rate: LimitRate = None,
     quiet: Quiet = False,
@@ -58,6 +63,7 @@ def command(
         autostash=autostash or context.config().get_bool("rebase.autoStash"),
         tags="none" if no_tags else "follow",
         prune=prune,
+        wish=Wish(depth),
         directory=context.directory,
         verify=chosen_verify(verify_signatures, no_verify_signatures),
         jobs=jobs,

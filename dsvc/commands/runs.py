@@ -14,6 +14,7 @@ from dsvc.commands.options import Json, Quiet
 from dsvc.commands.run_diff_text import diff_json, print_diff
 from dsvc.commands.run_table import DEFAULT_COLUMNS, print_csv, print_table, summary_json
 from dsvc.commands.run_text import found_json, note_json, print_run
+from dsvc.commands.runs_plot import export, plot
 from dsvc.errors import UsageError
 from dsvc.runs.names import short_key
 
@@ -191,4 +192,12 @@ def rm(
         context.out.note(f"removed {', '.join(short_key(key) for key in keys)}")
 
 
-SUBCOMMANDS = {"list": _list, "show": show, "diff": diff, "comment": comment, "rm": rm}
+SUBCOMMANDS = {
+    "list": _list,
+    "show": show,
+    "diff": diff,
+    "plot": plot,
+    "export": export,
+    "comment": comment,
+    "rm": rm,
+}

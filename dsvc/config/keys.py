@@ -86,6 +86,7 @@ _TABLE: Final = (
         default="always",
         choices=("always", "never"),
     ),
+    KnownKey("run.metrics", "list", "Files whose values become metrics of each run, relative to the root."),
     KnownKey("run.headline", "str", "The metric shown beside a run in log --graph and lineage."),
     KnownKey("sign.allowedSigners", "str", "File that says who may sign, in OpenSSH's form (ssh-keygen(1))."),
     KnownKey("sign.program", "str", "Program that signs and checks (ssh-keygen)."),

@@ -21,7 +21,7 @@ from dsvc.refs.view import Symbolic, View
 from dsvc.remotes.wire.publish import RefChange
 from dsvc.repo.reachable import Target, check_whole, references
 from dsvc.repo.repository import Repository
-from dsvc.repo.tombstones import PURGED, purged_files
+from dsvc.repo.tombstones import PURGED, decode_tombstone, encode_tombstone, purged_files
 from dsvc.workspace import MAIN
 
 _ALIKE = 8  # commits whose trees are looked through
@@ -152,7 +152,7 @@ def check_rules(repo: Repository, view: View, changes: Sequence[RefChange], visi
 def check_signatures(
     repo: Repository, view: View, changes: Sequence[RefChange], visitor: Visitor, rules: Rules, *, signers: Signers
 ) -> None:
-    """Ask for signatures of the commits that come to the refs of which the rules want that.
+    """Ask for signatures of the commits that come to the refs of which the rules want that, and of notes on purges.
 
     A commit that such a ref reaches already was looked at when it came.
 
@@ -163,6 +163,8 @@ def check_signatures(
     def wanted(name: str) -> bool:
         return rules.signed(visitor.repository, name)
 
+    if rules.signed_purges:
+        _check_notes(repo, changes, signers)
     asked = [change for change in changes if change.new is not None and wanted(change.name)]
     if not asked:
         return
@@ -187,6 +189,21 @@ def check_signatures(
         commit = repo.commit(step.id)
         reason = signers.why_not(encode_commit(commit, signed=False), commit.signature, commit.committer.time)
         _require(reason, f"commit {step.id.hex()[:10]}")
+
+
+def _check_notes(repo: Repository, changes: Sequence[RefChange], signers: Signers) -> None:
+    """Ask for signatures of the notes on what was purged."""
+    for change in changes:
+        if change.new is None or not change.name.startswith(PURGED):
+            continue
+        note = decode_tombstone(_noted(change.name), repo.store.get(change.new.id, change.new.kind))
+        reason = signers.why_not(encode_tombstone(note, signed=False), note.signature, note.time)
+        if reason is not None:
+            raise HubRefusedError(
+                f"the note that file {note.file_id.hex()} was purged needs a signature of somebody whom this hub "
+                f"knows: {reason}",
+                hint="ask an owner of the hub to purge the file there",
+            )
 
 
 def _noted(name: str) -> bytes:

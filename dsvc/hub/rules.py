@@ -21,6 +21,7 @@ TEMPLATE = """\
 # create = ["owner"]          # roles that may make a repository by a first push to it
 # signatures = "none"         # which commits must be signed: "none", those pushed to "protected" refs, or "all"
 #                             # who may sign stands in the file allowed_signers beside this one
+# signed_purges = false       # whether notes on what was purged must be signed by one of them
 # hook_seconds = 30           # how long a hook may run
 # requests = ["writer", "owner"]   # who may open merge requests and comment on them; add "reader" to let readers
 
@@ -85,6 +86,7 @@ class Rules:
 
     create: tuple[str, ...] = ("owner",)
     signatures: Signatures = "none"
+    signed_purges: bool = False
     hook_seconds: float = 30
     requests: tuple[str, ...] = ("writer", "owner")
     limits: Limits = field(default_factory=Limits)
@@ -135,12 +137,16 @@ def decode_rules(text: bytes) -> Rules:
     signatures = given.get("signatures", "none")
     if signatures not in get_args(Signatures):
         raise BadRulesError('signatures is "none", "protected" or "all"')
+    signed_purges = given.get("signed_purges", False)
+    if not isinstance(signed_purges, bool):
+        raise BadRulesError("signed_purges is true or false")
     seconds = given.get("hook_seconds", 30)
     if type(seconds) not in (int, float) or not 0 < seconds <= 3600:
         raise BadRulesError("hook_seconds is a number up to 3600")
     return Rules(
         create=_words(given, "create", ("owner",)),
         signatures=signatures,
+        signed_purges=signed_purges,
         hook_seconds=float(seconds),
         requests=_words(given, "requests", ("writer", "owner")),
         limits=Limits(**limits),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from dsvc.errors import FormatTooNewError, IntegrityError
+from dsvc.objects.allocation import keep_freed_memory
 from dsvc.objects.ids import Kind, PackId, object_id
 from dsvc.objects.packindex import Place
 from dsvc.objects.packlist import PackRef, classes_of
@@ -16,7 +14,7 @@ from dsvc.objects.packs import PackSet
 from dsvc.objects.packwriter import FOOTER, HEADER, MAGIC, VERSION
 from dsvc.storage.backend import Backend
 
-_BATCH = 4 << 20  # stored bytes that one thread takes at once
+_BATCH = 4 << 20  # stored bytes between two reports
 _KINDS = frozenset(map(int, Kind))
 
 
@@ -61,40 +59,28 @@ def verify_objects(
     check: Callable[[Kind, bytes], None],
     advance: Callable[[int, int], None],
     keep: Callable[[PackRef, int], bool] | None = None,
+    seen: Callable[[bytes, bytes], None] | None = None,
 ) -> Iterator[Fault]:
     """Decode every frame of these packs, hash every object, and yield what is wrong.
 
     With `keep(pack, position in its index)` only those objects, and only the frames that hold them.
 
-    `check(kind, payload)` raises IntegrityError for a payload that is not of its kind; threads call it.
-    `advance(objects, stored bytes)` hears of what is done. Packs whose index cannot be used must not be among `refs`.
-    Memory is bounded by some batches of 4 MiB and the indexes.
+    `check(kind, payload)` raises IntegrityError for a payload that is not of its kind. `advance(objects, stored bytes)`
+    hears of what is done, and `seen(id, content)` of each sound chunk. Packs whose index cannot be used must not be
+    among `refs`. Memory is bounded by a frame and the indexes.
+
+    Several threads were tried: handing the interpreter to each other for each frame of 64 KiB costs more than the
+    second processor brings.
     """
-    workers = max(2, min(8, os.cpu_count() or 2))
-    waiting: deque[Future[tuple[int, int, list[Fault]]]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="dsvc-verify") as pool:
-        try:
-            for ref in refs:
-                for batch in _batches(packs, ref, keep):
-                    waiting.append(pool.submit(_verify_batch, packs, ref, batch, check))
-                    if len(waiting) > 2 * workers:
-                        yield from _take(waiting, advance)
-            while waiting:
-                yield from _take(waiting, advance)
-        finally:
-            for future in waiting:
-                future.cancel()
+    keep_freed_memory()
+    for ref in refs:
+        for batch in _batches(packs, ref, keep):
+            objects, size, faults = _verify_batch(packs, ref, batch, check, seen)
+            advance(objects, size)
+            yield from faults
 
 
 _Batch = list[tuple[int, list[tuple[bytes, Place]]]]  # (frame number, its objects)
-
-
-def _take(
-    waiting: deque[Future[tuple[int, int, list[Fault]]]], advance: Callable[[int, int], None]
-) -> list[Fault]:
-    objects, size, faults = waiting.popleft().result()
-    advance(objects, size)
-    return faults
 
 
 def _batches(
@@ -126,7 +112,11 @@ def _batches(
 
 
 def _verify_batch(
-    packs: PackSet, ref: PackRef, batch: _Batch, check: Callable[[Kind, bytes], None]
+    packs: PackSet,
+    ref: PackRef,
+    batch: _Batch,
+    check: Callable[[Kind, bytes], None],
+    seen: Callable[[bytes, bytes], None] | None,
 ) -> tuple[int, int, list[Fault]]:
     faults: list[Fault] = []
     count = size = 0
@@ -142,6 +132,8 @@ def _verify_batch(
             problem = _problem(ref, wanted, place, plain, check)
             if problem is not None:
                 faults.append(Fault(ref.id, "object", problem, ((_kind(place), wanted),)))
+            elif seen is not None and place.kind == Kind.CHUNK:
+                seen(wanted, plain if place.length == len(plain) else plain[place.offset : place.offset + place.length])
     return count, size, faults
 
 
@@ -168,5 +160,3 @@ def _problem(
 
 def _kind(place: Place) -> Kind:
     return Kind(place.kind) if place.kind in _KINDS else Kind.CHUNK
-
-

@@ -113,6 +113,9 @@ def _typed(name: str, kind: str, value: Value) -> Any:
     raise BadOptionError(f"{value!r} does not fit a remote's option {name}", hint=f"dsvc config remote.NAME.{name}")
 
 
+_FIRST = frozenset({"cells", "lists", "packs", "segments", "tmp"})  # what a repository that is being made may have
+
+
 def _folder(path: Path, *, create: bool, limits: Limits) -> Place:
     if path.name.endswith(SUFFIX) and not path.exists():
         raise PlaceMissingError(f"there is no bundle {path}", hint=f"dsvc bundle create {path} makes it")
@@ -126,10 +129,10 @@ def _folder(path: Path, *, create: bool, limits: Limits) -> Place:
         if not create:
             raise PlaceMissingError(f"there is no repository at {path}", hint="check the address: dsvc remote -v")
         try:
-            path.mkdir(parents=True)
+            path.mkdir(parents=True, exist_ok=True)  # somebody else may push there first, too
         except OSError as error:
             raise RemoteError(f"{path} cannot be made: {error.strerror}") from error
-    elif create and not (path / "cells").is_dir() and any(path.iterdir()):
+    elif create and not (path / "cells").is_dir() and any(entry.name not in _FIRST for entry in path.iterdir()):
         raise PlaceTakenError(f"{path} holds other files and no repository", hint="name a new or an empty folder")
     backend = LocalBackend(path)
     return Place(LimitedBackend(backend, limits) if limits.any else backend, backend.staging, on_disk=True)

@@ -1,7 +1,11 @@
-"""Records of content that was erased on purpose: refs `purged/FILE-ID` to a state with who, when and why."""
+"""Records of content that was erased on purpose: refs `purged/FILE-ID` to a state with who, when and why.
+
+docs/formats/tombstone.md.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import cast
@@ -14,17 +18,23 @@ from dsvc.refs.view import Direct
 from dsvc.repo.repository import Repository
 
 PURGED = "purged/"
+_SIGNED = 2  # the version of a signed one; the first has no field that says so
 
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """Who erased a file's content, when (microseconds, minutes east of UTC) and why."""
+    """Who erased a file's content, when (microseconds, minutes east of UTC) and why; perhaps a signature of that."""
 
     file_id: FileId
     user: str
     time: int
     zone: int
     reason: str
+    signature: bytes | None = None
+
+
+SignTombstone = Callable[[Tombstone], Tombstone]
+"""Returns a tombstone with a signature."""
 
 
 class PurgedError(RequestError):
@@ -48,16 +58,43 @@ def purged_text(tombstone: Tombstone, *, place: str | None = None) -> str:
     return f"purged{where} by {tombstone.user} on {day}: {tombstone.reason}"
 
 
-def put_tombstone(repo: Repository, tombstone: Tombstone) -> tuple[str, Direct]:
-    """Store a tombstone; return the ref that the caller publishes."""
-    fields = {
+def encode_tombstone(tombstone: Tombstone, *, signed: bool = True) -> bytes:
+    """Return the payload of a tombstone's state, or with `signed` off the bytes that a signature covers."""
+    fields: dict[str, codec.Value] = {
         "what": "purged",
         "user": tombstone.user,
         "time": tombstone.time,
         "zone": tombstone.zone,
         "reason": tombstone.reason,
     }
-    state = repo.store.put(Kind.STATE, codec.encode(fields))
+    if tombstone.signature is not None or not signed:
+        fields |= {"version": _SIGNED, "file": bytes(tombstone.file_id)}  # else it could be put on another file
+    if tombstone.signature is not None and signed:
+        fields["signature"] = tombstone.signature
+    return codec.encode(fields)
+
+
+def decode_tombstone(file_id: bytes, payload: bytes) -> Tombstone:
+    """Return the tombstone of a file; one that names another file has a signature that does not fit it."""
+    fields = cast("dict[str, object]", codec.decode(payload))
+    signature = fields.get("signature")
+    return Tombstone(
+        FileId(ObjectId(file_id)),
+        str(fields.get("user", "")),
+        _number(fields.get("time")),
+        _number(fields.get("zone")),
+        str(fields.get("reason", "")),
+        signature if isinstance(signature, bytes) else None,
+    )
+
+
+def _number(value: object) -> int:
+    return value if type(value) is int else 0  # whoever pushes a note may write anything
+
+
+def put_tombstone(repo: Repository, tombstone: Tombstone) -> tuple[str, Direct]:
+    """Store a tombstone; return the ref that the caller publishes."""
+    state = repo.store.put(Kind.STATE, encode_tombstone(tombstone))
     return PURGED + tombstone.file_id.hex(), Direct(Kind.STATE, state)
 
 
@@ -66,14 +103,15 @@ def tombstone_of(repo: Repository, file_id: bytes) -> Tombstone | None:
     ref = repo.view().get(PURGED + file_id.hex())
     if not isinstance(ref, Direct) or ref.kind != Kind.STATE:
         return None
-    fields = cast("dict[str, object]", codec.decode(repo.store.get(ref.id, Kind.STATE)))
-    return Tombstone(
-        FileId(ObjectId(file_id)),
-        str(fields.get("user", "")),
-        cast("int", fields.get("time", 0)),
-        cast("int", fields.get("zone", 0)),
-        str(fields.get("reason", "")),
-    )
+    return decode_tombstone(file_id, repo.store.get(ref.id, Kind.STATE))
+
+
+def all_tombstones(repo: Repository) -> Iterator[Tombstone]:
+    """Yield the tombstones of all files, in order of their ids."""
+    for name, _ in repo.view().items(PURGED):
+        found = tombstone_of(repo, bytes.fromhex(name.removeprefix(PURGED)))
+        if found is not None:
+            yield found
 
 
 def purged_files(repo: Repository) -> frozenset[bytes]:

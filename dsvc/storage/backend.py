@@ -90,6 +90,16 @@ class ClockedPlace(Protocol):
         """Return by how many seconds that clock is ahead of this one, and how wrong that may be; None: unknown."""
 
 
+class UploadingPlace(Protocol):
+    """A backend whose place keeps what arrived of a blob that was cut off. Not every backend is one."""
+
+    def abandoned_uploads(self, *, begun_before: int, dry_run: bool) -> int:
+        """Remove the uploads that were begun before that moment (microseconds) and not completed; return how many.
+
+        One that is still going on is begun anew by whoever sends it. With `dry_run` they are only counted.
+        """
+
+
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
 _TRIAL = re.compile(r"check-[0-9a-f]{12}", re.ASCII)
 

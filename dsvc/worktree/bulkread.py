@@ -110,7 +110,8 @@ def _read_ahead(store: ObjectStore, file_id: bytes, near: Near | None, *, verify
         if buffer is not None:
             spare.append(buffer)
 
-    with ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2)), thread_name_prefix="dsvc-decode") as pool:
+    workers = max(1, min(8, (os.cpu_count() or 2) - 1))  # one processor hashes and writes
+    with ThreadPoolExecutor(workers, thread_name_prefix="dsvc-decode") as pool:
         try:
             for batch, size in _batches(store, file_id):
                 waiting.append((size, pool.submit(_read, store, batch, near, spare, verify)))

@@ -24,6 +24,7 @@ from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import CONTENT_KINDS, FILE_KINDS, Entry, EntryKind
 from dsvc.progress import Progress, Silent
 from dsvc.worktree.creating import Creator
+from dsvc.worktree.drafts import Drafts
 from dsvc.worktree.index import DIRECTORY, GITLINK, join, signature
 from dsvc.worktree.name_map import NameMap
 from dsvc.worktree.plan import InTheWayError, Obstacle, Plan
@@ -45,7 +46,7 @@ class UnwritableError(RequestError):
 class Writer:
     """Writes entries of the store below `root`; `scratch` is a folder on the same disk for unfinished files.
 
-    `names` says which paths lie under other names there.
+    `names` says which paths lie under other names there. `drafts` have large files that were written already.
     """
 
     def __init__(
@@ -56,12 +57,14 @@ class Writer:
         *,
         names: NameMap | None = None,
         progress: Progress | None = None,
+        drafts: Drafts | None = None,
     ) -> None:
         self._store = store
         self._root = root
         self._names = names or NameMap()
         self._scratch = os.fsencode(scratch)
         self._progress = progress or Silent()
+        self._drafts = drafts
         os.makedirs(self._scratch, exist_ok=True)
 
     def apply(self, plan: Plan) -> dict[bytes, bytes | None]:
@@ -122,7 +125,7 @@ class Writer:
 
         Threads that write several folders at once were tried: they hinder each other more than they save.
         """
-        creator = Creator(self._store, self._place, plan.base, progress=self._progress)
+        creator = Creator(self._store, self._place, plan.base, progress=self._progress, drafts=self._drafts)
         made: set[bytes] = set()
         for directory, found in groupby(sorted(plan.writes, key=_directory), key=_directory):
             batch = list(found)

@@ -15,6 +15,7 @@ from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import FILE_KINDS, Entry, EntryKind
 from dsvc.progress import Progress
 from dsvc.worktree.bulkread import Near, Pieces, chunk_places, read_carefully, read_in_order
+from dsvc.worktree.drafts import Drafts
 from dsvc.worktree.index import DIRECTORY, GITLINK, signature
 
 _TOGETHER = 4 << 20  # bytes of small files that are read before they are written
@@ -23,16 +24,24 @@ _TOGETHER = 4 << 20  # bytes of small files that are read before they are writte
 class Creator:
     """Creates entries of `store`.
 
-    `place` says where a path lies on disk; the present file there may be that of the tree `base`.
+    `place` says where a path lies on disk; the present file there may be that of the tree `base`. `drafts` have large
+    files that were written already.
     """
 
     def __init__(
-        self, store: ObjectStore, place: Callable[[bytes], bytes], base: TreeId, *, progress: Progress
+        self,
+        store: ObjectStore,
+        place: Callable[[bytes], bytes],
+        base: TreeId,
+        *,
+        progress: Progress,
+        drafts: Drafts | None = None,
     ) -> None:
         self._store = store
         self._place = place
         self._base = base
         self._progress = progress
+        self._drafts = drafts
 
     def create(self, full: bytes, entry: Entry, *, path: bytes | None = None, content: bytes | None = None) -> bytes:
         """Create a file, link or folder at `full`, where there is nothing; return its signature.
@@ -52,6 +61,8 @@ class Creator:
             if b"\0" in content:
                 raise OSError(errno.EINVAL, "the link's target has a zero byte")
             os.symlink(content, full)
+            return signature(os.lstat(full))
+        if content is None and kind == EntryKind.FILE and self._move_draft(entry, full):
             return signature(os.lstat(full))
         mode = 0o777 if kind == EntryKind.EXECUTABLE else 0o666
         fd = os.open(full, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
@@ -77,6 +88,17 @@ class Creator:
                 size += 0 if content is None else len(content)
             self._progress.advance(items=sum(entry.kind in FILE_KINDS for _, entry in group), size=size)
         return signatures
+
+    def _move_draft(self, entry: Entry, full: bytes) -> bool:
+        draft = self._drafts.claim(entry.id) if self._drafts is not None else None
+        if draft is None:
+            return False
+        try:
+            os.rename(draft, full)
+        except OSError:  # another disk is mounted there: the content is in the store, too
+            return False
+        self._progress.advance(size=entry.size)
+        return True
 
     def _write_large(self, fd: int, entry: Entry, path: bytes | None) -> None:
         try:

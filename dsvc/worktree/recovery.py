@@ -18,6 +18,7 @@ from dsvc.progress import Progress
 from dsvc.refs.log import OperationLog
 from dsvc.worktree import journal
 from dsvc.worktree.checkout import Writer
+from dsvc.worktree.drafts import Drafts
 from dsvc.worktree.index import DIRECTORY, GITLINK, UNKNOWN, Index, parents
 from dsvc.worktree.journal import CheckoutRunningError, Journal
 from dsvc.worktree.plan import LeavesOut, Plan, Planner
@@ -51,10 +52,12 @@ def move_files(
     *,
     new_tree: TreeId,
     publish: Callable[[bytes], OperationId | None],
+    drafts: Drafts | None = None,
 ) -> None:
     """Carry out `plan`, then `publish(token)`, then write the index, which stands for `new_tree` afterwards.
 
-    `publish` must record the token under `JOURNAL` in its operation's metadata. When it fails, the files go back.
+    `drafts` have large files of the plan that were written already. `publish` must record the token under `JOURNAL` in
+    its operation's metadata. When it fails, the files go back.
 
     Raises:
         InTheWayError: before anything was written. CheckoutRunningError: when another process is at it.
@@ -65,7 +68,9 @@ def move_files(
     record = Journal(index.tree, new_tree, token, os.getpid(), socket.gethostname())
     place.journal_path.parent.mkdir(parents=True, exist_ok=True)
     journal.begin(place.journal_path, record)
-    writer = Writer(store, place.root_bytes, place.scratch, names=index.names, progress=place.progress)
+    writer = Writer(
+        store, place.root_bytes, place.scratch, names=index.names, progress=place.progress, drafts=drafts
+    )
     before = index.tree
     try:
         changed = _carry_out(place, writer, plan)

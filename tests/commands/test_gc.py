@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands.conftest import CommandLine
+
 
 @pytest.fixture
 def project(cli) -> Path:
@@ -62,3 +64,27 @@ def test_added_files_and_other_worktrees_are_kept(cli, project):
 def test_wrong_options(cli, project):
     assert cli("gc", "--prune=later").code == 2
     assert cli("gc", "--prune=now", "--grace", "1").code == 2
+
+
+def test_in_a_folder_without_a_working_copy(cli, project, tmp_path):
+    cli.ok("push", "-q", "--all", "../hub")
+    cli.ok("push", "-q", "../hub", "main~0:old")
+    hub = CommandLine(project.parent / "hub", cli.environment)
+    assert hub.ok("fsck").code == 0
+    assert hub.ok("gc", "--json").json["remote"] is None
+    cli.ok("push", "-q", "--delete", "../hub", "old")
+    said = hub.ok("gc", "--prune=now")
+    assert said.out.startswith("Removed ")
+    assert "operations there reach back" in said.err
+    assert hub.ok("fsck", "--json").json["damage"] == []
+    pack = max((hub.directory / "packs").iterdir(), key=lambda path: path.stat().st_size)
+    pack.write_bytes(pack.read_bytes()[:-40])
+    assert hub("fsck").code == 15
+    assert hub("status").code != 0
+    assert cli.ok("ls-remote", "../hub").out.count("heads/") == 1
+
+
+def test_the_store_of_a_working_copy_is_none(cli, project):
+    store = CommandLine(project / ".dsvc" / "store", cli.environment)
+    undo = store.ok("gc").err
+    assert "undo reaches back" in undo

@@ -280,3 +280,15 @@ def test_random_histories_and_depths(clones, seed):
     whole(bob)
     bob.ok("gc", "--prune=now", "-q")
     whole(bob)
+
+
+def test_pull_takes_no_more_than_is_asked_for(long):
+    bob = long.join("bob", "--depth", "1")
+    for number in (11, 12, 13):
+        long.commit(long.ada, str(number), {"a": f"{number}\n" * 5})
+    long.ada.ok("push", "-q")
+    assert bob("pull", "-q", "--depth", "2", "--ff-only").code == 12, "nobody knows how the two belong together"
+    bob.ok("pull", "-q", "--depth", "4", "--ff-only")
+    assert subjects(bob) == ["13", "12", "11", "merged"]
+    assert (bob.directory / "a").read_text() == "13\n" * 5
+    whole(bob)

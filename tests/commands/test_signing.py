@@ -10,10 +10,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dsvc.objects import codec
+from dsvc.objects.ids import FileId, ObjectId
+from dsvc.repo.tombstones import Tombstone, decode_tombstone, encode_tombstone
+from dsvc.signing import Keygen, sign_payload, verify_signature
 from tests.commands.conftest import Clones, History
 from tests.signing.keys import agent, fingerprint, make_key, needs_ssh_agent, needs_ssh_keygen, public
 
@@ -428,3 +433,37 @@ def test_pull_takes_only_what_is_signed(clones: Clones, history: History, key: P
     clones.ada.ok("push", "-q")
     bob.ok("pull", "-q", "--verify-signatures")
     assert bob.ok("rev-parse", "HEAD").out == clones.ada.ok("rev-parse", "HEAD").out
+
+
+def test_notes_on_what_was_purged(history: History, key: Path, tmp_path: Path) -> None:
+    cli = history.cli
+    history.commit("secrets", {"a": "one", "b": "two", "c": "three"})
+    cli.ok("purge", "a", "--reason", "a password", "--yes")
+    cli.ok("purge", "b", "--reason", "another", "--yes", "--no-sign")
+    (tmp_path / "stranger").mkdir()
+    stranger = make_key(tmp_path / "stranger" / "key")
+    cli.ok("purge", "c", "--reason", "a third", "--yes", f"-S{stranger}")
+    listed = cli.ok("purge", "--list").out
+    assert f"  Good signature by ada@example.com with ED25519 key {fingerprint(key)}\n" in listed
+    found = {row["reason"]: row["signature"] for row in cli.ok("purge", "--list", "--json").json["files"]}
+    assert found["a password"]["good"]
+    assert found["another"]["status"] == "none"
+    assert found["a third"]["status"] == "unknown"
+    assert cli("purge", "--list", "a").code == 2
+    assert cli("purge").code == 2
+
+
+def test_a_signed_note_is_not_moved_to_another_file(key: Path) -> None:
+    allowed = f"ada@example.com {public(key)}\n".encode()
+    note = Tombstone(FileId(ObjectId(bytes(32))), "ada", 1_767_225_600_000_000, 60, "a password")
+    signature = sign_payload(encode_tombstone(note, signed=False), str(key), keygen=Keygen())
+    kept = encode_tombstone(replace(note, signature=signature))
+
+    def verdict(read: Tombstone) -> str:
+        return verify_signature(encode_tombstone(read, signed=False), read.signature, allowed, read.time).status
+
+    assert verdict(decode_tombstone(bytes(32), kept)) == "good"
+    assert verdict(decode_tombstone(b"\1" * 32, kept)) == "bad"
+    assert verdict(replace(decode_tombstone(bytes(32), kept), reason="none")) == "bad"
+    odd = codec.encode({"what": "purged", "user": 3, "time": "now", "zone": None, "signature": "text"})
+    assert decode_tombstone(bytes(32), odd) == Tombstone(note.file_id, "3", 0, 0, "")

@@ -15,7 +15,7 @@ from dsvc.models.version import ModelVersion, decode_version, encode_version
 from dsvc.objects import codec, packwriter
 from dsvc.objects.encodings import Encoding
 from dsvc.objects.filemap import Page, Part, decode_page, encode_page
-from dsvc.objects.ids import CONTEXTS, CommitId, Kind, ObjectId, OperationId, content_id, object_id
+from dsvc.objects.ids import CONTEXTS, CommitId, FileId, Kind, ObjectId, OperationId, content_id, object_id
 from dsvc.objects.packindex import NO_BASE, Frame, PackIndex, Place, encode_index, pack_id_of, record
 from dsvc.objects.packlist import PackClass, PackList, PackRef, decode_pack_list, encode_pack_list, pack_list_id
 from dsvc.objects.packwriter import FOOTER, PackWriter
@@ -44,6 +44,7 @@ from dsvc.repo.family import Family, FamilyMember, decode_family, encode_family
 from dsvc.repo.format import CURRENT, Pointer, decode_format, encode_format, pointing, read_format
 from dsvc.repo.gcrecord import GcRecord, change_record, read_record
 from dsvc.repo.lineage import Lineage, read_lineage, write_lineage
+from dsvc.repo.tombstones import Tombstone, decode_tombstone, encode_tombstone
 from dsvc.requests.event import Event, Witness, decode_event, decode_witness, encode_event, encode_witness
 from dsvc.runs.names import RunKey
 from dsvc.runs.notes import Note, decode_note, encode_note
@@ -60,6 +61,15 @@ from tests.formats.wire_bytes import WIRE
 PAGES = Path(__file__).parents[2] / "docs" / "formats"
 
 GOLDEN: dict[str, str] = {
+    "tombstone": (
+        "85a6726561736f6eaa612070617373776f7264a474696d65cf0006474846204000a475736572a3616461a477686174a67075"
+        "72676564a47a6f6e653c"
+    ),
+    "signed tombstone": (
+        "88a466696c65c4202222222222222222222222222222222222222222222222222222222222222222a6726561736f6eaa6120"
+        "70617373776f7264a97369676e6174757265c41e2d2d2d2d2d424547494e20535348205349474e41545552452d2d2d2d2d0a"
+        "a474696d65cf0006474846204000a475736572a3616461a776657273696f6e02a477686174a6707572676564a47a6f6e653c"
+    ),
     "family": (
         "82a76d656d626572739394a0a12ec0c394b030313233343536373839616263646566b02e2e2f2e2e2f626f622f766973696f"
         "6ea0c394b066656463626139383736353433323130b02e2e2f2e2e2f6576652f766973696f6eb03031323334353637383961"
@@ -879,6 +889,14 @@ def shown():
     for page in sorted(PAGES.glob("*.md")):
         for name, digits in re.findall(r"^```hex ([a-z0-9 ]+)\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
             yield page.name, name, "".join(digits.split())
+
+
+@pytest.mark.parametrize("name", ["tombstone", "signed tombstone"])
+def test_tombstones(name):
+    signature = b"-----BEGIN SSH SIGNATURE-----\n" if name.startswith("signed") else None
+    note = Tombstone(FileId(ObjectId(b"\x22" * 32)), "ada", 1_767_225_600_000_000, 60, "a password", signature)
+    assert encode_tombstone(note).hex() == GOLDEN[name]
+    assert decode_tombstone(b"\x22" * 32, bytes.fromhex(GOLDEN[name])) == note
 
 
 def test_the_pages_show_these_bytes():

@@ -110,6 +110,23 @@ def test_what_was_purged_does_not_come_back(host: HubHost, tmp_path: Path) -> No
         assert "a password" in said
 
 
+def test_notes_on_purges_are_signed(host: HubHost) -> None:
+    ada, walt = started(host)
+    host.rules("signed_purges = true\n")
+    host.signers("walt")
+    for number, words in enumerate([("--no-sign",), (f"-S{host.key('ada')}",), (f"-S{host.key('walt')}",)]):
+        walt.ok("switch", "-q", "-c", f"side{number}", "main")
+        walt.commit("secret", secret=b"password %d\n" % number)
+        walt.ok("purge", "secret", "--reason", "a password", "--yes", *words)
+        if number < 2:
+            answer = walt("push", "-u", "origin", f"side{number}")
+            refused(answer, "was purged needs a signature", ["it has none", "names this key"][number])
+        else:
+            walt.ok("push", "-u", "origin", f"side{number}")
+    ada.ok("fetch")
+    assert ada.ok("purge", "--list").out.count("purged by") == 1
+
+
 def test_hooks(host: HubHost) -> None:
     _, walt = started(host)
     host.hook(

@@ -95,6 +95,34 @@ def test_purge_in_one_keeps_the_other(team: Team) -> None:
     assert "a key" in gone.err
 
 
+def test_purge_in_the_whole_family(team: Team) -> None:
+    ada = team.first("ada")
+    secret = b"a password\n" * 40_000
+    commit(ada, "first", code=b"print(1)\n", secret=secret)
+    ada.ok("push", "-q")
+    mine = f"{team.address}-mine"
+    ada.ok("fork", "-q", "origin", mine)
+    bob = clone(team, "bob", mine)
+    kept = commit(bob, "of bob", more=b"more\n")
+    bob.ok("push", "-q")
+    ada.ok("rm", "-q", "secret")
+    commit(ada, "without", code=b"print(2)\n")
+    done = ada.ok("purge", "--remote", "origin", "--forks", "--yes", "--reason", "a key", "secret", "--json").json
+    assert done["remote_repositories"] == 2
+    for name, address in (("eve", mine), ("fred", team.address)):
+        after = Team(address, team.options, team.base, team.environment).clone(name, "--no-checkout")
+        assert "a key" in after("cat", "HEAD~1:secret" if name == "eve" else "HEAD:secret").err
+        assert after("fsck").code == 0
+    for name in ("origin", "upstream"):
+        assert bob("fsck", "--remote", name, "--full").code == 0
+    assert kept in bob.ok("ls-remote").out
+    if team.address.startswith("/"):
+        packs = list(Path(team.address, "packs").iterdir())
+        assert packs
+        assert sum(path.stat().st_size for path in packs) < 20_000
+    assert ada("purge", "secret", "--forks", "--reason", "x", "--yes").code == 2
+
+
 def test_to_another_place(team: Team, tmp_path: Path) -> None:
     ada = team.first("ada")
     commit(ada, "first", code=b"print(1)\n", big=noise(1, 700_000))

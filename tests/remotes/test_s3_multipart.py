@@ -13,9 +13,12 @@ from dsvc.remotes.s3.backend import S3Backend, open_s3
 from dsvc.remotes.s3.errors import S3Error
 from dsvc.remotes.s3.multipart import part_size
 from dsvc.remotes.s3.settings import S3Settings
+from tests.commands.conftest import CommandLine, cli
 from tests.remotes.conftest import OpenBucket
 from tests.servers.proxy import Answer, Proxy
 from tests.servers.seaweed import Seaweed
+
+__all__ = ["cli"]
 
 MIB = 1 << 20
 PART = 5 * MIB
@@ -251,3 +254,28 @@ def test_parts_are_so_large_that_any_file_fits():
         assert -(-size // step) <= 10_000
         assert step <= 5 << 30
     assert part_size(100 * MIB, 1) == 5 * MIB
+
+
+def test_gc_ends_them_after_a_week(
+    opened: OpenBucket, proxy: Proxy, seaweed: Seaweed, bucket: str, large: Path, cli: CommandLine
+) -> None:
+    proxy.harm("cut before", "PUT", "partNumber=9", times=1000)
+    with pytest.raises(S3Error):
+        opened(attempts=1, **SMALL).put("packs/aa", large)
+    proxy.heal()
+    person = CommandLine(cli.directory, {**cli.environment, **seaweed.environment})
+    person.ok("init", "-q")
+    (cli.directory / "a").write_text("a")
+    person.ok("commit", "-q", "-m", "first")
+    person.ok("remote", "add", "origin", f"s3://{bucket}/project")
+    person.ok("push", "-q", "origin", "main")
+    assert person.ok("gc", "--remote", "origin", "--json").json["uploads_ended"] == 0
+    backend = opened()
+    assert unfinished(backend) == ["project/packs/aa"]
+    person.environment["DSVC_DATE"] = (datetime.now(UTC) + timedelta(days=8)).isoformat()
+    planned = person.ok("gc", "--remote", "origin", "--dry-run").out
+    assert "1 upload that nobody went on with for a week would be ended" in planned
+    assert unfinished(backend) == ["project/packs/aa"]
+    assert person.ok("gc", "--remote", "origin", "--json").json["uploads_ended"] == 1
+    assert unfinished(backend) == []
+    assert person("fsck", "--remote", "origin").code == 0

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Final
@@ -192,6 +192,13 @@ class S3Backend:
         for upload in old:
             self._multipart().abort(upload)
         return len(old)
+
+    def abandoned_uploads(self, *, begun_before: int, dry_run: bool) -> int:
+        """See `UploadingPlace.abandoned_uploads`."""
+        moment = datetime.fromtimestamp(begun_before / 1_000_000, UTC)
+        if dry_run:
+            return sum(upload.begun < moment for upload in self.unfinished_uploads())
+        return self.abort_uploads(begun_before=moment)
 
     def remove_trial(self, name: str) -> None:
         """See `TrialPlace.remove_trial`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import socket
 from collections.abc import Callable, Sequence
 
 from dsvc.remotes.wire.frames import Bytes, ConnectionCutError
@@ -40,6 +39,13 @@ class FileStream:
                 os.close(descriptor)
 
 
+def standard_stream() -> FileStream:
+    """The protocol's stream: stdin and stdout. Whatever prints by mistake must not get between the frames."""
+    stream = FileStream(os.dup(0), os.dup(1))
+    os.dup2(2, 1)
+    return stream
+
+
 def write_all(write: Callable[[list[memoryview]], int], parts: Sequence[Bytes]) -> None:
     """Hand `parts` to `write`, which takes as much as it likes, until all is written.
 
@@ -64,5 +70,7 @@ def widen(descriptor: int) -> None:
         if _PIPE_SIZE is not None:
             fcntl.fcntl(descriptor, _PIPE_SIZE, _PIPE_BYTES)
             return
+    import socket
+
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _PIPE_BYTES)

@@ -17,7 +17,7 @@ from dsvc.objects.packs import PackSet
 from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.progress import Progress
 from dsvc.remotes.transfer.absorbed import read_absorbed, write_absorbed
-from dsvc.remotes.transfer.receiving import Received, Receiver
+from dsvc.remotes.transfer.receiving import EarlyFiles, Received, Receiver
 from dsvc.remotes.transfer.selection import Walk
 from dsvc.remotes.wrappers.cached import sparing
 from dsvc.repo.reachable import Marks, Target, references
@@ -50,13 +50,15 @@ def fetch_objects(
     files: bool = True,
     purged: Collection[bytes] = (),
     history: History | None = None,
+    early: EarlyFiles | None = None,
 ) -> Received:
     """Take in everything that `tips` reach and the commits in `known`, which are complete here, do not.
 
     What was taken in exists for others when the caller publishes. `folder` is for what is under way: a fetch that is
     broken off goes on from there. `absorbed` is a file that may be deleted. Without `files` commits and trees come
     alone. Files in `purged` are left out. `history` brings commits and trees, where not all of them are wanted, and
-    returns also further tips; `ancestry` is asked for afterwards.
+    returns also further tips; `ancestry` is asked for afterwards. `early` is told of the
+    content of some files as it arrives.
 
     Raises:
         RemoteIncompleteError: when the remote lacks what its refs reach. BadRemoteError: when it sends damaged data.
@@ -75,6 +77,9 @@ def fetch_objects(
                 brought, more = history(receiver)
                 received += brought
             if files:
+                if early is not None:
+                    early.begin(local)
+                    receiver.early = early
                 walk = _walk(local, ancestry(), [*wanted, *more], known)
                 received += _files(local, remote, receiver, walk, name=name, purged=purged)
             return received

@@ -7,15 +7,19 @@ finished pack is in the store at once: a fetch that is broken off goes on behind
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from dsvc.atomic import temporary_name
 from dsvc.errors import IntegrityError
-from dsvc.objects.ahead import groups_by_bytes
-from dsvc.objects.packindex import NO_BASE
+from dsvc.objects.ahead import frames_of, groups_by_bytes
+from dsvc.objects.filemap import Part, chunks, decode_page
+from dsvc.objects.ids import Kind
+from dsvc.objects.packindex import NO_BASE, PackIndex
 from dsvc.objects.packlist import PackClass, PackRef
 from dsvc.objects.packs import PackSet
 from dsvc.objects.packwriter import renamed
@@ -63,6 +67,22 @@ class Job:
         return sum(end - start for start, end in self.ranges)
 
 
+class EarlyFiles(Protocol):
+    """Takes the content of some files as it arrives."""
+
+    def begin(self, store: ObjectStore) -> None:
+        """Hear that commits and trees are in `store` by now."""
+
+    def wanted(self) -> Collection[bytes]:
+        """Return the ids of large files whose chunks shall be named."""
+
+    def expect(self, file_id: bytes, parts: Iterable[tuple[int, Part]]) -> None:
+        """Hear of the chunks of such a file, each with its offset there. They are what a map claims."""
+
+    def take(self, chunk_id: bytes, content: bytes) -> None:
+        """Hear of a chunk that arrived and matches its id; all that arrive are told."""
+
+
 class Receiver:
     """Takes objects from the packs of `remote` into `store`; `folder` is for what is under way."""
 
@@ -88,6 +108,7 @@ class Receiver:
         self._jobs = jobs
         self._progress = progress
         self._name = name
+        self.early: EarlyFiles | None = None
 
     def receive(self, marks: Marks, *, label: str) -> Received:
         """Take in everything that is marked; safe to call again after it was broken off.
@@ -137,10 +158,13 @@ class Receiver:
             self._store.adopt(ref)
             made.append(ref)
 
-        wanted = ((job.ref.key, job.ranges) for job in group)
+        maps = {job.ref.key: self._maps(job) for job in group} if self.early is not None else {}
+        wanted = [*maps.items(), *((job.ref.key, job.ranges) for job in group)]  # maps ahead of what they tell of
         with self._landing.arriving(
             wanted, jobs=self._jobs, advance=lambda size: self._progress.advance(size=size)
         ) as all_here:
+            if self.early is not None:
+                self._announce(self.early, group)
             self._check(group, keep, all_here)
         for job in group:
             if job.whole:
@@ -156,13 +180,47 @@ class Receiver:
             self._progress.advance(items=1)
         return Received(packs=len(made), size=sum(job.size for job in group))
 
+    def _maps(self, job: Job) -> Ranges:
+        """Return where in a whole pack the maps of wanted files lie, and the pages that belong to any."""
+        if not job.whole or self.early is None:
+            return []
+        index = self._packs.index(job.ref)
+        if not any(_map_in(index, file_id) for file_id in self.early.wanted()):
+            return []
+        wanted = self.early.wanted()
+        found = (
+            number
+            for number, (object_id, place) in enumerate(index.objects())
+            if place.kind == Kind.MAP_PAGE or (place.kind == Kind.FILE_MAP and object_id in wanted)
+        )
+        return coalesced(frames_of(index, found))
+
+    def _announce(self, early: EarlyFiles, group: list[Job]) -> None:
+        """Name the chunks of files whose maps are here, or arrive with this group; nothing is compared yet."""
+        indexes = [(job.ref, self._packs.index(job.ref)) for job in group if job.whole]
+
+        def read(wanted: bytes, kind: Kind) -> bytes:
+            for ref, index in indexes:
+                for place in index.find_all(wanted):
+                    if place.kind == kind:
+                        return self._packs.read(ref, place)
+            return self._store.get(wanted, kind)
+
+        for file_id in list(early.wanted()):
+            here = self._store.has(file_id, Kind.FILE_MAP)
+            if here or any(_map_in(index, file_id) for _, index in indexes):
+                with contextlib.suppress(IntegrityError):  # pages that come later, or damage, which is found below
+                    top = decode_page(read(file_id, Kind.FILE_MAP))
+                    early.expect(file_id, list(chunks(top, lambda i: decode_page(read(i, Kind.MAP_PAGE)))))
+
     def _check(
         self, group: list[Job], keep: Callable[[PackRef, int], bool], all_here: Callable[[], None]
     ) -> None:
         """Compare everything with its id as it lands; what does not match is forgotten, so that it is fetched anew."""
         refs = [job.ref for job in group]
+        seen = self.early.take if self.early is not None else None
         faults = list(
-            verify_objects(self._packs, refs, check=decode_whole, advance=lambda _count, _size: None, keep=keep)
+            verify_objects(self._packs, refs, check=decode_whole, advance=lambda *_: None, keep=keep, seen=seen)
         )
         all_here()
         faults += [f for job in group if job.whole and (f := verify_outline(self._landing, self._packs, job.ref))]
@@ -175,3 +233,7 @@ class Receiver:
                 hint=f"run the same command again; if it fails again: dsvc fsck --remote {self._name}",
                 details={"pack": faults[0].pack.hex()},
             )
+
+
+def _map_in(index: PackIndex, file_id: bytes) -> bool:
+    return any(place.kind == Kind.FILE_MAP for place in index.find_all(file_id))

@@ -178,6 +178,8 @@ class Stored:
 
     def take_file(self, wanted: bytes, *, small: bool) -> None:
         """See `Taker.take_file`. Whether a file is there is decided by its chunks: a map is a claim."""
+        if small and (self._has(wanted, Kind.CHUNK) or self._marks.mark((Kind.CHUNK, wanted)) is not None):
+            return  # by far the most files
         if self._store.has(wanted, Kind.CHUNK) or (small and not self._store.has(wanted, Kind.FILE_MAP)):
             self.take(Kind.CHUNK, wanted)
             return

@@ -1,0 +1,42 @@
+"""Where the process starts. What the far end of a connection runs takes a short way, for somebody waits for it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Run the command line of this process and leave it with the command's exit code."""
+    words = sys.argv[1:]
+    if words[:2] == ["hub", "serve"] and len(words) == 3 and _is_plain(words[2]):
+        sys.exit(_serve(words[2]))
+    from dsvc.commands.entry import main as run_command_line
+
+    run_command_line()
+
+
+def _is_plain(path: str) -> bool:
+    """Say whether nothing asks for what only the parser knows, nor a person for an answer."""
+    if path.startswith("-") or os.isatty(0) or os.isatty(1):
+        return False
+    return not {"_DSVC_COMPLETE", "DSVC_DATE", "DSVC_DEBUG"} & os.environ.keys()
+
+
+def _serve(path: str) -> int:
+    """Do what `dsvc hub serve PATH` does without the command line's parser, which takes as long as all the rest."""
+    import time
+
+    from dsvc.actions.hub import far_path, serve_folder
+    from dsvc.remotes.ssh.byte_streams import standard_stream
+
+    try:
+        home = os.environ.get("HOME")
+        place = far_path(path, home=Path(home) if home else None, below=None)
+        serve_folder(Path(os.getcwd()) / place, standard_stream(), now=time.time_ns() // 1000)
+    except BaseException as error:  # noqa: BLE001
+        from dsvc.commands.entry import report_failure
+
+        return report_failure(error)
+    return 0
