@@ -43,7 +43,7 @@ _NodeT = TypeVar("_NodeT", bound=Node)
 def lineage(
     workspace: Workspace, names: Sequence[str], *, direction: Direction = "up", paths: Sequence[bytes] = ()
 ) -> Lineage:
-    """Return the graph above or below what is named: `PATH`, `PATH@ID`, `REV:PATH`, a run, or a revision; and `paths`.
+    """Return the graph above or below what is named: `PATH@ID`, `REV:PATH`, a model, a run, a revision; and `paths`.
 
     Upwards a file leads to the runs that wrote it, a run to what it read, to the commit that was checked out and to its
     environment. Of several runs that wrote the same content the newest before its use is followed, one that wrote it at

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from dsvc.actions.changes import describe_file
+from dsvc.actions.model import find_model
 from dsvc.actions.revision import revision_context
 from dsvc.actions.runs import UnknownRunError, find_run
-from dsvc.errors import DsvcError, RequestError
+from dsvc.errors import DsvcError, RequestError, UsageError
 from dsvc.history.revisions import resolve
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.objects.tree import CONTENT_KINDS, Entry, EntryKind
+from dsvc.refs.names import MODELS
 from dsvc.runs.index import RunIndex
 from dsvc.runs.names import RunKey
 from dsvc.runs.pins import read_pins
@@ -62,7 +64,7 @@ def find_targets(
     """Return what words name, and `paths` inside the repository.
 
     A path means what stands there now in the working copy, else in HEAD, else what a run wrote there last; of a folder
-    all files in it that some run wrote. A file comes before a run, a run before a revision of the same name.
+    all files in it that some run wrote. A file comes before a model, a run and a revision of the same name.
 
     Raises:
         UnknownTargetError: for a word or path that is none of them. UnknownRunError, UnknownRevisionError.
@@ -86,6 +88,9 @@ def _named(workspace: Workspace, index: RunIndex, name: str) -> list[Target]:
         here = _pinned(workspace, index, os.fsencode(pinned[1]), pinned[2].lower())
         if here is not None:
             return [here]
+    model = _model(workspace, name)
+    if model is not None:
+        return [model]
     try:
         return [RunTarget(find_run(workspace, name))]
     except UnknownRunError as error:
@@ -106,8 +111,19 @@ def _named(workspace: Workspace, index: RunIndex, name: str) -> list[Target]:
             return _of_entry(workspace, index, path, entry)
     kind, object_id = workspace.repo.peel(resolved.kind, resolved.id)
     if kind != Kind.COMMIT:
-        raise UnknownTargetError(f"{name!r} is no file, no run and no commit", hint="dsvc lineage PATH, RUN or REV")
+        raise UnknownTargetError(f"{name!r} is no file, no run and no commit", hint="a tree or tag has no lineage")
     return [CommitTarget(CommitId(object_id))]
+
+
+def _model(workspace: Workspace, name: str) -> FileTarget | None:
+    """Return the file or folder of a version of a model, None where no model is named so."""
+    if next(workspace.view().items(MODELS), None) is None:
+        return None
+    try:
+        version = find_model(workspace, name).version
+    except (RequestError, UsageError):
+        return None
+    return FileTarget(version.path, EntryKind(version.entry.kind), ObjectId(version.entry.id), version.entry.size)
 
 
 def _commit(workspace: Workspace, text: str) -> ObjectId:

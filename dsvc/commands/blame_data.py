@@ -23,7 +23,7 @@ _MOST = 40  # raw files that people are shown
 def command(
     context: Context,
     words: Annotated[
-        Sequence[str], typer.Argument(metavar="PATH...", help="A file, PATH@ID, REV:PATH, a run, or a commit.")
+        Sequence[str], typer.Argument(metavar="PATH...", help="A file, PATH@ID, REV:PATH, a model, run or commit.")
     ] = (),
     *,
     every: Annotated[bool, typer.Option("--all", help=f"List all raw files, not {_MOST} of them.")] = False,

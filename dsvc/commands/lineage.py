@@ -22,7 +22,7 @@ Form = Literal["tree", "dot", "mermaid", "json", "html"]
 def command(
     context: Context,
     words: Annotated[
-        Texts, typer.Argument(metavar="PATH|RUN|REV...", help="A file, PATH@ID, REV:PATH, a run, or a commit.")
+        Texts, typer.Argument(metavar="PATH|MODEL|RUN|REV", help="A file, PATH@ID, REV:PATH, a model, run or commit.")
     ] = (),
     *,
     up: Annotated[bool, typer.Option("--up", help="Where it came from; the default.")] = False,

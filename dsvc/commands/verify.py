@@ -22,7 +22,8 @@ from dsvc.errors import UsageError
 def command(
     context: Context,
     words: Annotated[
-        Sequence[str], typer.Argument(metavar="PATH|RUN|REV...", help="A file, PATH@ID, REV:PATH, a run, or a commit.")
+        Sequence[str],
+        typer.Argument(metavar="PATH|MODEL|RUN|REV", help="A file, PATH@ID, REV:PATH, a model, run or commit."),
     ] = (),
     *,
     content: Annotated[bool, typer.Option("--content", help="Read and hash all content too.")] = False,
@@ -34,7 +35,7 @@ def command(
     code is 1 when anything is missing; what is only claimed is told, and is 0.
     """
     if not words:
-        raise UsageError("what shall be verified?", hint="dsvc verify PATH, RUN or REV")
+        raise UsageError("what shall be verified?", hint="dsvc verify PATH, MODEL, RUN or REV")
     workspace = context.workspace()
     names, paths = targets_of(context, workspace, words)
     result = verify_provenance(workspace, names, paths=paths, content=content)

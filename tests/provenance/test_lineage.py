@@ -84,6 +84,15 @@ def test_commits_runs_and_pinned_content_are_understood(stages: Project):
     assert b"names no file, no run and no revision" in refused.stderr
 
 
+def test_a_model_stands_for_its_files(stages: Project):
+    stages.ok("model", "add", "sizes", "model.json")
+    stages.ok("model", "promote", "sizes", "prod")
+    for name in ("sizes", "sizes@prod"):
+        assert graph(stages, name)["roots"] == graph(stages, "HEAD:model.json")["roots"]
+    assert "proved by hashes" in stages.ok("verify", "sizes@prod")
+    assert stages("rerun", "sizes", "--check").returncode == 0
+
+
 def test_a_clone_knows_it_too(stages: Project):
     stages.ok("clone", "-q", ".", "../clone")
     clone = Project(stages.folder.parent / "clone", stages.environment)
