@@ -1,4 +1,4 @@
-"""Merge requests where nothing enforces rules: in a folder, over SSH, over SFTP and in a bucket, asked by `.dsvcrules`."""
+"""Merge requests where nothing enforces rules, asked by `.dsvcrules`: in folders, buckets, over SSH and SFTP."""
 
 from __future__ import annotations
 
