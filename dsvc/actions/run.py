@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from dsvc.actions.run_begin import ActiveRun, Beginning, begin_run, journals_of
+from dsvc.actions.run_blocks import dotscience_variables, take_blocks
 from dsvc.actions.run_finish import Published, finish_run
 from dsvc.errors import DsvcError
 from dsvc.objects.codec import Value
@@ -112,6 +113,7 @@ def run(
     except BaseException:
         active.journal.remove()
         raise
+    warnings += take_blocks(workspace, active, variables)
     try:
         published = finish_run(workspace, active.journal, active.index)
     except (DsvcError, OSError) as error:
@@ -199,7 +201,8 @@ def run_variables(
 ) -> dict[str, str]:
     """Return the environment of a run's processes: with its journal, and what lets Python interpreters be observed."""
     root = os.path.realpath(workspace.root)
-    variables = {**environment, RUN: os.path.realpath(active.journal.path)}
+    variables = {**environment, **dotscience_variables(workspace, environment)}
+    variables[RUN] = os.path.realpath(active.journal.path)
     variables[ROOTS] = os.pathsep.join([root, *map(os.fsdecode, outside)])
     if observes:
         here = str(Path(hook.__file__).parent)

@@ -1,0 +1,293 @@
+"""The calls of the library `dotscience` 0.8, recorded here: `import dsvc.compat.dotscience as ds`.
+
+`publish` writes the same block of text as ever (see `dsvc.runs.dotscience`), so whatever reads those goes on to work.
+In a dsvc repository each published run is recorded as well, with its values as they are and not as text: numbers stay
+numbers. What one run was told is not part of the record of the next one, although the blocks, as ever, go on to show
+it.
+
+Nothing is sent to a server: `connect` only says so. `dsvc push` shares the runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from typing import Any, Protocol, TypeVar
+
+import dsvc
+from dsvc.compat.printed_run import Run, files_in, framework_of, name_values
+from dsvc.errors import DsvcError, NotARepositoryError
+from dsvc.runs import events
+from dsvc.tracking.run import Run as Recorded
+
+T = TypeVar("T")
+
+
+class _Text(Protocol):
+    def write(self, text: str, /) -> Any: ...
+
+
+class Dotscience:
+    """Runs one after the other: what is told goes to the one under way, `publish` prints it and records it."""
+
+    currentRun: Run | None = None  # noqa: N815 - its name
+
+    def __init__(self) -> None:
+        self._mode: str | None = None
+        self._workload_file: str | None = None
+        self._root = os.getenv("DOTSCIENCE_PROJECT_DOT_ROOT", default=os.getcwd())
+        self._recorded: Recorded | None = None
+        self._records = True
+
+    # Modes.
+
+    def connect(self, username: str, apikey: str, project: str, hostname: str = "") -> None:
+        """Take what once named a server; runs are recorded here, and 'dsvc push' shares them.
+
+        Raises:
+            ValueError: without the name of a project.
+        """
+        del username, apikey, hostname
+        if not project:
+            raise ValueError("connect needs the name of a project as its third argument")
+        self._mode, self._workload_file = "remote", None
+        print("dsvc: runs are recorded in this repository; 'dsvc push' shares them", file=sys.stderr)  # noqa: T201
+
+    def interactive(self) -> None:
+        """Say that the code comes from no file."""
+        self._choose("interactive")
+
+    def remote(self) -> None:
+        """Say that the runs are for somebody else."""
+        self._choose("remote")
+
+    def script(self, script_path: str | None = None) -> None:
+        """Say that the code comes from a file: this program's, or the one that is named."""
+        self._choose("script")
+        self._workload_file = os.path.relpath(script_path or sys.argv[0], self._root)
+
+    def _choose(self, mode: str) -> None:
+        if self._mode not in (None, mode):
+            raise RuntimeError(f"{mode} mode was asked for where {self._mode} mode was chosen before")
+        self._mode, self._workload_file = mode, None
+
+    # Beginning and end.
+
+    def start(self, description: object = None) -> None:
+        """Begin a new run."""
+        self._finish()
+        self.currentRun = Run(self._root)
+        self.currentRun.start()
+        if description is not None:
+            self.set_description(description)
+
+    def end(self) -> None:
+        """Note the time of the end."""
+        self._run().end()
+
+    def publish(
+        self,
+        description: object = None,
+        stream: _Text | None = None,
+        build: bool = False,  # noqa: FBT001, FBT002 - its form
+        deploy: bool = False,  # noqa: FBT001, FBT002
+    ) -> Any:
+        """Write the block of the run, and record it. Return what names it, in remote mode."""
+        if self._mode is None:
+            kind = os.getenv("DOTSCIENCE_WORKLOAD_TYPE", "")
+            if kind == "jupyter":
+                self.interactive()
+            elif kind == "command":
+                self.script()
+        run = self._run()
+        run.end()
+        if description is not None:
+            self.set_description(description)
+        run._set_workload_file(self._workload_file)
+        run.newID()
+        if build or deploy:
+            warnings.warn("images are built and deployed by 'dsvc deploy', not by publish", stacklevel=2)
+        recorded = self._recorded
+        if recorded is not None:
+            workload = {} if self._workload_file is None else {"workload": self._workload_file}
+            recorded._append((events.META, "dotscience", {"blocks": [run._id], **workload}))
+        if self._mode != "remote" or recorded is None:
+            (stream or sys.stdout).write(f"{run}\n")
+        self._finish()
+        run.forget_times()
+        return {"run": recorded.key.hex()} if self._mode == "remote" and recorded is not None else None
+
+    def _run(self) -> Run:
+        if self.currentRun is None:
+            self.start()
+        assert self.currentRun is not None
+        self.currentRun.lazy_start()
+        self._record()
+        return self.currentRun
+
+    def _record(self) -> Recorded | None:
+        """Return the record of the run under way, begun now if it was not; None outside of a repository."""
+        if self._recorded is None and self._records:
+            try:
+                self._recorded = dsvc.start_run()
+            except NotARepositoryError:
+                self._records = False
+            except (DsvcError, OSError) as error:
+                self._records = False
+                warnings.warn(f"runs are not recorded: {error}", RuntimeWarning, stacklevel=4)
+        return self._recorded
+
+    def _finish(self) -> None:
+        if self._recorded is not None:
+            self._recorded.end()
+            self._recorded = None
+
+    # What is said of the run under way; each also returns the value in its short form.
+
+    def set_error(self, error: object) -> None:
+        """See `Run.set_error`."""
+        self._run().set_error(error)
+        if self._recorded is not None:
+            self._recorded.error(str(error))
+
+    def error(self, error: T) -> T:
+        """See `Run.error`."""
+        self.set_error(error)
+        return error
+
+    def set_description(self, description: object) -> None:
+        """See `Run.set_description`."""
+        self._run().set_description(description)
+        if self._recorded is not None:
+            self._recorded.description(str(description))
+
+    def description(self, description: T) -> T:
+        """See `Run.description`."""
+        self.set_description(description)
+        return description
+
+    def add_input(self, path: Any) -> None:
+        """See `Run.add_input`."""
+        self._run().add_input(path)
+        if self._recorded is not None:
+            for each in files_in(os.fspath(path)):
+                self._recorded.input(each)
+
+    def add_inputs(self, *paths: Any) -> None:
+        """See `Run.add_inputs`."""
+        for path in paths:
+            self.add_input(path)
+
+    def input(self, path: T) -> T:
+        """See `Run.input`."""
+        self.add_input(path)
+        return path
+
+    def add_output(self, path: Any) -> None:
+        """See `Run.add_output`."""
+        self._run().add_output(path)
+        if self._recorded is not None:
+            self._recorded.output(path)
+
+    def add_outputs(self, *paths: Any) -> None:
+        """See `Run.add_outputs`."""
+        for path in paths:
+            self.add_output(path)
+
+    def output(self, path: T) -> T:
+        """See `Run.output`."""
+        self.add_output(path)
+        return path
+
+    def add_label(self, name: object, value: object) -> None:
+        """See `Run.add_label`."""
+        self._run().add_label(name, value)
+        if self._recorded is not None:
+            self._recorded.label(str(name), str(value))
+
+    def add_labels(self, *words: object, **named: object) -> None:
+        """See `Run.add_labels`."""
+        for name, value in name_values(words, named):
+            self.add_label(name, value)
+
+    def label(self, name: object, value: T) -> T:
+        """See `Run.label`."""
+        self.add_label(name, value)
+        return value
+
+    def add_metric(self, name: object, value: object) -> None:
+        """See `Run.add_metric`."""
+        self._run().add_metric(name, value)
+        if self._recorded is not None:
+            self._recorded.metric(str(name), value)
+
+    def add_metrics(self, *words: object, **named: object) -> None:
+        """See `Run.add_metrics`."""
+        for name, value in name_values(words, named):
+            self.add_metric(name, value)
+
+    def metric(self, name: object, value: T) -> T:
+        """See `Run.metric`."""
+        self.add_metric(name, value)
+        return value
+
+    summary, add_summary, add_summaries = metric, add_metric, add_metrics
+
+    def add_parameter(self, name: object, value: object) -> None:
+        """See `Run.add_parameter`."""
+        self._run().add_parameter(name, value)
+        if self._recorded is not None:
+            self._recorded.param(str(name), value)
+
+    def add_parameters(self, *words: object, **named: object) -> None:
+        """See `Run.add_parameters`."""
+        for name, value in name_values(words, named):
+            self.add_parameter(name, value)
+
+    def parameter(self, name: object, value: T) -> T:
+        """See `Run.parameter`."""
+        self.add_parameter(name, value)
+        return value
+
+    param = parameter
+
+    def model(self, kind: Any, name: str, path: T, *arguments: Any, **facts: Any) -> T:
+        """See `Run.model`."""
+        self._run().model(kind, name, path, *arguments, **facts)
+        if self._recorded is not None:
+            framework, version = framework_of(kind)
+            more = {"classes": os.fspath(facts["classes"])} if "classes" in facts else {}
+            place: str = os.fspath(path)  # type: ignore[call-overload]
+            self._recorded.model(name, place, framework=framework, framework_version=version, **more)
+            for file in more.values():
+                self._recorded.output(file)
+        return path
+
+    def add_model(self, kind: Any, name: str, *arguments: Any, **facts: Any) -> None:
+        """See `Run.add_model`."""
+        self.model(kind, name, *arguments, **facts)
+
+    def debug(self) -> None:
+        """See `Run.debug`."""
+        self._run().debug()
+
+
+_defaultDS = Dotscience()  # noqa: N816 - its name
+
+connect, interactive, remote, script = (
+    _defaultDS.connect, _defaultDS.interactive, _defaultDS.remote, _defaultDS.script
+)  # fmt: skip
+start, end, publish, debug = _defaultDS.start, _defaultDS.end, _defaultDS.publish, _defaultDS.debug
+error, set_error = _defaultDS.error, _defaultDS.set_error
+description, set_description = _defaultDS.description, _defaultDS.set_description
+input, add_input, add_inputs = _defaultDS.input, _defaultDS.add_input, _defaultDS.add_inputs  # noqa: A001 - its name
+output, add_output, add_outputs = _defaultDS.output, _defaultDS.add_output, _defaultDS.add_outputs
+label, add_label, add_labels = _defaultDS.label, _defaultDS.add_label, _defaultDS.add_labels
+metric, add_metric, add_metrics = _defaultDS.metric, _defaultDS.add_metric, _defaultDS.add_metrics
+summary, add_summary, add_summaries = metric, add_metric, add_metrics
+parameter, add_parameter, add_parameters = (
+    _defaultDS.parameter, _defaultDS.add_parameter, _defaultDS.add_parameters
+)  # fmt: skip
+param = parameter
+model, add_model = _defaultDS.model, _defaultDS.add_model

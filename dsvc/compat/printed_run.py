@@ -1,0 +1,230 @@
+"""A run as Dotscience's library keeps and prints it: names and texts, in a block of text."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from dsvc.runs.dotscience import MODEL_LABEL
+
+T = TypeVar("T")
+_TIME = "%Y%m%dT%H%M%S.%f"
+
+
+class Run:
+    """What is said of one run, and the block that is printed of it. Paths in it are relative to `root`."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._id: str | None = None
+        self._inputs: set[str] = set()
+        self._outputs: set[str] = set()
+        self._labels: dict[str, str] = {}
+        self._metric: dict[str, str] = {}
+        self._parameters: dict[str, str] = {}
+        self._texts: dict[str, str] = {}  # error, description, workload-file
+        self._start: datetime | None = None
+        self._end: datetime | None = None
+        self._model_dir: Any = None
+
+    def start(self) -> None:
+        """Note the time of the begin.
+
+        Raises:
+            RuntimeError: when that was done before.
+        """
+        if self._start is not None:
+            raise RuntimeError("this run was started before")
+        self._start = _now()
+
+    def lazy_start(self) -> None:
+        """Note the time of the begin, unless that was done before."""
+        self._start = self._start or _now()
+
+    def end(self) -> None:
+        """Note the time of the end, unless that was done before."""
+        self._end = self._end or _now()
+
+    def forget_times(self) -> None:
+        """Forget both times."""
+        self._start = self._end = None
+
+    def newID(self) -> None:  # noqa: N802 - its name
+        """Take a new id."""
+        self._id = str(uuid.uuid4())
+
+    def getModelDir(self) -> Any:  # noqa: N802 - its name
+        """Return where the newest model lies."""
+        return self._model_dir
+
+    def set_error(self, error: object) -> None:
+        """Say what went wrong."""
+        self._texts["error"] = str(error)
+
+    def set_description(self, description: object) -> None:
+        """Say what the run is for."""
+        self._texts["description"] = str(description)
+
+    def _set_workload_file(self, path: str | None) -> None:
+        self._texts.pop("workload-file", None)
+        if path is not None:
+            self._texts["workload-file"] = path
+
+    def error(self, error: T) -> T:
+        """Say what went wrong, and return it."""
+        self.set_error(error)
+        return error
+
+    def description(self, description: T) -> T:
+        """Say what the run is for, and return it."""
+        self.set_description(description)
+        return description
+
+    def add_input(self, path: Any) -> None:
+        """Say that the run reads a file, or all files that a folder has now."""
+        self._inputs.update(os.path.relpath(each, self._root) for each in files_in(os.fspath(path)))
+
+    def add_inputs(self, *paths: Any) -> None:
+        """Say that the run reads files or folders."""
+        for path in paths:
+            self.add_input(path)
+
+    def input(self, path: T) -> T:
+        """Say that the run reads a file or folder, and return its path."""
+        self.add_input(path)
+        return path
+
+    def add_output(self, path: Any) -> None:
+        """Say that the run writes a file, or all files that a folder has at the end."""
+        self._outputs.add(os.path.relpath(os.fspath(path), self._root))
+
+    def add_outputs(self, *paths: Any) -> None:
+        """Say that the run writes files or folders."""
+        for path in paths:
+            self.add_output(path)
+
+    def output(self, path: T) -> T:
+        """Say that the run writes a file or folder, and return its path."""
+        self.add_output(path)
+        return path
+
+    def add_label(self, name: object, value: object) -> None:
+        """Set a label."""
+        self._labels[str(name)] = str(value)
+
+    def add_labels(self, *words: object, **named: object) -> None:
+        """Set labels, given as names and values in turn, or by keyword."""
+        for name, value in name_values(words, named):
+            self.add_label(name, value)
+
+    def label(self, name: object, value: T) -> T:
+        """Set a label, and return its value."""
+        self.add_label(name, value)
+        return value
+
+    def add_metric(self, name: object, value: object) -> None:
+        """Set a metric."""
+        self._metric[str(name)] = str(value)
+
+    def add_metrics(self, *words: object, **named: object) -> None:
+        """Set metrics, given as names and values in turn, or by keyword."""
+        for name, value in name_values(words, named):
+            self.add_metric(name, value)
+
+    def metric(self, name: object, value: T) -> T:
+        """Set a metric, and return its value."""
+        self.add_metric(name, value)
+        return value
+
+    summary, add_summary, add_summaries = metric, add_metric, add_metrics
+
+    def add_parameter(self, name: object, value: object) -> None:
+        """Set a parameter."""
+        self._parameters[str(name)] = str(value)
+
+    def add_parameters(self, *words: object, **named: object) -> None:
+        """Set parameters, given as names and values in turn, or by keyword."""
+        for name, value in name_values(words, named):
+            self.add_parameter(name, value)
+
+    def parameter(self, name: object, value: T) -> T:
+        """Set a parameter, and return its value."""
+        self.add_parameter(name, value)
+        return value
+
+    def model(self, kind: Any, name: str, path: T, *_: object, **facts: Any) -> T:
+        """Say that the run writes a model, and return its path. `kind` is the module of the framework.
+
+        Raises:
+            RuntimeError: when that is no module with a name and a version.
+        """
+        framework, version = framework_of(kind)
+        files: dict[str, Any] = {"model": path, **({"classes": facts["classes"]} if "classes" in facts else {})}
+        self.add_outputs(*files.values())
+        said = {
+            "type": f"{framework}-model",
+            "version": version,
+            "files": {key: os.path.relpath(os.fspath(value), self._root) for key, value in files.items()},
+        }
+        self.add_label(f"{MODEL_LABEL}{name}", json.dumps(said, sort_keys=True, separators=(",", ":")))
+        self._model_dir = path
+        return path
+
+    def add_model(self, kind: Any, name: str, *arguments: Any, **facts: Any) -> None:
+        """Say that the run writes a model."""
+        self.model(kind, name, *arguments, **facts)
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what the block says."""
+        root = self._root
+        outputs = {os.path.relpath(f, root) for o in self._outputs for f in files_in(os.path.join(root, o))}
+        times = {"start": self._start, "end": self._end}
+        return {
+            "version": "1",
+            "input": sorted(self._inputs),
+            "output": sorted(outputs),
+            "labels": self._labels,
+            "summary": self._metric,
+            "parameters": self._parameters,
+            **self._texts,
+            **{name: moment.strftime(_TIME) for name, moment in times.items() if moment is not None},
+        }
+
+    def __str__(self) -> str:
+        body = json.dumps(self.metadata(), sort_keys=True, indent=4)
+        return f"[[DOTSCIENCE-RUN:{self._id}]]{body}[[/DOTSCIENCE-RUN:{self._id}]]"
+
+    def debug(self) -> None:
+        """Print what the block would say."""
+        print(json.dumps(self.metadata(), sort_keys=True, indent=4))  # noqa: T201
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def files_in(path: str) -> Iterator[str]:
+    """Yield a path, or of a folder all files in it and below."""
+    if not os.path.isdir(path):
+        yield path
+        return
+    for name in os.listdir(path):
+        yield from files_in(os.path.join(path, name))
+
+
+def name_values(words: tuple[object, ...], named: dict[str, object]) -> Iterator[tuple[object, object]]:
+    """Yield names and values, given in turn or by keyword."""
+    yield from named.items()
+    yield from zip(words[::2], words[1::2], strict=True)
+
+
+def framework_of(kind: Any) -> tuple[str, str]:
+    """Return name and version of a framework, given by its module."""
+    name, version = getattr(kind, "__name__", None), getattr(kind, "__version__", None)
+    if not isinstance(name, str) or version is None:
+        raise RuntimeError(f"{kind!r} is no module of a framework: a model's first argument is one, such as sklearn")
+    return name, str(version)
