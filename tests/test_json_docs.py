@@ -216,12 +216,15 @@ env check
 env restore HEAD ../again --installer uv
 env export --requirements
 run -- true
-run -p lr=0.1 -- touch made.txt
+run -p lr=0.1 -- sh -c 'echo 1 > made.txt'
 runs
 runs list
 runs show
 runs diff @~1 @
 runs comment @ good
+! dsvc.toml [stages.one]\\ncmd = 'true'
+repro -n
+sweep -p a=1 -- true
 runs plot --x params.lr --y elapsed
 runs export ../runs.csv
 runs rm @~1
@@ -234,6 +237,7 @@ model tag churn best
 model get churn ../served
 model rm churn@best
 lineage HEAD
+blame-data made.txt
 doctor
 nonsense
 """.strip().splitlines()

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dsvc.actions.changes import new_files
 from dsvc.actions.checkout import keep_index_tree
@@ -29,6 +30,9 @@ from dsvc.worktree.journal import CheckoutRunningError
 from dsvc.worktree.record import Recorded, Recorder
 from dsvc.worktree.scan import Scanner, Skipped
 
+if TYPE_CHECKING:
+    from dsvc.actions.corrections import Correction
+
 
 class NothingToCommitError(RequestError):
     """The working copy is as the last commit has it."""
@@ -44,7 +48,8 @@ class NothingToCommitError(RequestError):
 class CommitResult:
     """The new commit, the branch it is on (None: detached), what it follows, and what could not be taken.
 
-    `environment_problem` says why it names no environment although it should.
+    `environment_problem` says why it names no environment although it should; `correction` is of changed files that
+    a run should explain and none does.
     """
 
     commit_id: CommitId
@@ -55,6 +60,7 @@ class CommitResult:
     files: int
     size: int
     environment_problem: str | None = None
+    correction: Correction | None = None
 
 
 def commit(
@@ -121,14 +127,16 @@ def commit(
             workspace.write_index(recorded.index)
         raise NothingToCommitError
     environment, problem = _environment(workspace)
+    text = run_message_hook(workspace, message or (amended.message if amended else ""), run_hooks=run_hooks)
+    runs, correction = _runs(workspace, tree, parents, text)
     made = Commit(
         tree=tree,
         parents=parents,
         author=author or _author(workspace, state, amended) or committer,
         committer=committer,
-        message=run_message_hook(workspace, message or (amended.message if amended else ""), run_hooks=run_hooks),
+        message=text,
         environment=environment,
-        runs=_runs(workspace, tree, parents),
+        runs=runs,
         metadata={**git_metadata(workspace), **(metadata or {})},
     )
     if signer is not None:
@@ -137,10 +145,20 @@ def commit(
         except BaseException:
             workspace.repo.store.abandon()
             raise
-    commit_id = _publish(workspace, made, head, state, amend=amend, index_tree=recorded.index.tree)
+    commit_id = _publish(
+        workspace, made, head, state, amend=amend, index_tree=recorded.index.tree, correction=correction
+    )
     workspace.write_index(recorded.index)
     return CommitResult(
-        commit_id, made, head.branch, head.commit_id, tuple(recorded.skipped), recorded.files, recorded.size, problem
+        commit_id,
+        made,
+        head.branch,
+        head.commit_id,
+        tuple(recorded.skipped),
+        recorded.files,
+        recorded.size,
+        problem,
+        correction,
     )
 
 
@@ -255,15 +273,30 @@ def _sign_of(state: WorktreeState | None) -> Sign:
     return said if isinstance(said, bool | str) else None
 
 
-def _runs(workspace: Workspace, tree: TreeId, parents: Sequence[CommitId]) -> tuple[RunId, ...]:
-    """Return the recorded runs that wrote what is committed; none where they cannot be looked up."""
-    if next(workspace.view().items(RUNS), None) is None:
-        return ()
-    from dsvc.actions.run_claims import runs_behind
+def _runs(
+    workspace: Workspace, tree: TreeId, parents: Sequence[CommitId], message: str
+) -> tuple[tuple[RunId, ...], Correction | None]:
+    """Return the recorded runs that wrote what is committed, and the correction for what a run should explain.
+
+    None where they cannot be looked up.
+    """
+    if next(workspace.view().items(RUNS), None) is None and not workspace.config.get_list("provenance.outputs"):
+        return (), None
+    from dsvc.actions.corrections import put_correction
+    from dsvc.actions.run_claims import claims
 
     with suppress(DsvcError, OSError):
-        return runs_behind(workspace, tree, parents)
-    return ()
+        found = claims(workspace, tree, parents)
+        if not found.unclaimed:
+            return found.runs, None
+        correction = put_correction(
+            workspace,
+            found.unclaimed,
+            base=parents[0] if parents else None,
+            description=message.partition("\n")[0],
+        )
+        return (*found.runs, correction.run_id), correction
+    return (), None
 
 
 def git_metadata(workspace: Workspace) -> dict[str, Value]:
@@ -284,10 +317,13 @@ def _publish(
     *,
     amend: bool,
     index_tree: TreeId,
+    correction: Correction | None = None,
 ) -> CommitId:
     commit_id = workspace.repo.put_commit(made)
     transaction = workspace.transaction()
     workspace.move_head(transaction, commit_id)
+    if correction is not None:
+        transaction.set(f"{RUNS}{correction.key.hex()}", Direct(Kind.RUN, ObjectId(correction.run_id)))
     if state is not None and not amend:
         set_state(workspace, transaction, after_commit(state))
     keep_index_tree(workspace, transaction, index_tree)

@@ -131,7 +131,10 @@ class _Walk:
         around = self._around(run)
         for pin in self._pins(run, outputs=False):
             file = self._pin_node(pin)
-            self._edge(file.key, node.key, "read", *_mark(pin.state, pin.seen))
+            mark, reason = _mark(pin.state, pin.seen)
+            if run.authority == "correction":
+                reason = "what stood there before"
+            self._edge(file.key, node.key, "read", mark, reason)
             self._follow_file(file, run.key, around)
         if run.parent is not None:
             parent = self._run_node(run.parent)

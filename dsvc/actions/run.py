@@ -13,6 +13,7 @@ from typing import Literal
 from dsvc.actions.run_begin import ActiveRun, Beginning, begin_run, journals_of
 from dsvc.actions.run_blocks import dotscience_variables, take_blocks
 from dsvc.actions.run_finish import Published, finish_run
+from dsvc.actions.run_metrics import take_metrics
 from dsvc.errors import DsvcError
 from dsvc.objects.codec import Value
 from dsvc.runs import hook
@@ -42,6 +43,8 @@ class RunRequest:
     variables: Sequence[str] = ()
     trace: Trace = "auto"
     confirmed: bool = False
+    metrics: Sequence[str] = ()  # files of which the values become metrics
+    declared_outputs: bool = False  # what else changes in the working copy is somebody else's
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,7 @@ def run(
             parent=run_around(workspace, environment),
             program=program,
             confirmed=request.confirmed,
+            declared_outputs=request.declared_outputs,
             observation={"params": source} if source else {},
         ),
         masker=masker,
@@ -106,6 +110,7 @@ def run(
     variables = run_variables(
         workspace, active, environment, observes=observes, outside=_outside(workspace, [*inputs, *outputs])
     )
+    began = time.time_ns()
     try:
         ending = _execute(
             active, program, request.words, screen=screen, variables=variables, masker=masker, strace=strace
@@ -114,6 +119,8 @@ def run(
         active.journal.remove()
         raise
     warnings += take_blocks(workspace, active, variables)
+    found = (*request.metrics, *(os.path.join(workspace.root, p) for p in workspace.config.get_list("run.metrics")))
+    warnings += take_metrics(active.journal, (directory / path for path in found), began=began)
     try:
         published = finish_run(workspace, active.journal, active.index)
     except (DsvcError, OSError) as error:

@@ -58,6 +58,7 @@ class Beginning:
     parent: RunKey | None = None
     program: str = ""
     confirmed: bool = False
+    declared_outputs: bool = False
     observation: Mapping[str, Value] = field(default_factory=dict)
 
 
@@ -137,6 +138,7 @@ def begin_run(
                 "clocks": (time.time_ns(), time.monotonic_ns()),
                 "inputs": [(path, signature(os.stat(path))) for path in beginning.inputs],
                 "outputs": list(beginning.outputs),
+                "declared_outputs": beginning.declared_outputs,
             }
         )
         journal.note_others(_ancestors(workspace, beginning.parent))

@@ -1,41 +1,99 @@
-"""Which runs explain the changes of a commit: a join by the ids of files."""
+"""Which runs explain the changes of a commit, and what none explains: a join by the ids of files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from dsvc.actions.runs import has_runs, open_runs
 from dsvc.history.treediff import Change, diff_trees
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, RunId, TreeId
 from dsvc.objects.tree import FILE_KINDS
-from dsvc.runs.index import Meeting
+from dsvc.runs.index import Meeting, RunIndex
 from dsvc.runs.names import RunKey
 from dsvc.runs.pins import PinState
 from dsvc.workspace import Workspace
+from dsvc.worktree.ignore_rules import matcher, parse
 
 
-def runs_behind(workspace: Workspace, tree: TreeId, parents: Sequence[CommitId]) -> tuple[RunId, ...]:
-    """Return the runs that wrote the files in which a tree differs from each of these commits, in order of their begin.
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """The runs that wrote what changed, in order of their begin, and changed files that are not explained.
+
+    A run should explain a file that some run once wrote, or that matches `provenance.outputs`.
+    """
+
+    runs: tuple[RunId, ...] = ()
+    unclaimed: tuple[Change, ...] = ()
+
+
+def claims(workspace: Workspace, tree: TreeId, parents: Sequence[CommitId]) -> Claims:
+    """Return what explains the files in which a tree differs from each of these commits.
 
     Of several runs that wrote the same content the newest counts, and one that wrote it at this path before others.
     An empty file is explained only at its path.
     """
-    if not has_runs(workspace):
-        return ()
+    is_output = output_test(workspace)
+    if is_output is None and not has_runs(workspace):
+        return Claims()
     changes = _changes(workspace, tree, parents)
     if not changes:
-        return ()
+        return Claims()
     with open_runs(workspace) as index:
         met = index.meetings({change.new.id for change in changes if change.new is not None}, outputs=True)
         keys: set[RunKey] = set()
+        unclaimed: list[Change] = []
         for change in changes:
             assert change.new is not None
             best = _best(met.get(change.new.id, ()), change)
             if best is not None:
                 keys.add(best)
+            elif should_be_claimed(index, change.path, is_output):
+                unclaimed.append(change)
         rows = [index.summary(key) for key in sorted(keys)]
-    return tuple(row.run_id for row in rows if row is not None)
+    return Claims(tuple(row.run_id for row in rows if row is not None), tuple(unclaimed))
+
+
+def find_unclaimed(workspace: Workspace, index: RunIndex, changes: Iterable[Change]) -> list[Change]:
+    """Return those of some changed files, with their new ids, that no run explains though one should."""
+    is_output = output_test(workspace)
+    found = []
+    for change in changes:
+        assert change.new is not None
+        if should_be_claimed(index, change.path, is_output):
+            met = index.meetings([change.new.id], outputs=True).get(change.new.id, ())
+            if _best(met, change) is None:
+                found.append(change)
+    return found
+
+
+def should_be_claimed(index: RunIndex, path: bytes, is_output: Callable[[bytes], bool] | None) -> bool:
+    """Say whether a run should explain what stands at a path."""
+    return (is_output is not None and is_output(path)) or bool(index.written(path))
+
+
+def output_test(workspace: Workspace) -> Callable[[bytes], bool] | None:
+    """Return what says whether a path matches `provenance.outputs`, None where nothing is set there."""
+    patterns = workspace.config.get_list("provenance.outputs")
+    if not patterns:
+        return None
+    lines = [pattern.encode("utf-8", "surrogateescape") + b"\n" for pattern in patterns]
+    rules = [(rule, matcher(rule)) for rule in parse(lines, b"provenance.outputs", base=b"")]
+
+    def test(path: bytes) -> bool:
+        above = [path]
+        while b"/" in above[-1]:
+            above.append(above[-1].rpartition(b"/")[0])
+        wanted = False
+        for rule, match in rules:  # the last one that matches decides, as in .dsvcignore
+            for place in above[1:] if rule.directory_only else above:
+                if match(place if rule.anchored else place.rpartition(b"/")[2]):
+                    wanted = not rule.negated
+                    break
+        return wanted
+
+    return test
 
 
 def _changes(workspace: Workspace, tree: TreeId, parents: Sequence[CommitId]) -> list[Change]:

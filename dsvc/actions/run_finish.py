@@ -201,6 +201,8 @@ def _assembled(workspace: Workspace, journal: Journal, after: Recorded | None, m
     store = workspace.repo.store
     gathered = gather_events(journal.path, store)
     declared, produced = _declared(begin), _paths(begin.get("outputs"))
+    if begin.get("declared_outputs"):
+        after = None  # others change files at the same time
     how, opened = _observed(workspace, run, journal.path, [*declared, *produced])
     last = _last_sign(journal.path)
     clock = _is_steady(begin, end)

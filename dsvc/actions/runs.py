@@ -73,6 +73,8 @@ def has_runs(workspace: Workspace) -> bool:
 def list_runs(workspace: Workspace, query: RunQuery) -> list[Summary]:
     """Return the runs that a query asks for, those under way first, then the newest first.
 
+    Corrections are left out unless `where` says something of the authority.
+
     Raises:
         BadConditionError: for a condition or column that is not understood.
     """
@@ -80,6 +82,8 @@ def list_runs(workspace: Workspace, query: RunQuery) -> list[Summary]:
     read = column(query.best or query.sort.removeprefix("-")) if query.best or query.sort else None
     with open_runs(workspace) as index:
         rows = (*running_runs(workspace), *index.summaries())
+    if "authority" not in query.where:  # nothing was executed there
+        rows = tuple(row for row in rows if row.authority != "correction")
     found = [row for row in rows if condition is None or condition(row)]
     if read is not None:
         descending = not query.lowest if query.best else query.sort.startswith("-")

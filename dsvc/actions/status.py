@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from dsvc.actions.changes import WorkingChanges, changes_against, working_changes
 from dsvc.actions.state import WorktreeState, read_state
+from dsvc.errors import DsvcError
 from dsvc.history.treediff import Change
 from dsvc.objects.ids import CommitId
-from dsvc.refs.names import bisect_of
+from dsvc.refs.names import RUNS, bisect_of
 from dsvc.workspace import Workspace
 from dsvc.worktree.scan import Skipped
 
@@ -39,6 +40,7 @@ class StatusResult:
     state: WorktreeState | None
     bisecting: bool = False
     distance: Distance | None = None  # from what the branch follows
+    unclaimed: tuple[bytes, ...] = ()  # changed or new files that a run should explain, and none does
 
     def is_clean(self) -> bool:
         """Say whether a commit would take nothing."""
@@ -71,6 +73,7 @@ def status(
     if found.refreshed and not paths and stamp is not None:
         _refresh(workspace, found, stamp)
     state = read_state(workspace)
+    unclaimed = _unclaimed(workspace, [*changes, *added], new)
     changes, added, renamed = _renamed(workspace, state, changes, added)
     return StatusResult(
         head.branch,
@@ -83,7 +86,21 @@ def status(
         state,
         workspace.view().get(bisect_of(workspace.worktree_id)) is not None,
         _distance(workspace, head.branch),
+        tuple(unclaimed),
     )
+
+
+def _unclaimed(workspace: Workspace, changes: Sequence[Change], new: Sequence[bytes]) -> list[bytes]:
+    """Return the files that a run should explain and none does; none where runs cannot be looked up."""
+    if not (changes or new):
+        return []
+    if next(workspace.view().items(RUNS), None) is None and not workspace.config.get_list("provenance.outputs"):
+        return []
+    from dsvc.actions.corrections import unclaimed_now
+
+    with suppress(DsvcError, OSError):
+        return unclaimed_now(workspace, changes, new=new)
+    return []
 
 
 def _distance(workspace: Workspace, branch: str | None) -> Distance | None:

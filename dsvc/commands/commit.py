@@ -15,6 +15,7 @@ from dsvc.actions.status import status
 from dsvc.commands.change_counts import change_counts
 from dsvc.commands.commit_message import message_of, message_template
 from dsvc.commands.context import Context
+from dsvc.commands.count_text import counted
 from dsvc.commands.options import Json, NoStaging, Quiet
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.commands.signature_text import GpgSign, NoGpgSign, chosen_sign
@@ -172,6 +173,7 @@ def _json(context: Context, result: CommitResult) -> None:
             "message": result.commit.message,
             "environment": result.commit.environment.hex() if result.commit.environment is not None else None,
             "signed": result.commit.signature is not None,
+            "correction": result.correction.key.hex() if result.correction is not None else None,
             "files_stored": result.files,
             "bytes_stored": result.size,
             "skipped": [{**path_json(s.path), "reason": s.reason} for s in result.skipped],
@@ -185,3 +187,9 @@ def _show(context: Context, workspace: Workspace, result: CommitResult) -> None:
     subject = result.commit.message.partition("\n")[0]
     context.out.line(f"[{where}{first} {result.commit_id.hex()[:SHORT]}] {subject}")
     context.out.line(f" {change_counts(workspace, changed_by(workspace, result.commit))}")
+    if result.correction is not None:
+        from dsvc.runs.names import short_key
+
+        count = counted(len(result.correction.paths), "file")
+        name = short_key(result.correction.key)
+        context.out.note(f"no run explains {count} that runs write: recorded as the correction {name}")

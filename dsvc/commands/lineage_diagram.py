@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from dsvc.actions.lineage_graph import CommitNode, Edge, FileNode, Lineage, Mark, Node, RunNode
-from dsvc.commands.lineage_labels import file_note, run_facts, run_observation, short_id, size_note, title
+from dsvc.commands.lineage_labels import file_note, run_facts, run_observation, run_word, short_id, size_note, title
 from dsvc.commands.lineage_shape import Shape
 from dsvc.commands.path_text import quote_path
 
@@ -95,7 +95,7 @@ def _box(graph: Lineage, node: Node, headline: str | None) -> Box:
     if isinstance(node, RunNode):
         facts, seen = run_facts(node, wanted=headline), run_observation(node)
         when, _, rest = facts.partition(", ")
-        lines = [f"run {short_id(node)}, {when}", rest]
+        lines = [f"{run_word(node)} {short_id(node)}, {when}", rest]
         details += [title(node), facts, seen]
     elif isinstance(node, CommitNode):
         kind = "commit"

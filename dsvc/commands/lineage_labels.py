@@ -26,6 +26,11 @@ def short_id(node: Node) -> str:
     return node.id.hex()[:_SHORT] if node.id is not None else ""
 
 
+def run_word(node: RunNode) -> str:
+    """What stands before the digits of a run."""
+    return "correction" if node.summary is not None and node.summary.authority == "correction" else "run"
+
+
 def title(node: Node) -> str:
     """What a node is, in a few words, without its id."""
     if isinstance(node, FileNode):
@@ -46,7 +51,7 @@ def run_title(row: Summary | None) -> str:
     if row is None:
         return "its record is not in this repository"
     if row.authority == "correction":
-        return "correction: changed by hand or by an unknown program"
+        return "changed by hand, or by a program nobody saw"
     text = row.name or row.description.partition("\n")[0] or row.command or "Python"
     return visible(" ".join(text.split()))
 

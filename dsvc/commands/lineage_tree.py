@@ -14,6 +14,7 @@ from dsvc.commands.lineage_labels import (
     file_note,
     run_facts,
     run_observation,
+    run_word,
     short_id,
     size_note,
     title,
@@ -57,7 +58,8 @@ class TreeWriter:
                 notes.append("no run wrote it")
             self._line("", [(name, ("bold",)), (short_id(node), ("yellow",))], "  ".join(filter(None, notes)))
             return
-        kind = "run" if isinstance(node, RunNode) else "commit" if isinstance(node, CommitNode) else "environment"
+        kind = "commit" if isinstance(node, CommitNode) else "environment"
+        kind = run_word(node) if isinstance(node, RunNode) else kind
         color = "cyan" if isinstance(node, RunNode) else "yellow"
         refs = f"({', '.join(node.refs)})" if isinstance(node, CommitNode) and node.refs else ""
         self._line("", [(kind, ("bold",)), (short_id(node), (color,)), (name, ("bold",))], refs)
@@ -104,7 +106,7 @@ class TreeWriter:
             elif not leads_on and not branch.files and node.id is not None and not node.path.startswith(b"/"):
                 notes.append("in no commit")
         elif isinstance(node, RunNode):
-            words = [("run", ()), (short_id(node), ("cyan",)), (title(node), ("bold",))]
+            words = [(run_word(node), ()), (short_id(node), ("cyan",)), (title(node), ("bold",))]
             if edge.also:
                 notes.append("wrote the same")
             if edge.what == "around":

@@ -55,9 +55,12 @@ _SECTIONS: Final = {
     "Runs and environments": {
         "run": "Run a command and record what it read, wrote and measured",
         "runs": "List and compare recorded runs",
+        "repro": "Run the stages of dsvc.toml that are out of date",
+        "sweep": "Run a command for combinations of parameters",
         "model": "Keep models by name, with versions and stages",
         "env": "Record, compare and make again what programs run with",
         "lineage": "Show where a file, a run or a commit came from",
+        "blame-data": "Show which run wrote a file and which raw files it rests on",
     },
     "Look at history": {
         "log": "Show commits",

@@ -37,6 +37,10 @@ def command(
         Literal["auto", "python", "strace", "none"],
         typer.Option("--trace", metavar="HOW", help="How to observe files: auto, python, strace or none."),
     ] = "auto",
+    metrics: Annotated[Texts, typer.Option("--metrics", metavar="FILE", help="Its values become metrics.")] = (),
+    declared_outputs: Annotated[
+        bool, typer.Option("--declared-outputs", help="Count no other changes as outputs: others work here, too.")
+    ] = False,
     commit: Annotated[bool, typer.Option("--commit", help="Commit afterwards, if the command succeeded.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Take large new files and what looks like keys too.")] = False,
     quiet: Quiet = False,
@@ -61,6 +65,8 @@ def command(
         variables=env,
         trace=trace,
         confirmed=yes,
+        metrics=metrics,
+        declared_outputs=declared_outputs,
     )
     try:
         workspace = context.workspace()

@@ -30,7 +30,8 @@ def graph_run_lines(context: Context, run_ids: Sequence[RunId], *, one_line: boo
             continue
         row = summarize(run, run_id)
         what = run_title(row)
-        line = f"    run {context.out.paint(short_key(run.key), 'cyan')} {what[:_WIDEST]}"
+        word = "correction" if row.authority == "correction" else "run"
+        line = f"    {word} {context.out.paint(short_key(run.key), 'cyan')} {what[:_WIDEST]}"
         if row.state != "done":
             line += f" ({row.state})"
         metric = headline(row.metrics, wanted)

@@ -64,6 +64,10 @@ def status_lines(result: StatusResult, paint: Paint, *, untracked: bool) -> Iter
         yield "\nNew files that 'dsvc commit' takes too (keep out with .dsvcignore):"
         for path in new:
             yield "  " + paint(quote_path(path), "green")
+    if result.unclaimed:
+        yield "\nUnclaimed (runs write these, and no run explains what they are now):"
+        for path in result.unclaimed:
+            yield "  " + paint(quote_path(path), "magenta")
     if result.is_clean():
         yield "Nothing to commit, working copy clean" if result.commit_id else "\nNothing to commit"
 

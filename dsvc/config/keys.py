@@ -72,6 +72,11 @@ _TABLE: Final = (
     ),
     KnownKey("merge.tool", "str", "Shell command of 'resolve --tool', with $BASE, $LOCAL, $REMOTE and $MERGED."),
     KnownKey("merge.verifySignatures", "bool", "Merge only commits with a good signature.", default=False),
+    KnownKey(
+        "provenance.outputs",
+        "list",
+        "Patterns, as in .dsvcignore, of files that runs write: others that match are shown as unclaimed.",
+    ),
     KnownKey("pull.rebase", "bool", "Let 'pull' rebase instead of merging.", default=False),
     KnownKey("rebase.autoStash", "bool", "Stash changes before a rebase and apply them after it.", default=False),
     KnownKey(
@@ -81,6 +86,7 @@ _TABLE: Final = (
         default="always",
         choices=("always", "never"),
     ),
+    KnownKey("run.metrics", "list", "Files whose values become metrics of each run, relative to the root."),
     KnownKey("run.headline", "str", "The metric shown beside a run in log --graph and lineage."),
     KnownKey("sign.allowedSigners", "str", "File that says who may sign, in OpenSSH's form (ssh-keygen(1))."),
     KnownKey("sign.program", "str", "Program that signs and checks (ssh-keygen)."),
