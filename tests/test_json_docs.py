@@ -204,6 +204,7 @@ hub log ../team
 hub user remove ../team ada --authorized-keys ../keys
 fork ../hub ../forked
 hub forks ../forked
+fork --delete ../forked --yes
 push ../team/repos/demand main
 hub delete ../team demand --yes
 env lock
