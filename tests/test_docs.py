@@ -153,4 +153,4 @@ def test_design_records_are_numbered_and_listed():
         title = record.read_text().splitlines()[0]
         assert title.startswith(f"# {number}. "), record.name
         assert f"[{title[2:]}]({record.name})" in contents, f"docs/design/README.md lacks {record.name}"
-    assert numbers == list(range(1, len(numbers) + 1))
+    assert numbers == sorted(set(numbers)), "a number stands for one record; one may still be missing"

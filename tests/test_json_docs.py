@@ -204,6 +204,7 @@ hub log ../team
 hub user remove ../team ada --authorized-keys ../keys
 fork ../hub ../forked
 hub forks ../forked
+fork --delete ../forked --yes
 push ../team/repos/demand main
 hub delete ../team demand --yes
 env lock
@@ -223,6 +224,7 @@ runs diff @~1 @
 runs comment @ good
 ! dsvc.toml [stages.one]\\ncmd = 'true'
 repro -n
+sweep -p a=1 -- true
 runs plot --x params.lr --y elapsed
 runs export ../runs.csv
 runs rm @~1

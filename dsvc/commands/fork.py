@@ -11,7 +11,7 @@ from dsvc.actions.fork import fork
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.entry_text import human_size
-from dsvc.commands.options import Jobs, Json, LimitRate, Quiet
+from dsvc.commands.options import Jobs, Json, LimitRate, Quiet, Yes
 from dsvc.errors import UsageError
 from dsvc.refs.names import short_name
 from dsvc.remotes.address import FolderAddress, parse_address
@@ -29,6 +29,8 @@ def command(
     ] = None,
     *,
     copy: Annotated[bool, typer.Option("--copy", help="Copy what is stored, and share nothing.")] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete the fork at the address SRC instead.")] = False,
+    yes: Yes = False,
     jobs: Jobs = 8,
     limit_rate: LimitRate = None,
     quiet: Quiet = False,
@@ -43,9 +45,16 @@ def command(
     one bucket, in folders of one disk, and on a hub, both use one pool of packs from then on, so this takes a moment
     and moves nothing. Between other places, or with --copy, everything is copied.
 
+    --delete deletes such a fork: its branches and its history are gone, and what others need of its packs stays.
+
     Either one may run gc, or be deleted, without harm to the other. What is purged in one stays in the other. Who
     clones a fork has its parent as the remote 'upstream'.
     """
+    if delete:
+        if target is not None or copy:
+            raise UsageError("--delete takes one address", hint=f"dsvc fork --delete {source}")
+        _delete(context, source, yes=yes, json=json)
+        return
     if not _is_local(context, source, target):
         _fork_remote(context, source, target, copy=copy, jobs=jobs, limit_rate=limit_rate, json=json)
         return
@@ -81,6 +90,21 @@ def command(
     context.out.note(
         f"Forked {result.parent}: {how}; {human_size(result.shared)} shared, {human_size(result.copied)} copied"
     )
+
+
+def _delete(context: Context, source: str, *, yes: bool, json: bool) -> None:
+    from dsvc.actions.fork_delete import delete_fork
+
+    if not yes and not context.ask(f"Delete the fork {source} and all of its history?"):
+        raise UsageError(f"{source} was not deleted", hint="--yes deletes it without a question")
+    result = delete_fork(
+        source, config=context.config(), surroundings=context.surroundings(), directory=context.directory
+    )
+    if json:
+        context.out.json("dsvc.fork.delete", {"address": result.address, "shared_with": result.shared_with})
+        return
+    others = counted(result.shared_with, "other repository uses", "others use")
+    context.out.note(f"Deleted {result.address}; {others} its pool, and the next 'dsvc gc' there frees the rest")
 
 
 def _is_local(context: Context, source: str, target: str | None) -> bool:

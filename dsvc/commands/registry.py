@@ -56,6 +56,7 @@ _SECTIONS: Final = {
         "run": "Run a command and record what it read, wrote and measured",
         "runs": "List and compare recorded runs",
         "repro": "Run the stages of dsvc.toml that are out of date",
+        "sweep": "Run a command for combinations of parameters",
         "model": "Keep models by name, with versions and stages",
         "env": "Record, compare and make again what programs run with",
         "lineage": "Show where a file, a run or a commit came from",

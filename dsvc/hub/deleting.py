@@ -5,23 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from dsvc.errors import BusyError
 from dsvc.hub.audit import Entry, note
 from dsvc.hub.folder import Hub
 from dsvc.hub.located import Located
-from dsvc.objects.ids import PackId
 from dsvc.refs.log import CELL as HEAD
-from dsvc.refs.log import DELETED, read_head
-from dsvc.repo.family import Family, change_family
-from dsvc.repo.gcrecord import change_record
+from dsvc.repo.departure import end_head, leave_family
 from dsvc.repo.member import FIRST, FORKS
-from dsvc.storage.backend import SwapUncertainError
 from dsvc.storage.local import LocalBackend
-
-_RETRIES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +36,9 @@ def delete_repository(hub: Hub, located: Located, *, time: int, zone: int) -> De
         BusyError: when others publish again and again.
     """
     with contextlib.closing(LocalBackend(located.pool)) as pool:
-        packs = _end(located, pool)
-        left = change_family(pool, lambda family: _without(family, located.member))
-        others = 0 if left is None else len(left.ready())
+        packs = end_head(located.seen(pool), name=located.name)
+        others = leave_family(pool, located.member, packs)
         if others:
-            change_record(
-                pool, lambda record: replace(record, seen={**dict.fromkeys(packs, 0), **record.seen})
-            )
             _remove_own(pool, located.member)
     if located.folder != located.pool:
         _remove(hub, located.folder)
@@ -59,28 +48,6 @@ def delete_repository(hub: Hub, located: Located, *, time: int, zone: int) -> De
     text = f"deleted; {others} others use its packs" if others else "deleted"
     note(hub, Entry(time, zone, "", "", located.name, "delete", text))
     return Deleted(located.name, others)
-
-
-def _without(family: Family, member: str) -> Family:
-    """Return the family without a member and the forks of it that are not finished."""
-    begun = [m.id for m in family.members.values() if not m.ready and m.parent == member]
-    return family.without(member, *begun)
-
-
-def _end(located: Located, pool: LocalBackend) -> list[PackId]:
-    """Let a repository's head say that it was deleted; return the packs that it listed."""
-    seen = located.seen(pool)
-    for _ in range(_RETRIES):
-        value = seen.read_cell(HEAD)
-        if value == DELETED:
-            return []
-        head = read_head(seen)
-        if head is None or head.value != value:
-            continue
-        with contextlib.suppress(SwapUncertainError):
-            if seen.swap_cell(HEAD, value, DELETED):
-                return [ref.id for ref in head.packs.packs]
-    raise BusyError(f"{located.name} changes too often", hint="run the same command again")
 
 
 def _remove_own(pool: LocalBackend, member: str) -> None:

@@ -123,6 +123,38 @@ def test_purge_in_the_whole_family(team: Team) -> None:
     assert ada("purge", "secret", "--forks", "--reason", "x", "--yes").code == 2
 
 
+def test_a_fork_is_deleted_by_its_address(team: Team) -> None:
+    ada = team.first("ada")
+    commit(ada, "first", code=b"1\n", big=noise(4, 400_000))
+    ada.ok("push", "-q")
+    mine, other = f"{team.address}-mine", f"{team.address}-other"
+    ada.ok("fork", "-q", "origin", mine)
+    bob = clone(team, "bob", mine)
+    theirs = commit(bob, "of bob", extra=noise(5, 500_000))
+    bob.ok("push", "-q")
+    bob.ok("fork", "-q", "origin", other)
+    assert ada("fork", "--delete", mine).code == 2, "nobody was asked"
+    refused = ada("fork", "--delete", "origin", "--yes")
+    assert refused.code == 3
+    assert "is no fork" in refused.err
+    assert bob.ok("fork", "--delete", "origin", "--yes", "--json").json["shared_with"] == 2
+    commit(bob, "too late", late=b"late\n")
+    gone = bob("push")
+    assert gone.code != 0
+    assert ada("ls-remote", mine).code != 0
+    assert ada("fork", "--delete", mine, "--yes").code != 0
+
+    ada.ok("gc", "--remote", "origin", "--prune=now")
+    eve = clone(team, "eve", other)
+    assert eve.ok("rev-parse", "HEAD").out.strip() == theirs
+    assert eve("fsck").code == 0
+    assert eve.ok("fork", "--delete", "origin", "--yes", "--json").json["shared_with"] == 1
+    assert int(ada.ok("gc", "--remote", "origin", "--prune=now", "--json").json["bytes_freed"]) > 480_000
+    assert ada("fsck", "--remote", "origin", "--full").code == 0
+    ada.ok("fork", "-q", "origin", f"{team.address}-again")
+    assert clone(team, "fay", f"{team.address}-again").ok("rev-parse", "HEAD").out == ada.ok("rev-parse", "HEAD").out
+
+
 def test_to_another_place(team: Team, tmp_path: Path) -> None:
     ada = team.first("ada")
     commit(ada, "first", code=b"print(1)\n", big=noise(1, 700_000))

@@ -1,4 +1,4 @@
-"""Merge requests where nothing enforces rules: in a folder, over SSH, over SFTP and in a bucket, asked by `.dsvcrules`."""
+"""Merge requests where nothing enforces rules: in a folder, over SSH and SFTP, in a bucket, asked by `.dsvcrules`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,103 @@
+"""`dsvc sweep`: a run for each combination, and which one is best."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+from tests.commands.conftest import CommandLine
+
+# Writes its metric, best at rate 2, and fails where it is told to.
+SCRIPT = """
+rate=${1#--rate=}
+test "$rate" = 9 && exit 3
+echo "{\\"score\\": $((10 - (rate - 2) * (rate - 2)))}" >score-$DSVC_SWEEP_TRIAL.json
+cp score-$DSVC_SWEEP_TRIAL.json score.json
+"""
+
+
+@pytest.fixture
+def project(history) -> CommandLine:
+    history.commit("first", {"fit.sh": SCRIPT})
+    return history.cli
+
+
+def swept(cli: CommandLine, *words: str, code: int = 0) -> list[dict]:
+    answer = cli("sweep", "--json", "--metrics=score.json", *words, "--", "sh", "fit.sh", "--rate={rate}")
+    assert answer.code == code, answer.err
+    return answer.json["trials"]
+
+
+def test_the_grid_and_the_best(project):
+    trials = swept(project, "-p", "rate=1,2,9,4", "--best", "metrics.score", "--name", "s1")
+    assert [(trial["params"]["rate"], trial["value"], trial["exit_code"]) for trial in trials] == [
+        (2, 10.0, 0),
+        (1, 9.0, 0),
+        (4, 6.0, 0),
+        (9, None, 3),
+    ]
+    rows = project.ok("runs", "list", "--json", "--where", 'labels.sweep = "s1" and params.rate > 1').json["runs"]
+    assert {row["params"]["rate"] for row in rows} == {2, 9, 4}
+    assert {trial["run"] for trial in trials} >= {row["run"] for row in rows}
+
+
+def test_what_people_see(project):
+    words = ["-p", "rate=1..3", "--best", "metrics.score", "--lowest", "--metrics", "score.json"]
+    lines = project.ok("sweep", *words, "--", "sh", "fit.sh", "{rate}").out.splitlines()
+    assert [line.split()[0] for line in lines] == ["trial"] * 3 + ["best:"]
+    assert lines[0].endswith("rate=1  score=9")
+    assert lines[3].startswith("best: trial 1  run ")
+
+
+def test_several_at_a_time(project):
+    words = ["-p", "rate=1..6", "-j", "3", "--", "sh", "fit.sh", "{rate}"]
+    trials = project.ok("sweep", "--json", *words).json["trials"]
+    assert sorted(trial["params"]["rate"] for trial in trials) == [1, 2, 3, 4, 5, 6]
+    assert len({trial["run"] for trial in trials}) == 6
+    project.ok("fsck", "-q")
+
+
+def test_patience(project):
+    trials = swept(project, "-p", "rate=2,3,4,5,6,7", "--best", "metrics.score", "--patience", "2")
+    assert [trial["params"]["rate"] for trial in trials] == [2, 3, 4]
+
+
+def test_random_trials(project):
+    trials = swept(project, "-p", "rate=0..8", "--random", "4", "--seed", "3")
+    assert len(trials) == 4
+    assert trials != swept(project, "-p", "rate=0..8", "--random", "4", "--seed", "4")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason="optuna is not installed")
+def test_optuna(project):
+    trials = swept(project, "-p", "rate=0..8", "--optuna", "6", "--best", "metrics.score")
+    assert len(trials) == 6
+    assert trials[0]["value"] == max(trial["value"] for trial in trials)
+
+
+def test_without_optuna(project):
+    if importlib.util.find_spec("optuna") is not None:
+        pytest.skip("optuna is installed")
+    answer = project("sweep", "-p", "rate=1", "--optuna", "2", "--best", "metrics.score", "--", "true")
+    assert answer.code == 3
+    assert "pip install optuna" in answer.err
+
+
+def test_no_trial_succeeds(project):
+    assert [trial["exit_code"] for trial in swept(project, "-p", "rate=9", code=1)] == [3]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-p", "rate=1"],
+        ["--", "true"],
+        ["-p", "rate=0.1..0.2", "--", "true"],
+        ["-p", "rate=1", "--patience", "2", "--", "true"],
+        ["-p", "rate=1", "--optuna", "2", "--", "true"],
+    ],
+)
+def test_what_is_refused(project, words):
+    assert project("sweep", *words).code == 2
+    assert project.ok("runs", "list", "--json").json["runs"] == []
