@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dsvc.actions.remote_access import open_remote, settled, transfers
-from dsvc.config.editing import KeyNotSetError, set_value, unset_value
+from dsvc.config.editing import KeyNotSetError, set_value, set_values, unset_value
 from dsvc.config.keys import Value, join_key, split_key
 from dsvc.config.settings import read_values
 from dsvc.errors import RequestError
@@ -63,8 +63,7 @@ def add_remote(
     if name in read_remotes(workspace.config):
         raise RemoteExistsError(f"there is already a remote {name}", hint=f"dsvc remote set-url {name} ADDRESS")
     text = settled(url, directory)
-    for key, value in {"url": text, **(options or {})}.items():
-        set_value(_file(workspace), _key(name, key), value=value)
+    set_values(_file(workspace), {_key(name, key): value for key, value in {"url": text, **(options or {})}.items()})
     return RemoteSettings(name, text, fetch=fetch_refspecs(name), options=options or {})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
-from dsvc.config.editing import KeyNotSetError, set_value, unset_value
+from dsvc.config.editing import KeyNotSetError, set_values, unset_value
 from dsvc.config.keys import join_key
 from dsvc.config.settings import Config
 from dsvc.errors import RequestError
@@ -49,8 +49,9 @@ def set_upstream(workspace: Workspace, branch: str, *, remote: str, branch_there
     """Let a branch (full name) follow a branch of a remote; written into the repository's configuration."""
     short = branch.removeprefix(HEADS)
     path = workspace.common / "config.toml"
-    set_value(path, join_key(("branch", short, "remote")), value=remote)
-    set_value(path, join_key(("branch", short, "merge")), value=(branch_there or branch).removeprefix(HEADS))
+    there = (branch_there or branch).removeprefix(HEADS)
+    # in one change: of two pushes that set it at once, one must not leave its remote with the other's branch
+    set_values(path, {join_key(("branch", short, "remote")): remote, join_key(("branch", short, "merge")): there})
 
 
 def tracked_by(config: Config, name: str) -> tuple[str, str] | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +22,74 @@ class KeyNotSetError(AnswerNoError):
 
 
 def set_value(path: Path, key: str, *, value: Value) -> None:
-    """Write `key = value` into the TOML file `path`, which is made if it is missing.
+    """Write `key = value` into the TOML file `path`; see `set_values`."""
+    set_values(path, {key: value})
+
+
+def set_values(path: Path, values: Mapping[str, Value]) -> None:
+    """Write every `key = value` into the TOML file `path`, which is made if it is missing, or none of them.
 
     The file is replaced by a rename, so that a reader finds the old text or the new one; a symbolic link
-    stays and the file it points to is replaced. Raises DamagedConfigError where the file is not TOML and
+    stays and the file it points to is replaced. Of two processes that change one file at once the second
+    begins with what the first wrote. Raises DamagedConfigError where the file is not TOML and
     RequestError where a table stands in the place of the value or the other way round.
     """
+    with _alone(path):
+        document = _document(path)
+        for key, value in values.items():
+            _place(document, path, key, value)
+        _replace(path, document.as_string())
+
+
+def unset_value(path: Path, key: str) -> None:
+    """Remove `key` from the TOML file `path`, and sections that it leaves empty.
+
+    Raises KeyNotSetError where the file has no such value.
+    """
     parts = split_key(key)
-    document = _document(path)
+    if not path.is_file():
+        raise _not_set(path, key)
+    with _alone(path):
+        if not path.is_file() or join_key(parts) not in read_values(path):
+            raise _not_set(path, key)
+        document = _document(path)
+        tables: list[Any] = [document]
+        for part in parts[:-1]:
+            tables.append(tables[-1][part])
+        for table, part in zip(reversed(tables), reversed(parts), strict=True):
+            del table[part]
+            if len(table):
+                break
+        _replace(path, document.as_string())
+
+
+def _not_set(path: Path, key: str) -> KeyNotSetError:
+    return KeyNotSetError(f"{key} is not set in {path}", hint="see 'dsvc config --list --show-origin'")
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other changes of `path` out, through a lock on its folder, which is made if it is missing.
+
+    The folder is locked and not the file, because the file is replaced; and no file of its own is, because
+    that would stay. The system gives the lock back when its owner dies. Where it has no such locks (some
+    network file systems) the change is made without one.
+    """
+    import fcntl
+
+    folder = Path(os.path.realpath(path)).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _place(document: TOMLDocument, path: Path, key: str, value: Value) -> None:
+    parts = split_key(key)
     table: Any = document
     for part in parts[:-1]:
         if part not in table:
@@ -38,26 +100,6 @@ def set_value(path: Path, key: str, *, value: Value) -> None:
     if isinstance(table.get(parts[-1]), dict):
         raise RequestError(f"{path}: {key} is a section, so it cannot be set")
     table[parts[-1]] = list(value) if isinstance(value, tuple) else value
-    _replace(path, document.as_string())
-
-
-def unset_value(path: Path, key: str) -> None:
-    """Remove `key` from the TOML file `path`, and sections that it leaves empty.
-
-    Raises KeyNotSetError where the file has no such value.
-    """
-    parts = split_key(key)
-    if not path.is_file() or join_key(parts) not in read_values(path):
-        raise KeyNotSetError(f"{key} is not set in {path}", hint="see 'dsvc config --list --show-origin'")
-    document = _document(path)
-    tables: list[Any] = [document]
-    for part in parts[:-1]:
-        tables.append(tables[-1][part])
-    for table, part in zip(reversed(tables), reversed(parts), strict=True):
-        del table[part]
-        if len(table):
-            break
-    _replace(path, document.as_string())
 
 
 def _document(path: Path) -> TOMLDocument:
@@ -80,6 +122,5 @@ def _new_table() -> Any:
 
 def _replace(path: Path, text: str) -> None:
     target = Path(os.path.realpath(path))
-    target.parent.mkdir(parents=True, exist_ok=True)
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o666
     write_file(target, text.encode("utf-8"), mode=mode)

@@ -85,7 +85,8 @@ def exchange(
     Before each attempt the names of packs that were condemned earlier leave the list. Returns None, with nothing
     changed, when a pack of `old` is not listed any more, when `still(newer head)` says no after the head moved, or when
     one of the packs that `change` lists was condemned or deleted: `new` ones, which this process made and which tell a
-    swap whose answer was lost from one that did not take place, and `also` others of the pool.
+    swap whose answer was lost from one that did not take place, and `also` others of the pool. Without `new` ones
+    nobody can tell, and None may also come back for a swap that took place: the caller looks again for what is left.
     """
     made = list(new)
     gone, fresh, added = set(old), {ref.id for ref in made}, [*made, *also]
@@ -103,7 +104,7 @@ def exchange(
             newer = read_head(store.backend, store.segments)
             if newer is None:
                 raise RepositoryDeletedError
-            if _was_swapped(newer.packs, wanted, fresh):
+            if _was_swapped(newer.packs, fresh):
                 moved = newer
             else:
                 head = newer
@@ -144,15 +145,13 @@ def list_packs(store: ObjectStore, head: Head) -> Head:
     return moved
 
 
-def _was_swapped(now: PackList, wanted: PackList, fresh: set[PackId]) -> bool:
-    """Say whether a list came after `wanted` was in force.
+def _was_swapped(now: PackList, fresh: set[PackId]) -> bool:
+    """Say whether a list came after the one that first named `fresh` packs; never where there are none.
 
-    That fresh packs are condemned does not say so: they may have been taken for those of a dead writer.
+    That fresh packs are condemned does not say so: they may have been taken for those of a dead writer. Nor does it
+    that the old ones are gone: another process may have put them away and kept of them what this one leaves out.
     """
-    if fresh:
-        return bool(fresh & ({ref.id for ref in now.packs} | set(now.replaced)))
-    gone = set(wanted.condemned)
-    return bool(gone) and not gone & {ref.id for ref in now.packs} and gone <= {*now.condemned, *now.replaced}
+    return bool(fresh & ({ref.id for ref in now.packs} | set(now.replaced)))
 
 
 def clear_condemned(store: ObjectStore, packs: PackList) -> PackList:

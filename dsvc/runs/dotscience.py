@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -162,6 +163,10 @@ class _Reader:
         value = self._values.get(name, [])
         if not isinstance(value, list) or not all(isinstance(path, str) and path for path in value):
             raise self._bad(name)
+        try:
+            list(map(os.fsencode, value))
+        except UnicodeEncodeError as error:  # JSON may name half a character, a file system may not
+            raise self._bad(name) from error
         return tuple(path for path in value if "\0" not in path)
 
     def time(self, name: str) -> int | None:

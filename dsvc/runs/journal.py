@@ -185,6 +185,7 @@ class EventLog:
 
     def __init__(self, journal: Path) -> None:
         self._journal = journal
+        self._token = os.urandom(4).hex()  # one a log: threads whose first events meet write to one file, in order
         self._fd = -1
         self._pid = 0
 
@@ -195,7 +196,7 @@ class EventLog:
             OSError: when the disk refuses. ValueError, TypeError, OverflowError: for a value that is not storable.
         """
         if self._pid != os.getpid():  # the first one, or a process that was forked
-            name = f"{EVENTS}{os.getpid()}-{os.urandom(4).hex()}"
+            name = f"{EVENTS}{os.getpid()}-{self._token}"
             self._fd = os.open(self._journal / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
             self._pid = os.getpid()
         os.write(self._fd, msgpack.packb(event, use_bin_type=True, default=_extended))

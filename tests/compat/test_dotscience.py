@@ -201,6 +201,8 @@ HOSTILE = [
     "[[DOTSCIENCE-RUN:x]]" + "[" * 100_000 + "[[/DOTSCIENCE-RUN:x]]",
     "[[DOTSCIENCE-RUN:x]]\0\x01\x02[[/DOTSCIENCE-RUN:x]]",
     block("x", input="no list"),
+    block("x", input=["half \ud800 a character"]),
+    block("x", output=["\ud800"]),
     block("x", summary=["no map"]),
     block("x", start="yesterday"),
     block("x").replace('"1"', '"2"'),

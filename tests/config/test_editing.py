@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
-from dsvc.config.editing import KeyNotSetError, set_value, unset_value
+from dsvc.config.editing import KeyNotSetError, set_value, set_values, unset_value
 from dsvc.config.settings import read_values
 from dsvc.errors import RequestError
 
@@ -85,3 +89,54 @@ def test_dotted_names_are_quoted(tmp_path):
     path = tmp_path / "config.toml"
     set_value(path, 'branch."v1.2".remote', value="origin")
     assert read_values(path) == {'branch."v1.2".remote': "origin"}
+
+
+WRITER = """
+import sys
+from pathlib import Path
+
+from dsvc.config.editing import set_value, unset_value
+
+path, name = Path(sys.argv[1]), sys.argv[2]
+import tomlkit  # loaded before the start, so that the changes overlap
+
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(8):
+    set_value(path, f"branch.{name}-{number}.remote", value="origin")
+    set_value(path, f"branch.{name}-{number}.merge", value="main")
+    unset_value(path, f"branch.{name}-{number}.merge")
+"""
+
+
+def test_processes_that_change_one_file_at_once_lose_nothing(tmp_path):
+    path = tmp_path / "made" / "config.toml"
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, os.fspath(path), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in "abc"
+    ]
+    assert [writer.stdout.readline() for writer in writers] == ["ready\n"] * 3
+    for writer in writers:
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate()
+    assert [writer.returncode for writer in writers] == [0, 0, 0]
+    expected = {f"branch.{name}-{number}.remote": "origin" for name in "abc" for number in range(8)}
+    assert dict(read_values(path)) == expected
+    assert [entry.name for entry in path.parent.iterdir()] == ["config.toml"]
+
+
+def test_several_keys_are_set_together_or_not_at_all(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(WRITTEN)
+    with pytest.raises(RequestError):
+        set_values(path, {"branch.main.remote": "origin", "user.name.first": "Ada"})
+    assert path.read_text() == WRITTEN
+    set_values(path, {"branch.main.remote": "origin", "branch.main.merge": "main"})
+    assert read_values(path)["branch.main.merge"] == "main"
