@@ -15,8 +15,6 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
-import torch  # type: ignore[import-not-found, unused-ignore]
-
 import dsvc
 from dsvc.tracking.run import Run
 
@@ -54,6 +52,8 @@ class Recorder:
 
         The learning rate of the optimizer is logged along as `lr`.
         """
+        import torch  # type: ignore[import-not-found, unused-ignore]
+
         points = {name: v.item() if isinstance(v, torch.Tensor) and v.numel() == 1 else v for name, v in values.items()}
         if self._optimizer is not None:
             points.setdefault("lr", float(self._optimizer.param_groups[0]["lr"]))
@@ -65,6 +65,8 @@ def save(model: Any, path: PathT, *, name: str = "", run: Run | None = None) -> 
 
     A path that ends with `.safetensors` is written in that form, which is read without running code that is in it.
     """
+    import torch  # type: ignore[import-not-found, unused-ignore]
+
     found = run or dsvc.active_run() or dsvc.start_run()
     text = os.fspath(path)
     if text.endswith(".safetensors"):

@@ -41,7 +41,7 @@ PASSING = re.compile(r"/saved$|/moving/")  # refs that keep files for the last c
 def load_everything() -> None:
     """Import every module of dsvc and what it uses, so that a forked process has it all."""
     for module in pkgutil.walk_packages(dsvc.__path__, "dsvc."):
-        if module.name != "dsvc.__main__":
+        if module.name != "dsvc.__main__" and not module.name.startswith("dsvc.integrations."):
             importlib.import_module(module.name)
     importlib.import_module("pygit2")
     run(["status", "--help"], {}, stdin=io.BytesIO(), stdout=io.BytesIO(), stderr=io.BytesIO())
