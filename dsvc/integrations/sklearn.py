@@ -1,9 +1,11 @@
 """Record estimators of scikit-learn.
 
-from dsvc.integrations.sklearn import fit, save
+    from dsvc.integrations.sklearn import fit, save
 
-model = fit(LogisticRegression(C=0.5), X_train, y_train, test=(X_test, y_test))
-save(model, "model.joblib", name="iris")
+    model = fit(LogisticRegression(C=0.5), X_train, y_train, test=(X_test, y_test))
+    save(model, "model.joblib", name="iris")
+
+All of it goes to the run under way, or to one that begins here.
 """
 
 from __future__ import annotations

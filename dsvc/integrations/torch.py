@@ -1,12 +1,14 @@
 """Record the training of PyTorch.
 
-from dsvc.integrations.torch import Recorder, save
+    from dsvc.integrations.torch import Recorder, save
 
-recorder = Recorder(model, optimizer, epochs=3)
-for batch in recorder.steps(loader):
-loss = ...
-recorder.log(loss=loss)
-save(model, "model.pt", name="churn")
+    recorder = Recorder(model, optimizer, epochs=3)
+    for batch in recorder.steps(loader):
+        loss = ...
+        recorder.log(loss=loss)
+    save(model, "model.pt", name="churn")
+
+All of it goes to the run under way, or to one that begins here.
 """
 
 from __future__ import annotations

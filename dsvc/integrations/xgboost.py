@@ -1,9 +1,11 @@
 """Record the training of XGBoost.
 
-from dsvc.integrations.xgboost import Recorder, save
+    from dsvc.integrations.xgboost import Recorder, save
 
-booster = xgboost.train(params, train, evals=[(train, "train"), (test, "test")], callbacks=[Recorder(params)])
-save(booster, "model.ubj", name="churn")
+    booster = xgboost.train(params, train, evals=[(train, "train"), (test, "test")], callbacks=[Recorder(params)])
+    save(booster, "model.ubj", name="churn")
+
+All of it goes to the run under way, or to one that begins here.
 """
 
 from __future__ import annotations

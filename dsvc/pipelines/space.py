@@ -1,9 +1,11 @@
 """What a sweep tries: values of parameters, as a grid, at random, or asked of Optuna.
 
-lr=0.1,0.01       these values
-depth=2..6        whole numbers, both ends among them
-lr=0.001..0.1     numbers between them, for random trials
-lr=log:1e-4..0.1  the same, evenly over the orders of magnitude
+    lr=0.1,0.01       these values
+    depth=2..6        whole numbers, both ends among them
+    lr=0.001..0.1     numbers between them, for random trials
+    lr=log:1e-4..0.1  the same, evenly over the orders of magnitude
+
+Texts of these forms are what people write behind `-p`.
 """
 
 from __future__ import annotations
