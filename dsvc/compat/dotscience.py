@@ -16,7 +16,8 @@ import warnings
 from typing import Any, Protocol, TypeVar
 
 import dsvc
-from dsvc.compat.printed_run import Run, files_in, framework_of, name_values
+from dsvc.compat.forms import Forms
+from dsvc.compat.printed_run import Run, files_in, framework_of
 from dsvc.errors import DsvcError, NotARepositoryError
 from dsvc.runs import events
 from dsvc.tracking.run import Run as Recorded
@@ -28,7 +29,7 @@ class _Text(Protocol):
     def write(self, text: str, /) -> Any: ...
 
 
-class Dotscience:
+class Dotscience(Forms):
     """Runs one after the other: what is told goes to the one under way, `publish` prints it and records it."""
 
     currentRun: Run | None = None  # noqa: N815 - its name
@@ -143,7 +144,9 @@ class Dotscience:
             self._recorded.end()
             self._recorded = None
 
-    # What is said of the run under way; each also returns the value in its short form.
+    param = Forms.parameter
+
+    # What is said of the run under way.
 
     def set_error(self, error: object) -> None:
         """See `Run.set_error`."""
@@ -151,21 +154,11 @@ class Dotscience:
         if self._recorded is not None:
             self._recorded.error(str(error))
 
-    def error(self, error: T) -> T:
-        """See `Run.error`."""
-        self.set_error(error)
-        return error
-
     def set_description(self, description: object) -> None:
         """See `Run.set_description`."""
         self._run().set_description(description)
         if self._recorded is not None:
             self._recorded.description(str(description))
-
-    def description(self, description: T) -> T:
-        """See `Run.description`."""
-        self.set_description(description)
-        return description
 
     def add_input(self, path: Any) -> None:
         """See `Run.add_input`."""
@@ -174,31 +167,11 @@ class Dotscience:
             for each in files_in(os.fspath(path)):
                 self._recorded.input(each)
 
-    def add_inputs(self, *paths: Any) -> None:
-        """See `Run.add_inputs`."""
-        for path in paths:
-            self.add_input(path)
-
-    def input(self, path: T) -> T:
-        """See `Run.input`."""
-        self.add_input(path)
-        return path
-
     def add_output(self, path: Any) -> None:
         """See `Run.add_output`."""
         self._run().add_output(path)
         if self._recorded is not None:
             self._recorded.output(path)
-
-    def add_outputs(self, *paths: Any) -> None:
-        """See `Run.add_outputs`."""
-        for path in paths:
-            self.add_output(path)
-
-    def output(self, path: T) -> T:
-        """See `Run.output`."""
-        self.add_output(path)
-        return path
 
     def add_label(self, name: object, value: object) -> None:
         """See `Run.add_label`."""
@@ -206,51 +179,19 @@ class Dotscience:
         if self._recorded is not None:
             self._recorded.label(str(name), str(value))
 
-    def add_labels(self, *words: object, **named: object) -> None:
-        """See `Run.add_labels`."""
-        for name, value in name_values(words, named):
-            self.add_label(name, value)
-
-    def label(self, name: object, value: T) -> T:
-        """See `Run.label`."""
-        self.add_label(name, value)
-        return value
-
     def add_metric(self, name: object, value: object) -> None:
         """See `Run.add_metric`."""
         self._run().add_metric(name, value)
         if self._recorded is not None:
             self._recorded.metric(str(name), value)
 
-    def add_metrics(self, *words: object, **named: object) -> None:
-        """See `Run.add_metrics`."""
-        for name, value in name_values(words, named):
-            self.add_metric(name, value)
-
-    def metric(self, name: object, value: T) -> T:
-        """See `Run.metric`."""
-        self.add_metric(name, value)
-        return value
-
-    summary, add_summary, add_summaries = metric, add_metric, add_metrics
+    add_summary = add_metric
 
     def add_parameter(self, name: object, value: object) -> None:
         """See `Run.add_parameter`."""
         self._run().add_parameter(name, value)
         if self._recorded is not None:
             self._recorded.param(str(name), value)
-
-    def add_parameters(self, *words: object, **named: object) -> None:
-        """See `Run.add_parameters`."""
-        for name, value in name_values(words, named):
-            self.add_parameter(name, value)
-
-    def parameter(self, name: object, value: T) -> T:
-        """See `Run.parameter`."""
-        self.add_parameter(name, value)
-        return value
-
-    param = parameter
 
     def model(self, kind: Any, name: str, path: T, *arguments: Any, **facts: Any) -> T:
         """See `Run.model`."""
@@ -263,10 +204,6 @@ class Dotscience:
             for file in more.values():
                 self._recorded.output(file)
         return path
-
-    def add_model(self, kind: Any, name: str, *arguments: Any, **facts: Any) -> None:
-        """See `Run.add_model`."""
-        self.model(kind, name, *arguments, **facts)
 
     def debug(self) -> None:
         """See `Run.debug`."""

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from dsvc.compat.forms import Forms
 from dsvc.runs.dotscience import MODEL_LABEL
 
 T = TypeVar("T")
 _TIME = "%Y%m%dT%H%M%S.%f"
 
 
-class Run:
+class Run(Forms):
     """What is said of one run, and the block that is printed of it. Paths in it are relative to `root`."""
 
     def __init__(self, root: str) -> None:
@@ -74,87 +75,27 @@ class Run:
         if path is not None:
             self._texts["workload-file"] = path
 
-    def error(self, error: T) -> T:
-        """Say what went wrong, and return it."""
-        self.set_error(error)
-        return error
-
-    def description(self, description: T) -> T:
-        """Say what the run is for, and return it."""
-        self.set_description(description)
-        return description
-
     def add_input(self, path: Any) -> None:
         """Say that the run reads a file, or all files that a folder has now."""
         self._inputs.update(os.path.relpath(each, self._root) for each in files_in(os.fspath(path)))
-
-    def add_inputs(self, *paths: Any) -> None:
-        """Say that the run reads files or folders."""
-        for path in paths:
-            self.add_input(path)
-
-    def input(self, path: T) -> T:
-        """Say that the run reads a file or folder, and return its path."""
-        self.add_input(path)
-        return path
 
     def add_output(self, path: Any) -> None:
         """Say that the run writes a file, or all files that a folder has at the end."""
         self._outputs.add(os.path.relpath(os.fspath(path), self._root))
 
-    def add_outputs(self, *paths: Any) -> None:
-        """Say that the run writes files or folders."""
-        for path in paths:
-            self.add_output(path)
-
-    def output(self, path: T) -> T:
-        """Say that the run writes a file or folder, and return its path."""
-        self.add_output(path)
-        return path
-
     def add_label(self, name: object, value: object) -> None:
         """Set a label."""
         self._labels[str(name)] = str(value)
-
-    def add_labels(self, *words: object, **named: object) -> None:
-        """Set labels, given as names and values in turn, or by keyword."""
-        for name, value in name_values(words, named):
-            self.add_label(name, value)
-
-    def label(self, name: object, value: T) -> T:
-        """Set a label, and return its value."""
-        self.add_label(name, value)
-        return value
 
     def add_metric(self, name: object, value: object) -> None:
         """Set a metric."""
         self._metric[str(name)] = str(value)
 
-    def add_metrics(self, *words: object, **named: object) -> None:
-        """Set metrics, given as names and values in turn, or by keyword."""
-        for name, value in name_values(words, named):
-            self.add_metric(name, value)
-
-    def metric(self, name: object, value: T) -> T:
-        """Set a metric, and return its value."""
-        self.add_metric(name, value)
-        return value
-
-    summary, add_summary, add_summaries = metric, add_metric, add_metrics
+    add_summary = add_metric
 
     def add_parameter(self, name: object, value: object) -> None:
         """Set a parameter."""
         self._parameters[str(name)] = str(value)
-
-    def add_parameters(self, *words: object, **named: object) -> None:
-        """Set parameters, given as names and values in turn, or by keyword."""
-        for name, value in name_values(words, named):
-            self.add_parameter(name, value)
-
-    def parameter(self, name: object, value: T) -> T:
-        """Set a parameter, and return its value."""
-        self.add_parameter(name, value)
-        return value
 
     def model(self, kind: Any, name: str, path: T, *_: object, **facts: Any) -> T:
         """Say that the run writes a model, and return its path. `kind` is the module of the framework.
@@ -173,10 +114,6 @@ class Run:
         self.add_label(f"{MODEL_LABEL}{name}", json.dumps(said, sort_keys=True, separators=(",", ":")))
         self._model_dir = path
         return path
-
-    def add_model(self, kind: Any, name: str, *arguments: Any, **facts: Any) -> None:
-        """Say that the run writes a model."""
-        self.model(kind, name, *arguments, **facts)
 
     def metadata(self) -> dict[str, Any]:
         """Return what the block says."""
@@ -214,12 +151,6 @@ def files_in(path: str) -> Iterator[str]:
         return
     for name in os.listdir(path):
         yield from files_in(os.path.join(path, name))
-
-
-def name_values(words: tuple[object, ...], named: dict[str, object]) -> Iterator[tuple[object, object]]:
-    """Yield names and values, given in turn or by keyword."""
-    yield from named.items()
-    yield from zip(words[::2], words[1::2], strict=True)
 
 
 def framework_of(kind: Any) -> tuple[str, str]:
