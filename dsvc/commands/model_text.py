@@ -10,7 +10,7 @@ from dsvc.actions.model import FoundVersion
 from dsvc.commands.context import Context
 from dsvc.commands.date_text import date_text, iso_text
 from dsvc.commands.path_text import path_json, quote_path
-from dsvc.commands.run_text import plain_json, size_text, value_text, visible
+from dsvc.commands.run_text import plain_json, print_section, size_text, value_text, visible
 from dsvc.errors import DsvcError
 from dsvc.models.version import ModelVersion
 from dsvc.objects.tree import EntryKind
@@ -71,10 +71,10 @@ def print_version(context: Context, workspace: Workspace, found: FoundVersion) -
     out.table([row for row in rows if row[1]])
     for line in ("", *version.description.splitlines()) if version.description else ():
         out.line(f"    {visible(line)}".rstrip())
-    _section(context, "Parameters", [[name, value_text(value)] for name, value in flat(version.params)])
-    _section(context, "Metrics", [[name, value_text(value)] for name, value in flat(version.metrics)])
-    _section(context, "Facts", [[name, value_text(value)] for name, value in flat(version.metadata)])
-    _section(context, "Training data", _data(workspace, version))
+    print_section(context, "Parameters", [[name, value_text(value)] for name, value in flat(version.params)])
+    print_section(context, "Metrics", [[name, value_text(value)] for name, value in flat(version.metrics)])
+    print_section(context, "Facts", [[name, value_text(value)] for name, value in flat(version.metadata)])
+    print_section(context, "Training data", _data(workspace, version))
 
 
 def _data(workspace: Workspace, version: ModelVersion) -> list[list[str]]:
@@ -92,13 +92,6 @@ def _data(workspace: Workspace, version: ModelVersion) -> list[list[str]]:
     if found.run.inputs.count > len(rows):
         rows.append([f"and {found.run.inputs.count - len(rows):,} more: dsvc runs show {short_key(found.run.key)}"])
     return rows
-
-
-def _section(context: Context, title: str, rows: Sequence[Sequence[str]]) -> None:
-    if rows:
-        context.out.line()
-        context.out.line(title)
-        context.out.table([[f"    {visible(row[0])}", *map(visible, row[1:])] for row in rows])
 
 
 def model_json(found: FoundVersion) -> dict[str, Any]:

@@ -229,14 +229,14 @@ def print_run(context: Context, found: FoundRun) -> None:
         out.line()
         for line in run.description.splitlines():
             out.line(f"    {visible(line)}".rstrip())
-    _section(context, "Parameters", [[name, value_text(value)] for name, value in flat(run.params)])
-    _section(context, "Metrics", [[name, value_text(value)] for name, value in flat(run.metrics)])
-    _section(context, "Series", [_series_row(series) for series in run.series])
-    _section(context, "Labels", [[name, text] for name, text in found.labels.items()])
-    _section(context, "Variables", [[name, text] for name, text in run.variables.items()])
-    _section(context, "Inputs", _pin_rows(found.inputs, run.inputs.count))
-    _section(context, "Outputs", _pin_rows(found.outputs, run.outputs.count))
-    _section(context, "Logs", [[name, size_text(log.size)] for name, log in run.logs.items()])
+    print_section(context, "Parameters", [[name, value_text(value)] for name, value in flat(run.params)])
+    print_section(context, "Metrics", [[name, value_text(value)] for name, value in flat(run.metrics)])
+    print_section(context, "Series", [_series_row(series) for series in run.series])
+    print_section(context, "Labels", [[name, text] for name, text in found.labels.items()])
+    print_section(context, "Variables", [[name, text] for name, text in run.variables.items()])
+    print_section(context, "Inputs", _pin_rows(found.inputs, run.inputs.count))
+    print_section(context, "Outputs", _pin_rows(found.outputs, run.outputs.count))
+    print_section(context, "Logs", [[name, size_text(log.size)] for name, log in run.logs.items()])
     if run.error:
         out.line()
         out.line("Error")
@@ -258,7 +258,8 @@ def print_note(context: Context, note: Note) -> None:
         out.line(f"    {visible(name)}: {'(taken away)' if text is None else visible(text)}")
 
 
-def _section(context: Context, title: str, rows: Sequence[Sequence[str]]) -> None:
+def print_section(context: Context, title: str, rows: Sequence[Sequence[str]]) -> None:
+    """Print rows below a title, if there are any."""
     if rows:
         context.out.line()
         context.out.line(title)

@@ -13,27 +13,13 @@ from typing import Final, cast
 from dsvc.objects import codec
 from dsvc.objects.chunker import SMALL_LIMIT
 from dsvc.objects.codec import BadEncodingError, Value
-from dsvc.objects.ids import ID_LENGTH, CommitId, EnvironmentId, Kind, ObjectId, RunId
+from dsvc.objects.fields import Fields
+from dsvc.objects.ids import CommitId, EnvironmentId, Kind, RunId
 from dsvc.objects.tree import FILE_KINDS, Entry, EntryKind
 
 WHAT: Final = "model"
 _KEY_LENGTH = 16  # of a run's key
 _ALWAYS: Final = frozenset({"what", "name", "version", "path", "kind", "id", "size", "user", "time", "zone"})
-_SOMETIMES: Final = frozenset(
-    {
-        "commit",
-        "description",
-        "environment",
-        "framework",
-        "framework_version",
-        "metadata",
-        "metrics",
-        "params",
-        "refs",
-        "run",
-        "run_id",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,36 +89,35 @@ def decode_version(payload: bytes) -> ModelVersion:
     Raises:
         BadEncodingError: when the bytes are not one's.
     """
-    values = codec.decode(payload)
-    if not isinstance(values, dict) or values.get("what") != WHAT:
+    fields = Fields(payload, "version of a model")
+    if fields.values.get("what") != WHAT:
         raise BadEncodingError("an object is not a version of a model")
-    if not values.keys() >= _ALWAYS or values.keys() - _ALWAYS - _SOMETIMES:
-        raise BadEncodingError("a version of a model has missing or unknown fields")
-    read = _Reader(values)
-    kind = read.integer("kind")
+    kind = fields.integer("kind")
     if kind not in (*FILE_KINDS, EntryKind.TREE):
-        raise read.bad("kind")
+        raise BadEncodingError(f"a version of a model has files of the unknown kind {kind}")
+    path, run = fields.optional_bytes("path"), fields.optional_bytes("run")
+    if path is None or (run is not None and len(run) != _KEY_LENGTH):
+        raise BadEncodingError("a version of a model has no valid path, or names no run")
     version = ModelVersion(
-        name=read.text("name"),
-        version=read.integer("version"),
-        path=read.raw("path"),
-        entry=Entry(EntryKind(kind), ObjectId(read.raw("id", ID_LENGTH)), read.integer("size")),
-        user=read.text("user"),
-        time=read.integer("time"),
-        zone=read.integer("zone"),
-        run=read.raw("run", _KEY_LENGTH) if "run" in values else None,
-        run_id=cast("RunId | None", read.id("run_id")),
-        commit=cast("CommitId | None", read.id("commit")),
-        environment=cast("EnvironmentId | None", read.id("environment")),
-        framework=read.text("framework"),
-        framework_version=read.text("framework_version"),
-        description=read.text("description"),
-        metrics=read.map("metrics"),
-        params=read.map("params"),
-        metadata=read.map("metadata"),
+        name=fields.text("name"),
+        version=fields.integer("version"),
+        path=path,
+        entry=Entry(EntryKind(kind), fields.id("id"), fields.integer("size")),
+        user=fields.text("user"),
+        time=fields.integer("time"),
+        zone=fields.integer("zone"),
+        run=run,
+        run_id=cast("RunId | None", fields.optional_id("run_id")),
+        commit=cast("CommitId | None", fields.optional_id("commit")),
+        environment=cast("EnvironmentId | None", fields.optional_id("environment")),
+        framework=fields.optional_text("framework"),
+        framework_version=fields.optional_text("framework_version"),
+        description=fields.optional_text("description"),
+        metrics=fields.map("metrics"),
+        params=fields.map("params"),
+        metadata=fields.map("metadata"),
     )
-    if encode_version(version) != payload:
-        raise BadEncodingError("a version of a model has empty fields, or keeps other objects than it names")
+    fields.check(encode_version(version))
     return version
 
 
@@ -147,40 +132,3 @@ def _refs(version: ModelVersion) -> tuple[tuple[int, bytes], ...]:
     if version.environment is not None:
         kept.add((int(Kind.ENVIRONMENT), bytes(version.environment)))
     return tuple(sorted(kept))
-
-
-class _Reader:
-    __slots__ = ("_values",)
-
-    def __init__(self, values: Mapping[str, Value]) -> None:
-        self._values = values
-
-    def bad(self, name: str) -> BadEncodingError:
-        return BadEncodingError(f"a version of a model has no valid field '{name}'")
-
-    def text(self, name: str) -> str:
-        value = self._values.get(name, "")
-        if not isinstance(value, str):
-            raise self.bad(name)
-        return value
-
-    def integer(self, name: str) -> int:
-        value = self._values[name]
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise self.bad(name)
-        return value
-
-    def raw(self, name: str, length: int | None = None) -> bytes:
-        value = self._values[name]
-        if not isinstance(value, bytes) or (length is not None and len(value) != length):
-            raise self.bad(name)
-        return value
-
-    def id(self, name: str) -> ObjectId | None:
-        return ObjectId(self.raw(name, ID_LENGTH)) if name in self._values else None
-
-    def map(self, name: str) -> dict[str, Value]:
-        value = self._values.get(name, {})
-        if not isinstance(value, dict):
-            raise self.bad(name)
-        return value
