@@ -162,8 +162,8 @@ def test_metrics_of_files(project):
     assert (loss["name"], loss["count"], loss["last"], loss["last_step"]) == ("loss", 2, 0.25, 2)
     os.utime(project.directory / "m.json", (1, 1))
     project.ok("config", "run.metrics", "m.json")
-    project.ok("run", "-q", "--", "true")
-    assert project.ok("runs", "show", "--json").json["metrics"] == {}, "they are of an earlier run"
+    later = project.ok("run", "--json", "--", "true").json["run"]
+    assert project.ok("runs", "show", "--json", later).json["metrics"] == {}, "they are of an earlier run"
 
 
 DVC_PIPELINE = """
