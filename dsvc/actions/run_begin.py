@@ -9,7 +9,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dsvc.actions.run_environment import lock_environment
 from dsvc.errors import DsvcError, RequestError
 from dsvc.history.treediff import diff_trees
 from dsvc.objects import trees
@@ -95,6 +94,8 @@ def begin_run(
             files are very large or look like private keys. UnreadableError, UnstableFileError: naming a file.
         OSError: when the disk refuses; no journal is left then.
     """
+    from dsvc.actions.run_environment import lock_environment  # 'status' asks this module for less, and often
+
     under_way = checkout_journal.read(workspace.journal_path)
     if under_way is not None:
         raise CheckoutRunningError(under_way.pid, under_way.host)
