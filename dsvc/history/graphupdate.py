@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -28,8 +27,7 @@ class _New(NamedTuple):
     tree: TreeId
 
 
-@dataclass(frozen=True, slots=True)
-class GraphUpdate:
+class GraphUpdate(NamedTuple):
     """How many commits were added, of how many the changed paths were listed, and how many the graph covers now."""
 
     added: int

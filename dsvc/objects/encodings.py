@@ -9,9 +9,8 @@ the layout to the byte.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import zstandard
 
@@ -221,8 +220,7 @@ class Encoder:
         return (grouping.encoding, frame) if len(frame) < len(data) else (Encoding.RAW, data)
 
 
-@dataclass(frozen=True, slots=True)
-class _Grouping:
+class _Grouping(NamedTuple):
     """A byte grouping that paid, how each plane is stored (None: raw), and what the sample looked like."""
 
     encoding: Encoding
