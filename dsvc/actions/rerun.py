@@ -24,6 +24,7 @@ from dsvc.refs.names import RUNS
 from dsvc.runs.index import RunIndex
 from dsvc.runs.masking import MASK
 from dsvc.runs.names import RunKey, short_key
+from dsvc.runs.notebook import is_notebook
 from dsvc.runs.pins import Pin, PinState, Seen, read_pins
 from dsvc.runs.record import Run
 from dsvc.runs.summary import summarize
@@ -203,7 +204,7 @@ def _request(workspace: Workspace, old: Run, made: Workspace, used: EnvironmentU
         words=words,
         inputs=_declared(workspace, old, outputs=False, made=made),
         outputs=_declared(workspace, old, outputs=True, made=made),
-        params=old.params,
+        params={} if is_notebook(words) else old.params,  # those of a notebook stand in its command
         labels={**{name: text for name, text in old.labels.items() if name != LABEL}, LABEL: old.key.hex()},
         description=old.description,
         variables=tuple(old.variables),

@@ -14,6 +14,7 @@ from dsvc.actions.run_begin import ActiveRun, Beginning, begin_run, journals_of
 from dsvc.actions.run_blocks import dotscience_variables, take_blocks
 from dsvc.actions.run_finish import Published, finish_run
 from dsvc.actions.run_metrics import take_metrics
+from dsvc.actions.run_notebook import find_notebook, take_notebook
 from dsvc.errors import DsvcError
 from dsvc.objects.codec import Value
 from dsvc.runs import hook
@@ -21,6 +22,7 @@ from dsvc.runs.logs import LogFile
 from dsvc.runs.machine import GraphicsWatch
 from dsvc.runs.masking import Masker, secret_values
 from dsvc.runs.names import KEY_LENGTH, RunKey
+from dsvc.runs.notebook import is_notebook
 from dsvc.runs.params import BadParamsError, find_params_file, params_of_words, read_params_file
 from dsvc.runs.process import Command, Ending, Sink, Stream, find_program
 from dsvc.runs.strace import TRACE, find_strace, traced_words, wait_for_trace
@@ -70,19 +72,24 @@ class RunResult:
 def run(
     workspace: Workspace, request: RunRequest, screen: Screen, *, directory: Path, environment: Mapping[str, str]
 ) -> RunResult:
-    """Run a command in `directory` and record it, whatever comes of it.
+    """Run a command in `directory` and record it, whatever comes of it; a notebook as first word is executed.
 
     Once it has started nothing is raised for what goes wrong here: a record that cannot be made now is made by a later
     command from what was written down.
 
     Raises:
-        CommandNotFoundError, NotExecutableError: for a command that cannot be run; no record is made then.
+        CommandNotFoundError, NotExecutableError, NoNotebooksError: for what cannot be run; no record is made then.
         DsvcError, OSError: when the run cannot begin; see `begin_run`.
     """
-    program = find_program(request.words[0], environment)
+    notebook = None
+    if is_notebook(request.words):
+        notebook = find_notebook(request.words, request.params, directory=directory, environment=environment)
+    program = find_program(request.words[0], environment) if notebook is None else notebook.program
     masker = Masker(secret_values(environment))
     warnings: list[str] = []
     params, source = _params(workspace, request, directory, warnings)
+    if notebook is not None:
+        params |= notebook.params
     observes = request.trace in ("auto", "python")
     strace = find_strace(environment) if request.trace == "strace" else None
     inputs = [absolute_path(directory, path) for path in request.inputs]
@@ -90,7 +97,7 @@ def run(
     active = begin_run(
         workspace,
         Beginning(
-            command=request.words,
+            command=request.words if notebook is None else notebook.words,
             directory=workspace.repo_path(directory, directory),
             description=request.description,
             params=params,
@@ -112,12 +119,13 @@ def run(
     )
     began = time.time_ns()
     try:
-        ending = _execute(
-            active, program, request.words, screen=screen, variables=variables, masker=masker, strace=strace
-        )
+        words = request.words if notebook is None else notebook.order(active)
+        ending = _execute(active, program, words, screen=screen, variables=variables, masker=masker, strace=strace)
     except BaseException:
         active.journal.remove()
         raise
+    if notebook is not None:
+        warnings += take_notebook(active, masker, path=notebook.call.path, failed=ending.shell_code != 0)
     warnings += take_blocks(workspace, active, variables)
     found = (*request.metrics, *(os.path.join(workspace.root, p) for p in workspace.config.get_list("run.metrics")))
     warnings += take_metrics(active.journal, (directory / path for path in found), began=began)

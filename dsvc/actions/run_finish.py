@@ -33,7 +33,7 @@ from dsvc.worktree.index import Index, write_index
 from dsvc.worktree.record import Recorded
 
 BATCH = 500  # runs that one operation publishes
-_LOGS = ("stdout", "stderr")
+_LOGS = ("stdout", "stderr", "notebook")
 _CLOCK_SLACK = 1_000_000_000  # nanoseconds by which two clocks may drift apart while a run goes on
 
 

@@ -51,7 +51,8 @@ def command(
     Its output is passed on as it comes and kept, and its exit code is the one of dsvc: 128 + n where signal n ended it,
     127 for a command that does not exist, 126 for one that cannot be executed, 125 where dsvc failed before it began.
     The state of the working copy is kept as it was when it began, committed or not. With --json its output goes to
-    stderr.
+    stderr. Where COMMAND is NOTEBOOK.ipynb it is executed with the parameters that are given, in its own folder, and
+    kept with its outputs; OUT.ipynb behind it is a file for them.
     """
     if not words:
         raise UsageError("which command?", hint="dsvc run -- python train.py")

@@ -11,6 +11,7 @@ that was killed, by the next command. See docs/formats/run.md.
     concurrent   another run went on in the same working copy
     trace     what strace wrote
     stdout, stderr   what was written
+    notebook, order  a notebook with its outputs, and what was to be executed
 """
 
 from __future__ import annotations
