@@ -21,6 +21,7 @@ from dsvc.errors import RequestError
 from dsvc.objects.codec import Value
 from dsvc.objects.ids import RunId
 from dsvc.refs.names import RUNS
+from dsvc.runs.container import META
 from dsvc.runs.index import RunIndex
 from dsvc.runs.masking import MASK
 from dsvc.runs.names import RunKey, short_key
@@ -210,7 +211,19 @@ def _request(workspace: Workspace, old: Run, made: Workspace, used: EnvironmentU
         variables=tuple(old.variables),
         trace="strace" if old.observation.get("reads") == "strace" else "auto",
         confirmed=True,
+        container=_image(old),
     )
+
+
+def _image(old: Run) -> str:
+    """Return the image in which a run took place: by its digest, which a registry knows, or by its id."""
+    match old.metadata.get(META):
+        case {"digests": (str(digest), *_)}:
+            return digest
+        case {"id": str(image)}:
+            return image
+        case _:
+            return ""
 
 
 def _program(word: str, old: Run, *, workspace: Workspace, made: Workspace, used: EnvironmentUsed) -> str:

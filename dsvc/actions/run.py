@@ -12,12 +12,14 @@ from typing import Literal
 
 from dsvc.actions.run_begin import ActiveRun, Beginning, begin_run, journals_of
 from dsvc.actions.run_blocks import dotscience_variables, take_blocks
+from dsvc.actions.run_container import container_words
 from dsvc.actions.run_finish import Published, finish_run
 from dsvc.actions.run_metrics import take_metrics
 from dsvc.actions.run_notebook import find_notebook, take_notebook
 from dsvc.errors import DsvcError
 from dsvc.objects.codec import Value
 from dsvc.runs import hook
+from dsvc.runs.container import find_container
 from dsvc.runs.logs import LogFile
 from dsvc.runs.machine import GraphicsWatch
 from dsvc.runs.masking import Masker, secret_values
@@ -47,6 +49,7 @@ class RunRequest:
     confirmed: bool = False
     metrics: Sequence[str] = ()  # files of which the values become metrics
     declared_outputs: bool = False  # what else changes in the working copy is somebody else's
+    container: str = ""  # an image to run it in
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +81,18 @@ def run(
     command from what was written down.
 
     Raises:
-        CommandNotFoundError, NotExecutableError, NoNotebooksError: for what cannot be run; no record is made then.
+        CommandNotFoundError, NotExecutableError, NoNotebooksError, NoEngineError: for what cannot be run; no record
+            is made then.
         DsvcError, OSError: when the run cannot begin; see `begin_run`.
     """
     notebook = None
-    if is_notebook(request.words):
+    if is_notebook(request.words) and not request.container:
         notebook = find_notebook(request.words, request.params, directory=directory, environment=environment)
-    program = find_program(request.words[0], environment) if notebook is None else notebook.program
+    container = find_container(request.container, environment) if request.container else None
+    if container is not None:
+        program = container.engine
+    else:
+        program = find_program(request.words[0], environment) if notebook is None else notebook.program
     masker = Masker(secret_values(environment))
     warnings: list[str] = []
     params, source = _params(workspace, request, directory, warnings)
@@ -110,6 +118,7 @@ def run(
             confirmed=request.confirmed,
             declared_outputs=request.declared_outputs,
             observation={"params": source} if source else {},
+            locks=container is None,
         ),
         masker=masker,
         environment=environment,
@@ -120,7 +129,28 @@ def run(
     began = time.time_ns()
     try:
         words = request.words if notebook is None else notebook.order(active)
-        ending = _execute(active, program, words, screen=screen, variables=variables, masker=masker, strace=strace)
+        if container is not None:
+            words = container_words(
+                workspace,
+                active,
+                container,
+                words,
+                directory=directory,
+                variables=variables,
+                names=request.variables,
+                inputs=inputs,
+                observes=observes,
+            )
+        ending = _execute(
+            active,
+            program,
+            words,
+            screen=screen,
+            variables=variables,
+            masker=masker,
+            strace=strace if container is None else None,
+            measures=container is None,  # otherwise it is the engine's program that is measured
+        )
     except BaseException:
         active.journal.remove()
         raise
@@ -146,6 +176,7 @@ def _execute(
     variables: Mapping[str, str],
     masker: Masker,
     strace: str | None = None,
+    measures: bool = True,
 ) -> Ending:
     journal = active.journal
     logs = [LogFile(journal.path / name, masker.secrets) for name in ("stdout", "stderr")]
@@ -179,7 +210,10 @@ def _execute(
     if ending.left_running:
         observation["left_running"] = True
     with suppress(OSError):  # without it the run is one whose end nobody knows
-        journal.write_end(ending_facts(ending, began, graphics.peak, observation))
+        facts = ending_facts(ending, began, graphics.peak, observation)
+        if not measures:
+            del facts["resources"]
+        journal.write_end(facts)
     return ending
 
 

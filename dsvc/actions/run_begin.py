@@ -60,6 +60,7 @@ class Beginning:
     declared_outputs: bool = False
     observation: Mapping[str, Value] = field(default_factory=dict)
     authority: Authority = "workload"
+    locks: bool = True  # the environment in which it runs is that of `program`
 
 
 @dataclass(slots=True)
@@ -120,7 +121,7 @@ def begin_run(
         base=workspace.head().commit_id,
         environment=(
             lock_environment(workspace, program=beginning.program, environment=environment)
-            if beginning.authority == "workload"  # whose environment is it otherwise?
+            if beginning.locks
             else None
         ),
         parent=beginning.parent,

@@ -177,6 +177,7 @@ class Watch:
                 inputs=[workspace.place(path)],
                 confirmed=True,
                 declared_outputs=True,
+                locks=False,  # what the kernel runs in is not known
             ),
             masker=masker,
             environment=environment,
