@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import keras  # type: ignore[import-not-found, unused-ignore]
 
 import dsvc
+from dsvc.runs.values import shortest
 from dsvc.tracking.run import Run
 
 PathT = TypeVar("PathT", str, "os.PathLike[str]")
@@ -41,7 +42,8 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
         if optimizer is not None:
             found.param("optimizer", type(optimizer).__name__)
             settings = optimizer.get_config()
-            found.params({name: value for name, value in settings.items() if _is_plain(value) and name != "name"})
+            plain = {name: value for name, value in settings.items() if _is_plain(value) and name != "name"}
+            found.params({name: _short(value) for name, value in plain.items()})
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Log a batch, where that was asked for."""
@@ -63,6 +65,10 @@ def save(model: Any, path: PathT, *, name: str = "", run: Run | None = None) -> 
     facts = {"framework_version": str(keras.__version__), "backend": str(keras.backend.backend())}
     found.model(name or model.name, os.fspath(path), framework="keras", **facts)
     return path
+
+
+def _short(value: object) -> object:
+    return shortest(value) if isinstance(value, float) and abs(value) < 1e30 else value  # Keras has 32-bit floats
 
 
 def _is_plain(value: object) -> bool:

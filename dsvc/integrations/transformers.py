@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import transformers  # type: ignore[import-not-found, unused-ignore]
@@ -41,7 +42,7 @@ class Recorder(transformers.TrainerCallback):  # type: ignore[misc, unused-ignor
         del control, kwargs
         if not state.is_world_process_zero:
             return
-        plain = transformers.TrainingArguments(output_dir=args.output_dir).to_dict()
+        plain = {field.name: field.default for field in fields(args)}
         said = args.to_dict()
         always = ("learning_rate", "per_device_train_batch_size", "num_train_epochs", "seed")
         chosen = {name: v for name, v in said.items() if name in always or v != plain.get(name)}

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 from dsvc.errors import RequestError
 from dsvc.runs import events
 from dsvc.runs.journal import EVENTS, EventLog
-from dsvc.runs.values import clean_name
+from dsvc.runs.values import clean_name, shortest
 
 MARK: Final = "tfevents"  # stands in the name of each such file
 _LARGEST = 64 << 20  # bytes of a record
@@ -157,7 +157,7 @@ def _value(data: bytes) -> tuple[str, int | float | None]:
         elif number == 9:
             plugin = _nested(_nested(value).get(1, b"")).get(1, b"")
     if simple is not None:
-        return tag, _short(simple)
+        return tag, shortest(simple)
     return tag, _tensor(tensor) if tensor is not None and plugin == _PLUGIN else None
 
 
@@ -170,12 +170,12 @@ def _tensor(data: bytes) -> int | float | None:
         return None
     if isinstance(content, bytes) and content:
         (found,) = struct.unpack(form, content)
-        return _short(found) if kind == 1 else found
+        return shortest(found) if kind == 1 else found
     for number, packed in ((5, "<f"), (6, "<d")):
         value = fields.get(number)
         if isinstance(value, bytes):
             (found,) = struct.unpack(packed, value)
-            return _short(found) if number == 5 else found
+            return shortest(found) if number == 5 else found
     for number in (7, 10):
         value = fields.get(number)
         if isinstance(value, bytes):
@@ -183,11 +183,6 @@ def _tensor(data: bytes) -> int | float | None:
         if isinstance(value, int):
             return value - (1 << 64) if value >> 63 else value
     return None
-
-
-def _short(value: float) -> float:
-    """Return the shortest decimal number that a 32-bit float stands for: 0.1, and not 0.10000000149."""
-    return float(f"{value:.7g}") if struct.pack("<f", float(f"{value:.7g}")) == struct.pack("<f", value) else value
 
 
 def _nested(data: bytes) -> Mapping[int, bytes]:
