@@ -240,6 +240,8 @@ lineage HEAD
 blame-data made.txt
 rerun made.txt --check
 verify made.txt
+! book.ipynb {"nbformat": 4, "cells": [{"cell_type": "code", "execution_count": 1, "source": "1", "outputs": []}]}
+watch --once
 doctor
 nonsense
 """.strip().splitlines()

@@ -28,13 +28,14 @@ from dsvc.runs.opens import Opened, read_opens
 from dsvc.runs.pins import Seen, StoredFile
 from dsvc.runs.record import Run, decode_run, encode_run
 from dsvc.runs.strace import TRACE, read_trace
+from dsvc.runs.tensorboard import is_event_file, write_scalars
 from dsvc.runs.values import clean_text
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import Index, write_index
 from dsvc.worktree.record import Recorded
 
 BATCH = 500  # runs that one operation publishes
-_LOGS = ("stdout", "stderr")
+_LOGS = ("stdout", "stderr", "notebook")
 _CLOCK_SLACK = 1_000_000_000  # nanoseconds by which two clocks may drift apart while a run goes on
 
 
@@ -199,11 +200,14 @@ def _assembled(workspace: Workspace, journal: Journal, after: Recorded | None, m
         raise RequestError(f"the journal {journal.path} of a run cannot be read", hint=f"remove {journal.path}")
     run = decode_run(payload)
     store = workspace.repo.store
-    gathered = gather_events(journal.path, store)
     declared, produced = _declared(begin), _paths(begin.get("outputs"))
     if begin.get("declared_outputs"):
         after = None  # others change files at the same time
     how, opened = _observed(workspace, run, journal.path, [*declared, *produced])
+    with suppress(OSError):
+        boards = [Path(os.fsdecode(path)) for path in opened.written if is_event_file(path)]
+        write_scalars(journal.path, boards, began=_began(begin))
+    gathered = gather_events(journal.path, store)
     last = _last_sign(journal.path)
     clock = _is_steady(begin, end)
     source = run.source if run.source is not None and store.has(run.source, Kind.TREE) else None

@@ -52,6 +52,7 @@ _SECTIONS: Final = {
     },
     "Runs and environments": {
         "run": "Run a command and record what it read, wrote and measured",
+        "watch": "Record what is executed in notebooks when they are saved",
         "runs": "List and compare recorded runs",
         "repro": "Run the stages of dsvc.toml that are out of date",
         "sweep": "Run a command for combinations of parameters",

@@ -77,6 +77,7 @@ _TABLE: Final = (
     ),
     KnownKey("pull.rebase", "bool", "Let 'pull' rebase instead of merging.", default=False),
     KnownKey("rebase.autoStash", "bool", "Stash changes before a rebase and apply them after it.", default=False),
+    KnownKey("run.after", "bool", "Let the steps of .dotscience.yml follow each run.", default=False),
     KnownKey(
         "run.environment",
         "str",
