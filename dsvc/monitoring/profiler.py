@@ -157,8 +157,9 @@ class _Numbers:
         finite = there[np.isfinite(there)]
         if not len(finite):
             return
-        count, mean = len(finite), float(finite.mean())
-        squares = float(((finite - mean) ** 2).sum())
+        with np.errstate(over="ignore", invalid="ignore"):  # near the largest numbers there is no mean
+            count, mean = len(finite), float(finite.mean())
+            squares = float(((finite - mean) ** 2).sum())
         total, apart = self._finite + count, mean - self._mean
         self._mean += apart * count / total
         self._squares += squares + apart * apart * self._finite * count / total
@@ -181,8 +182,8 @@ class _Numbers:
             self.missing,
             low=self._low,
             high=self._high,
-            mean=self._mean,
-            deviation=math.sqrt(self._squares / self._finite) if self._finite else None,
+            mean=self._mean if math.isfinite(self._mean) else None,
+            deviation=math.sqrt(self._squares / self._finite) if math.isfinite(self._squares) else None,
             edges=tuple(map(float, edges)),
             counts=tuple(map(int, counts)),
         )
