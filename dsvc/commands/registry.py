@@ -65,6 +65,9 @@ _SECTIONS: Final = {
         "rerun": "Repeat a run in a clean folder and compare what comes of it",
         "verify": "Walk back to the raw data and report what is not proved",
     },
+    "Serve models": {
+        "build": "Make an image that serves a model, without a container engine",
+    },
     "Look at history": {
         "log": "Show commits",
         "show": "Show one object",

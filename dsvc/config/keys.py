@@ -34,6 +34,9 @@ _TABLE: Final = (
     KnownKey("core.editor", "str", "Program that edits messages and configuration."),
     KnownKey("core.gitignore", "bool", "Read .gitignore files beside .dsvcignore.", default=True),
     KnownKey("core.hooksPath", "str", "Folder of hooks, instead of .dsvc/hooks; a relative one counts from the root."),
+    KnownKey("build.base", "str", "The image on which 'dsvc build' builds, where --base does not say."),
+    KnownKey("build.insecureRegistries", "list", "Hosts of image registries that speak HTTP without TLS."),
+    KnownKey("build.registry", "str", "Where 'dsvc deploy' pushes images, such as registry.example.com/team."),
     KnownKey(
         "color.ui",
         "str",
