@@ -175,6 +175,7 @@ clone ../hub ../clone
 fetch
 pull
 data get
+data usage
 sync
 ls-remote
 bundle create ../all.bundle --all
