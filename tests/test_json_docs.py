@@ -176,6 +176,8 @@ fetch
 pull
 data get
 data usage
+mount
+umount --all
 sync
 ls-remote
 bundle create ../all.bundle --all
