@@ -176,6 +176,9 @@ clone ../hub ../clone
 fetch
 pull
 data get
+data usage
+mount
+umount --all
 sync
 ls-remote
 bundle create ../all.bundle --all

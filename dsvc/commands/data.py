@@ -5,6 +5,7 @@ from __future__ import annotations
 from dsvc.actions.data_get import data_get
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
+from dsvc.commands.data_usage import usage
 from dsvc.commands.entry_text import human_size
 from dsvc.commands.options import Jobs, Json, Paths, Quiet
 
@@ -38,4 +39,4 @@ def get(context: Context, paths: Paths = (), *, jobs: Jobs = 8, quiet: Quiet = F
         context.out.note(f"Checked out {counted(result.written, 'file')}")
 
 
-SUBCOMMANDS = {"get": get}
+SUBCOMMANDS = {"get": get, "usage": usage}

@@ -78,6 +78,8 @@ _SECTIONS: Final = {
         "ls": "List the files of a commit",
         "cat": "Print a file of a commit",
         "export": "Write the files of a commit to a folder",
+        "mount": "Show a commit as a folder, without a checkout",
+        "umount": "End mounts of commits",
         "describe": "Name a commit by the nearest tag",
         "merge-base": "Find the best common ancestor",
         "verify-commit": "Check the signatures of commits",

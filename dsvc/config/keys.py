@@ -97,7 +97,8 @@ _TABLE: Final = (
     KnownKey(
         "store.link",
         "str",
-        "How a fork shares stored objects with its source.",
+        "How a fork shares stored objects with its source, and how large files are kept beside the working copy's: "
+        "hardlink is one read-only file for both (dsvc init --whole-files), copy stores them a second time.",
         default="auto",
         choices=("auto", "reflink", "hardlink", "copy"),
     ),
