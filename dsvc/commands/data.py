@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
+from dsvc.actions.data_add import add_dataset
 from dsvc.actions.data_get import data_get
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.entry_text import human_size
 from dsvc.commands.options import Jobs, Json, Paths, Quiet
+from dsvc.commands.path_text import path_json, quote_path
 
 
 def get(context: Context, paths: Paths = (), *, jobs: Jobs = 8, quiet: Quiet = False, json: Json = False) -> None:
@@ -38,4 +44,38 @@ def get(context: Context, paths: Paths = (), *, jobs: Jobs = 8, quiet: Quiet = F
         context.out.note(f"Checked out {counted(result.written, 'file')}")
 
 
-SUBCOMMANDS = {"get": get}
+def add(
+    context: Context,
+    path: Annotated[str, typer.Argument(metavar="PATH", help="The folder.")],
+    *,
+    zfs: Annotated[
+        str | None, typer.Option("--zfs", metavar="DATASET", help="The dataset; made where there is none of that name.")
+    ] = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Let ZFS keep a folder: commits take snapshots of it, and nothing in it is read or copied.
+
+    Without --zfs that is the dataset which is mounted at the folder. One that is mounted nowhere is mounted there.
+    """
+    workspace = context.workspace()
+    result = add_dataset(workspace, workspace.repo_path(path, context.directory), dataset=zfs)
+    if json:
+        context.out.json(
+            "dsvc.data.add",
+            {
+                **path_json(result.path),
+                "dataset": result.dataset,
+                "created": result.created,
+                "guid": result.snapshot.guid,
+                "size": result.snapshot.size,
+                "id": result.entry.id.hex(),
+            },
+        )
+        return
+    made = "the new dataset" if result.created else "the dataset"
+    size = human_size(result.snapshot.size)
+    context.out.note(f"{quote_path(result.path)} is {made} {result.dataset} ({size}): 'dsvc commit' takes its snapshot")
+
+
+SUBCOMMANDS = {"add": add, "get": get}

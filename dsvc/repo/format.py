@@ -12,7 +12,8 @@ from dsvc.storage.backend import Backend, SwapUncertainError
 CELL = "format"
 SEGMENTS = "segments-1"
 POOL = "pool-1"
-FEATURES = frozenset({"base-1", SEGMENTS, POOL})
+SNAPSHOTS = "snapshots-1"
+FEATURES = frozenset({"base-1", SEGMENTS, POOL, SNAPSHOTS})
 _RETRIES = 20
 
 
