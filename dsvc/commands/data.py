@@ -18,7 +18,9 @@ from dsvc.commands.path_text import path_json, quote_path
 def get(context: Context, paths: Paths = (), *, jobs: Jobs = 8, quiet: Quiet = False, json: Json = False) -> None:
     """Fetch the content of files that a partial clone left out, and check them out.
 
-    Without paths that is all of the current commit. Files with changes stay as they are.
+    Without paths that is all of the current commit. Files with changes stay as they are. Of folders that ZFS keeps,
+    the snapshots of all branches are received from the remote, and mounted: below the dataset zfs.parent where nothing
+    else says in which pool.
     """
     workspace = context.workspace()
     selected = [path for path in (workspace.repo_path(path, context.directory) for path in paths) if path]
@@ -32,8 +34,18 @@ def get(context: Context, paths: Paths = (), *, jobs: Jobs = 8, quiet: Quiet = F
                 "content_bytes": result.size,
                 "bytes": result.received.size,
                 "checked_out": result.written,
+                "snapshots": len(result.snapshots.received),
+                "snapshot_bytes": result.snapshots.size,
+                "mounted": [path_json(path) for path in result.snapshots.mounted],
             },
         )
+        return
+    got = result.snapshots
+    if got.received:
+        context.out.note(f"Received {counted(len(got.received), 'snapshot')}: {human_size(got.size)}")
+    for path in got.mounted:
+        context.out.note(f"{quote_path(path)} is a dataset of ZFS here now")
+    if not result.fetched and not result.asked and (got.received or got.mounted):
         return
     if not result.fetched:
         context.out.note(f"The content of {counted(result.asked, 'file')} is here already")

@@ -105,5 +105,9 @@ class SnapshotProvider(Protocol):
         The manager raises at its end where the stream was not complete.
         """
 
-    def receive(self, dataset: str, pieces: Iterable[bytes], guid: str) -> Kept:
-        """Make a snapshot, and its dataset where that is new, from a stream; either all of it or nothing is there."""
+    def receive(self, dataset: str, pieces: Iterable[bytes], guid: str, base: Kept | None, mark: str) -> Kept:
+        """Make a snapshot from a stream, which goes on from `base`: in a new dataset, or in the one that ends with it.
+
+        `dataset` is the name for a new one, which is not mounted and noted as made under `mark`. Either all of the
+        stream is there afterwards or nothing, and no dataset that is mounted changes.
+        """

@@ -139,7 +139,7 @@ class Delegation:
 
     def _is_as(self, path: bytes, old: Snapshot, new: Kept) -> bool:
         kept = self._find(path, [old.guid]).get(old.guid)
-        return kept is not None and self._descends(new.dataset, kept) and not self.provider.differs(kept.name, new.name)
+        return kept is not None and self.descends(new.dataset, kept) and not self.provider.differs(kept.name, new.name)
 
     def _entry(self, tree: bytes, path: bytes) -> Entry | None:
         entry = trees.lookup(self._store, tree, path)
@@ -214,9 +214,9 @@ class Delegation:
         return guid in self._find(path, [guid])
 
     def _is_clean(self, dataset: str, kept: Kept) -> bool:
-        return self._descends(dataset, kept) and not self.provider.written(dataset, kept.name)
+        return self.descends(dataset, kept) and not self.provider.written(dataset, kept.name)
 
-    def _descends(self, dataset: str, kept: Kept) -> bool:
+    def descends(self, dataset: str, kept: Kept) -> bool:
         """Say whether a snapshot is one of a dataset, or of those that it was cloned from."""
         if kept.dataset == dataset:
             return True
@@ -256,8 +256,7 @@ class Delegation:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             if ready is None:
-                first = _MADE.sub("", kept.dataset)
-                ready = f"{first}-dsvc-{secrets.token_hex(4)}"
+                ready = self.clone_name(kept.dataset)
                 self.provider.clone(kept.name, ready, folder, mark=self.mark)
             else:
                 self.provider.mount(ready, folder)
@@ -279,6 +278,10 @@ class Delegation:
                 if free and self._is_clean(name, kept):
                     return name
         return None
+
+    def clone_name(self, dataset: str) -> str:
+        """Return a new name for a dataset that goes on from a snapshot of this one, or of a clone of it."""
+        return f"{_MADE.sub('', dataset)}-dsvc-{secrets.token_hex(4)}"
 
     def leave(self, path: bytes) -> None:
         """Let a folder be no dataset any more: it is unmounted and stays, with all it has. Safe to call again."""

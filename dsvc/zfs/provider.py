@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 from dsvc.errors import DsvcError
@@ -12,10 +13,11 @@ from dsvc.storage.snapshots import Dataset, FileChange, Kept, Read
 from dsvc.zfs.errors import BrokenStreamError, DatasetMissingError, ZfsFailedError
 from dsvc.zfs.mounts import mounted
 from dsvc.zfs.program import Program
-from dsvc.zfs.stream import changes_nothing
+from dsvc.zfs.stream import changes_nothing, is_clone
 
 MADE = "dsvc:made"  # a user property of datasets that dsvc made, with the mark of the repository
 _NONE = "-"
+_PIECE = 1 << 20
 
 
 def open_zfs(environment: Mapping[str, str], *, sudo: bool = False) -> ZfsProvider:
@@ -108,15 +110,18 @@ class ZfsProvider:
         found = self._get(("guid", "referenced"), *names) if names else {}
         return [Kept(name, found[name]["guid"], int(found[name]["referenced"])) for name in names]
 
-    def held(self, tag: str, near: Sequence[str]) -> list[Kept]:
-        """Return the snapshots in the pools of these datasets that dsvc took under `tag`.
+    def held(self, mark: str, near: Sequence[str]) -> list[Kept]:
+        """Return the snapshots in the pools of these datasets that dsvc took, or received, under `mark`.
 
-        Holds cannot be listed by zfs-fuse: snapshots are told by their names, which the tag is a part of.
+        Holds cannot be listed by zfs-fuse: snapshots are told by their names, and by the datasets that they are in.
         """
         found: list[Kept] = []
+        made = set(self.made(mark, near))
         for pool in _pools(near):
-            said = self._zfs.call("get", "-Hp", "-r", "-o", "name,value", "guid", pool)
-            found += [Kept(n, guid) for n, guid in _rows(said) if n.partition("@")[2].startswith(f"dsvc-{tag}-")]
+            for name, guid in _rows(self._zfs.call("get", "-Hp", "-r", "-o", "name,value", "guid", pool)):
+                dataset, _, label = name.partition("@")
+                if label.startswith(f"dsvc-{mark}-") or (label.startswith("dsvc-") and dataset in made):
+                    found.append(Kept(name, guid))
         return found
 
     def hold(self, snapshots: Sequence[str], tag: str) -> None:
@@ -177,6 +182,13 @@ class ZfsProvider:
             self._zfs.call("unmount", dataset)
         self._zfs.call("set", "mountpoint=none", dataset)
 
+    def unmount_below(self, folder: Path) -> None:
+        """Unmount every dataset in a folder that is about to be removed."""
+        place = Path(os.path.realpath(folder))
+        for mountpoint, name in sorted(mounted().items(), reverse=True):
+            if place == mountpoint or place in mountpoint.parents:
+                self.unmount(name)
+
     # What differs.
 
     def differs(self, old: str, new: str) -> bool:
@@ -222,17 +234,38 @@ class ZfsProvider:
             return ()
         return ("-w",) if encrypted else ("-Lec",)
 
-    def receive(self, dataset: str, pieces: Iterable[bytes], guid: str) -> Kept:
-        """See SnapshotProvider. The dataset is not mounted. A snapshot that is not the expected one goes again.
+    def receive(self, dataset: str, pieces: Iterable[bytes], guid: str, base: Kept | None, mark: str) -> Kept:
+        """See SnapshotProvider. A snapshot that is not the expected one goes again.
+
+        A clone's first stream names what it was cloned from, and ZFS finds that by its guid. Any other increment goes
+        into a dataset that ends with its base: that of the base, if it is nobody's at the moment, or a copy of it.
 
         Raises:
             BrokenStreamError: when the stream is damaged, or makes another snapshot than `guid`.
         """
+        stream = iter(pieces)
+        first = next(stream, b"")
+        target, options = dataset, tuple[str, ...]()
+        if base is not None and not is_clone(first):
+            if self._ends_with(base, mark):
+                target = base.dataset
+            elif self._receives_from_origin():
+                options = ("-o", f"origin={base.name}")
+            else:
+                self._copy(base, dataset)
+        return self._receive(target, chain((first,), stream), guid, options, mark)
+
+    def _receive(
+        self, dataset: str, pieces: Iterable[bytes], guid: str, options: Sequence[str], mark: str
+    ) -> Kept:
         before = self.dataset(dataset)
         known = {kept.guid for kept in self.snapshots(dataset)} if before is not None else set[str]()
-        self._zfs.write(pieces, "receive", "-u", dataset)
+        self._zfs.write(pieces, "receive", "-u", *options, dataset)
         came = [kept for kept in self.snapshots(dataset) if kept.guid not in known]
         if [kept.guid for kept in came] == [guid]:
+            if before is None:
+                self._zfs.call("set", f"{MADE}={mark}", dataset)
+                self._zfs.call("set", "mountpoint=none", dataset)
             return came[0]
         for kept in came:
             self.destroy(kept.name)
@@ -242,6 +275,25 @@ class ZfsProvider:
             f"the stream for {dataset} does not make the snapshot {guid} that it is said to make",
             hint="dsvc fsck --remote looks at what the remote has; nothing was kept of it here",
         )
+
+    def _ends_with(self, kept: Kept, mark: str) -> bool:
+        """Say whether a dataset was made by dsvc, is mounted nowhere, and has nothing newer than a snapshot."""
+        if kept.dataset in mounted().values() or self._get((MADE,), kept.dataset)[kept.dataset][MADE] != mark:
+            return False
+        return self.snapshots(kept.dataset)[-1].guid == kept.guid and not self.written(kept.dataset, kept.name)
+
+    def _receives_from_origin(self) -> bool:
+        """Say whether zfs receives an increment as a clone of its base: OpenZFS does, which has `zfs version` too."""
+        try:
+            self._zfs.call("version")
+        except ZfsFailedError:
+            return False
+        return True
+
+    def _copy(self, kept: Kept, dataset: str) -> None:
+        """Make a dataset that ends with a snapshot, by all of its bytes."""
+        with self.send(kept.name, None) as read:
+            self._zfs.write(iter(lambda: read(_PIECE), b""), "receive", "-u", dataset)
 
     def _get(self, properties: Sequence[str], *names: str) -> dict[str, dict[str, str]]:
         """Return the values of properties by name and property.

@@ -15,6 +15,8 @@ _RECORD = 312
 _BEGIN, _FREE_OBJECTS, _END = 0, 2, 5
 _MAGIC = 0x2F5BACBAC
 _HEAD = struct.Struct("<IIQ")
+_FLAGS = struct.Struct("<36xI")
+_CLONE = 1
 
 
 def changes_nothing(read: Read) -> bool:
@@ -42,3 +44,11 @@ def changes_nothing(read: Read) -> bool:
                 read(length)
         elif kind != _FREE_OBJECTS:
             return False
+
+
+def is_clone(start: bytes) -> bool:
+    """Say whether a stream that begins with these bytes goes on from the snapshot that a clone was made of.
+
+    In a BEGIN record the flags stand behind magic, version, time and type (drr_begin).
+    """
+    return len(start) >= _FLAGS.size and bool(_FLAGS.unpack_from(start)[0] & _CLONE)

@@ -56,6 +56,15 @@ class Pool:
         assert not check or said.code == 0, said.err
         return said.out
 
+    def another(self, name: str) -> str:
+        """Make one more pool beside this one, and return its name."""
+        disk = f"{self.disk}-{name}"
+        with open(self.inside(disk), "wb") as file:
+            file.truncate(256 << 20)
+        said = self.run("zpool", "create", "-O", "atime=off", "-m", "none", f"{self.name}{name}", disk)
+        assert said.code == 0, said.err
+        return f"{self.name}{name}"
+
     def run(self, *words: str, folder: str | Path = "/") -> Said:
         return self._ask("program", words, folder)
 

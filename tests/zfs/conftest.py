@@ -20,6 +20,12 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
         yield found
 
 
+@pytest.fixture(scope="session")
+def far_pool(pool: Pool) -> str:
+    """The name of a second pool, as that of another machine would be."""
+    return pool.another("far")
+
+
 @dataclass
 class Project:
     """A repository whose folder `data` is a dataset. Its files are read and written through `data`."""
