@@ -39,6 +39,7 @@ def plan_checkout(
         overwrite=overwrite,
         fold_names=not tells_names_apart(workspace.local),
         leaves_out=workspace.leaves_out(),
+        datasets=workspace.datasets(),
     )
     return planner.plan(base, target, paths=paths), index
 

@@ -198,6 +198,7 @@ def _record(workspace: Workspace, index: Index, paths: Sequence[bytes], *, confi
         workspace.ignore_rules(),
         stamp=stamp,
         paths=paths,
+        datasets=workspace.datasets(),
         progress=workspace.progress,
         guard=guard,
     )

@@ -23,6 +23,7 @@ from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.refs.names import HEADS, WORKTREES, added_of, check_short_name, head_of, saved_of, short_name
 from dsvc.refs.view import Direct, Symbolic
 from dsvc.workspace import MAIN, PRIVATE, Workspace
+from dsvc.worktree.datasets import seed_datasets
 from dsvc.worktree.index import Index
 from dsvc.worktree.places import common_folder, worktree_id, worktree_paths
 
@@ -110,6 +111,7 @@ def add_worktree(
     made_folder = not path.exists()
     try:
         made = make_folder(workspace, path, name)
+        seed_datasets(workspace.local / "datasets", made.local / "datasets")
         store = workspace.repo.store
         empty = trees.empty_tree(store)
         goal = workspace.tree_of(commit_id) if commit_id is not None else empty
@@ -124,6 +126,7 @@ def add_worktree(
             index=Index(empty, 0),
         )
     except BaseException:
+        workspace.zfs().unmount_below(path)
         forget_folder(workspace, path, name, whole=made_folder)
         raise
     workspace.published = True
@@ -236,6 +239,7 @@ def remove_worktree(workspace: Workspace, target: str, *, directory: Path, force
         linked.close()
     workspace.repo.refresh()
     result = drop_worktrees(workspace, [worktree])
+    workspace.zfs().unmount_below(worktree.path)  # else what is in them would go with the folder
     shutil.rmtree(worktree.path)
     return replace(result, stored=dirty)
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
+from dsvc.actions.data_add import add_dataset
 from dsvc.actions.data_get import data_get
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.data_usage import usage
 from dsvc.commands.entry_text import human_size
 from dsvc.commands.options import Jobs, Json, Paths, Quiet
+from dsvc.commands.path_text import path_json, quote_path
 
 
 def get(context: Context, paths: Paths = (), *, jobs: Jobs = 8, quiet: Quiet = False, json: Json = False) -> None:
     """Fetch the content of files that a partial clone left out, and check them out.
 
-    Without paths that is all of the current commit. Files with changes stay as they are.
+    Without paths that is all of the current commit. Files with changes stay as they are. Of folders that ZFS keeps,
+    the snapshots of all branches are received from the remote, and mounted: below the dataset zfs.parent where nothing
+    else says in which pool.
     """
     workspace = context.workspace()
     selected = [path for path in (workspace.repo_path(path, context.directory) for path in paths) if path]
@@ -27,8 +35,18 @@ def get(context: Context, paths: Paths = (), *, jobs: Jobs = 8, quiet: Quiet = F
                 "content_bytes": result.size,
                 "bytes": result.received.size,
                 "checked_out": result.written,
+                "snapshots": len(result.snapshots.received),
+                "snapshot_bytes": result.snapshots.size,
+                "mounted": [path_json(path) for path in result.snapshots.mounted],
             },
         )
+        return
+    got = result.snapshots
+    if got.received:
+        context.out.note(f"Received {counted(len(got.received), 'snapshot')}: {human_size(got.size)}")
+    for path in got.mounted:
+        context.out.note(f"{quote_path(path)} is a dataset of ZFS here now")
+    if not result.fetched and not result.asked and (got.received or got.mounted):
         return
     if not result.fetched:
         context.out.note(f"The content of {counted(result.asked, 'file')} is here already")
@@ -39,4 +57,38 @@ def get(context: Context, paths: Paths = (), *, jobs: Jobs = 8, quiet: Quiet = F
         context.out.note(f"Checked out {counted(result.written, 'file')}")
 
 
-SUBCOMMANDS = {"get": get, "usage": usage}
+def add(
+    context: Context,
+    path: Annotated[str, typer.Argument(metavar="PATH", help="The folder.")],
+    *,
+    zfs: Annotated[
+        str | None, typer.Option("--zfs", metavar="DATASET", help="The dataset; made where there is none of that name.")
+    ] = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Let ZFS keep a folder: commits take snapshots of it, and nothing in it is read or copied.
+
+    Without --zfs that is the dataset which is mounted at the folder. One that is mounted nowhere is mounted there.
+    """
+    workspace = context.workspace()
+    result = add_dataset(workspace, workspace.repo_path(path, context.directory), dataset=zfs)
+    if json:
+        context.out.json(
+            "dsvc.data.add",
+            {
+                **path_json(result.path),
+                "dataset": result.dataset,
+                "created": result.created,
+                "guid": result.snapshot.guid,
+                "size": result.snapshot.size,
+                "id": result.entry.id.hex(),
+            },
+        )
+        return
+    made = "the new dataset" if result.created else "the dataset"
+    size = human_size(result.snapshot.size)
+    context.out.note(f"{quote_path(result.path)} is {made} {result.dataset} ({size}): 'dsvc commit' takes its snapshot")
+
+
+SUBCOMMANDS = {"add": add, "get": get, "usage": usage}

@@ -103,6 +103,8 @@ _TABLE: Final = (
         choices=("auto", "reflink", "hardlink", "copy"),
     ),
     KnownKey("tag.sign", "bool", "Sign each tag.", default=False),
+    KnownKey("zfs.parent", "str", "Dataset below which received datasets are made, such as tank/projects."),
+    KnownKey("zfs.sudo", "bool", "Call 'sudo -n zfs', where Linux lets only root mount.", default=False),
 )
 
 _FREE_SECTIONS: Final = ("alias", "branch", "remote")
