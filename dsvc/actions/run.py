@@ -153,8 +153,8 @@ def run(
         active.journal.remove()
         raise
     if notebook is not None:
-        warnings += take_notebook(active, masker, path=notebook.call.path, failed=ending.shell_code != 0)
-    warnings += take_blocks(workspace, active, variables)
+        warnings += take_notebook(active.journal.path, masker, path=notebook.call.path, failed=ending.shell_code != 0)
+    warnings += take_blocks(workspace, active.journal, active.run, variables)
     found = (*request.metrics, *(os.path.join(workspace.root, p) for p in workspace.config.get_list("run.metrics")))
     warnings += take_metrics(active.journal, (directory / path for path in found), began=began)
     try:

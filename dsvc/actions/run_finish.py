@@ -82,20 +82,46 @@ def take_up(workspace: Workspace, *, own: frozenset[bytes] = frozenset()) -> tup
     published: list[Published] = []
     batch: list[tuple[Journal, Recorded | None]] = []
     held = list(take_over(folder, own=own))
+    known = frozenset(bytes(journal.key) for journal in held)
     try:
         for journal in held:
             if workspace.view().get(run_ref(journal.key)) is not None or journal.begin() is None:
                 journal.remove()  # killed after it was published, or before it began
                 continue
+            _take_what_it_left(workspace, journal)
             batch.append((journal, None))
             if len(batch) == BATCH:
                 published += _publish_each(workspace, batch)
                 batch = []
         published += _publish_each(workspace, batch)
+        if made := [journal for journal in take_over(folder, own=own | known) if journal.begin() is not None]:
+            held += made  # runs inside others, which they had printed
+            published += _publish_each(workspace, [(journal, None) for journal in made])
     finally:
         for journal in held:
             journal.release()
     return tuple(published)
+
+
+def _take_what_it_left(workspace: Workspace, journal: Journal) -> None:
+    """Do for a run what the process that recorded it did not come to: read what it printed, and its notebook."""
+    if not (journal.path / "stdout").exists():
+        return
+    from dsvc.actions.run_blocks import take_blocks
+    from dsvc.actions.run_notebook import take_notebook
+
+    environment = workspace.surroundings.environment
+    order, begin = journal.path / "order", journal.begin()
+    payload = begin.get("run") if begin is not None else None
+    if order.exists():
+        import json
+
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            path = os.path.relpath(json.loads(order.read_bytes())["notebook"], workspace.root)
+            take_notebook(journal.path, Masker(secret_values(environment)), path=path, failed=True)
+    with suppress(DsvcError):
+        if isinstance(payload, bytes):
+            take_blocks(workspace, journal, decode_run(payload), environment)
 
 
 def _publish_each(workspace: Workspace, batch: Sequence[tuple[Journal, Recorded | None]]) -> tuple[Published, ...]:

@@ -129,17 +129,24 @@ def find_interpreter(environment: Mapping[str, str]) -> str:
     )
 
 
-def take_notebook(active: ActiveRun, masker: Masker, *, path: str, failed: bool) -> list[str]:
-    """Add what an executed notebook says to its run; credentials in it are masked. Return what is to be told."""
-    kept = active.journal.path / LOG
+def take_notebook(journal: Path, masker: Masker, *, path: str, failed: bool) -> list[str]:
+    """Add what an executed notebook says to its run; credentials in it are masked. Return what is to be told.
+
+    `journal` is its folder. It is safe to call it again. A notebook that cannot be read is not kept.
+    """
+    kept = journal / LOG
     try:
         if not kept.exists():
             return []
-        document = read_notebook(kept)
+        try:
+            document = read_notebook(kept)
+        except RequestError:
+            kept.unlink()
+            raise
         masked = _masked(masker, document)
         if masked != document:
             write_file(kept, json.dumps(masked, indent=1, ensure_ascii=False).encode() + b"\n", durable=False)
-        log = EventLog(active.journal.path)
+        log = EventLog(journal)
         try:
             log.append((events.META, META, {"path": path, **report(masked)}))
             if failed and (text := failure(masked)):

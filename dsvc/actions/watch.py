@@ -207,8 +207,9 @@ class Watch:
         write_file(active.journal.path / "stdout", masker.text(text).encode("utf-8", "replace"), durable=False)
         write_file(active.journal.path / LOG, json.dumps(document, indent=1).encode() + b"\n", durable=False)
         failed = any(output.get("output_type") == "error" for cell in cells for output in outputs_of(cell))
-        warnings = take_notebook(active, masker, path=path, failed=failed)
-        return warnings + take_blocks(self.workspace, active, self.workspace.surroundings.environment)
+        warnings = take_notebook(active.journal.path, masker, path=path, failed=failed)
+        environment = self.workspace.surroundings.environment
+        return warnings + take_blocks(self.workspace, active.journal, active.run, environment)
 
 
 def _executed(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
