@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from dsvc.worktree.delegation import Delegation
     from dsvc.worktree.ignore import IgnoreRules
     from dsvc.worktree.plan import LeavesOut
-    from dsvc.zfs.provider import ZfsProvider
 
 
 def _no_signing() -> SigningSettings:
@@ -217,8 +216,12 @@ class Workspace:
         return self.tree_of(commit_id) if commit_id is not None else trees.empty_tree(self.repo.store)
 
     def tree_of(self, commit_id: CommitId) -> TreeId:
-        """Return a commit's tree."""
-        return self.repo.commit(commit_id).tree
+        """Return a commit's tree as it is checked out here."""
+        return self.here(self.repo.commit(commit_id).tree)
+
+    def here(self, tree: TreeId) -> TreeId:
+        """Return a tree with the files of datasets that are checked out as such."""
+        return tree if (datasets := self.datasets()) is None else datasets.here(tree)
 
     # Who and when.
 
@@ -377,15 +380,11 @@ class Workspace:
         """Return the folders that ZFS serves; None where there are none, unless this is to `begin` with some."""
         if self._datasets is None and (begin or (self.local / "datasets").exists()):
             from dsvc.worktree.delegation import open_delegation
+            from dsvc.zfs.provider import open_zfs
 
-            self._datasets = open_delegation(self.repo.store, self.root_bytes, self.local, self.common, self.zfs())
+            zfs = open_zfs(self.surroundings.environment, self.config)
+            self._datasets = open_delegation(self.repo.store, self.root_bytes, self.local, self.common, zfs)
         return self._datasets
-
-    def zfs(self) -> ZfsProvider:
-        """Return ZFS as the provider of snapshots."""
-        from dsvc.zfs.provider import open_zfs
-
-        return open_zfs(self.surroundings.environment, sudo=self.config.get_bool("zfs.sudo"))
 
     def close(self) -> None:
         """Give back files and threads."""

@@ -257,7 +257,7 @@ nonsense
 """.strip().splitlines()
 
 
-NEEDS_A_POOL = {("data", "add")}  # in the tests of tests/zfs, if there can be a pool
+NEEDS_A_POOL = {("data", "add"), ("data", "index")}  # in the tests of tests/zfs, if there can be a pool
 SPEAKS_OTHERWISE = {("hub", "serve"), ("hub", "shell")}  # their stdout belongs to a protocol
 
 

@@ -18,7 +18,7 @@ from dsvc.workspace import Workspace
 from dsvc.worktree.datasets import Place
 from dsvc.worktree.delegation import Delegation
 from dsvc.worktree.index import DATASET
-from dsvc.zfs.provider import ZfsProvider
+from dsvc.zfs.provider import ZfsProvider, open_zfs
 
 
 class NoDatasetError(RequestError):
@@ -48,7 +48,7 @@ def add_dataset(workspace: Workspace, path: bytes, *, dataset: str | None = None
     """
     if not path:
         raise UsageError("the root of a working copy cannot be a dataset: it holds .dsvc", hint="dsvc data add FOLDER")
-    zfs = workspace.zfs()
+    zfs = open_zfs(workspace.surroundings.environment, workspace.config)
     folder = Path(os.fsdecode(workspace.place(path)))
     if dataset is not None and ("@" in dataset or dataset.startswith(("/", "-")) or not dataset):
         raise UsageError(f"{dataset!r} is not the name of a dataset", hint="a name is of the form tank/data")

@@ -86,7 +86,7 @@ def fork(
             progress=progress or Silent(),
         )
     except BaseException:
-        open_zfs(surroundings.environment, sudo=config.get_bool("zfs.sudo")).unmount_below(target)
+        open_zfs(surroundings.environment, config).unmount_below(target)
         shutil.rmtree(target, ignore_errors=True)
         if existed:
             target.mkdir(exist_ok=True)

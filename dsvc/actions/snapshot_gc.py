@@ -12,7 +12,7 @@ from dsvc.storage.snapshots import Kept
 from dsvc.workspace import PRIVATE, Workspace
 from dsvc.worktree.datasets import Place, read_datasets
 from dsvc.worktree.places import worktree_paths
-from dsvc.zfs.provider import ZfsProvider
+from dsvc.zfs.provider import ZfsProvider, open_zfs
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def collect_snapshots(workspace: Workspace, *, grace: int, dry_run: bool = False
     near = list(dict.fromkeys(name for place in places for name in place.known()))
     if not near:
         return SnapshotGcResult()
-    zfs = workspace.zfs()
+    zfs = open_zfs(workspace.surroundings.environment, workspace.config)
     now, _ = workspace.time()
     needed = _reached(workspace, cutoff=now - grace * 1_000_000)
     ours = zfs.held(datasets.mark, near)

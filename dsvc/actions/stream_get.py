@@ -57,7 +57,8 @@ def get_snapshots(
         return SnapshotsGot()
     datasets = workspace.datasets(begin=True)
     assert datasets is not None
-    _begin(workspace, datasets, {path for path, _ in wanted})
+    able = _begin(workspace, datasets, {path for path, _ in wanted}, asked=set(paths))
+    wanted = [(path, entry) for path, entry in wanted if path in able]
     lacking = [(path, entry) for path, entry in wanted if not datasets.is_here(path, entry)]
     got = SnapshotsGot()
     if lacking:
@@ -65,7 +66,7 @@ def get_snapshots(
             got = _Receiving(workspace, place, datasets).run(lacking)
     mounted = []
     for path, entry in _present(workspace, paths) if mount else ():
-        if not datasets.places[path].active and datasets.is_here(path, entry):
+        if path in able and not datasets.places[path].active and datasets.is_here(path, entry):
             datasets.bring(path, entry)
             mounted.append(path)
     return replace(got, mounted=tuple(mounted))
@@ -104,18 +105,29 @@ def _references(workspace: Workspace, tree: bytes, paths: Sequence[bytes]) -> It
             yield from ((p, e) for p, e in trees.walk(store, entry.id, prefix) if e.kind == EntryKind.SNAPSHOT)
 
 
-def _begin(workspace: Workspace, datasets: Delegation, paths: set[bytes]) -> None:
-    """Note for folders that nothing serves yet where their datasets are to be made."""
+def _begin(workspace: Workspace, datasets: Delegation, paths: set[bytes], *, asked: set[bytes]) -> set[bytes]:
+    """Note for folders that nothing serves yet where their datasets are to be made; return those that can be served.
+
+    Those that are checked out as plain files are none of them.
+    """
     parent = workspace.config.get_str("zfs.parent")
+    able: set[bytes] = set()
     for path in sorted(paths):
         place = datasets.places.get(path)
+        if place is not None and place.files:
+            continue
         if place is None or not place.known():
             if parent is None:
-                raise NoParentError(
-                    f"nothing says in which pool the dataset of {os.fsdecode(path)} is to be made",
-                    hint="dsvc config zfs.parent POOL/DATASET, which must exist; then run the same command again",
-                )
+                if path in asked:
+                    raise NoParentError(
+                        f"nothing says in which pool the dataset of {os.fsdecode(path)} is to be made",
+                        hint="'dsvc config zfs.parent POOL/DATASET' says it, then the same again; without ZFS: "
+                        f"dsvc data get --files {os.fsdecode(path)}",
+                    )
+                continue
             datasets.set_place(path, Place("", "", near=(parent,), active=False))
+        able.add(path)
+    return able
 
 
 class _Receiving:

@@ -26,6 +26,7 @@ from dsvc.workspace import MAIN, PRIVATE, Workspace
 from dsvc.worktree.datasets import seed_datasets
 from dsvc.worktree.index import Index
 from dsvc.worktree.places import common_folder, worktree_id, worktree_paths
+from dsvc.zfs.provider import open_zfs
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ def add_worktree(
             index=Index(empty, 0),
         )
     except BaseException:
-        workspace.zfs().unmount_below(path)
+        open_zfs(workspace.surroundings.environment, workspace.config).unmount_below(path)
         forget_folder(workspace, path, name, whole=made_folder)
         raise
     workspace.published = True
@@ -239,7 +240,8 @@ def remove_worktree(workspace: Workspace, target: str, *, directory: Path, force
         linked.close()
     workspace.repo.refresh()
     result = drop_worktrees(workspace, [worktree])
-    workspace.zfs().unmount_below(worktree.path)  # else what is in them would go with the folder
+    # What is in a dataset would go with the folder.
+    open_zfs(workspace.surroundings.environment, workspace.config).unmount_below(worktree.path)
     shutil.rmtree(worktree.path)
     return replace(result, stored=dirty)
 

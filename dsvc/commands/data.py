@@ -8,15 +8,27 @@ import typer
 
 from dsvc.actions.data_add import add_dataset
 from dsvc.actions.data_get import data_get
+from dsvc.actions.data_index import check_out_files, index_datasets
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.data_usage import usage
 from dsvc.commands.entry_text import human_size
 from dsvc.commands.options import Jobs, Json, Paths, Quiet
 from dsvc.commands.path_text import path_json, quote_path
+from dsvc.errors import UsageError
 
 
-def get(context: Context, paths: Paths = (), *, jobs: Jobs = 8, quiet: Quiet = False, json: Json = False) -> None:
+def get(
+    context: Context,
+    paths: Paths = (),
+    *,
+    files: Annotated[
+        bool, typer.Option("--files", help="Check out indexed datasets as plain files: for machines without ZFS.")
+    ] = False,
+    jobs: Jobs = 8,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
     """Fetch the content of files that a partial clone left out, and check them out.
 
     Without paths that is all of the current commit. Files with changes stay as they are. Of folders that ZFS keeps,
@@ -25,6 +37,10 @@ def get(context: Context, paths: Paths = (), *, jobs: Jobs = 8, quiet: Quiet = F
     """
     workspace = context.workspace()
     selected = [path for path in (workspace.repo_path(path, context.directory) for path in paths) if path]
+    if files:
+        if not selected:
+            raise UsageError("--files needs the folders of the datasets", hint="dsvc data get --files FOLDER")
+        check_out_files(workspace, selected)
     result = data_get(workspace, selected, jobs=jobs)
     if json:
         context.out.json(
@@ -91,4 +107,28 @@ def add(
     context.out.note(f"{quote_path(result.path)} is {made} {result.dataset} ({size}): 'dsvc commit' takes its snapshot")
 
 
-SUBCOMMANDS = {"add": add, "get": get, "usage": usage}
+def index(context: Context, paths: Paths = (), *, quiet: Quiet = False, json: Json = False) -> None:
+    """Store the files of datasets too, and commit that.
+
+    The new commit can then be checked out as plain files where there is no ZFS (dsvc data get --files). Every file is
+    read once. Without paths all datasets are indexed.
+    """
+    workspace = context.workspace()
+    selected = [path for path in (workspace.repo_path(path, context.directory) for path in paths) if path]
+    result = index_datasets(workspace, selected)
+    if json:
+        context.out.json(
+            "dsvc.data.index",
+            {
+                "commit": result.commit.commit_id.hex(),
+                "paths": [path_json(path) for path in result.paths],
+                "files": result.files,
+                "bytes": result.size,
+            },
+        )
+        return
+    shown = ", ".join(quote_path(path) for path in result.paths)
+    context.out.note(f"Indexed {counted(result.files, 'file')} of {shown}: {human_size(result.size)}")
+
+
+SUBCOMMANDS = {"add": add, "get": get, "index": index, "usage": usage}

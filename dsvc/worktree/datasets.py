@@ -25,7 +25,8 @@ _MARK = re.compile(r"[0-9a-f]{8}")
 class Place:
     """The dataset that stands for a folder now, with its guid; all that ever did, here or where this was forked from.
 
-    `own` are those that this working copy may mount again. `active` says that the folder is served at present.
+    `own` are those that this working copy may mount again. `active` says that the folder is served at present;
+    `files`, that it has plain files here, as they were indexed.
     """
 
     dataset: str
@@ -33,6 +34,7 @@ class Place:
     own: tuple[str, ...] = ()
     near: tuple[str, ...] = ()
     active: bool = True
+    files: bool = False
 
     def known(self) -> list[str]:
         """Return every dataset in whose pool a snapshot may lie, the present one first."""
@@ -86,6 +88,7 @@ def read_datasets(file: Path) -> dict[bytes, Place]:
                 tuple(map(str, found.get("own", ()))),
                 tuple(map(str, found.get("near", ()))),
                 bool(found["active"]),
+                bool(found.get("files", False)),
             )
             for path, found in value["datasets"].items()
         }
@@ -107,6 +110,7 @@ def write_datasets(file: Path, places: Mapping[bytes, Place]) -> None:
                 "own": list(place.own),
                 "near": list(place.near),
                 "active": place.active,
+                **({"files": True} if place.files else {}),
             }
             for path, place in sorted(places.items())
         },
@@ -122,5 +126,8 @@ def seed_datasets(source: Path, target: Path) -> None:
     """
     places = read_datasets(source)
     if places:
-        near = {path: Place("", "", near=tuple(place.known()), active=False) for path, place in places.items()}
+        near = {
+            path: Place("", "", near=tuple(place.known()), active=False, files=place.files)
+            for path, place in places.items()
+        }
         write_datasets(target, near)

@@ -18,13 +18,14 @@ from pathlib import Path
 
 from dsvc.errors import BusyError, RequestError
 from dsvc.objects import trees
-from dsvc.objects.ids import Kind
+from dsvc.objects.ids import Kind, TreeId
 from dsvc.objects.snapshot import Snapshot, decode_snapshot, encode_snapshot
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.storage.snapshots import Kept, SnapshotProvider
 from dsvc.worktree.datasets import Place, read_datasets, repository_mark, write_datasets
 from dsvc.worktree.index import join
+from dsvc.worktree.plain_datasets import with_plain_files
 
 _MADE = re.compile(r"-dsvc-[0-9a-f]{8}\Z")
 _LOCK_PATIENCE = 20.0  # seconds
@@ -97,6 +98,10 @@ class Delegation:
             for path, place in sorted(self.places.items())
             if place.active and (not wanted or any(_related(path, other) for other in wanted))
         ]
+
+    def here(self, tree: TreeId) -> TreeId:
+        """Return a tree with the files of datasets that are checked out as plain files."""
+        return with_plain_files(self._store, tree, self.places)
 
     # Recording.
 

@@ -30,13 +30,13 @@ class Program:
         """Return where a program of ZFS lies."""
         return shutil.which(name, path=self.environment.get("PATH", os.defpath) + _PLACES)
 
-    def call(self, *words: str, name: str = "zfs", patient: bool = True) -> str:
-        """Return what `zfs WORDS...` prints. With `patient` a dataset in use is waited for, some seconds long.
+    def call(self, *words: str, name: str = "zfs", patience: float = _PATIENCE) -> str:
+        """Return what `zfs WORDS...` prints. A dataset in use is waited for, so many seconds.
 
         Raises:
             What `dsvc.zfs.errors.failure` returns.
         """
-        end = time.monotonic() + (_PATIENCE if patient else 0)
+        end = time.monotonic() + patience
         while True:
             done = subprocess.run(
                 self._line(name, words), capture_output=True, env=self._env(), stdin=subprocess.DEVNULL, check=False

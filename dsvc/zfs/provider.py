@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 
+from dsvc.config.settings import Config
 from dsvc.errors import DsvcError
 from dsvc.storage.snapshots import Dataset, FileChange, Kept, Read
 from dsvc.zfs.errors import BrokenStreamError, DatasetMissingError, ZfsFailedError
@@ -18,11 +19,12 @@ from dsvc.zfs.stream import changes_nothing, is_clone
 MADE = "dsvc:made"  # a user property of datasets that dsvc made, with the mark of the repository
 _NONE = "-"
 _PIECE = 1 << 20
+_OTHERS = 3.0  # seconds for a program that works in a dataset to be done
 
 
-def open_zfs(environment: Mapping[str, str], *, sudo: bool = False) -> ZfsProvider:
-    """Return ZFS as programs in this environment see it, called by `sudo` where root alone may mount."""
-    return ZfsProvider(Program(sudo=sudo, environment=dict(environment)))
+def open_zfs(environment: Mapping[str, str], config: Config) -> ZfsProvider:
+    """Return ZFS as programs in this environment see it, called by `sudo` where the configuration says so."""
+    return ZfsProvider(Program(sudo=config.get_bool("zfs.sudo"), environment=dict(environment)))
 
 
 class ZfsProvider:
@@ -57,6 +59,11 @@ class ZfsProvider:
     def make(self, name: str, folder: Path) -> None:
         """Create a dataset that is mounted at a folder. Access times are not kept: reading would count as a change."""
         self._zfs.call("create", "-o", "atime=off", "-o", f"mountpoint={folder}", name)
+
+    def children(self, name: str) -> list[str]:
+        """Return the datasets right below one."""
+        said = self._zfs.call("list", "-H", "-r", "-d", "1", "-t", "filesystem", "-o", "name", name)
+        return [line for line in said.splitlines() if line != name]
 
     def made(self, mark: str, near: Sequence[str]) -> list[str]:
         """Return the datasets that were made under `mark` in the pools of these datasets."""
@@ -179,7 +186,7 @@ class ZfsProvider:
     def unmount(self, dataset: str) -> None:
         """See SnapshotProvider. Afterwards nothing mounts it by itself at the next start of the machine."""
         if dataset in mounted().values():
-            self._zfs.call("unmount", dataset)
+            self._zfs.call("unmount", dataset, patience=_OTHERS)
         self._zfs.call("set", "mountpoint=none", dataset)
 
     def unmount_below(self, folder: Path) -> None:
@@ -245,7 +252,7 @@ class ZfsProvider:
         """
         stream = iter(pieces)
         first = next(stream, b"")
-        target, options = dataset, tuple[str, ...]()
+        target, options, copied = dataset, tuple[str, ...](), False
         if base is not None and not is_clone(first):
             if self._ends_with(base, mark):
                 target = base.dataset
@@ -253,19 +260,24 @@ class ZfsProvider:
                 options = ("-o", f"origin={base.name}")
             else:
                 self._copy(base, dataset)
-        return self._receive(target, chain((first,), stream), guid, options, mark)
+                copied = True
+        try:
+            kept = self._receive(target, chain((first,), stream), guid, options)
+            if target == dataset:
+                self._zfs.call("set", f"{MADE}={mark}", dataset)
+                self._zfs.call("set", "mountpoint=none", dataset)
+        except BaseException:
+            if copied:
+                self._zfs.call("destroy", "-r", dataset)
+            raise
+        return kept
 
-    def _receive(
-        self, dataset: str, pieces: Iterable[bytes], guid: str, options: Sequence[str], mark: str
-    ) -> Kept:
+    def _receive(self, dataset: str, pieces: Iterable[bytes], guid: str, options: Sequence[str]) -> Kept:
         before = self.dataset(dataset)
         known = {kept.guid for kept in self.snapshots(dataset)} if before is not None else set[str]()
         self._zfs.write(pieces, "receive", "-u", *options, dataset)
         came = [kept for kept in self.snapshots(dataset) if kept.guid not in known]
         if [kept.guid for kept in came] == [guid]:
-            if before is None:
-                self._zfs.call("set", f"{MADE}={mark}", dataset)
-                self._zfs.call("set", "mountpoint=none", dataset)
             return came[0]
         for kept in came:
             self.destroy(kept.name)

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -52,7 +53,12 @@ class Pool:
         return Path(f"/proc/{self.pid}/root{path}")
 
     def zfs(self, *words: str, check: bool = True) -> str:
-        said = self.run("zfs", *words)
+        end = time.monotonic() + 10
+        while True:
+            said = self.run("zfs", *words)
+            if "busy" not in said.err or time.monotonic() > end:
+                break  # zfs-fuse lets go of a dataset some time after the last file was closed
+            time.sleep(0.05)
         assert not check or said.code == 0, said.err
         return said.out
 
