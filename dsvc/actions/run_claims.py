@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from dsvc.actions.runs import has_runs, open_runs
+from dsvc.contents.path_rules import matcher, parse
 from dsvc.history.treediff import Change, diff_trees
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, RunId, TreeId
@@ -14,7 +15,6 @@ from dsvc.runs.index import Meeting, RunIndex
 from dsvc.runs.names import RunKey
 from dsvc.runs.pins import PinState
 from dsvc.workspace import Workspace
-from dsvc.worktree.ignore_rules import matcher, parse
 
 
 @dataclass(frozen=True, slots=True)

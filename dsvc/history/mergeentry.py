@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from dsvc.objects.ids import TreeId
 from dsvc.objects.tree import FILE_KINDS, Entry, EntryKind
 
 ConflictKind: TypeAlias = Literal[
@@ -43,7 +44,7 @@ class ContentRequest:
     """Two versions of a file to merge, and the one they come from; None where both sides added it.
 
     Labels name the path too where it differs between the sides. `depth` counts how deep a base of bases this is: 0
-    for the merge that the user sees.
+    for the merge that the user sees. `tree` is the whole tree that `ours` is of.
     """
 
     path: bytes
@@ -54,15 +55,21 @@ class ContentRequest:
     ours_label: bytes
     theirs_label: bytes
     depth: int = 0
+    tree: TreeId | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MergedContent:
-    """A merged file that was stored: its id, length, and how many conflicts are marked in it."""
+    """A merged file that was stored: its id, length, and how many conflicts are marked in it.
+
+    With `apart` it could not be merged, and both sides are kept beside each other. `notes` are for people.
+    """
 
     id: bytes
     size: int
     conflicts: int = 0
+    apart: bool = False
+    notes: tuple[str, ...] = ()
 
 
 MergeContent: TypeAlias = Callable[[ContentRequest], MergedContent | None]
@@ -92,13 +99,15 @@ class Versions:
 class EntryMerge:
     """The merged entry (None: nothing), the kind of conflict if there is one, and what to keep beside it.
 
-    `beside` holds theirs where the two could not become one. `merged` says that contents were put together.
+    `beside` holds theirs where the two could not become one. `merged` says that contents were put together,
+    `notes` what is worth saying of that.
     """
 
     entry: Entry | None
     conflict: ConflictKind | None = None
     beside: Entry | None = None
     merged: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +118,7 @@ class EntryMerger:
     labels: Labels
     reference: MergeReference | None = None
     depth: int = 0
+    tree: TreeId | None = None
 
     def merge(self, path: bytes, versions: Versions) -> EntryMerge:
         """Merge the versions of one file, which goes to `path`."""
@@ -148,11 +158,12 @@ class EntryMerger:
         if base is not None and base.id == ours.id:
             return EntryMerge(Entry(kind, theirs.id, theirs.size), conflict)
         merged = self.content(self._request(path, replace(versions, base=base), ours, theirs))
-        if merged is None:
-            return self._apart("add/add" if base is None else "binary", base, ours._replace(kind=kind), theirs)
+        if merged is None or merged.apart:
+            apart = self._apart("add/add" if base is None else "binary", base, ours._replace(kind=kind), theirs)
+            return replace(apart, notes=merged.notes) if merged is not None else apart
         if merged.conflicts:
             conflict = "add/add" if base is None else "content"
-        return EntryMerge(Entry(kind, merged.id, merged.size), conflict, merged=True)
+        return EntryMerge(Entry(kind, merged.id, merged.size), conflict, merged=True, notes=merged.notes)
 
     def _request(self, path: bytes, versions: Versions, ours: Entry, theirs: Entry) -> ContentRequest:
         labels = self.labels
@@ -170,6 +181,7 @@ class EntryMerger:
             label(labels.ours, versions.ours_path),
             label(labels.theirs, versions.theirs_path),
             self.depth,
+            self.tree,
         )
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
-from dsvc.worktree.ignore_rules import GLOB_SPECIAL, Rule, expression, literal_head, matcher, parse
+from dsvc.contents.path_rules import GLOB_SPECIAL, Rule, expression, literal_head, matcher, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
