@@ -59,6 +59,10 @@ def by_name(name: str) -> Driver | None:
         from dsvc.contents import notebooks
 
         return notebooks
+    if name == "params":
+        from dsvc.contents import params
+
+        return params
     return None
 
 

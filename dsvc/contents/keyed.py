@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Final, Literal, NamedTuple
 
@@ -98,14 +98,15 @@ def text_of(value: Any) -> str:
 
 @dataclass(slots=True)
 class KeyMerge:
-    """A three-way merge of values; `conflicts` are keys at which both sides changed to different values."""
+    """A three-way merge of values."""
 
     settle: Callable[[str, Any, Any, Any], Any]
-    """Returns what is taken at (key, base, ours, theirs) in conflict; it may add to `conflicts`."""
-    conflicts: list[str] = field(default_factory=list)
+    """Returns what is taken at (key, base, ours, theirs) where both sides changed it otherwise."""
+    tables: bool = False
+    """Lists of objects that are as long on all sides are merged one by one; other lists are one value."""
 
     def merge(self, base: Any, ours: Any, theirs: Any, key: str = "") -> Any:
-        """Merge values; ABSENT stands for one that a side does not have. Lists are one value."""
+        """Merge values; ABSENT stands for one that a side does not have."""
         if same(ours, theirs) or same(base, theirs):
             return ours
         if same(base, ours):
@@ -123,4 +124,13 @@ class KeyMerge:
                 if value is not ABSENT:
                     merged[name] = value
             return merged
+        if self.tables and _are_tables(base, ours, theirs):
+            sides = zip(base, ours, theirs, strict=True)
+            return [self.merge(*side, f"{key}[{number}]") for number, side in enumerate(sides)]
         return self.settle(key, base, ours, theirs)
+
+
+def _are_tables(*sides: Any) -> bool:
+    return all(isinstance(side, list) and all(isinstance(item, dict) for item in side) for side in sides) and (
+        len({len(side) for side in sides}) == 1
+    )
