@@ -63,6 +63,10 @@ def by_name(name: str) -> Driver | None:
         from dsvc.contents import params
 
         return params
+    if name == "table":
+        from dsvc.contents import tables
+
+        return tables
     return None
 
 
