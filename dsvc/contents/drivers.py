@@ -67,6 +67,18 @@ def by_name(name: str) -> Driver | None:
         from dsvc.contents import tables
 
         return tables
+    if name == "weights":
+        from dsvc.contents import weights
+
+        return weights
+    if name == "image":
+        from dsvc.contents.media import image
+
+        return image
+    if name == "audio":
+        from dsvc.contents.media import audio
+
+        return audio
     return None
 
 
