@@ -79,13 +79,13 @@ class ContentMerger:
             merged = driver.merge(base, ours, theirs, labels, settings)
             return self._stored(merged, settings, told=not request.depth)
         except UnfitError as error:
-            return f"{settings.shown} was not merged as {driver.NAME}: {error}"
+            return _printable(f"{settings.shown} was not merged as {driver.NAME}: {error}")
         except (RecursionError, ArithmeticError, LookupError, TypeError, ValueError) as error:
             # A file that a driver trips over must not stop a merge: lines still can be merged.
             return f"{settings.shown} was not merged as {driver.NAME}: {type(error).__name__}"
 
     def _stored(self, merged: ContentMerge, settings: Settings, *, told: bool) -> MergedContent:
-        notes = tuple(f"{settings.shown}: {note}" for note in merged.notes) if told else ()
+        notes = tuple(_printable(f"{settings.shown}: {note}") for note in merged.notes) if told else ()
         if merged.content is None:
             return MergedContent(b"", 0, apart=True, notes=notes)
         file_id, size = self.store.put_stream(_reader(merged.content))
@@ -158,6 +158,11 @@ class _Pieces:
             self.left = memoryview(piece)
         found, self.left = self.left[:size], self.left[size:]
         return found
+
+
+def _printable(text: str) -> str:
+    """Return a note without what a terminal would take for a command: it may hold words of a file."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _one_line(label: bytes) -> bytes:
