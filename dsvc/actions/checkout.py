@@ -28,8 +28,12 @@ def plan_checkout(
     index: Index | None = None,
     paths: Sequence[bytes] = (),
     overwrite: bool = False,
+    without_purged: bool = False,
 ) -> tuple[Plan, Index]:
-    """Return what leads the working copy from `base` to `target`, and the index that it starts from."""
+    """Return what leads the working copy from `base` to `target`, and the index that it starts from.
+
+    `without_purged` leaves files out of which the content was purged, which is an error otherwise.
+    """
     index = index if index is not None else workspace.index()
     workspace.local.mkdir(parents=True, exist_ok=True)
     planner = Planner(
@@ -38,7 +42,7 @@ def plan_checkout(
         index,
         overwrite=overwrite,
         fold_names=not tells_names_apart(workspace.local),
-        leaves_out=workspace.leaves_out(),
+        leaves_out=workspace.leaves_out(purged=without_purged),
     )
     return planner.plan(base, target, paths=paths), index
 

@@ -81,6 +81,7 @@ class Transaction:
         self.view: View = self._log.view(base.operation)
         self._changes: dict[str, Ref | None] = {}
         self._fixed: set[str] = set()
+        self._below: set[str] = set()
         self.listed = 0
         """How many packs its publish added to the list."""
 
@@ -96,6 +97,10 @@ class Transaction:
     def require(self, name: str) -> None:
         """Refuse to publish when somebody else changes this ref, although it is not changed here."""
         self._fixed.add(check_name(name))
+
+    def require_below(self, prefix: str) -> None:
+        """Refuse to publish when somebody else changes a ref whose name begins so, or makes one."""
+        self._below.add(prefix)
 
     def set(self, name: str, ref: Ref) -> None:
         """Let a ref have this value."""
@@ -148,6 +153,9 @@ class Transaction:
                 for name, before in expected.items():
                     now = view.get(name)
                     if now != before and not (name.startswith(ONCE) and now == changes.get(name)):
+                        raise RefMovedError(name)
+                for name, _, now in (d for prefix in self._below for d in self.view.differences(view, prefix)):
+                    if name not in changes or now != changes[name]:
                         raise RefMovedError(name)
             operation = act.operation(ViewId(view.changed(changes).id), (head.operation,))
             operation_id = OperationId(self._store.put(Kind.OPERATION, encode_operation(operation)))
