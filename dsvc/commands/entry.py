@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import io
 import os
 import sys
@@ -16,20 +15,17 @@ import typer
 from dsvc.commands.application import build_application
 from dsvc.commands.context import Context, private_folder
 from dsvc.commands.exit_codes import BROKEN_PIPE, OK
+from dsvc.commands.interpreter import FRAMES, set_up
 from dsvc.commands.output import Output
 from dsvc.commands.registry import present_verbs
 from dsvc.errors import DsvcError, RequestError
-
-_FRAMES = 40_000  # a path has up to 4,096 bytes, so up to 2,048 folders; a walk takes several frames for each
-_ALLOCATIONS = 50_000  # between searches for cycles: there are few, and millions of tuples to look through
 
 
 def main() -> None:
     """Run the command line of this process and leave it with the command's exit code."""
     # Not sys.stdout.buffer: with PYTHONUNBUFFERED that has no buffer, and may write less than it is given.
     with _stream(0, "rb") as stdin, _stream(1, "wb") as stdout, _stream(2, "wb") as stderr:
-        sys.setrecursionlimit(_FRAMES)
-        gc.set_threshold(_ALLOCATIONS, 50, 1000)
+        set_up()
         code = run(sys.argv[1:], os.environ, stdin=stdin, stdout=stdout, stderr=stderr)
     sys.exit(code)
 
@@ -47,7 +43,7 @@ def run(
 
     Nothing is raised and the process stays where it was; `-C` and `directory` change its folder meanwhile.
     """
-    sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), FRAMES))
     out = Output(stdout, stderr, terminal=stdout.isatty(), err_terminal=stderr.isatty())
     out.as_json = "--json" in _before_dashes(arguments)
     context = Context(environment, out, stdin=stdin, err_terminal=stderr.isatty())
