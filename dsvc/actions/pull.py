@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dsvc.actions.fetch import FetchResult, Tags, fetch
 from dsvc.actions.merge import FastForward, MergeResult, merge
@@ -23,8 +22,7 @@ from dsvc.workspace import Workspace
 Join = Literal["merge", "rebase"]
 
 
-@dataclass(frozen=True, slots=True)
-class PullResult:
+class PullResult(NamedTuple):
     """What was fetched and what became of it here: a merge or a rebase; `branch` is what was joined, as people say."""
 
     fetched: FetchResult
@@ -85,7 +83,7 @@ def pull(
             more = fetch(
                 workspace, settings, [] if settings.name else [branch], tags=tags, wish=Wish(reach=between), jobs=jobs
             )
-            fetched = replace(fetched, received=fetched.received + more.received)
+            fetched = fetched._replace(received=fetched.received + more.received)
     shown = f"{settings.name}/{branch}" if settings.name is not None else commit_id.hex()
     if join == "rebase" and head.commit_id is not None:
         return PullResult(fetched, shown, rebase=rebase(workspace, shown, autostash=autostash))

@@ -15,19 +15,18 @@ import typer
 from dsvc.commands.application import build_application
 from dsvc.commands.context import Context, private_folder
 from dsvc.commands.exit_codes import BROKEN_PIPE, OK
-from dsvc.commands.interpreter import FRAMES, set_up
+from dsvc.commands.interpreter import FRAMES
 from dsvc.commands.output import Output
 from dsvc.commands.registry import present_verbs
 from dsvc.errors import DsvcError, RequestError
 
 
-def main() -> None:
-    """Run the command line of this process and leave it with the command's exit code."""
+def main() -> int:
+    """Run the command line of this process and return its exit code."""
     # Not sys.stdout.buffer: with PYTHONUNBUFFERED that has no buffer, and may write less than it is given.
     with _stream(0, "rb") as stdin, _stream(1, "wb") as stdout, _stream(2, "wb") as stderr:
-        set_up()
-        code = run(sys.argv[1:], os.environ, stdin=stdin, stdout=stdout, stderr=stderr)
-    sys.exit(code)
+        sys.setrecursionlimit(FRAMES)
+        return run(sys.argv[1:], os.environ, stdin=stdin, stdout=stdout, stderr=stderr)
 
 
 def run(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dsvc.objects.ids import Kind
 from dsvc.objects.packlist import PackList, PackRef
@@ -14,8 +14,7 @@ from dsvc.objects.round_trips import RoundTrips
 from dsvc.storage.backend import Backend
 
 
-@dataclass(frozen=True, slots=True)
-class Flush:
+class Flush(NamedTuple):
     """What one flush came to: `packs` to list, those of them that it made, and what its pack of metadata holds.
 
     `small` is None when that metadata was more than one group, or nothing.

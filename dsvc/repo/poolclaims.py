@@ -43,7 +43,7 @@ def claimed(repo: Repository, salvaged: Salvaged) -> Salvaged:
             refused.add(ref.id)
         held |= needed
     kept = tuple(ref for ref in packs.packs if ref.id not in refused)
-    return replace(salvaged, head=replace(salvaged.head, packs=replace(packs, packs=kept)))
+    return salvaged._replace(head=salvaged.head._replace(packs=replace(packs, packs=kept)))
 
 
 def _is_usable(repo: Repository, ref: PackRef) -> bool:
