@@ -78,6 +78,7 @@ def main() -> int:
     options.add_argument("--folder", type=Path, default=Path("/tmp"))  # noqa: S108
     options.add_argument("--system", choices=("xfs", "btrfs"), default="xfs")
     options.add_argument("--gib", type=int, default=4)
+    options.add_argument("--runs", type=int, default=7)
     chosen = options.parse_args()
     environment = {**os.environ, "DSVC_USER_NAME": "Bench", "DSVC_USER_EMAIL": "bench@example.com"}
     program = [sys.executable, "-m", "dsvc"]
@@ -88,13 +89,23 @@ def main() -> int:
         rows: list[tuple[str, float, float, int]] = []
 
         def measure(what: str, work: Callable[[], object]) -> None:
+            rows.append((what, *once(work)))
+            print(f"{what}: {rows[-1][1]:.2f} s, {rows[-1][3] / 1e6:.1f} MB", file=sys.stderr)
+
+        def best(what: str, work: Callable[[int], object]) -> None:
+            """Do it several times, of which other work on the machine disturbs the least one least."""
+            found = sorted(once(lambda number=number: work(number)) for number in range(chosen.runs))
+            most = max(size for _, _, size in found)
+            rows.append((f"{what} (least of {chosen.runs}; {found[-1][0]:.2f} at most)", *found[0][:2], most))
+            print(f"{what}: {[round(seconds, 2) for seconds, _, _ in found]} s, {most / 1e6:.1f} MB", file=sys.stderr)
+
+        def once(work: Callable[[], object]) -> tuple[float, float, int]:
             os.sync()
             before, busy, started = written(place), cpu(), time.monotonic()
             work()
             seconds = time.monotonic() - started
             os.sync()
-            rows.append((what, seconds, cpu() - busy, written(place) - before))
-            print(f"{what}: {seconds:.2f} s, {rows[-1][3] / 1e6:.1f} MB", file=sys.stderr)
+            return seconds, cpu() - busy, written(place) - before
 
         def dsvc(*words: str, folder: Path = project) -> None:
             subprocess.run([*program, *words], cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
@@ -103,15 +114,19 @@ def main() -> int:
         measure(f"write the data set itself ({chosen.gib} GiB)", lambda: fill(project, chosen.gib))
         measure("first commit: reads, hashes and cuts all of it", lambda: dsvc("commit", "-qm", "first", "--yes"))
 
-        (project / "notes.txt").write_text("one line\n")
-        measure("next commit, one small file is new", lambda: dsvc("commit", "-qm", "second"))
-        measure("fork, checked out", lambda: dsvc("fork", "-q", ".", "../fork"))
-        measure("status of the fork", lambda: dsvc("status", folder=place / "fork"))
+        def next_commit(number: int) -> None:
+            (project / "notes.txt").write_text(f"line {number}\n")
+            dsvc("commit", "-qm", f"next {number}")
 
-        with (place / "fork/data/part-000.bin").open("r+b") as file:
+        best("next commit, one small file differs", next_commit)
+        best("fork, checked out", lambda number: dsvc("fork", "-q", ".", f"../fork-{number}"))
+        fork = place / "fork-0"
+        best("status of the fork", lambda _: dsvc("status", folder=fork))
+        best("for comparison: dsvc version", lambda _: dsvc("version"))
+
+        with (fork / "data/part-000.bin").open("r+b") as file:
             file.seek(FILE // 2)
             file.write(b"changed" * 100)
-        fork = place / "fork"
         measure(
             "commit in the fork, 700 bytes of a 1 GiB file differ", lambda: dsvc("commit", "-qm", "c", folder=fork)
         )
