@@ -5,8 +5,8 @@
 makes a repository with one large file of noise, one of text, many small files and a Parquet table, commits them, and
 reads each in the same ways from the working copy and from the commit. Every way is run `--runs` times, in turn, and the
 best is printed: MB of content a second, and for a process alone a second of its processor time, which other work on the
-machine disturbs less. All of it is in the page cache by then, so what is compared is the work and not the disk. `--mount`
-adds the commit as a folder (FUSE), from the first reading on and from the kernel's cache later.
+machine disturbs less. All of it is in the page cache by then, so what is compared is the work and not the disk.
+`--mount` adds the commit as a folder (FUSE), as it is read first and as it is read from the kernel's cache later.
 """
 
 # ruff: noqa: T201, S311
