@@ -114,10 +114,7 @@ class Workspace:
         level, link = config.get_int("store.compression"), config.get_str("store.link") or "auto"
         repo = Repository.open(backend, backend.staging, level=level, link=link)
         workspace = cls(
-            private.parent,
-            private,
-            common,
-            repo,
+            private.parent, private, common, repo,
             worktree_id=worktree_id(private),
             config=config,
             surroundings=surroundings,

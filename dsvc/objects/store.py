@@ -192,9 +192,7 @@ class ObjectStore:
 
     def _verified(self, wanted: bytes, kind: Kind, ref: PackRef, place: Place) -> bytes | None:
         payload = self.packs.read(ref, place)
-        if kind == Kind.FILE_MAP or object_id(kind, payload) == wanted:
-            return payload
-        return None
+        return payload if kind == Kind.FILE_MAP or object_id(kind, payload) == wanted else None
 
     def node(self, map_kind: MapKind, node_id: ObjectId) -> Node:
         """Return a decoded node of a sorted map."""
