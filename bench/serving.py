@@ -170,15 +170,18 @@ def start(server: Server, folder: Path, peers: Path | None) -> None:
 def cpu(server: Server) -> float:
     """Return the seconds of processor time that the processes of a server have taken."""
     assert server.process is not None
-    ticks = 0
+    parents, ticks = {}, {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = path.read_text().rpartition(")")[2].split()
         except OSError:  # it has ended
             continue
-        if int(fields[3]) == server.process.pid:  # its session
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+        pid = int(path.parent.name)
+        parents[pid], ticks[pid] = int(fields[1]), int(fields[11]) + int(fields[12])
+    ours = {server.process.pid}
+    while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    return sum(ticks.get(pid, 0) for pid in ours) / os.sysconf("SC_CLK_TCK")
 
 
 def stop(server: Server) -> None:
@@ -225,7 +228,8 @@ def main() -> None:
                     p50, p99 = (1000 * taken[int(share * len(taken))] for share in (0.5, 0.99))
                     rate = statistics.median(rates[server.name])
                     each = 1000 * spent[server.name] / len(taken)
-                    print(f"| {server.name} | {clients} | {rate:,.0f} | {p50:.2f} | {p99:.2f} | {each:.2f} |", flush=True)
+                    figures = f"{rate:,.0f} | {p50:.2f} | {p99:.2f} | {each:.2f}"
+                    print(f"| {server.name} | {clients} | {figures} |", flush=True)
         finally:
             for server in all_of_them:
                 stop(server)
