@@ -36,7 +36,7 @@ class PredictionLog:
 
     def __init__(self, folder: Path, share: float, title: str, names: Sequence[str]) -> None:
         try:
-            import pyarrow  # type: ignore[import-untyped, import-not-found, unused-ignore] # noqa: F401
+            import pyarrow as pa  # type: ignore[import-untyped, import-not-found, unused-ignore] # noqa: F401
         except ModuleNotFoundError as error:
             raise CannotLogError("a log of predictions needs pyarrow", hint="pip install 'dsvc[parquet]'") from error
         try:
@@ -100,7 +100,7 @@ class PredictionLog:
                 ]
             parquet.write_table(pa.table(table), half)
             half.rename(path)
-        except Exception:  # whatever a disk or a library refuses: serving goes on
+        except Exception:  # noqa: BLE001 - whatever a disk or a library refuses: serving goes on
             _log.exception("%s was not written", path)
             half.unlink(missing_ok=True)
 
