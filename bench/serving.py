@@ -42,6 +42,38 @@ class Model:
     def predict(self, x: np.ndarray) -> np.ndarray:
         return self.model.predict(x)
 """
+# The least that these two frameworks can do for the same model: nothing is checked by a signature, nothing is watched.
+FASTAPI = """
+import joblib
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+app, model = FastAPI(), joblib.load("model.joblib")
+
+
+class Body(BaseModel):
+    instances: list[list[float]]
+
+
+@app.post("/predict")
+def predict(body: Body) -> dict[str, list[int]]:
+    return {"predictions": model.predict(body.instances).tolist()}
+"""
+STARLETTE = """
+import joblib
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+model = joblib.load("model.joblib")
+
+
+async def predict(request):
+    return JSONResponse({"predictions": model.predict((await request.json())["instances"]).tolist()})
+
+
+app = Starlette(routes=[Route("/predict", predict, methods=["POST"])])
+"""
 
 
 @dataclass
@@ -110,6 +142,8 @@ def prepare(folder: Path) -> list[list[float]]:
     joblib.dump(model, folder / "dsvc" / "model.joblib")
     joblib.dump(model, folder / "model.joblib")
     (folder / "service.py").write_text(BENTO)
+    (folder / "fast.py").write_text(FASTAPI)
+    (folder / "star.py").write_text(STARLETTE)
     (folder / "save.py").write_text(
         "import joblib, mlflow.sklearn\nmlflow.sklearn.save_model(joblib.load('model.joblib'), 'mlflow')\n"
     )
@@ -143,6 +177,11 @@ def servers(folder: Path, peers: Path | None, rows: list[list[float]]) -> list[S
         port = free_port()
         words = [str(peers / "bentoml"), "serve", "service:Model", "-p", str(port)]
         found.append(Server("BentoML", words, "/predict", json.dumps({"x": rows}).encode(), port))
+        for name, module in (("FastAPI, bare", "fast"), ("Starlette, bare", "star")):
+            port = free_port()
+            more = ["--port", str(port), "--no-access-log", "--http", "httptools"]
+            words = [str(peers / "python"), "-m", "uvicorn", f"{module}:app", *more]
+            found.append(Server(name, words, "/predict", body, port))
     return found
 
 
