@@ -16,10 +16,9 @@ from dsvc.commands.application import build_application
 from dsvc.commands.registry import all_verbs
 from tests.commands.conftest import CommandLine, cli
 from tests.images.bases import tiny_members, write_base
+from tests.json_page import PAGE, documented
 
 __all__ = ["cli"]
-
-PAGE = Path(__file__).parent.parent / "docs" / "json.md"
 
 # Lines in order, as typed in one repository; `!` writes a file, `=` sets a variable of the environment. Each dsvc line
 # is run with --json.
@@ -245,6 +244,9 @@ model rm churn@best
 model add adder predictor.py
 ! table.csv a,b\\n1,2
 profile table.csv
+monitor init adder ../watch
+monitor rules adder
+monitor dashboard adder
 serve adder --check --allow-pickle
 lineage HEAD
 blame-data made.txt
@@ -259,16 +261,7 @@ nonsense
 
 NEEDS_A_POOL = {("data", "add"), ("data", "index")}  # in the tests of tests/zfs, if there can be a pool
 SPEAKS_OTHERWISE = {("hub", "serve"), ("hub", "shell")}  # their stdout belongs to a protocol
-
-
-def documented() -> dict[str, tuple[int, list[str]]]:
-    """Schema -> version and fields, as the page has them."""
-    found: dict[str, tuple[int, list[str]]] = {}
-    for part in re.split(r"^## ", PAGE.read_text(), flags=re.MULTILINE)[1:]:
-        version = re.search(r"^Version (\d+),", part, re.MULTILINE)
-        assert version, part
-        found[part.partition("\n")[0]] = int(version[1]), re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE)
-    return found
+ASKS_A_SERVER = {("monitor", "status"): "dsvc.monitor.status"}  # tests/monitoring/test_prometheus.py has one
 
 
 def with_json(line: str) -> list[str]:
@@ -312,6 +305,8 @@ def test_every_document_is_on_the_page(told: dict[str, dict[str, Any]]) -> None:
     told_elsewhere = {".".join(("dsvc", *words)) for words in NEEDS_A_POOL}
     told_here = {document["schema"] for document in told.values()}
     assert told_here | told_elsewhere == set(page), "the page knows what nobody prints"
+    printed = {document["schema"] for document in told.values()} | set(ASKS_A_SERVER.values())
+    assert printed == set(page), "the page knows what nobody prints"
 
 
 def test_the_examples_are_documents_of_their_schema() -> None:
@@ -332,6 +327,7 @@ def test_every_command_takes_json_and_is_in_the_story() -> None:
         assert command is not None, verb.name
         for words, part in leaves((verb.name,), command):
             if words in SPEAKS_OTHERWISE | NEEDS_A_POOL:
+            if words in SPEAKS_OTHERWISE or words in ASKS_A_SERVER:
                 continue
             assert any("--json" in param.opts for param in part.params), words
             assert any(tuple(line[: len(words)]) == words for line in spoken), f"{words} is missing in the story"
