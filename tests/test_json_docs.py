@@ -238,6 +238,9 @@ model tag churn best
 model get churn ../served
 build churn --base ../base --environment HEAD
 model rm churn@best
+! predictor.py predict = lambda rows: rows.sum(axis=1)
+model add adder predictor.py
+serve adder --check --allow-pickle
 lineage HEAD
 blame-data made.txt
 rerun made.txt --check

@@ -58,6 +58,8 @@ _SECTIONS: Final = {
         "repro": "Run the stages of dsvc.toml that are out of date",
         "sweep": "Run a command for combinations of parameters",
         "model": "Keep models by name, with versions and stages",
+        "serve": "Answer requests with a model",
+        "profile": "Say what the columns of a table look like",
         "env": "Record, compare and make again what programs run with",
         "lineage": "Show where a file, a run or a commit came from",
         "blame-data": "Show which run wrote a file and which raw files it rests on",
