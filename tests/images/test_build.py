@@ -31,7 +31,7 @@ def test_layers_hold_what_they_are_called_after(project):
     folder = project.cli.directory / "out"
     assert [each["what"] for each in document["layers"]] == ["base", "environment", "serving", "model"]
     model = layer(folder, document, "model")
-    assert sorted(model) == ["model", "model/dsvc-model.json", "model/labels.txt", "model/weights.json"]
+    assert sorted(model) == ["model", "model/dsvc-model.json", "model/predictor.py", "model/weights.json"]
     environment = layer(folder, document, "environment")
     below = "opt/dsvc/env/lib/python3.11/site-packages".replace("3.11", os.path.basename(_python(environment))[6:])
     assert {f"{below}/left_pad.py", f"{below}/rentals/data.txt", "opt/dsvc/env/pyvenv.cfg"} <= set(environment)
@@ -62,7 +62,7 @@ def test_the_same_elsewhere_has_the_same_digest(project, tmp_path):
     """Another clone, at another time, with an empty cache, and packages that pip installs from wheels."""
     first = built(project)
     project.cli.ok("clone", "-q", "--runs", ".", str(tmp_path / "clone"))
-    shutil.rmtree(project.cli.directory / ".dsvc" / "cache" / "images")
+    project.forget()
     environment = {**project.cli.environment, "DSVC_DATE": "2027-05-05T05:05:05+05:00"}
     del environment["VIRTUAL_ENV"]
     other = type(project.cli)(tmp_path / "clone", environment)
@@ -80,6 +80,7 @@ def test_a_second_version_differs_in_the_model_layer_alone(project):
 
 def test_packages_that_were_changed_are_not_taken(project, tmp_path):
     """A file that is not what the RECORD says is an error, and no layer is left of it."""
+    project.forget()
     shutil.copytree(project.venv, tmp_path / "venv", symlinks=True)
     project.cli.environment["VIRTUAL_ENV"] = str(tmp_path / "venv")
     found = next((tmp_path / "venv").glob("lib/python*/site-packages/left_pad.py"))
@@ -90,6 +91,7 @@ def test_packages_that_were_changed_are_not_taken(project, tmp_path):
 
 
 def test_packages_that_cannot_be_had(project, tmp_path):
+    project.forget()
     del project.cli.environment["VIRTUAL_ENV"]
     away = project.wheels.rename(tmp_path / "away")  # where the record says that they came from
     try:
@@ -155,6 +157,7 @@ def test_a_base_without_the_python_that_is_needed(project, tmp_path):
 
 
 def test_a_damaged_base(project, tmp_path):
+    project.forget()
     damaged = tmp_path / "damaged"
     shutil.copytree(project.base, damaged)
     blobs = sorted((damaged / "blobs" / "sha256").iterdir(), key=lambda path: path.stat().st_size)
