@@ -1,0 +1,37 @@
+"""Deployments as files: which there are for a target, and how YAML is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dsvc.deployments.compose import compose_files
+from dsvc.deployments.deployment import Deployment
+from dsvc.deployments.kserve import kserve_documents
+from dsvc.deployments.manifests import documents, kustomization
+from dsvc.deployments.systemd import systemd_files
+from dsvc.deployments.yaml_text import yaml_text
+
+FILE_TARGETS = ("manifest", "compose", "systemd")
+
+
+def files_of(deployment: Deployment, *, folder: str = "") -> dict[str, str]:
+    """Return the files of a deployment, by their names: the same deployment gives the same texts.
+
+    `folder` is where they will lie, as an absolute path, for those in which it stands. Of `k8s` and `kserve` they are
+    what is applied to the cluster.
+    """
+    if deployment.target == "compose":
+        return compose_files(deployment)
+    if deployment.target == "systemd":
+        return systemd_files(deployment, folder)
+    if deployment.target == "kserve":
+        return _as_files(kserve_documents(deployment), deployment)
+    if deployment.target in ("manifest", "k8s"):
+        return _as_files(documents(deployment), deployment)
+    return {}
+
+
+def _as_files(found: Sequence[Mapping[str, Any]], deployment: Deployment) -> dict[str, str]:
+    texts = {f"{document['kind'].lower()}.yaml": yaml_text(document) for document in found}
+    return {**texts, "kustomization.yaml": yaml_text(kustomization(deployment, sorted(texts)))}
