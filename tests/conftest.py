@@ -2,11 +2,22 @@
 
 from hypothesis import HealthCheck, settings
 
+from tests.images.shop import packages, python_base, shop, tiny_base, trained
 from tests.servers.oci_registry import locked_registry, oci_registry
 from tests.servers.rclone import rclone
 from tests.servers.seaweed import seaweed
 
-__all__ = ["locked_registry", "oci_registry", "rclone", "seaweed"]
+__all__ = [
+    "locked_registry",
+    "oci_registry",
+    "packages",
+    "python_base",
+    "rclone",
+    "seaweed",
+    "shop",
+    "tiny_base",
+    "trained",
+]
 
 # How long an example takes says something of the machine, and nothing of dsvc.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])

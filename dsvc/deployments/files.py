@@ -21,15 +21,21 @@ def files_of(deployment: Deployment, *, folder: str = "") -> dict[str, str]:
     `folder` is where they will lie, as an absolute path, for those in which it stands. Of `k8s` and `kserve` they are
     what is applied to the cluster.
     """
+    found: Mapping[str, str] = {}
     if deployment.target == "compose":
-        return compose_files(deployment)
-    if deployment.target == "systemd":
-        return systemd_files(deployment, folder)
-    if deployment.target == "kserve":
-        return _as_files(kserve_documents(deployment), deployment)
-    if deployment.target in ("manifest", "k8s"):
-        return _as_files(documents(deployment), deployment)
-    return {}
+        found = compose_files(deployment)
+    elif deployment.target == "systemd":
+        found = systemd_files(deployment, folder)
+    elif deployment.target == "kserve":
+        found = _as_files(kserve_documents(deployment), deployment)
+    elif deployment.target in ("manifest", "k8s"):
+        found = _as_files(documents(deployment), deployment)
+    return {name: heading(deployment) + text for name, text in found.items()}
+
+
+def heading(deployment: Deployment) -> str:
+    """Return the first line of each file, which says whose it is."""
+    return f"# Deployment {deployment.name}, written by dsvc: 'dsvc deploy' replaces it\n"
 
 
 def _as_files(found: Sequence[Mapping[str, Any]], deployment: Deployment) -> dict[str, str]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from dsvc.deployments.deployment import Deployment
 from dsvc.deployments.quantities import bytes_of, cores_of
 
+ROOT = "root-"  # what the folders of unpacked images begin with
+
 
 def root_name(digest: str) -> str:
     """Return the folder beside the unit in which an image is unpacked."""
-    return f"root-{digest.partition(':')[2][:12]}"
+    return f"{ROOT}{digest.partition(':')[2][:12]}"
 
 
 def unit_name(name: str) -> str:

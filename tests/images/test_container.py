@@ -15,24 +15,17 @@ from dsvc.images.blobs import Blobs
 from dsvc.images.image import architecture_of
 from dsvc.images.layout import read_layout
 from dsvc.images.unpack import unpack
-from tests.images.bases import python_members, write_base
-from tests.images.conftest import Project
+from tests.images.shop import Shop
 from tests.servers.ports import free_port
 
 CHROOT = shutil.which("chroot", path=f"{os.environ['PATH']}:/usr/sbin")
 
 
-@pytest.fixture(scope="session")
-def python_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An OCI layout with an image in which the Python of the tests runs."""
-    return write_base(tmp_path_factory.mktemp("python") / "base", python_members())
-
-
 @pytest.mark.skipif(os.geteuid() != 0 or CHROOT is None, reason="needs chroot and root")
-def test_the_program_of_the_image_serves_the_model(project: Project, python_base: Path, tmp_path: Path):
-    project.cli.ok("build", "churn", "--base", str(python_base), "--output", "out", "-t", "x:1")
+def test_the_program_of_the_image_serves_the_model(shop: Shop, python_base: Path, tmp_path: Path):
+    shop.cli.ok("build", "churn", "--base", str(python_base), "--output", "out", "-t", "x:1")
     blobs = Blobs(tmp_path / "blobs")
-    image = read_layout(project.cli.directory / "out", blobs, architecture_of(os.uname().machine))
+    image = read_layout(shop.cli.directory / "out", blobs, architecture_of(os.uname().machine))
     assert unpack(image, blobs, tmp_path / "root")
     settings = image.settings["config"]
     port = free_port()

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.conftest import CommandLine, cli
+from tests.commands.conftest import CommandLine, command_line
 from tests.environments.wheels import install, make_venv, make_wheel
-from tests.images.bases import tiny_members, write_base
+from tests.images.bases import python_members, tiny_members, write_base
 
-__all__ = ["cli", "project"]
+__all__ = ["packages", "python_base", "shop", "tiny_base", "trained"]
 
 
 @dataclass(frozen=True)
-class Project:
+class Shop:
     """A repository with the model `churn`: version 1, made in the virtual environment `venv` with two packages."""
 
     cli: CommandLine
@@ -70,28 +70,35 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def python_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An OCI layout with an image in which the Python of the tests runs."""
+    return write_base(tmp_path_factory.mktemp("python") / "base", python_members())
+
+
+@pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, packages: tuple[Path, Path], tiny_base: Path) -> Path:
     """A folder with such a project, to be copied; its layers are made."""
     top = tmp_path_factory.mktemp("trained")
-    line = cli.__wrapped__(top)  # type: ignore[attr-defined]
+    line = command_line(top)
     line.ok("init", "-q")
     (line.directory / "visits.csv").write_text("1,2\n")
     (line.directory / "train.py").write_text(TRAIN)
     line.ok("commit", "-q", "-m", "data and code")
-    project = Project(line, *packages, tiny_base)
-    project.train("a")
+    made = Shop(line, *packages, tiny_base)
+    made.train("a")
     line.environment["VIRTUAL_ENV"] = str(packages[1])
     line.ok("build", "-q", "churn", "--base", str(tiny_base))
     return line.directory
 
 
 @pytest.fixture
-def project(cli: CommandLine, trained: Path, packages: tuple[Path, Path], tiny_base: Path) -> Project:
+def shop(tmp_path: Path, trained: Path, packages: tuple[Path, Path], tiny_base: Path) -> Shop:
     """The project, in a copy that a test may change."""
+    cli = command_line(tmp_path)
     images = shutil.ignore_patterns("images")
     shutil.copytree(trained, cli.directory, dirs_exist_ok=True, symlinks=True, ignore=images)
     made = Path(".dsvc", "cache", "images")
     shutil.copytree(trained / made, cli.directory / made, copy_function=os.link)
     cli.environment["VIRTUAL_ENV"] = str(packages[1])
     cli.environment["PATH"] = f"{Path(sys.executable).parent}:{cli.environment['PATH']}"  # uv is there
-    return Project(cli, *packages, tiny_base)
+    return Shop(cli, *packages, tiny_base)
