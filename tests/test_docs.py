@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.environments.wheels import make_wheel
+from tests.images.bases import tiny_members, write_base
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -77,7 +78,12 @@ def folder_of_wheels(home: Path) -> None:
         make_wheel(home / "wheels", "rentals", version, headers=("Requires-Dist: left-pad",))
 
 
-BEFORE = {"from-dvc.md": dvc_project, "environments.md": folder_of_wheels}
+def base_image(home: Path) -> None:
+    """An image to build on."""
+    write_base(home / "python", tiny_members())
+
+
+BEFORE = {"from-dvc.md": dvc_project, "environments.md": folder_of_wheels, "deploy.md": base_image}
 
 
 @pytest.mark.parametrize(

@@ -237,6 +237,15 @@ model promote churn prod
 model tag churn best
 model get churn ../served
 build churn --base ../base --environment HEAD
+deploy churn --to manifest --base ../base --environment HEAD
+deploy apply churn --base ../base --environment HEAD --replicas 2
+deploy list
+deploy status churn
+deploy logs churn
+deploy diff churn
+show deployments/churn
+deploy rollback churn --base ../base --environment HEAD
+deploy rm churn
 model rm churn@best
 ! predictor.py predict = lambda rows: rows.sum(axis=1)
 model add adder predictor.py

@@ -48,10 +48,15 @@ def deploy_status(workspace: Workspace, name: str) -> DeployStatus:
     return DeployStatus(found, open_place(workspace, found.deployment.target).status(found.deployment))
 
 
-def deploy_logs(workspace: Workspace, name: str, *, lines: int = 100) -> Iterator[str]:
-    """Yield the last lines that its servers wrote; raises as `deploy_status`, UsageError where nobody knows them."""
-    found = find_deployment(workspace, name)
-    yield from open_place(workspace, found.deployment.target).logs(found.deployment, lines)
+def deploy_logs(workspace: Workspace, name: str, *, lines: int = 100) -> tuple[list[str], str]:
+    """Return the last lines that its servers wrote, and the command that shows them where only others know them.
+
+    Raises:
+        UnknownDeploymentError. PlaceError.
+    """
+    found = find_deployment(workspace, name).deployment
+    place = open_place(workspace, found.target)
+    return list(place.logs(found, lines)), place.logs_elsewhere(found)
 
 
 def remove_deployment(workspace: Workspace, name: str, *, forget: bool = False) -> tuple[FoundDeployment, Applied]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
+from dsvc.actions.model import read_version
 from dsvc.deployments.deployment import Deployment, decode_deployment
 from dsvc.deployments.names import check_deployment_name, deployment_ref
-from dsvc.errors import IntegrityError, RequestError
-from dsvc.objects.ids import Kind, ObjectId
+from dsvc.errors import DsvcError, IntegrityError, RequestError
+from dsvc.objects import trees
+from dsvc.objects.ids import Kind, ObjectId, TreeId
+from dsvc.objects.tree import EntryKind
 from dsvc.refs.names import DEPLOYMENTS
 from dsvc.refs.view import Direct
 from dsvc.workspace import Workspace
@@ -57,6 +61,23 @@ def history_of(workspace: Workspace, found: FoundDeployment) -> Iterator[FoundDe
         previous = at.deployment.previous
         one = read_deployment(workspace, previous) if previous is not None else None
         at = FoundDeployment(one, previous) if one is not None and previous is not None else None
+
+
+def served_files(workspace: Workspace) -> dict[tuple[bytes, bytes], tuple[str, ...]]:
+    """Return which files are served now, by path and id, and the refs of the deployments that serve them."""
+    found: dict[tuple[bytes, bytes], tuple[str, ...]] = {}
+    for each in list_deployments(workspace):
+        version, ref = read_version(workspace, each.deployment.model_id), deployment_ref(each.deployment.name)
+        if version is None:
+            continue
+        files = [(version.path, bytes(version.entry.id))]
+        if version.entry.kind == EntryKind.TREE:
+            with suppress(DsvcError):  # not all of it was fetched
+                below = trees.walk(workspace.repo.store, TreeId(ObjectId(version.entry.id)), version.path + b"/")
+                files += [(path, bytes(entry.id)) for path, entry in below]
+        for file in files:
+            found[file] = (*found.get(file, ()), ref)
+    return found
 
 
 def read_deployment(workspace: Workspace, object_id: ObjectId) -> Deployment | None:

@@ -169,16 +169,22 @@ def logs(
     *,
     lines: Annotated[int, typer.Option("-n", "--lines", metavar="N", min=1, help="How many lines of each.")] = 100,
     json: Json = False,
-) -> None:
-    """Print the last lines that the servers of a deployment wrote."""
+) -> int | None:
+    """Print the last lines that the servers of a deployment wrote.
+
+    What was deployed as files is run by others: the command that shows their logs is told, and the exit code is 1.
+    """
     from dsvc.actions.deploy_manage import deploy_logs
 
-    found = list(deploy_logs(context.workspace(), name, lines=lines))
+    found, elsewhere = deploy_logs(context.workspace(), name, lines=lines)
     if json:
-        context.out.json("dsvc.deploy.logs", {"name": name, "lines": found})
-        return
-    for line in found:
-        context.out.line(visible(line))
+        context.out.json("dsvc.deploy.logs", {"name": name, "lines": found, "elsewhere": elsewhere or None})
+    else:
+        for line in found:
+            context.out.line(visible(line))
+        if elsewhere:
+            context.out.note(f"{name} is deployed as files; this shows the logs: {elsewhere}")
+    return 1 if elsewhere else None
 
 
 def rollback(
@@ -189,6 +195,7 @@ def rollback(
         int | None, typer.Option("--to", metavar="N", min=1, help="A number that 'dsvc deploy list NAME' shows.")
     ] = None,
     base: Base = None,
+    environment: EnvironmentOf = None,
     wait: Wait = False,
     timeout: Timeout = 300,
     quiet: Quiet = False,
@@ -200,7 +207,7 @@ def rollback(
     """
     from dsvc.actions.deploy import rollback as back
 
-    options = _build_options(context, base, None, (), no_index=False)
+    options = _build_options(context, base, environment, (), no_index=False)
     done = back(
         context.workspace(), name, options, to=to, wait=timeout if wait else None, tell=context.out.note
     )

@@ -13,7 +13,7 @@ from dsvc.deployments.deployment import Deployment
 from dsvc.deployments.files import files_of, heading
 from dsvc.deployments.place import Applied, InTheWayError, Package, Status
 from dsvc.deployments.systemd import ROOT, root_name, unit_name
-from dsvc.errors import RequestError, UsageError
+from dsvc.errors import RequestError
 
 ARCHIVE = "image.tar"
 
@@ -74,13 +74,16 @@ class FolderPlace:
         return Status("gone" if gone else "changed" if changed else "written", facts=(*changed, *gone))
 
     def logs(self, made: Deployment, lines: int) -> Iterator[str]:
-        """Refuse: what was started from files is known to others."""
-        del lines
-        hint = {
+        """Yield nothing: what was started from files is known to others."""
+        del made, lines
+        yield from ()
+
+    def logs_elsewhere(self, made: Deployment) -> str:
+        """Return the command of the program that runs it."""
+        return {
             "systemd": f"journalctl -u {unit_name(made.name)}",
             "compose": f"docker compose -f {self.folder(made)}/compose.yaml logs",
         }.get(made.target, f"kubectl logs -l app.kubernetes.io/name={made.name}")
-        raise UsageError(f"{made.name} is deployed as files, and dsvc does not know who runs them", hint=hint)
 
     def remove(self, made: Deployment) -> Applied:
         """Remove its files; those that somebody changed stay."""

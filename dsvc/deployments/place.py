@@ -76,7 +76,10 @@ class Place(Protocol):
         """Return how a deployment is now; raises PlaceError."""
 
     def logs(self, made: Deployment, lines: int) -> Iterator[str]:
-        """Yield the last lines that its servers wrote; raises PlaceError, UsageError where nobody knows them."""
+        """Yield the last lines that its servers wrote; raises PlaceError."""
+
+    def logs_elsewhere(self, made: Deployment) -> str:
+        """Return the command that shows them where only others know them, else an empty text."""
 
     def remove(self, made: Deployment) -> Applied:
         """Take it away; raises PlaceError."""
