@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dsvc.errors import IntegrityError
 from dsvc.objects.ids import ID_LENGTH, CommitId, Kind, ObjectId
@@ -13,8 +12,7 @@ from dsvc.refs.view import Symbolic, View
 from dsvc.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class Decoration:
+class Decoration(NamedTuple):
     """A ref at a commit: what kind it is, its short name, and whether HEAD stands for it.
 
     A detached HEAD is a decoration of its own.

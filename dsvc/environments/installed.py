@@ -10,7 +10,7 @@ import csv
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from dsvc.environments.environment import Distribution
 from dsvc.environments.interpreter import clean
@@ -73,7 +73,7 @@ def find_distributions(path: Iterable[str], root: str | None, *, names: Collecti
 
 
 def _among(some: Iterable[Distribution], seen: Collection[str]) -> list[Distribution]:
-    return [replace(one, requires=tuple(name for name in one.requires if name in seen)) for one in some]
+    return [one._replace(requires=tuple(name for name in one.requires if name in seen)) for one in some]
 
 
 def name_of(info: str) -> str:
