@@ -249,6 +249,8 @@ deploy rm churn
 model rm churn@best
 ! predictor.py predict = lambda rows: rows.sum(axis=1)
 model add adder predictor.py
+! table.csv a,b\\n1,2
+profile table.csv
 serve adder --check --allow-pickle
 lineage HEAD
 blame-data made.txt

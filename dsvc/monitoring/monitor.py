@@ -122,6 +122,7 @@ class Monitor:
     @property
     def samples(self) -> int:
         """How many rows are in the window."""
+        self.flush()
         return min(self.rows, self.window)
 
     @property

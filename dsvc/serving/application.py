@@ -9,23 +9,23 @@ import hmac
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import quote
 
 from dsvc.monitoring.metrics import ServerMetrics
+from dsvc.monitoring.profile import parse_profile
 from dsvc.serving.asking import Asker, Batcher
+from dsvc.serving.bodies import ClientLeft, Receive, Scope, parse_body, read_body, write_body
 from dsvc.serving.inputs import InputReader
 from dsvc.serving.predictor import Predictor, Rows
 from dsvc.serving.protocols import plain, read_infer, read_predict, write_infer, write_predict
 from dsvc.serving.record import ServedModel
 from dsvc.serving.refusals import ModelFailed, NotFound, Refusal, TooLarge, Unauthorized, WrongMethod
-from dsvc.serving.signature import Signature, parse_signature, signature_json
+from dsvc.serving.signature import Signature, numbered, parse_signature, signature_json
 from dsvc.version import __version__
 
-Scope = Mapping[str, Any]
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 _Handler = Callable[[Scope, Receive], Awaitable[tuple[bytes, bytes]]]
 
@@ -130,7 +130,7 @@ class Application:
         try:
             body, kind = await self._handler(scope)(scope, receive)
             status = 200
-        except _LeftError:
+        except ClientLeft:
             return
         except Refusal as refusal:
             status, kind = refusal.status, _JSON
@@ -203,15 +203,15 @@ class Application:
         began, status, rows = perf_counter(), 500, 0
         metrics.in_flight += 1
         try:
-            body = _parse(await _read(scope, receive, self._rules.max_body))
+            body = parse_body(await read_body(scope, receive, self._rules.max_body))
             answer, rows = await work(body)
-            written = _ENCODER.encode(answer).encode()
+            written = write_body(answer)
             status = 200
             return written, _JSON
         except Refusal as refusal:
             status = refusal.status
             raise
-        except _LeftError:
+        except ClientLeft:
             status = 499
             raise
         finally:
@@ -274,58 +274,40 @@ class Application:
 
 
 def signature_of(served: ServedModel, predictor: Predictor) -> Signature:
-    """Return the signature that requests are checked by: that of the record, and otherwise the model's own.
+    """Return the signature that requests are checked by.
 
-    A recorded one that does not fit the model's number of inputs is of something else, such as a table from which the
-    inputs were chosen, and is not used.
+    That is the one that was recorded; otherwise the model's own, with the names of the profile where the model knows
+    none; otherwise that of the profile. One that has another number of inputs than the model is of something else, such
+    as a table from which the inputs were chosen.
     """
-    recorded, own = parse_signature(served.fields.get("signature")), predictor.signature
-    if recorded is None or not recorded.inputs:
+    own = predictor.signature
+    recorded = parse_signature(served.fields.get("signature"))
+    if recorded is not None and recorded.inputs and _fits(recorded, own):
+        return recorded
+    profiled = _profiled(served.fields.get("profile"))
+    if profiled is None or not _fits(profiled, own):
         return own or Signature()
-    if own is not None and own.is_table and recorded.is_table and len(own.inputs) != len(recorded.inputs):
+    if own is None:
+        return profiled
+    if [each.name for each in own.inputs] != [each.name for each in numbered(len(own.inputs))]:
         return own
-    return recorded
+    pairs = zip(profiled.inputs, own.inputs, strict=True)
+    return Signature(tuple(replace(each, optional=each.optional or mine.optional) for each, mine in pairs))
 
 
-class _LeftError(Exception):
-    """Whoever asked has closed the connection."""
+def _fits(signature: Signature, own: Signature | None) -> bool:
+    both_tables = own is None or (own.is_table and signature.is_table)
+    return not both_tables or own is None or len(own.inputs) == len(signature.inputs)
 
 
-async def _read(scope: Scope, receive: Receive, most: int) -> bytes:
-    for name, value in scope["headers"]:
-        if name == b"content-length" and (not value.isdigit() or int(value) > most):
-            raise TooLarge(f"the body has more than {most} bytes")
-    parts, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _LeftError
-        part = message.get("body", b"")
-        size += len(part)
-        if size > most:
-            raise TooLarge(f"the body has more than {most} bytes")
-        parts.append(part)
-        if not message.get("more_body"):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not JSON; a missing value is null")
-
-
-_DECODER: Final = json.JSONDecoder(parse_constant=_constant)
-_ENCODER: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-
-
-def _parse(body: bytes) -> dict[str, Any]:
-    try:
-        found = _DECODER.decode(body.decode())
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise Refusal(f"the body is no JSON: {reason}") from error
-    if not isinstance(found, dict):
-        raise Refusal("the body is no JSON object")
-    return found
+def _profiled(profile: object) -> Signature | None:
+    """Return the signature that follows from a profile; that all numbers were whole in it is no rule for others."""
+    if profile is None:
+        return None
+    fields = parse_profile(profile).signature()
+    found = parse_signature(fields)
+    assert found is not None
+    return Signature(tuple(each if each.type == "string" else replace(each, type="float") for each in found.inputs))
 
 
 def _json(value: Any) -> tuple[bytes, bytes]:

@@ -57,6 +57,8 @@ class SklearnModel(TensorModel):
         if not self.outputs:
             raise CannotLoadError(f"a {type(estimator).__name__} neither predicts nor transforms")
         self._as_frame = bool(self._names) and not self._takes_arrays()
+        if self._as_frame:  # columns are chosen by name, and need not be numbers: a profile knows
+            self.signature = None
         # An array in the order of the names is what the estimator gets on purpose.
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
 
