@@ -75,6 +75,7 @@ class EnginePlace:
     def status(self, made: Deployment) -> Status:
         """Ask each container, and each server whether it is ready."""
         ready, facts, addresses, ended = 0, [], [], 0
+        digests: set[str] = set()
         with _told():
             found = self._containers(made)
             for index in range(made.spec.replicas):
@@ -83,6 +84,9 @@ class EnginePlace:
                 if one is None:
                     facts.append(f"{name} is gone")
                     continue
+                # The engine keeps the image of a container by its id, and the labels beside it as they were set.
+                runs = one.attrs.get("Image") == one.labels.get("dsvc.image")
+                digests.add(one.labels.get("dsvc.digest", "") if runs else "")
                 url = f"http://{self._host(made)}:{made.spec.port + index}"
                 if one.status == "running" and _answers(f"{url}/v2/health/ready"):
                     ready += 1
@@ -93,10 +97,11 @@ class EnginePlace:
                 said = one.logs(tail=_LOGGED).decode("utf-8", "replace").strip().splitlines()
                 facts += [f"{name} is {one.status}, exit code {state.get('ExitCode')}", *said]
         wanted = made.spec.replicas
+        digest = digests.pop() if len(digests) == 1 else ""
         if ready == wanted:
-            return Status("ready", ready, wanted, tuple(addresses))
+            return Status("ready", ready, wanted, tuple(addresses), digest=digest)
         state_word = "gone" if not found else "failed" if ended else "waiting"
-        return Status(state_word, ready, wanted, tuple(addresses), tuple(facts))  # type: ignore[arg-type]
+        return Status(state_word, ready, wanted, tuple(addresses), tuple(facts), digest)  # type: ignore[arg-type]
 
     def logs(self, made: Deployment, lines: int) -> Iterator[str]:
         """Yield the last lines of each container."""

@@ -35,13 +35,17 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How a deployment is: a word, how many replicas are ready of how many, addresses, and sentences about it."""
+    """How a deployment is: a word, how many replicas are ready of how many, addresses, and sentences about it.
+
+    `digest` is the digest of the image that runs, by the place's own word; empty where it cannot tell, or several run.
+    """
 
     state: State
     ready: int = 0
     wanted: int = 0
     addresses: tuple[str, ...] = ()
     facts: tuple[str, ...] = ()
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
