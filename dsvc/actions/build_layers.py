@@ -14,7 +14,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, cast
 
@@ -226,7 +226,7 @@ def _install(
     variables = workspace.surroundings.environment
     folder = scratch / "env"
     shutil.rmtree(folder, ignore_errors=True)
-    part = environment._replace(distributions=tuple(lacking))
+    part = replace(environment, distributions=tuple(lacking))
     failed = restore(
         part, folder, base=find_base(environment, variables), variables=variables, root=workspace.root, sources=sources,
         installer="uv" if shutil.which("uv", path=variables.get("PATH")) else "pip", tell=tell,
