@@ -69,8 +69,8 @@ def python_members() -> Iterator[Member]:
     more = [str(path) for path in _libraries() if path.exists()]
     told = subprocess.run(["ldd", *objects, *more], capture_output=True, text=True, check=False).stdout
     for library in sorted({*more, *re.findall(r"(/\S+\.so[.\d]*)", told)}):
-        for place in {library, os.path.realpath(os.path.dirname(library)) + "/" + os.path.basename(library)}:
-            yield file_member(place[1:], library, executable=True)
+        place = os.path.realpath(os.path.dirname(library)) + "/" + os.path.basename(library)
+        yield file_member(place[1:], library, executable=True)
     for folder in ("lib", "lib64", "bin"):
         if os.path.islink(f"/{folder}"):
             yield Member(folder, link=os.readlink(f"/{folder}"))
