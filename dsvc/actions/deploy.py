@@ -180,6 +180,8 @@ def _carry_out(
         raise UsageError(f"--wait has nothing to wait for: {made.target} writes files, and starts nothing")
     package = package_of(workspace, made, built)
     older = before.deployment if before is not None else None
+    if made.target in ("k8s", "kserve", "manifest") and not made.metadata.get("registry"):
+        tell(f"the image {made.image} is at no registry, from which a cluster could fetch it: --registry REGISTRY")
     applied = place.apply(made, package, older)
     if older is not None and _where(older) != _where(made):
         open_place(workspace, older.target).remove(older)

@@ -34,7 +34,9 @@ def open_place(workspace: Workspace, target: Target) -> Place:
         from dsvc.deployments.docker_place import open_engine
 
         return open_engine(variables)
-    raise UsageError(f"dsvc does not speak to {target} yet", hint="--to manifest writes files for it")
+    from dsvc.deployments.cluster_place import open_cluster
+
+    return open_cluster(variables)
 
 
 def check_target(target: Target, spec: Spec) -> None:
