@@ -26,7 +26,7 @@ def commit_merger(workspace: Workspace, *, favor: Favor | None = None) -> Commit
     """Return what merges commits of this workspace, with conflicts in the form that `merge.conflictStyle` names."""
     style = cast("Style", workspace.config.get_str("merge.conflictStyle") or "merge")
     merger = line_merger(workspace.repo.store, revision_context(workspace).ancestry(), style=style, favor=favor)
-    return replace(merger, reference=reference_merger(workspace.repo.store))
+    return merger._replace(reference=reference_merger(workspace.repo.store))
 
 
 def merge_change(
