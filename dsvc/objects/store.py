@@ -11,7 +11,7 @@ from dsvc.errors import IntegrityError
 from dsvc.objects import files
 from dsvc.objects.encodings import LEVEL
 from dsvc.objects.filemap import Part
-from dsvc.objects.files import ObjectDamagedError
+from dsvc.objects.files import ObjectDamagedError, ObjectMissingError
 from dsvc.objects.ids import FileId, Kind, ObjectId, content_id, object_id
 from dsvc.objects.ingest import Ingest
 from dsvc.objects.own_packs import Flush, OwnPacks
@@ -24,21 +24,10 @@ from dsvc.objects.sortedmap import MapKind, Node, decode_node
 from dsvc.objects.wholes import Link
 from dsvc.storage.backend import Backend
 
+__all__ = ["ObjectMissingError", "ObjectStore"]
+
 _NODE_CACHE = 512  # decoded nodes
 _REREADS = 20  # how often a look-up follows a list that changes under it
-
-
-class ObjectMissingError(IntegrityError):
-    """An object that something refers to is not in the store."""
-
-    def __init__(self, wanted: bytes, kind: Kind) -> None:
-        name = kind.name.lower().replace("_", " ")
-        super().__init__(
-            f"{name} {wanted.hex()} is not in the store",
-            hint="dsvc fsck",
-            details={"id": wanted.hex(), "kind": name},
-        )
-        self.id, self.kind = ObjectId(wanted), kind
 
 
 class ObjectStore:
