@@ -88,6 +88,7 @@ class Workspace:
         self.surroundings = surroundings
         self.progress: Progress = progress or Silent()
         self.published = False
+        self.left_out: dict[bytes, bytes] = {}  # path -> file id of what the last checkout left out: it was purged
         self._datasets: Delegation | None = None
 
     @classmethod
@@ -320,10 +321,14 @@ class Workspace:
 
         return purged_files(self.repo)
 
-    def leaves_out(self, *, purged: bool = True) -> LeavesOut | None:
-        """Return what says whether a checkout leaves a file out: its content is not here, and not wanted or purged."""
+    def says_erased(self) -> LeavesOut | None:
+        """Return what says whether a file cannot be checked out because its content was purged; None for none."""
+        return lacking(self.repo.store, None, self.erased())
+
+    def leaves_out(self) -> LeavesOut | None:
+        """Return what says whether a checkout leaves a file out, because its content is not here and not wanted."""
         wanted = self.content_filter()
-        return lacking(self.repo.store, None if wanted is None else wanted.wants, self.erased() if purged else ())
+        return lacking(self.repo.store, None if wanted is None else wanted.wants, ())
 
     def _not_fetched(self) -> LeavesOut | None:
         """Return what says whether a file cannot have been checked out, because its content is not here."""

@@ -305,7 +305,7 @@ def _stand(
         set_upstream(workspace, HEADS + branch, remote=remote, branch_there=HEADS + branch)
     if ahead is not None:
         empty, target = trees.empty_tree(workspace.repo.store), workspace.tree_of(commit_id)
-        plan, index = plan_checkout(workspace, empty, target, index=Index(empty, 0), without_purged=True)
+        plan, index = plan_checkout(workspace, empty, target, index=Index(empty, 0))
         checkout(
             workspace,
             empty,
