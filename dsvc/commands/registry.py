@@ -52,15 +52,21 @@ _SECTIONS: Final = {
     },
     "Runs and environments": {
         "run": "Run a command and record what it read, wrote and measured",
+        "watch": "Record what is executed in notebooks when they are saved",
         "runs": "List and compare recorded runs",
         "repro": "Run the stages of dsvc.toml that are out of date",
         "sweep": "Run a command for combinations of parameters",
         "model": "Keep models by name, with versions and stages",
+        "serve": "Answer requests with a model",
+        "profile": "Say what the columns of a table look like",
         "env": "Record, compare and make again what programs run with",
         "lineage": "Show where a file, a run or a commit came from",
         "blame-data": "Show which run wrote a file and which raw files it rests on",
         "rerun": "Repeat a run in a clean folder and compare what comes of it",
         "verify": "Walk back to the raw data and report what is not proved",
+    },
+    "Serve models": {
+        "build": "Make an image that serves a model, without a container engine",
     },
     "Look at history": {
         "log": "Show commits",

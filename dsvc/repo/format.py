@@ -12,7 +12,8 @@ CELL = "format"
 SEGMENTS = "segments-1"
 POOL = "pool-1"
 PARTED = "parted-1"
-FEATURES = frozenset({"base-1", SEGMENTS, POOL, PARTED})
+SNAPSHOTS = "snapshots-1"
+FEATURES = frozenset({"base-1", SEGMENTS, POOL, PARTED, SNAPSHOTS})
 _RETRIES = 20
 
 

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from dsvc.objects import mapedit, trees
 from dsvc.objects.ids import ObjectId, TreeId
@@ -19,6 +20,9 @@ from dsvc.worktree.index import DIRECTORY, EMPTY, Block, Index, join, signature
 from dsvc.worktree.measure import measure_folder
 from dsvc.worktree.scan import CONTROL, Delta, Scanner, Skipped, UnreadableError, special
 from dsvc.worktree.storing import store_file
+
+if TYPE_CHECKING:
+    from dsvc.worktree.delegation import Delegation
 
 
 @dataclass(slots=True)
@@ -38,7 +42,8 @@ class Recorder:
 
     With `paths` only these files and directories are taken; all others stay as the index's tree has them. `changes`
     lists every changed path then (a whole run does without, to stay within bounds of memory). `guard` watches new
-    files. `known_only` leaves files alone that the index does not know.
+    files. `known_only` leaves files alone that the index does not know. `datasets` are the folders that a provider
+    serves.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class Recorder:
         list_changes: bool = False,
         guard: Guard | None = None,
         known_only: bool = False,
+        datasets: Delegation | None = None,
     ) -> None:
         self._store = store
         self._root = root
@@ -63,6 +69,7 @@ class Recorder:
         self._list = list_changes or bool(paths)
         self._guard = guard
         self._known_only = known_only
+        self._datasets = datasets
         # What was not looked at keeps its old time: racy entries there stay racy.
         new_stamp = min(stamp, index.stamp) if paths else stamp
         self._result = Recorded(
@@ -86,8 +93,20 @@ class Recorder:
         else:
             self._scanner.prepare()
             entry = self._directory(b"", lambda: self._old.tree)
-        self._result.tree = self._result.index.tree = TreeId(ObjectId(entry.id if entry else self._old.tree))
+        self._result.tree = TreeId(ObjectId(entry.id if entry else self._old.tree))
+        if self._datasets is not None:
+            self._record_datasets(self._datasets)
+        self._result.index.tree = self._result.tree
         return self._result
+
+    def _record_datasets(self, datasets: Delegation) -> None:
+        """Put the folders that a provider serves into the tree, by snapshots that are taken now."""
+        found = datasets.record(self._result.tree, self._scanner.paths)
+        if found:
+            changed = trees.edit_tree(self._store, self._result.tree, found)
+            self._result.tree = TreeId(ObjectId(changed.id))
+            if self._list:
+                self._result.changes |= found
 
     def _directory(self, path: bytes, old_tree: Callable[[], bytes | None]) -> Entry | None:
         """Record a directory that the index knows; return its new entry, or None when it is as before."""
