@@ -74,6 +74,8 @@ def add(
     _check(workspace, index.tree, paths, None if force else rules)
     if repair:
         _distrust(workspace, index, paths)
+    if dry_run:
+        store.wholes = None  # under store.link=hardlink the working copy's file would be exchanged
     workspace.progress.start("Storing files")
     recorder = Recorder(
         store,

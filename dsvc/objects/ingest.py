@@ -63,6 +63,7 @@ class Ingest:
         self._local = threading.local()
         self._syncing: Future[None] | None = None
         self._synced_at = 0
+        self._whole: set[bytes] = set()  # files that were taken in whole, on their way
 
     def put(self, kind: Kind, payload: bytes, *, own_id: ObjectId | None = None) -> ObjectId:
         """Take in an object that is small; `own_id` for a file map, whose id is its file's."""
@@ -127,12 +128,14 @@ class Ingest:
                 return data
 
             file_id, length, listed, known = self._identify(read)
-            if self.holds(file_id, Kind.FILE_MAP) or self._known(file_id, Kind.FILE_MAP):
-                return file_id, length
-            if 2 * known >= length > 2 * (shared or 0):
+            mapped = self.holds(file_id, Kind.FILE_MAP) or self._known(file_id, Kind.FILE_MAP)
+            if mapped or 2 * known >= length > 2 * (shared or 0):
+                if mapped and (known == length or file_id in self._whole):
+                    return file_id, length
                 source.seek(0)
                 return self.put_large(source.read)
         self._append_whole(file, file_id, listed)
+        self._whole.add(file_id)
         return file_id, length
 
     def _identify(self, read: Callable[[int], bytes]) -> tuple[ObjectId, int, bytearray, int]:
@@ -236,6 +239,7 @@ class Ingest:
         for pack_class in list(self._writers):
             self._end_pack(pack_class)
         finished, self._finished = self._finished, []
+        self._whole.clear()
         return finished
 
     def abandon(self) -> None:
@@ -248,6 +252,7 @@ class Ingest:
         for writer in self._writers.values():
             writer.abandon()
         self._writers, self._finished, self._flying = {}, [], {}
+        self._whole.clear()
         for pack_class in PackClass:
             self._groups[pack_class], self._group_sizes[pack_class] = {}, 0
 

@@ -12,6 +12,9 @@ from dsvc.errors import FormatTooNewError
 from dsvc.objects import ingest, packwriter
 from dsvc.repo import format as formats
 from dsvc.worktree import creating, storing
+from tests.servers.sshd import DSVC, sshd
+
+__all__ = ["sshd"]
 
 SIZE = 9 << 20
 on_both = pytest.mark.parametrize("cloning_disk", ["xfs", "btrfs"], indirect=True)
@@ -244,6 +247,16 @@ def test_it_travels_compressed_to_a_place_that_is_like_any_other(cli, project, t
     assert (tmp_path / "unpacked/a.csv").read_bytes() == text
 
 
+def test_it_is_cloned_from_a_host_that_keeps_it_whole(cli, project, sshd, tmp_path):
+    project.write("a.bin", noise(1))
+    project.ok("commit", "-qm", "first")
+    cli.environment["DSVC_SSH_COMMAND"] = f"ssh -F {sshd.config}"
+    address = f"ssh://{sshd.host}{project.folder}"
+    cli.ok("-c", f"remote.origin.command={DSVC}", "clone", address, str(tmp_path / "near"))
+    assert (tmp_path / "near/a.bin").read_bytes() == noise(1)
+    assert cli("fsck", directory=tmp_path / "near").code == 0
+
+
 @pytest.mark.parametrize("keep_times", [False, True])
 def test_a_stored_file_that_somebody_wrote_to_never_comes_back_unnoticed(project, keep_times):
     project.write("a.bin", noise(1))
@@ -294,6 +307,8 @@ def test_another_disk_is_told_once_and_may_use_hard_links(cli):
     project.ok("config", "store.link", "hardlink")
     project.ok("init", "--whole-files")
     project.write("a.bin", noise(3))
+    project.ok("add", "--dry-run", "a.bin")
+    assert (project.folder / "a.bin").stat().st_mode & 0o200
     project.ok("commit", "-qm", "third")
     assert not project.ok("status", "-s").out
     found = (project.folder / "a.bin").stat()

@@ -187,3 +187,23 @@ def test_an_error_while_delivering_reaches_the_caller(tmp_path):
         store.flush()
     store.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_chunks_that_a_known_map_lacks_are_stored(tmp_path):
+    """As in a partial clone, or after damaged chunks were taken out: the map alone does not say that all is there."""
+    (tmp_path / "store").mkdir()
+    store = ObjectStore(LocalBackend(tmp_path / "store"), lambda: tmp_path)
+    file = tmp_path / "file"
+    file.write_bytes(noise(2_000_000))
+    file_id = store.put_content(file.read_bytes())
+    payload = store.get(file_id, Kind.FILE_MAP)
+    store.abandon()
+    store._writer().put(Kind.FILE_MAP, payload, own_id=file_id)
+    packs = store.flush()
+    assert store.has(file_id, Kind.FILE_MAP)
+    assert store.put_whole(file, shared=None, advance=lambda _: None) == (file_id, 2_000_000)
+    packs = store.flush()
+    again = ObjectStore(store.backend, lambda: tmp_path)
+    again.show(PackList(tuple(packs)))
+    assert again.read_file(file_id) == noise(2_000_000)
+    store.close()
