@@ -84,6 +84,10 @@ def pull(
                 workspace, settings, [] if settings.name else [branch], tags=tags, wish=Wish(reach=between), jobs=jobs
             )
             fetched = fetched._replace(received=fetched.received + more.received)
+    if workspace.datasets() is not None:
+        from dsvc.actions.stream_get import get_snapshots
+
+        get_snapshots(workspace, remote=settings, mount=False)
     shown = f"{settings.name}/{branch}" if settings.name is not None else commit_id.hex()
     if join == "rebase" and head.commit_id is not None:
         return PullResult(fetched, shown, rebase=rebase(workspace, shown, autostash=autostash))
