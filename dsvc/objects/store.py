@@ -308,10 +308,7 @@ class ObjectStore:
         return Flush(packs, tuple(ref for ref in packs if ref.id not in earlier), small)
 
     def take_back(self, flush: Flush, *, but: Collection[Kind]) -> None:
-        """Put once more what a small pack of metadata holds that came to nothing, without the kinds in `but`.
-
-        The pack does not count as stored any more and stays where it is until gc finds it (docs/design/0035).
-        """
+        """Put once more what a small pack holds that came to nothing and waits for gc, without the kinds in `but`."""
         self.own.settle()
         if flush.small is not None:
             self.own.disown([ref for ref in flush.fresh if ref.pack_class == PackClass.METADATA])
@@ -330,11 +327,7 @@ class ObjectStore:
         return self._relied.gone({p.id for p in packs.packs} | self.own.refs.keys())
 
     def check_relied(self, packs: PackList) -> None:
-        """Make sure that what was left out because it was stored is stored in this newer list too.
-
-        Raises:
-            CollectedError: otherwise.
-        """
+        """Raise CollectedError unless what was left out because it was stored is stored in this newer list too."""
         gone = self.relied_on_gone(packs)
         if gone:
             self.show(packs)
