@@ -64,8 +64,10 @@ class Pruner:
     def is_behind(self, values: list[float]) -> bool:
         """Say whether a trial that has logged these values, in order, is to end."""
         count = len(values)
+        if count < max(self.grace, 1):
+            return False
         others = [fmean(other[:count]) for other in self._done if len(other) >= count]
-        if count < max(self.grace, 1) or len(others) < LEAST:
+        if len(others) < LEAST:
             return False
         return min(values) > median(others) if self.lowest else max(values) < median(others)
 

@@ -73,6 +73,7 @@ def test_a_trial_that_falls_behind_is_ended(project):
 def test_when_a_trial_is_behind():
     pruner = Pruner("loss", lowest=True, grace=2)
     pruner._done += [[4.0, 2.0, 1.0], [5.0, 3.0], [6.0, 4.0, 2.0, 1.0]]
+    assert not pruner.is_behind([])
     assert not pruner.is_behind([9.0])  # it has time
     assert pruner.is_behind([9.0, 4.5])  # the means are 3, 4 and 5
     assert not pruner.is_behind([9.0, 4.0])
