@@ -181,6 +181,7 @@ def record_state(workspace: Workspace, index: Index, *, confirmed: bool) -> Reco
         stamp=workspace.clock(),
         progress=workspace.progress,
         guard=guard,
+        datasets=workspace.datasets(),
     )
     try:
         return recorder.run()

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from dsvc.actions.runs import has_runs, open_runs
+from dsvc.contents.path_rules import matcher, parse
 from dsvc.errors import DsvcError
 from dsvc.history.treediff import Change, diff_trees
 from dsvc.objects import trees
@@ -17,7 +18,6 @@ from dsvc.runs.index import Meeting, RunIndex
 from dsvc.runs.names import RunKey
 from dsvc.runs.pins import PinState
 from dsvc.workspace import Workspace
-from dsvc.worktree.ignore_rules import matcher, parse
 
 
 @dataclass(frozen=True, slots=True)
