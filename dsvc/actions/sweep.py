@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dsvc.actions.runs import open_runs
+from dsvc.actions.run_begin import journals_of
+from dsvc.actions.runs import add_note, open_runs
+from dsvc.actions.sweep_pruning import Pruner
 from dsvc.errors import RequestError
 from dsvc.pipelines.space import Choice, Range, Trial, at_random, filled, grid
 from dsvc.runs.names import RunKey
@@ -20,6 +22,8 @@ from dsvc.runs.where import column
 from dsvc.workspace import Workspace
 
 SWEEP = "sweep"  # label of its runs
+PRUNED = "pruned"  # label of those that were ended early
+_LOOKS = 0.5  # seconds between two looks at a trial that may fall behind
 TRIAL = "DSVC_SWEEP_TRIAL"  # variable: the number of the trial, from 1
 
 
@@ -33,6 +37,7 @@ class Sweep:
 
     `count` trials at random, or None for the whole grid; with `asks_optuna` it proposes them. `metric` is a column
     such as `metrics.acc`, `lowest` says that less is better. `patience`: so many trials without a better one end it.
+    `prune`: a trial ends early where, after so many points of that series at least, it falls behind the others.
     """
 
     words: Sequence[str]
@@ -44,19 +49,24 @@ class Sweep:
     metric: str = ""
     lowest: bool = False
     patience: int | None = None
+    prune: int | None = None
     jobs: int = 1
     options: Sequence[str] = ()  # of `dsvc run`
 
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """A trial: its number, its parameters, its run, how its command ended, and the metric, None where it has none."""
+    """A trial: its number, its parameters, its run, how its command ended, and the metric, None where it has none.
+
+    `pruned` says that it was ended early; the metric does not count then.
+    """
 
     number: int
     params: Trial
     run: RunKey | None
     exit_code: int
     value: float | None = None
+    pruned: bool = False
 
 
 @dataclass(slots=True)
@@ -95,8 +105,12 @@ def sweep(
     read = column(request.metric) if request.metric else None
     best = _Best(request.lowest)
     proposals = _Optuna(request) if request.asks_optuna else _Listed(request)
+    pruner = None
+    if request.prune is not None:
+        pruner = Pruner(request.metric.rpartition("metrics.")[2], request.lowest, request.prune)
+    journals = journals_of(workspace)
     with ThreadPoolExecutor(max(1, request.jobs), thread_name_prefix="dsvc-trial") as pool:
-        running: dict[Future[int], tuple[int, Trial, Any]] = {}
+        running: dict[Future[tuple[int, bool]], tuple[int, Trial, Any]] = {}
         number, more = 0, True
         while more or running:
             while more and len(running) < max(1, request.jobs):
@@ -110,15 +124,21 @@ def sweep(
                 number += 1
                 words = _command(request, asked[0], number)
                 variables = {**environment, TRIAL: str(number)}
-                running[pool.submit(_execute, words, directory, variables, output)] = (number, *asked)
+                behind = _watcher(pruner, journals, {SWEEP: request.name, "trial": str(number)})
+                running[pool.submit(_execute, words, directory, variables, output, behind)] = (number, *asked)
             if not running:
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 which, params, handle = running.pop(future)
                 workspace.repo.refresh()
                 run, value = _outcome(workspace, request.name, which, read)
-                proposals.told(handle, value)
-                result = TrialResult(which, params, run, future.result(), value)
+                code, pruned = future.result()
+                proposals.told(handle, value, pruned=pruned)
+                if run is not None and pruned:
+                    add_note(workspace, run, labels={PRUNED: ""})
+                elif run is not None and pruner is not None and code == 0:
+                    pruner.take(workspace, run)
+                result = TrialResult(which, params, run, code, value, pruned)
                 best.note(result)
                 tell(result)
     return _ordered(best.results, lowest=request.lowest)
@@ -142,10 +162,29 @@ def _command(request: Sweep, trial: Trial, number: int) -> list[str]:
     return [*words, "--", *filled(request.words, trial)]
 
 
-def _execute(words: Sequence[str], directory: Path, environment: Mapping[str, str], output: int | None) -> int:
-    return subprocess.run(
-        words, cwd=directory, env=dict(environment), stdout=output, stdin=subprocess.DEVNULL, check=False
-    ).returncode
+def _watcher(pruner: Pruner | None, journals: Path, labels: Mapping[str, str]) -> Callable[[], bool] | None:
+    return None if pruner is None else lambda: pruner.falls_behind(journals, labels)
+
+
+def _execute(
+    words: Sequence[str],
+    directory: Path,
+    environment: Mapping[str, str],
+    output: int | None,
+    behind: Callable[[], bool] | None,
+) -> tuple[int, bool]:
+    """Run a command; return its exit code, and whether it was ended because it was `behind`."""
+    pruned = False
+    with subprocess.Popen(
+        words, cwd=directory, env=dict(environment), stdout=output, stdin=subprocess.DEVNULL
+    ) as process:
+        while True:
+            try:
+                return process.wait(None if behind is None or pruned else _LOOKS), pruned
+            except subprocess.TimeoutExpired:
+                if behind is not None and behind():
+                    pruned = True
+                    process.terminate()  # which 'dsvc run' hands on to the command
 
 
 def _outcome(
@@ -179,7 +218,7 @@ class _Listed:
         trial = next(self._trials, None)
         return None if trial is None else (trial, None)
 
-    def told(self, handle: Any, value: float | None) -> None:
+    def told(self, handle: Any, value: float | None, *, pruned: bool) -> None:
         """Nothing follows from it."""
 
 
@@ -195,7 +234,7 @@ class _Optuna:
         sampler = optuna.samplers.TPESampler(seed=request.seed)
         direction = "minimize" if request.lowest else "maximize"
         self._study = optuna.create_study(direction=direction, sampler=sampler)
-        self._failed = optuna.trial.TrialState.FAIL
+        self._failed, self._pruned = optuna.trial.TrialState.FAIL, optuna.trial.TrialState.PRUNED
         self._space, self._left = request.space, request.count or 0
 
     def ask(self) -> tuple[Trial, Any] | None:
@@ -205,9 +244,9 @@ class _Optuna:
         trial = self._study.ask()
         return {name: what.suggest(trial, name) for name, what in self._space.items()}, trial
 
-    def told(self, handle: Any, value: float | None) -> None:
+    def told(self, handle: Any, value: float | None, *, pruned: bool) -> None:
         if value is None:
-            self._study.tell(handle, state=self._failed)
+            self._study.tell(handle, state=self._pruned if pruned else self._failed)
         else:
             self._study.tell(handle, value)
 

@@ -37,6 +37,10 @@ def command(
     patience: Annotated[
         int | None, typer.Option("--patience", metavar="N", min=1, help="End after N trials without a better one.")
     ] = None,
+    prune: Annotated[
+        int | None,
+        typer.Option("--prune", metavar="N", min=1, help="End a trial that, after N points, falls behind the others."),
+    ] = None,
     jobs: Annotated[int, typer.Option("-j", "--jobs", metavar="N", min=1, help="Run so many at a time.")] = 1,
     metrics: Annotated[Texts, typer.Option("--metrics", metavar="FILE", help="As for 'dsvc run'.")] = (),
     outputs: Annotated[Texts, typer.Option("-o", "--output", metavar="PATH", help="As for 'dsvc run'.")] = (),
@@ -58,6 +62,8 @@ def command(
         raise UsageError("--optuna goes with --best and without --random", hint="--optuna 20 --best metrics.acc")
     if patience is not None and not best:
         raise UsageError("--patience goes with --best", hint="--best metrics.acc --patience 5")
+    if prune is not None and not best.startswith(("metrics.", "m.")):
+        raise UsageError("--prune goes with --best and the name of a series", hint="--best metrics.loss --prune 5")
     options = [*(f"--metrics={file}" for file in metrics), *(f"--output={path}" for path in outputs)]
     request = Sweep(
         words=words,
@@ -69,6 +75,7 @@ def command(
         metric=best,
         lowest=lowest,
         patience=patience,
+        prune=prune,
         jobs=jobs,
         options=options,
     )
@@ -97,6 +104,8 @@ def _line(result: TrialResult, best: str) -> str:
     run = short_key(result.run) if result.run is not None else "not recorded"
     params = " ".join(f"{name}={value_text(value)}" for name, value in result.params.items())
     text = f"trial {result.number}  run {run}  {params}"
+    if result.pruned:
+        return f"{text}  pruned"
     if result.exit_code:
         return f"{text}  failed with exit code {result.exit_code}"
     if not best:
@@ -112,4 +121,5 @@ def _json(result: TrialResult) -> dict[str, object]:
         "run": result.run.hex() if result.run is not None else None,
         "exit_code": result.exit_code,
         "value": result.value,
+        "pruned": result.pruned,
     }

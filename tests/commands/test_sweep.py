@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 
 import pytest
 
+from dsvc.actions.sweep_pruning import Pruner
 from tests.commands.conftest import CommandLine
 
 # Writes its metric, best at rate 2, and fails where it is told to.
@@ -40,6 +42,46 @@ def test_the_grid_and_the_best(project):
     rows = project.ok("runs", "list", "--json", "--where", 'labels.sweep = "s1" and params.rate > 1').json["runs"]
     assert {row["params"]["rate"] for row in rows} == {2, 9, 4}
     assert {trial["run"] for trial in trials} >= {row["run"] for row in rows}
+
+
+PRUNED = """
+import sys, time, dsvc
+rate = float(sys.argv[1])
+for step in range(4):
+    dsvc.log(loss=rate / (step + 1), step=step)
+if rate > 5:
+    time.sleep(120)
+"""
+
+
+def test_a_trial_that_falls_behind_is_ended(project):
+    (project.directory / "train.py").write_text(PRUNED)
+    words = ["-p", "rate=1,2,3,9", "--best", "metrics.loss", "--lowest", "--prune", "3", "--json"]
+    trials = project.ok("sweep", *words, "--", sys.executable, "train.py", "{rate}").json["trials"]
+    assert [(trial["params"]["rate"], trial["value"], trial["pruned"]) for trial in trials] == [
+        (1, 0.25, False),
+        (2, 0.5, False),
+        (3, 0.75, False),
+        (9, None, True),
+    ]
+    (run,) = project.ok("runs", "list", "--json", "--where", "state = killed").json["runs"]
+    assert run["run"] == trials[3]["run"]
+    assert "pruned" in run["labels"]
+    assert project("sweep", "-p", "a=1", "--prune", "2", "--", "true").code == 2
+
+
+def test_when_a_trial_is_behind():
+    pruner = Pruner("loss", lowest=True, grace=2)
+    pruner._done += [[4.0, 2.0, 1.0], [5.0, 3.0], [6.0, 4.0, 2.0, 1.0]]
+    assert not pruner.is_behind([])
+    assert not pruner.is_behind([9.0])  # it has time
+    assert pruner.is_behind([9.0, 4.5])  # the means are 3, 4 and 5
+    assert not pruner.is_behind([9.0, 4.0])
+    assert not pruner.is_behind([9.0, 9.0, 9.0])  # only two have come so far
+    pruner = Pruner("acc", lowest=False, grace=1)
+    pruner._done += [[0.5], [0.6], [0.7]]
+    assert pruner.is_behind([0.55])
+    assert not pruner.is_behind([0.6])
 
 
 def test_what_people_see(project):
