@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -39,4 +40,6 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    # The first process of a container ignores signals that it does not handle; loading a model may take minutes.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main(sys.argv[1:], os.environ))
