@@ -112,7 +112,8 @@ class Workspace:
             raise NotARepositoryError(f"{path} is in no dsvc repository", hint="dsvc init")
         common = common_folder(private)
         backend = LocalBackend(store_folder(common))
-        repo = Repository.open(backend, backend.staging, level=config.get_int("store.compression"))
+        level, link = config.get_int("store.compression"), config.get_str("store.link") or "auto"
+        repo = Repository.open(backend, backend.staging, level=level, link=link)
         workspace = cls(
             private.parent,
             private,

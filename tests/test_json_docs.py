@@ -15,6 +15,7 @@ import pytest
 from dsvc.commands.application import build_application
 from dsvc.commands.registry import all_verbs
 from tests.commands.conftest import CommandLine, cli
+from tests.images.bases import tiny_members, write_base
 
 __all__ = ["cli"]
 
@@ -175,6 +176,9 @@ clone ../hub ../clone
 fetch
 pull
 data get
+data usage
+mount
+umount --all
 sync
 ls-remote
 bundle create ../all.bundle --all
@@ -235,11 +239,19 @@ model show churn
 model promote churn prod
 model tag churn best
 model get churn ../served
+build churn --base ../base --environment HEAD
 model rm churn@best
+! predictor.py predict = lambda rows: rows.sum(axis=1)
+model add adder predictor.py
+! table.csv a,b\\n1,2
+profile table.csv
+serve adder --check --allow-pickle
 lineage HEAD
 blame-data made.txt
 rerun made.txt --check
 verify made.txt
+! book.ipynb {"nbformat": 4, "cells": [{"cell_type": "code", "execution_count": 1, "source": "1", "outputs": []}]}
+watch --once
 doctor
 nonsense
 """.strip().splitlines()
@@ -272,6 +284,7 @@ def told(cli: CommandLine) -> dict[str, dict[str, Any]]:
     tiny = cli.directory.parent / "tiny"
     venv.create(tiny, with_pip=False)
     cli.environment |= {"VIRTUAL_ENV": str(tiny), "PATH": f"{Path(sys.executable).parent}:{cli.environment['PATH']}"}
+    write_base(cli.directory.parent / "base", tiny_members())
     for line in STORY:
         if line.startswith("! "):
             _, name, content = line.split(" ", 2)

@@ -16,8 +16,8 @@ from dsvc.objects.sortedmap import NodeStore
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import UNKNOWN, Index, changed_at, join, signature
-from dsvc.worktree.record import UnstableFileError
 from dsvc.worktree.scan import Scanner, Skipped, UnreadableError
+from dsvc.worktree.storing import UnstableFileError
 
 UNREAD = bytes(ID_LENGTH)
 """The id of files that were not read, because that they are new or changed is plain without."""

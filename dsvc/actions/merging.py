@@ -107,6 +107,7 @@ def merge_notes(merge: TreeMerge) -> tuple[str, ...]:
     notes = [
         f"{_shown(old)} followed its folder's new name to {_shown(new)}" for old, new in merge.moved[:20]
     ]
+    notes += merge.notes
     notes += [f"{_shown(path)} was split among several folders, so new files in it stay" for path in merge.split]
     if merge.limit is not None:
         notes.append(

@@ -11,6 +11,7 @@ from dsvc.actions.data_get import data_get
 from dsvc.actions.data_index import check_out_files, index_datasets
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
+from dsvc.commands.data_usage import usage
 from dsvc.commands.entry_text import human_size
 from dsvc.commands.options import Jobs, Json, Paths, Quiet
 from dsvc.commands.path_text import path_json, quote_path
@@ -130,4 +131,4 @@ def index(context: Context, paths: Paths = (), *, quiet: Quiet = False, json: Js
     context.out.note(f"Indexed {counted(result.files, 'file')} of {shown}: {human_size(result.size)}")
 
 
-SUBCOMMANDS = {"add": add, "get": get, "index": index}
+SUBCOMMANDS = {"add": add, "get": get, "index": index, "usage": usage}

@@ -21,11 +21,15 @@ from dsvc.repo.folding import fold, refold
 from dsvc.repo.format import (
     CURRENT,
     FAR,
+    PARTED,
+    PARTED_CURRENT,
     SEGMENTS,
+    SNAPSHOTS,
     Format,
     Pointer,
     check_readable,
     check_writable,
+    raise_format,
     read_format,
     write_format,
 )
@@ -79,16 +83,17 @@ class Repository:
         refs: dict[str, Ref],
         packs: tuple[PackRef, ...] = (),
         far: bool = False,
+        parted: bool = False,
     ) -> Repository:
         """Make a new repository with one operation that sets `refs`, over `packs` that lie in the backend already.
 
-        `far` says that it is a remote one, see `open`.
+        `far` says that it is a remote one, see `open`; `parted` that it may keep large files whole.
 
         Raises:
             BusyError: when there is one already.
         """
         if read_format(backend) is None:
-            write_format(backend, FAR if far else CURRENT)
+            write_format(backend, FAR if far else PARTED_CURRENT if parted else CURRENT)
         store = _store(backend, staging, LEVEL)
         return cls(backend, store, first_operation(store, act, refs, packs=packs), tidies=not far, folds=far)
 
@@ -101,12 +106,15 @@ class Repository:
         level: int = LEVEL,
         far: bool = False,
         salvage: bool = False,
+        link: str = "copy",
     ) -> Repository:
         """Open an existing repository.
 
         Behind a publish small packs are merged, unless it is `far`: then its packs stay, and their indexes are folded
         into segments where its format allows that. With `salvage` it may be opened although segments are lost; then
         `lost` says so, and nothing should be published before `mend_list`.
+
+        `link` says how large files are kept whole, where its format allows that: auto, reflink, hardlink, or copy: not.
 
         Raises:
             NotARepositoryError: where there is none. PooledElsewhereError: where there is only a way to it.
@@ -132,7 +140,14 @@ class Repository:
         store.show(head.packs)
         repo = cls(backend, store, head, tidies=not far, folds=far and SEGMENTS in record.write, record=record)
         repo.lost = lost
+        if repo.keeps_parts and link != "copy":
+            store.wholes = "hardlink" if link == "hardlink" else "reflink"
         return repo
+
+    @property
+    def keeps_parts(self) -> bool:
+        """Whether its format allows that large files lie beside its packs."""
+        return self._record is not None and PARTED in self._record.write
 
     @property
     def is_far(self) -> bool:
@@ -167,6 +182,17 @@ class Repository:
         """
         self.require_writable()
         return Transaction(self.store, self.head, check_whole=self._check_whole)
+
+    @property
+    def may_have_datasets(self) -> bool:
+        """Whether its format says that trees may have snapshot references."""
+        return self._record is not None and SNAPSHOTS in self._record.write
+
+    def expect_datasets(self) -> None:
+        """Let its format say that trees may have snapshot references, so that no older gc takes them away."""
+        if not self.may_have_datasets:
+            raise_format(self.backend, SNAPSHOTS)
+            self._record = read_format(self.backend)
 
     def require_writable(self) -> None:
         """Refuse where this version may only read.

@@ -61,6 +61,8 @@ from dsvc.runs.record import Run, decode_run, encode_run
 from dsvc.runs.series import Point, Series, decode_block, encode_block
 from dsvc.storage.local import LocalBackend
 from dsvc.storage.memory import MemoryBackend
+from dsvc.storage.parts import NAMELESS, decode_parts, encode_parts
+from dsvc.storage.parts import Part as BlobPart
 from dsvc.worktree.index import DIRECTORY, UNKNOWN, Index, make_block, pack_signature, read_index, write_index
 from dsvc.worktree.journal import Journal, begin, read
 from tests.formats.environment_value import FULL, SMALL
@@ -106,6 +108,14 @@ GOLDEN: dict[str, str] = {
         "2f766973696f6e227d0a"
     ),
     "deleted head": "9301c0c0",
+    "parts": (
+        "6473766370617274000000010000000200000000000000100000000000080000"
+        "0000000000000000000000000008000017979cfe3d85cd156666666666666666"
+        "6666666666666666666666666666666666666666666666660000000000080010"
+        "00000000000493e000000000c350000000000000c35493e017979cfe71c4ca00"
+        "0000000000000000000000000000000000000000000000000000000000000000"
+        "08154baa76c08ff464f2d59baec5a32a50c159ea00290229afc1c56cc533a9e5"
+    ),
     "small environment": (
         "84ad646973747269627574696f6e739184a8636f6e74656e7473c42011111111111111111111111111111111111111111111"
         "11111111111111111111a9696e7374616c6c6572a3706970a46e616d65a3736978a776657273696f6ea6312e31372e30a76d"
@@ -925,6 +935,15 @@ def shown():
     for page in sorted(PAGES.glob("*.md")):
         for name, digits in re.findall(r"^```hex ([a-z0-9 ]+)\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
             yield page.name, name, "".join(digits.split())
+
+
+def test_the_parts_of_a_pack():
+    parts = (
+        BlobPart(16, 524288, 0, 524288, 1_700_000_000_123_456_789, b"\x66" * 32),
+        BlobPart(524304, 300_000, 3_276_800_000, 3_277_100_000, 1_700_000_001_000_000_000, NAMELESS),
+    )
+    assert encode_parts(parts).hex() == GOLDEN["parts"]
+    assert decode_parts(bytes.fromhex(GOLDEN["parts"]), "packs/x") == parts
 
 
 @pytest.mark.parametrize("name", ["tombstone", "signed tombstone"])
