@@ -12,7 +12,6 @@ from dsvc.objects import trees
 from dsvc.objects.ids import ObjectId, TreeId
 from dsvc.objects.snapshot import Snapshot
 from dsvc.objects.tree import Entry, EntryKind
-from dsvc.repo.format import SNAPSHOTS, raise_format
 from dsvc.storage.snapshots import Dataset
 from dsvc.workspace import Workspace
 from dsvc.worktree.datasets import Place
@@ -64,7 +63,7 @@ def add_dataset(workspace: Workspace, path: bytes, *, dataset: str | None = None
     datasets.set_place(path, Place(found.name, found.guid, own, known.near if known is not None else ()))
     entry = _entry(datasets, path, trees.lookup(store, index.tree, path))
     tree = TreeId(ObjectId(trees.edit_tree(store, index.tree, {path: entry}).id))
-    raise_format(workspace.repo.backend, SNAPSHOTS)
+    workspace.repo.expect_datasets()
     transaction = workspace.transaction()
     keep_index_tree(workspace, transaction, tree)
     shown = os.fsdecode(path).encode("utf-8", "replace").decode()

@@ -90,6 +90,8 @@ def fetch(
         UnknownRevisionError: when it has nothing of a name.
     """
     with open_remote(workspace, settings) as remote:
+        if remote.repo.may_have_datasets:
+            workspace.repo.expect_datasets()
         require_prerequisites(workspace, remote.place.backend, name=remote.settings.shown)
         parent = remote.parent() if ask_parent else None
 

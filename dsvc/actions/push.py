@@ -94,6 +94,8 @@ def push(
     )
     with open_remote(workspace, settings, create=not (dry_run or delete), push=True) as remote:
         streams_made = streams_to_push(workspace, remote)
+        if workspace.repo.may_have_datasets and remote.publisher is None and not (dry_run or delete):
+            remote.repo.expect_datasets()  # a hub does that itself
 
         def once() -> PushResult:
             updates = judge(workspace, remote, chosen, force=force, leases=leases)

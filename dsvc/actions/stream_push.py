@@ -13,7 +13,6 @@ from dsvc.objects.snapshot import Snapshot, Stream, encode_stream
 from dsvc.refs.names import STREAMS
 from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Direct
-from dsvc.repo.format import SNAPSHOTS, raise_format
 from dsvc.storage.snapshots import Kept
 from dsvc.workspace import Workspace
 from dsvc.worktree.delegation import Delegation
@@ -55,7 +54,6 @@ class StreamPush:
         lineage = Lineage(self.workspace.repo.store)
         here = self._here(lacking, lineage)
         lacking = [snapshot for snapshot in {s.guid: s for s in lacking}.values() if snapshot.guid in here]
-        raise_format(self.remote.repo.backend, SNAPSHOTS)
         lacking.sort(key=lambda snapshot: len(list(lineage.back(snapshot.guid))))
         for snapshot in lacking:
             if snapshot.guid not in self._made or not store.has(self._made[snapshot.guid], Kind.STREAM):

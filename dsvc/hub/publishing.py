@@ -21,9 +21,10 @@ from dsvc.hub.signers import read_signers
 from dsvc.hub.visitor import HubRefusedError, Visitor, find_visitor
 from dsvc.objects.ids import Kind, OperationId
 from dsvc.objects.packlist import PackRef
-from dsvc.refs.names import HEADS, REQUESTS, head_of, short_name
+from dsvc.refs.names import HEADS, REQUESTS, STREAMS, head_of, short_name
 from dsvc.refs.view import Direct, Symbolic, View
 from dsvc.remotes.wire.publish import Offer, Published, RefChange
+from dsvc.repo.format import SNAPSHOTS, raise_format
 from dsvc.repo.repository import Repository
 from dsvc.repo.tombstones import purged_files
 from dsvc.requests.event import Witness, encode_witness
@@ -95,6 +96,8 @@ def _publish(desk: Desk, offer: Offer, *, time: int, zone: int) -> Published:
         check_signatures(repo, view, changes, visitor, rules, signers=signers)
     except IntegrityError as error:
         raise HubRefusedError(f"what was pushed is damaged: {error.message}", hint="dsvc fsck") from error
+    if any(change.name.startswith(STREAMS) for change in changes):
+        raise_format(desk.pool, SNAPSHOTS)
     said = _before(desk, visitor, changes, rules)
     desk.quarantine.release([ref.key for ref in packs], desk.pool)
     operation = _move(repo, view, changes, brought, visitor, host=desk.host, time=time, zone=zone)

@@ -24,10 +24,12 @@ from dsvc.repo.format import (
     PARTED,
     PARTED_CURRENT,
     SEGMENTS,
+    SNAPSHOTS,
     Format,
     Pointer,
     check_readable,
     check_writable,
+    raise_format,
     read_format,
     write_format,
 )
@@ -182,6 +184,17 @@ class Repository:
         """
         self.require_writable()
         return Transaction(self.store, self.head, check_whole=self._check_whole)
+
+    @property
+    def may_have_datasets(self) -> bool:
+        """Whether its format says that trees may have snapshot references."""
+        return self._record is not None and SNAPSHOTS in self._record.write
+
+    def expect_datasets(self) -> None:
+        """Let its format say that trees may have snapshot references, so that no older gc takes them away."""
+        if not self.may_have_datasets:
+            raise_format(self.backend, SNAPSHOTS)
+            self._record = read_format(self.backend)
 
     def require_writable(self) -> None:
         """Refuse where this version may only read.

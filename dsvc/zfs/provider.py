@@ -115,7 +115,11 @@ class ZfsProvider:
 
     def snapshots(self, dataset: str) -> list[Kept]:
         """See SnapshotProvider."""
-        said = self._zfs.call("list", "-H", "-r", "-d", "1", "-t", "snapshot", "-s", "creation", "-o", "name", dataset)
+        words = ("list", "-H", "-r", "-d", "1", "-t", "snapshot", "-o", "name", "-s")
+        try:
+            said = self._zfs.call(*words, "createtxg", dataset)
+        except ZfsFailedError:  # zfs-fuse knows the second alone
+            said = self._zfs.call(*words, "creation", dataset)
         names = [name for name in said.splitlines() if name.partition("@")[0] == dataset]
         found = self._get(("guid", "referenced"), *names) if names else {}
         return [Kept(name, found[name]["guid"], int(found[name]["referenced"])) for name in names]

@@ -38,5 +38,5 @@ daemon=$!
 for _ in {1..500}; do zpool list >/dev/null 2>&1 && break; sleep 0.02; done
 truncate -s "$size" "$base/disk"
 export POOL="dsvc$$" POOL_FOLDER="$base/pool" POOL_DAEMON=$daemon POOL_DISK="$base/disk"
-zpool create -O atime=off -m "$POOL_FOLDER" "$POOL" "$base/disk" || { cat "$base/log" >&2; exit 1; }
+zpool create -O atime=off -m "$POOL_FOLDER" "$POOL" "$base/disk" || { cat "$base/log" >&2; exit 77; }
 "$@"

@@ -58,8 +58,8 @@ class Project:
 
 @pytest.fixture
 def empty_project(pool: Pool, tmp_path: Path) -> Project:
-    folder = tmp_path / "project"
-    folder.mkdir()
+    folder = tmp_path / "zfs" / "project"
+    folder.mkdir(parents=True)
     project = Project(pool, folder, f"{pool.name}/set{next(_numbers)}")
     project.ok("init", "-q")
     return project

@@ -205,3 +205,31 @@ def test_which_permission_is_missing(words, said, permission, dataset):
     assert error.details["permission"].partition(",")[0] == permission
     assert error.message.endswith(f"the permission {permission} is missing")
     assert error.hint.startswith("sudo zfs allow ")
+
+
+@pytest.mark.parametrize("word", ["unmount", "clone", "mount"])
+def test_a_switch_that_is_killed_is_taken_back(project, tmp_path, word):
+    """Killed by its own zfs, right before that does something."""
+    first = project.ok("rev-parse", "HEAD").out.strip()
+    (project.data / "a").write_text("two\n")
+    second = project.commit("second")
+    real = project.pool.run("bash", "-c", "command -v zfs").out.strip()
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    wrapper = folder / "zfs"
+    wrapper.write_text(f'#!/bin/bash\nif [ "$1" = {word} ]; then kill -9 $PPID; exit 1; fi\nexec {real} "$@"\n')
+    wrapper.chmod(0o755)
+    path = project.pool.environment["PATH"]
+    project.pool.environment["PATH"] = f"{folder}:{path}"
+    try:
+        said = project("switch", "--detach", first)
+    finally:
+        project.pool.environment["PATH"] = path
+    if word != "mount":  # a clone may be mounted as it is made
+        assert said.code == 71
+        assert project.ok("status", "--json").json["clean"]
+        assert project.ok("rev-parse", "HEAD").out.strip() == second
+        assert (project.data / "a").read_text() == "two\n"
+    project.ok("switch", "-q", "--detach", first)
+    assert (project.data / "a").read_text() == "one\n"
+    assert project.ok("status", "--json").json["clean"]

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from tests.commands.conftest import cli
+from tests.hub.conftest import host, hub_server
 from tests.zfs.conftest import Project
 
+__all__ = ["cli", "host", "hub_server"]
 
-def clone(project: Project, pool: str, name: str = "other") -> Project:
+
+@pytest.fixture
+def environment(pool) -> Iterator[dict[str, str]]:
+    """What commands beside the pool see, which is as before when the test is over."""
+    before = dict(pool.environment)
+    yield pool.environment
+    pool.environment.clear()
+    pool.environment.update(before)
+
+
+def clone(project: Project, pool: str, name: str = "other", address: str | None = None) -> Project:
     """Clone what the project pushed to, with datasets that are to lie in another pool."""
     folder = project.folder.parent / name
     parent = f"{pool}/{project.dataset.partition('/')[2]}-{name}"
     project.pool.zfs("create", parent)
-    said = project.pool.dsvc(project.folder.parent, "clone", "-q", str(project.folder.parent / "hub"), name)
+    address = address or str(project.folder.parent / "hub")
+    said = project.pool.dsvc(project.folder.parent, "clone", "-q", address, name)
     assert said.code == 0, said.err
     made = Project(project.pool, folder, parent)
     made.ok("config", "zfs.parent", parent)
@@ -58,3 +75,25 @@ def test_an_increment_goes_there_and_a_pull_brings_it(project, far_pool):
     project.ok("pull", "-q")
     assert (project.data / "a").read_text() == "from there\n"
     assert project.ok("status", "--json").json["clean"]
+
+
+def there_and_back(project: Project, far_pool: str, address: str) -> None:
+    project.ok("remote", "add", "-q", "origin", address)
+    project.ok("push", "-q")
+    (project.data / "a").write_text("two\n")
+    project.commit("second")
+    project.ok("push", "-q")
+    other = clone(project, far_pool, address=address)
+    assert other.ok("data", "get", "--json").json["snapshots"] == 2
+    assert (other.data / "a").read_text() == "two\n"
+
+
+def test_a_hub_keeps_streams(project, far_pool, host, environment):
+    ada = host.user("ada", "owner")
+    environment["DSVC_SSH_COMMAND"] = ada.environment["DSVC_SSH_COMMAND"]
+    there_and_back(project, far_pool, ada.address("vision"))
+
+
+def test_a_bucket_keeps_streams(project, far_pool, seaweed, environment):
+    environment.update(seaweed.environment)
+    there_and_back(project, far_pool, f"s3://{seaweed.bucket()}/project")
