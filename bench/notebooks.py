@@ -1,7 +1,7 @@
 """Diff and merge of notebooks beside nbdime: `python bench/notebooks.py` (needs nbdime; prints a Markdown table).
 
-The notebooks are nbdime's own test files and one of 200 cells that two people edit. Each command runs in a process of its
-own, start included, three times; the least time counts. Merges are judged by nbformat and by their conflicts.
+The notebooks are nbdime's own test files and one of 200 cells that two people edit. Each command runs in a process of
+its own, start included, three times; the least time counts. Merges are judged by nbformat and by their conflicts.
 """
 
 # ruff: noqa: PLC0415, S311, T201 -- a script that prints

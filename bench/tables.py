@@ -1,8 +1,8 @@
 """Diff of tables beside daff, Oxen and SQL in DuckDB: `python bench/tables.py [ROWS]` (a million by default).
 
-A CSV of five columns and one with 1,000 changed cells, 500 rows less and 500 more. Each runs in a process of its own, once;
-time and the highest resident memory are told. Tools that are not installed (`pip install daff duckdb`, and a Python with
-oxen as OXEN_PYTHON) are left out; words after ROWS choose some of dsvc, duckdb, oxen, parquet, daff.
+A CSV of five columns and one with 1,000 changed cells, 500 rows less and 500 more. Each runs in a process of its own,
+once; time and the highest resident memory are told. Tools that are not installed (`pip install daff duckdb`, and a
+Python with oxen as OXEN_PYTHON) are left out; words after ROWS choose some of dsvc, duckdb, oxen, parquet, daff.
 """
 
 # ruff: noqa: PLC0415, S311, T201 -- a script that prints

@@ -194,14 +194,14 @@ def _contents(folder: str, name: str, found: Found, *, editable: bool) -> bytes 
             found.notes.append(f"{clean(name)} has no RECORD, so its files are not known")
         return None
     rows, bad = [], False
-    for row in _rows(data.decode("utf-8", "surrogateescape")):
+    for row in record_rows(data.decode("utf-8", "surrogateescape")):
         if row is None or len(row) != 3:
             bad = True
             continue
         path, digest, _ = row
         if path.endswith(".so") or ".so." in os.path.basename(path):
             found.modules.append(os.path.normpath(os.path.join(folder, path)))
-        if digest and not _is_added(path, name):
+        if digest and not is_added(path, name):
             rows.append(f"{path},{digest}\n")
     if bad:
         found.notes.append(f"{clean(name)}/RECORD has lines that are not of its form")
@@ -210,7 +210,7 @@ def _contents(folder: str, name: str, found: Found, *, editable: bool) -> bytes 
     return content_id("".join(sorted(rows)).encode("utf-8", "surrogateescape"))
 
 
-def _rows(text: str) -> Iterator[list[str] | None]:
+def record_rows(text: str) -> Iterator[list[str] | None]:
     """Yield the rows of a RECORD, None for what is no row; most hold no quotes and need no CSV reader."""
     for line in text.splitlines():
         if '"' not in line:
@@ -223,7 +223,7 @@ def _rows(text: str) -> Iterator[list[str] | None]:
             yield None
 
 
-def _is_added(path: str, name: str) -> bool:
+def is_added(path: str, name: str) -> bool:
     """Say whether an installer wrote this file, so that it differs from place to place."""
     head, _, tail = path.rpartition("/")
     if head == name:

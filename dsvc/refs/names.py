@@ -11,6 +11,7 @@ RUNS, MODELS = "runs/", "models/"  # of runs see dsvc.runs.names
 REQUESTS = "requests/"  # merge requests of this repository: made by 'dsvc request', not by a push of names
 CUT = "cut/commits"  # which commits were left out here on purpose
 SEEN = "seen/"  # what a remote had under shared names that have no place under remotes/: seen/NAME/requests/...
+STREAMS = "streams/"  # of snapshots, by guid: they lie on remotes, and are neither fetched nor moved
 SHARED = (HEADS, TAGS, RUNS, MODELS, REQUESTS, "deployments/")
 LOCAL = (REMOTES, WORKTREES, STASH, "added/", "cut/", SEEN)
 ONCE = ("purged/", RUNS)  # made once and never moved: repositories exchange them as a set
@@ -34,7 +35,7 @@ def check_name(name: str) -> str:
         size = len(name.encode())
     except UnicodeEncodeError:
         size = _MAX_BYTES + 1
-    if not name.startswith(SHARED + LOCAL + ONCE) or size > _MAX_BYTES or _BAD.search(name):
+    if not name.startswith((*SHARED, *LOCAL, *ONCE, STREAMS)) or size > _MAX_BYTES or _BAD.search(name):
         raise BadRefNameError(f"{name!r} is not a valid ref name")
     return name
 
