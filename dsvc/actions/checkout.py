@@ -29,10 +29,12 @@ def plan_checkout(
     paths: Sequence[bytes] = (),
     overwrite: bool = False,
     raw: bool = False,
+    without_purged: bool = False,
 ) -> tuple[Plan, Index]:
     """Return what leads the working copy from `base` to `target`, and the index that it starts from.
 
-    Datasets that are checked out as plain files here are taken as such, unless `raw`.
+    Datasets that are checked out as plain files here are taken as such, unless `raw`. `without_purged` leaves files out
+    of which the content was purged, which is an error otherwise.
     """
     if not raw:
         base, target = workspace.here(base), workspace.here(target)
@@ -44,7 +46,7 @@ def plan_checkout(
         index,
         overwrite=overwrite,
         fold_names=not tells_names_apart(workspace.local),
-        leaves_out=workspace.leaves_out(),
+        leaves_out=workspace.leaves_out(purged=without_purged),
         datasets=workspace.datasets(),
     )
     return planner.plan(base, target, paths=paths), index

@@ -12,6 +12,7 @@ from dsvc.errors import RequestError
 from dsvc.objects import trees
 from dsvc.objects.ids import TreeId
 from dsvc.objects.tree import Entry
+from dsvc.repo.tombstones import PurgedError, tombstone_of
 from dsvc.workspace import Workspace
 
 
@@ -40,6 +41,10 @@ def restore(
     index = workspace.index()
     left_out = [path for path in paths if path and index.is_absent(path)]
     if left_out:
+        entry = trees.lookup(store, source_tree, left_out[0])
+        tombstone = tombstone_of(workspace.repo, entry.id) if entry is not None else None
+        if tombstone is not None:
+            raise PurgedError(tombstone)
         raise RequestError(
             f"{os.fsdecode(left_out[0])} is not checked out here: this is a partial working copy",
             hint=f"dsvc sparse add {os.fsdecode(left_out[0])}",

@@ -26,7 +26,6 @@ LeavesOut = Callable[[bytes, Entry], bool]
 __all__ = ["InTheWayError", "LeavesOut", "Obstacle", "Plan", "Planner"]
 
 
-
 @dataclass(slots=True)
 class Plan:
     """What a checkout from one tree to another does to the working copy.
