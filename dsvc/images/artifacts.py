@@ -58,7 +58,7 @@ def send_artifact(artifact: Artifact, image: Image, blobs: Blobs, registry: Regi
     """
     for blob in (artifact.config, artifact.content):
         if not registry.has_blob(blob.digest):
-            registry.send_blob(blob, partial(open, blobs.path(blob.digest), "rb"))
+            registry.send_blob(blob, partial(blobs.open, blob.digest))
     data = blobs.read(artifact.manifest, "the manifest")
     registry.send_manifest(data, MANIFEST, artifact.manifest.digest)
     tag = image.digest.replace(":", "-")
