@@ -225,7 +225,8 @@ def main() -> None:
                     p50, p99 = (1000 * taken[int(share * len(taken))] for share in (0.5, 0.99))
                     rate = statistics.median(rates[server.name])
                     each = 1000 * spent[server.name] / len(taken)
-                    print(f"| {server.name} | {clients} | {rate:,.0f} | {p50:.2f} | {p99:.2f} | {each:.2f} |", flush=True)
+                    row = f"| {server.name} | {clients} | {rate:,.0f} | {p50:.2f} | {p99:.2f} | {each:.2f} |"
+                    print(row, flush=True)
         finally:
             for server in all_of_them:
                 stop(server)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -83,7 +84,26 @@ def base_image(home: Path) -> None:
     write_base(home / "python", tiny_members())
 
 
-BEFORE = {"from-dvc.md": dvc_project, "environments.md": folder_of_wheels, "deploy.md": base_image}
+def small_notebook(home: Path) -> None:
+    """A notebook that was run."""
+
+    def code(source: str, printed: str, count: int) -> dict[str, object]:
+        outputs = [{"output_type": "stream", "name": "stdout", "text": [printed]}]
+        lines = source.splitlines(keepends=True)
+        return {"cell_type": "code", "metadata": {}, "source": lines, "execution_count": count, "outputs": outputs}
+
+    title = {"cell_type": "markdown", "metadata": {}, "source": ["# When are bicycles rented?"]}
+    read = code("import csv\nrows = list(csv.DictReader(open('rentals.csv')))\nprint(len(rows))", "17379\n", 1)
+    fit = code("rate = 0.05\nprint(fit(rows, rate))", "0.412\n", 2)
+    metadata = {"language_info": {"name": "python"}}
+    notebook = {"cells": [title, read, fit], "metadata": metadata, "nbformat": 4, "nbformat_minor": 4}
+    (home / "explore.ipynb").write_text(json.dumps(notebook, indent=1))
+
+
+BEFORE = {
+    "from-dvc.md": dvc_project, "environments.md": folder_of_wheels, "notebooks.md": small_notebook,
+    "deploy.md": base_image,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from dsvc.errors import BusyError, RemoteError, RequestError
 from dsvc.objects import trees
 from dsvc.objects.files import is_complete
 from dsvc.objects.reliance import CollectedError
-from dsvc.objects.tree import CONTENT_KINDS, Entry
+from dsvc.objects.tree import CONTENT_KINDS, Entry, EntryKind
 from dsvc.remotes.settings import RemoteSettings, read_remotes
 from dsvc.remotes.transfer.arrivals import Arrivals
 from dsvc.remotes.transfer.fetching import fetch_files
@@ -122,8 +122,8 @@ def entries_below(workspace: Workspace, paths: Sequence[bytes]) -> dict[bytes, E
             raise RequestError(f"there is no {os.fsdecode(path)} in the commit", hint="dsvc ls")
         if entry.kind in CONTENT_KINDS:
             found[path] = entry
-        else:
-            below = trees.walk(store, entry.id, path)
+        elif entry.kind == EntryKind.TREE:
+            below = trees.walk(store, entry.id, path + b"/" if path else b"")
             found |= {name: inside for name, inside in below if inside.kind in CONTENT_KINDS}
     return found
 

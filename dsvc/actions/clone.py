@@ -35,6 +35,7 @@ from dsvc.remotes.refspec import Refspec
 from dsvc.remotes.settings import RemoteSettings, check_remote_name, find_remote
 from dsvc.remotes.transfer.shallow import Wish
 from dsvc.repo.repository import Repository
+from dsvc.storage.cloning import can_clone
 from dsvc.storage.local import LocalBackend
 from dsvc.workspace import MAIN, PRIVATE, Surroundings, Workspace
 from dsvc.worktree.drafts import Drafts
@@ -228,7 +229,8 @@ def _begin(
     )
     refs = {head_of(MAIN): Symbolic(f"{HEADS}{MAIN}")}
     with contextlib.suppress(BusyError):  # it was made before the clone was broken off
-        Repository.create(backend, backend.staging, act=act, refs=dict(refs)).close()
+        parted = can_clone(backend.staging())
+        Repository.create(backend, backend.staging, act=act, refs=dict(refs), parted=parted).close()
     for key, value in {**options, "url": url}.items():
         set_value(private / "config.toml", join_key(("remote", remote, key)), value=value)
 

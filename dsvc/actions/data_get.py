@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 from dsvc.actions.bring import bring, entries_below
 from dsvc.actions.sparse import check_out_where
+from dsvc.actions.stream_get import SnapshotsGot, get_snapshots
 from dsvc.objects.files import is_complete
 from dsvc.remotes.transfer.receiving import Received
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import Index
 from dsvc.worktree.sparse import Sparse
+
+_NO_SNAPSHOTS = SnapshotsGot()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class DataGetResult:
     size: int
     received: Received
     written: int
+    snapshots: SnapshotsGot = _NO_SNAPSHOTS
 
 
 def data_get(workspace: Workspace, paths: Sequence[bytes] = (), *, jobs: int = 8) -> DataGetResult:
@@ -33,12 +37,13 @@ def data_get(workspace: Workspace, paths: Sequence[bytes] = (), *, jobs: int = 8
     Raises:
         RemoteError: when the remote cannot be reached. RequestError: for a path that is not in the commit.
     """
+    snapshots = get_snapshots(workspace, paths)
     store = workspace.repo.store
     wanted = entries_below(workspace, paths)
     lacking = {entry.id: entry.size for entry in wanted.values() if not is_complete(store, entry.id)}
     received = bring(workspace, list(lacking), jobs=jobs).received if lacking else Received()
     written = check_out_where(workspace, _Chosen(workspace.index(), wanted.keys()))
-    return DataGetResult(len(wanted), len(lacking), sum(lacking.values()), received, written.written)
+    return DataGetResult(len(wanted), len(lacking), sum(lacking.values()), received, written.written, snapshots)
 
 
 class _Chosen:

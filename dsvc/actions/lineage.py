@@ -21,6 +21,7 @@ from dsvc.actions.lineage_graph import (
     RunNode,
     What,
 )
+from dsvc.actions.lineage_models import find_models
 from dsvc.actions.lineage_target import CommitTarget, FileTarget, RunTarget, Target, find_targets
 from dsvc.actions.runs import open_runs
 from dsvc.environments import decode_environment
@@ -292,7 +293,9 @@ class _Walk:
             self.graph.edges.append(Edge(source, target, what, mark, reason, also))
 
     def finish(self) -> None:
-        """Add the commits that brought the files, and the branches at whose tips they stand."""
+        """Add the commits that brought the files, the branches at whose tips they stand, the models that they are."""
+        for file, model in find_models(self._workspace, list(self.graph.files())):
+            self._edge(file.key, self._keep(model).key, "became", "proved")
         files = [file for file in self.graph.files() if file.id is not None and not file.path.startswith(b"/")]
         for file, commit_id in find_commits(self._workspace, files):
             self._edge(self._commit_node(commit_id).key, file.key, "holds", "proved")

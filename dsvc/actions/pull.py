@@ -74,6 +74,10 @@ def pull(
             f"{settings.shown} has no branch {branch}",
             hint=f"dsvc push {settings.typed} makes it, or dsvc pull {settings.typed} BRANCH takes another one",
         )
+    if workspace.datasets() is not None:
+        from dsvc.actions.stream_get import get_snapshots
+
+        get_snapshots(workspace, remote=settings, mount=False)
     shown = f"{settings.name}/{branch}" if settings.name is not None else commit_id.hex()
     if join == "rebase" and head.commit_id is not None:
         return PullResult(fetched, shown, rebase=rebase(workspace, shown, autostash=autostash))

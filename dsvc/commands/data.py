@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
+from dsvc.actions.data_add import add_dataset
 from dsvc.actions.data_get import data_get
+from dsvc.actions.data_index import check_out_files, index_datasets
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
+from dsvc.commands.data_usage import usage
 from dsvc.commands.entry_text import human_size
 from dsvc.commands.options import Jobs, Json, Paths, Quiet
+from dsvc.commands.path_text import path_json, quote_path
+from dsvc.errors import UsageError
 
 
-def get(context: Context, paths: Paths = (), *, jobs: Jobs = 8, quiet: Quiet = False, json: Json = False) -> None:
+def get(
+    context: Context,
+    paths: Paths = (),
+    *,
+    files: Annotated[
+        bool, typer.Option("--files", help="Check out indexed datasets as plain files: for machines without ZFS.")
+    ] = False,
+    jobs: Jobs = 8,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
     """Fetch the content of files that a partial clone left out, and check them out.
 
-    Without paths that is all of the current commit. Files with changes stay as they are.
+    Without paths that is all of the current commit. Files with changes stay as they are. Of folders that ZFS keeps,
+    the snapshots of all branches are received from the remote, and mounted: below the dataset zfs.parent where nothing
+    else says in which pool.
     """
     workspace = context.workspace()
     selected = [path for path in (workspace.repo_path(path, context.directory) for path in paths) if path]
+    if files:
+        if not selected:
+            raise UsageError("--files needs the folders of the datasets", hint="dsvc data get --files FOLDER")
+        check_out_files(workspace, selected)
     result = data_get(workspace, selected, jobs=jobs)
     if json:
         context.out.json(
@@ -26,8 +51,18 @@ def get(context: Context, paths: Paths = (), *, jobs: Jobs = 8, quiet: Quiet = F
                 "content_bytes": result.size,
                 "bytes": result.received.size,
                 "checked_out": result.written,
+                "snapshots": len(result.snapshots.received),
+                "snapshot_bytes": result.snapshots.size,
+                "mounted": [path_json(path) for path in result.snapshots.mounted],
             },
         )
+        return
+    got = result.snapshots
+    if got.received:
+        context.out.note(f"Received {counted(len(got.received), 'snapshot')}: {human_size(got.size)}")
+    for path in got.mounted:
+        context.out.note(f"{quote_path(path)} is a dataset of ZFS here now")
+    if not result.fetched and not result.asked and (got.received or got.mounted):
         return
     if not result.fetched:
         context.out.note(f"The content of {counted(result.asked, 'file')} is here already")
@@ -38,4 +73,62 @@ def get(context: Context, paths: Paths = (), *, jobs: Jobs = 8, quiet: Quiet = F
         context.out.note(f"Checked out {counted(result.written, 'file')}")
 
 
-SUBCOMMANDS = {"get": get}
+def add(
+    context: Context,
+    path: Annotated[str, typer.Argument(metavar="PATH", help="The folder.")],
+    *,
+    zfs: Annotated[
+        str | None, typer.Option("--zfs", metavar="DATASET", help="The dataset; made where there is none of that name.")
+    ] = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Let ZFS keep a folder: commits take snapshots of it, and nothing in it is read or copied.
+
+    Without --zfs that is the dataset which is mounted at the folder. One that is mounted nowhere is mounted there.
+    """
+    workspace = context.workspace()
+    result = add_dataset(workspace, workspace.repo_path(path, context.directory), dataset=zfs)
+    if json:
+        context.out.json(
+            "dsvc.data.add",
+            {
+                **path_json(result.path),
+                "dataset": result.dataset,
+                "created": result.created,
+                "guid": result.snapshot.guid,
+                "size": result.snapshot.size,
+                "id": result.entry.id.hex(),
+            },
+        )
+        return
+    made = "the new dataset" if result.created else "the dataset"
+    size = human_size(result.snapshot.size)
+    context.out.note(f"{quote_path(result.path)} is {made} {result.dataset} ({size}): 'dsvc commit' takes its snapshot")
+
+
+def index(context: Context, paths: Paths = (), *, quiet: Quiet = False, json: Json = False) -> None:
+    """Store the files of datasets too, and commit that.
+
+    The new commit can then be checked out as plain files where there is no ZFS (dsvc data get --files). Every file is
+    read once. Without paths all datasets are indexed.
+    """
+    workspace = context.workspace()
+    selected = [path for path in (workspace.repo_path(path, context.directory) for path in paths) if path]
+    result = index_datasets(workspace, selected)
+    if json:
+        context.out.json(
+            "dsvc.data.index",
+            {
+                "commit": result.commit.commit_id.hex(),
+                "paths": [path_json(path) for path in result.paths],
+                "files": result.files,
+                "bytes": result.size,
+            },
+        )
+        return
+    shown = ", ".join(quote_path(path) for path in result.paths)
+    context.out.note(f"Indexed {counted(result.files, 'file')} of {shown}: {human_size(result.size)}")
+
+
+SUBCOMMANDS = {"add": add, "get": get, "index": index, "usage": usage}

@@ -52,6 +52,7 @@ _SECTIONS: Final = {
     },
     "Runs and environments": {
         "run": "Run a command and record what it read, wrote and measured",
+        "watch": "Record what is executed in notebooks when they are saved",
         "runs": "List and compare recorded runs",
         "repro": "Run the stages of dsvc.toml that are out of date",
         "sweep": "Run a command for combinations of parameters",
@@ -78,6 +79,8 @@ _SECTIONS: Final = {
         "ls": "List the files of a commit",
         "cat": "Print a file of a commit",
         "export": "Write the files of a commit to a folder",
+        "mount": "Show a commit as a folder, without a checkout",
+        "umount": "End mounts of commits",
         "describe": "Name a commit by the nearest tag",
         "merge-base": "Find the best common ancestor",
         "verify-commit": "Check the signatures of commits",

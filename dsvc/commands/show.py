@@ -9,11 +9,13 @@ import typer
 
 from dsvc.actions.decorations import Decorations, decorations
 from dsvc.actions.diff import DiffResult
+from dsvc.actions.insidediff import content_summary
 from dsvc.actions.revision import revision_context
 from dsvc.actions.show import ShowResult, show, shown_changes
 from dsvc.commands.arguments import revisions_and_paths
 from dsvc.commands.commit_format import CommitStyle, ShownCommit
 from dsvc.commands.commit_text import commit_json, commit_lines, is_one_line, person_json
+from dsvc.commands.content_text import print_lines
 from dsvc.commands.context import Context
 from dsvc.commands.diff_options import (
     DiffForm,
@@ -29,6 +31,7 @@ from dsvc.commands.diff_options import (
     ShortStat,
     Stat,
     Summary,
+    Text,
     Unified,
     rename_minimum,
 )
@@ -38,10 +41,11 @@ from dsvc.commands.log_options import Date, Decorate, Form, NoDecorate, OneLine,
 from dsvc.commands.options import Json, NullEnded
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.commands.signature_text import ShowSignature, verdict_json, verdict_lines
+from dsvc.contents.driver import ContentSummary
 from dsvc.contents.kinds import is_binary
 from dsvc.objects import trees
 from dsvc.objects.ids import Kind
-from dsvc.objects.tree import CONTENT_KINDS, EntryKind
+from dsvc.objects.tree import CONTENT_KINDS, Entry, EntryKind
 from dsvc.workspace import Workspace
 
 
@@ -69,6 +73,7 @@ def command(
     find_renames: FindRenames = None,
     no_renames: NoRenames = False,
     full: Full = False,
+    text: Text = False,
     show_signature: ShowSignature = False,
     short_ids: ShortIds = False,
     date: Date = None,
@@ -81,8 +86,9 @@ def command(
 
     A commit with what it changed, a tag with what it marks, a folder (REV:DIR) as a list, a file (REV:PATH) as it is,
     an environment with what is installed. Of a merge only files are shown that it has otherwise than each of its
-    parents. Binary files and texts above 8 MiB are summed up in their sizes and how much of them is new; the content
-    of a file goes unchanged to a pipe or file.
+    parents. Binary files and texts above 8 MiB are summed up in their sizes and how much of them is new. The content
+    of a file goes unchanged to a pipe or file; --summary says what is in it, which a terminal gets of notebooks,
+    weights and other files that are no text to read.
     """
     diff_form = DiffForm(
         patch=not no_patch and (patch or not any((stat, numstat, shortstat, summary, name_only, name_status))),
@@ -96,6 +102,7 @@ def command(
         context=unified if unified is not None else context.config().get_int("diff.context"),
         ignore_whitespace=ignore_whitespace,
         full=full,
+        text=text or patch,
     )
     diff_form.check()
     workspace = context.workspace()
@@ -134,7 +141,7 @@ def command(
             elif found.kind == Kind.RUN:
                 _print_run(context, workspace, found)
             else:
-                _print_file(context, workspace, found)
+                _print_file(context, workspace, found, diff_form)
             apart = found.kind in {Kind.COMMIT, Kind.TAG, Kind.TREE} and not is_one_line(chosen)
 
 
@@ -212,11 +219,19 @@ def _print_run(context: Context, workspace: Workspace, found: ShowResult) -> Non
         print_run(context, what)
 
 
-def _print_file(context: Context, workspace: Workspace, found: ShowResult) -> None:
+def _print_file(context: Context, workspace: Workspace, found: ShowResult, form: DiffForm) -> None:
     entry = found.resolved.entry if found.resolved is not None else None
     if entry is not None and entry.kind not in CONTENT_KINDS:
         context.out.line(f"{EntryKind(entry.kind).name.lower()} {entry.id.hex()}")
         return
+    if not form.text and (form.summary or context.out.terminal):
+        summed = content_summary(workspace.repo.store, *_named_file(workspace, found))
+        if isinstance(summed, ContentSummary) and (form.summary or summed.instead):
+            print_lines(context.out, summed.lines)
+            context.out.note(f"'dsvc cat {found.name}' writes its content, 'dsvc show --text' shows it")
+            return
+        if isinstance(summed, str):
+            context.out.note(f"note: {summed}")
     chunks = workspace.repo.store.file_chunks(found.id)
     first = next(chunks, b"")
     if context.out.terminal and is_binary(first):
@@ -227,6 +242,14 @@ def _print_file(context: Context, workspace: Workspace, found: ShowResult) -> No
     context.out.raw(first)
     for chunk in chunks:
         context.out.raw(chunk)
+
+
+def _named_file(workspace: Workspace, found: ShowResult) -> tuple[Entry, bytes]:
+    """Return a file's entry and path; without a path it is judged by its content."""
+    resolved = found.resolved
+    if resolved is not None and resolved.entry is not None:
+        return resolved.entry, resolved.path or b""
+    return Entry(EntryKind.FILE, found.id, workspace.repo.store.file_size(found.id)), b""
 
 
 def _described(
@@ -277,5 +300,7 @@ def _described(
         return {**document, "kind": "run", **found_json(what)}
     resolved = found.resolved
     if resolved is not None and resolved.entry is not None:
-        return {**document, **entry_json(resolved.path or b"", resolved.entry)}
+        summed = content_summary(workspace.repo.store, *_named_file(workspace, found)) if form.summary else None
+        content = {"content": summed.document} if isinstance(summed, ContentSummary) else {}
+        return {**document, **entry_json(resolved.path or b"", resolved.entry), **content}
     return {**document, **path_json(b""), "size": workspace.repo.store.file_size(found.id)}

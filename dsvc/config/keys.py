@@ -80,6 +80,7 @@ _TABLE: Final = (
     ),
     KnownKey("pull.rebase", "bool", "Let 'pull' rebase instead of merging.", default=False),
     KnownKey("rebase.autoStash", "bool", "Stash changes before a rebase and apply them after it.", default=False),
+    KnownKey("run.after", "bool", "Let the steps of .dotscience.yml follow each run.", default=False),
     KnownKey(
         "run.environment",
         "str",
@@ -96,11 +97,14 @@ _TABLE: Final = (
     KnownKey(
         "store.link",
         "str",
-        "How a fork shares stored objects with its source.",
+        "How a fork shares stored objects with its source, and how large files are kept beside the working copy's: "
+        "hardlink is one read-only file for both (dsvc init --whole-files), copy stores them a second time.",
         default="auto",
         choices=("auto", "reflink", "hardlink", "copy"),
     ),
     KnownKey("tag.sign", "bool", "Sign each tag.", default=False),
+    KnownKey("zfs.parent", "str", "Dataset below which received datasets are made, such as tank/projects."),
+    KnownKey("zfs.sudo", "bool", "Call 'sudo -n zfs', where Linux lets only root mount.", default=False),
 )
 
 _FREE_SECTIONS: Final = ("alias", "branch", "remote")

@@ -20,6 +20,7 @@ from dsvc.objects.packs import PackSet
 from dsvc.objects.reliance import CollectedError, Reliance
 from dsvc.objects.segment import Segments
 from dsvc.objects.sortedmap import MapKind, Node, decode_node
+from dsvc.objects.wholes import Link
 from dsvc.storage.backend import Backend
 
 _NODE_CACHE = 512  # decoded nodes
@@ -63,6 +64,7 @@ class ObjectStore:
         """In a partial clone: fetches the content of these files, or raises."""
         self.near: ObjectStore | None = None
         """Of a store far away: one at hand, in which nodes of views are looked up before they are asked for."""
+        self.wholes: Link | None = None  # how large files are kept whole (dsvc.objects.wholes); None: not
         self._level = level
         self._reread = reread
         self._ingest: Ingest | None = None
@@ -206,9 +208,8 @@ class ObjectStore:
 
     def find(self, prefix: str) -> list[tuple[ObjectId, Kind]]:
         """Return the objects whose ids begin with these hexadecimal digits, each once, in order."""
-        half, odd = divmod(len(prefix), 2)
-        found = set(self.packs.find_prefix(bytes.fromhex(prefix[: half * 2])))
-        return sorted((i, k) for i, k in found if not odd or i.hex().startswith(prefix))
+        found = set(self.packs.find_prefix(bytes.fromhex(prefix[: len(prefix) & ~1])))
+        return sorted((i, k) for i, k in found if i.hex().startswith(prefix))
 
     # Files.
 
@@ -269,6 +270,11 @@ class ObjectStore:
     def put_stream(self, read: Callable[[int], bytes | memoryview]) -> tuple[FileId, int]:
         """Store what `read(n)` delivers until it returns nothing; return the file's id and length."""
         return files.put_stream(self._writer(), read)
+
+    def put_whole(self, file: Path, *, shared: int | None, advance: Callable[[int], None]) -> tuple[FileId, int]:
+        """Store a large file of the store's own without copying it; see `Ingest.put_whole`."""
+        file_id, size = self._writer().put_whole(file, shared=shared, advance=advance)
+        return FileId(file_id), size
 
     def rely_on(self, wanted: bytes, kind: Kind) -> bool:
         """Say whether an object is stored; then this process relies on it, which is checked when it publishes."""

@@ -11,6 +11,7 @@ RUNS, MODELS, DEPLOYMENTS = "runs/", "models/", "deployments/"  # of runs see ds
 REQUESTS = "requests/"  # merge requests of this repository: made by 'dsvc request', not by a push of names
 CUT = "cut/commits"  # which commits were left out here on purpose
 SEEN = "seen/"  # what a remote had under shared names that have no place under remotes/: seen/NAME/requests/...
+STREAMS = "streams/"  # of snapshots, by guid: they lie on remotes, and are neither fetched nor moved
 NAMED = (MODELS, DEPLOYMENTS)  # move, and travel by what was last seen of them
 SHARED = (HEADS, TAGS, RUNS, *NAMED, REQUESTS)
 LOCAL = (REMOTES, WORKTREES, STASH, "added/", "cut/", SEEN)
@@ -35,7 +36,7 @@ def check_name(name: str) -> str:
         size = len(name.encode())
     except UnicodeEncodeError:
         size = _MAX_BYTES + 1
-    if not name.startswith(SHARED + LOCAL + ONCE) or size > _MAX_BYTES or _BAD.search(name):
+    if not name.startswith((*SHARED, *LOCAL, *ONCE, STREAMS)) or size > _MAX_BYTES or _BAD.search(name):
         raise BadRefNameError(f"{name!r} is not a valid ref name")
     return name
 

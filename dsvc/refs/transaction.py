@@ -200,3 +200,8 @@ def first_operation(
         raise BusyError("another process created a repository here at the same moment")
     store.show(head.packs)
     return head
+
+
+def storable(text: str) -> str:
+    """Return a text in which bytes of a name that are not UTF-8 are replaced: operations hold proper texts alone."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

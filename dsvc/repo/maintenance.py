@@ -56,7 +56,7 @@ def merge_packs(
         made.append(ref)
 
     try:
-        rewrite_packs(store.packs, group, store.staging, deliver=deliver, advance=advance)
+        rewrite_packs(store.packs, group, store.staging, deliver=deliver, advance=advance, parts=True)
     except BaseException:
         delete_packs(store, [ref.id for ref in made])
         raise

@@ -21,6 +21,8 @@ from dsvc.repo.folding import fold, refold
 from dsvc.repo.format import (
     CURRENT,
     FAR,
+    PARTED,
+    PARTED_CURRENT,
     SEGMENTS,
     Format,
     Pointer,
@@ -79,16 +81,17 @@ class Repository:
         refs: dict[str, Ref],
         packs: tuple[PackRef, ...] = (),
         far: bool = False,
+        parted: bool = False,
     ) -> Repository:
         """Make a new repository with one operation that sets `refs`, over `packs` that lie in the backend already.
 
-        `far` says that it is a remote one, see `open`.
+        `far` says that it is a remote one, see `open`; `parted` that it may keep large files whole.
 
         Raises:
             BusyError: when there is one already.
         """
         if read_format(backend) is None:
-            write_format(backend, FAR if far else CURRENT)
+            write_format(backend, FAR if far else PARTED_CURRENT if parted else CURRENT)
         store = _store(backend, staging, LEVEL)
         return cls(backend, store, first_operation(store, act, refs, packs=packs), tidies=not far, folds=far)
 
@@ -101,12 +104,15 @@ class Repository:
         level: int = LEVEL,
         far: bool = False,
         salvage: bool = False,
+        link: str = "copy",
     ) -> Repository:
         """Open an existing repository.
 
         Behind a publish small packs are merged, unless it is `far`: then its packs stay, and their indexes are folded
         into segments where its format allows that. With `salvage` it may be opened although segments are lost; then
         `lost` says so, and nothing should be published before `mend_list`.
+
+        `link` says how large files are kept whole, where its format allows that: auto, reflink, hardlink, or copy: not.
 
         Raises:
             NotARepositoryError: where there is none. PooledElsewhereError: where there is only a way to it.
@@ -132,7 +138,14 @@ class Repository:
         store.show(head.packs)
         repo = cls(backend, store, head, tidies=not far, folds=far and SEGMENTS in record.write, record=record)
         repo.lost = lost
+        if repo.keeps_parts and link != "copy":
+            store.wholes = "hardlink" if link == "hardlink" else "reflink"
         return repo
+
+    @property
+    def keeps_parts(self) -> bool:
+        """Whether its format allows that large files lie beside its packs."""
+        return self._record is not None and PARTED in self._record.write
 
     @property
     def is_far(self) -> bool:

@@ -50,7 +50,8 @@ def fits(ref: str, patterns: Sequence[str]) -> bool:
 
 def encode_terms(terms: Terms) -> bytes:
     """Return the value of the cell in which a hub tells its terms."""
-    return json.dumps({"dsvc terms": VERSION, **terms._asdict()}).encode() + b"\n"
+    value = {"dsvc terms": VERSION, **terms._asdict(), "asks": [ask._asdict() for ask in terms.asks]}
+    return json.dumps(value).encode() + b"\n"
 
 
 def decode_terms(value: bytes) -> Terms:

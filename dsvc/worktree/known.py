@@ -10,7 +10,7 @@ from dsvc.objects.ids import TreeId
 from dsvc.objects.sortedmap import NodeStore
 from dsvc.objects.store import ObjectMissingError
 from dsvc.objects.tree import Entry, EntryKind
-from dsvc.worktree.index import ABSENT, DIRECTORY, EMPTY, GITLINK, UNKNOWN, Block, Index, join
+from dsvc.worktree.index import ABSENT, DATASET, DIRECTORY, EMPTY, GITLINK, UNKNOWN, Block, Index, join
 from dsvc.worktree.name_map import NameMap
 from dsvc.worktree.plan import LeavesOut
 from dsvc.worktree.sparse import Sparse
@@ -59,16 +59,22 @@ def refit_index(
     return index
 
 
+def unread(entry: Entry) -> bytes:
+    """Return the signature of a path of which nothing is known but its entry."""
+    known = {EntryKind.TREE: DIRECTORY, EntryKind.GITLINK: GITLINK, EntryKind.SNAPSHOT: DATASET}
+    return known.get(EntryKind(entry.kind), UNKNOWN)
+
+
 def _unknown(sparse: Sequence[bytes], leaves_out: LeavesOut | None) -> Callable[[bytes, Entry], bytes]:
     """Return what gives the signature of a path of which nothing is known but its entry."""
     wanted = Sparse(sparse) if sparse else None
 
     def sign(path: bytes, entry: Entry) -> bytes:
-        if wanted is not None and not wanted.includes(path):
+        if wanted is not None and not wanted.includes(path) and entry.kind != EntryKind.SNAPSHOT:
             return ABSENT
         if leaves_out is not None and leaves_out(path, entry):
             return ABSENT
-        return {EntryKind.TREE: DIRECTORY, EntryKind.GITLINK: GITLINK}.get(EntryKind(entry.kind), UNKNOWN)
+        return unread(entry)
 
     return sign
 

@@ -21,6 +21,14 @@ from dsvc.objects.packindex import NO_BASE, Frame, PackIndex, Place, encode_inde
 from dsvc.objects.packlist import PackClass, PackList, PackRef, decode_pack_list, encode_pack_list, pack_list_id
 from dsvc.objects.packwriter import FOOTER, PackWriter
 from dsvc.objects.segment import Segment, SegmentRef, encode_segment, segment_id
+from dsvc.objects.snapshot import (
+    Snapshot,
+    Stream,
+    decode_snapshot,
+    decode_stream,
+    encode_snapshot,
+    encode_stream,
+)
 from dsvc.objects.sortedmap import Child, Node, decode_node, encode_node
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
@@ -54,6 +62,8 @@ from dsvc.runs.record import Run, decode_run, encode_run
 from dsvc.runs.series import Point, Series, decode_block, encode_block
 from dsvc.storage.local import LocalBackend
 from dsvc.storage.memory import MemoryBackend
+from dsvc.storage.parts import NAMELESS, decode_parts, encode_parts
+from dsvc.storage.parts import Part as BlobPart
 from dsvc.worktree.index import DIRECTORY, UNKNOWN, Index, make_block, pack_signature, read_index, write_index
 from dsvc.worktree.journal import Journal, begin, read
 from tests.formats.environment_value import FULL, SMALL
@@ -62,6 +72,19 @@ from tests.formats.wire_bytes import WIRE
 PAGES = Path(__file__).parents[2] / "docs" / "formats"
 
 GOLDEN: dict[str, str] = {
+    "snapshot": (
+        "83a467756964b43137303234333934333232353735323630393735a870726f7669646572a37a6673a473697a65ce0001d000"
+    ),
+    "indexed snapshot": (
+        "85a467756964b2343039363937343034343836343137363336a870726576696f7573b4313730323433393433323235373532"
+        "3630393735a870726f7669646572a37a6673a473697a65ce0001d600a474726565c420444444444444444444444444444444"
+        "4444444444444444444444444444444444"
+    ),
+    "stream": (
+        "86a462617365b43137303234333934333232353735323630393735a7636f6e74656e74c42055555555555555555555555555"
+        "55555555555555555555555555555555555555a5666c616773a34c6563a467756964b2343039363937343034343836343137"
+        "363336a870726f7669646572a37a6673a473697a65cd1b08"
+    ),
     "tombstone": (
         "85a6726561736f6eaa612070617373776f7264a474696d65cf0006474846204000a475736572a3616461a477686174a67075"
         "72676564a47a6f6e653c"
@@ -86,6 +109,14 @@ GOLDEN: dict[str, str] = {
         "2f766973696f6e227d0a"
     ),
     "deleted head": "9301c0c0",
+    "parts": (
+        "6473766370617274000000010000000200000000000000100000000000080000"
+        "0000000000000000000000000008000017979cfe3d85cd156666666666666666"
+        "6666666666666666666666666666666666666666666666660000000000080010"
+        "00000000000493e000000000c350000000000000c35493e017979cfe71c4ca00"
+        "0000000000000000000000000000000000000000000000000000000000000000"
+        "08154baa76c08ff464f2d59baec5a32a50c159ea00290229afc1c56cc533a9e5"
+    ),
     "small environment": (
         "84ad646973747269627574696f6e739184a8636f6e74656e7473c42011111111111111111111111111111111111111111111"
         "11111111111111111111a9696e7374616c6c6572a3706970a46e616d65a3736978a776657273696f6ea6312e31372e30a76d"
@@ -412,6 +443,9 @@ GOLDEN: dict[str, str] = {
     ),
 }
 IDS: dict[str, str] = {
+    "snapshot": "1eba8dabdbf67916dec331a62dadc3b8684b446abdd2f367c0f3cc60c0ccfc98",
+    "indexed snapshot": "565b24a44248f8ffa8f783fcc8bd28656983ac35594456211aaabb09f8105554",
+    "stream": "224327c2a3a0a4823d2009a1a2b80ae8e141e915ea511ee3c90f4775ba8460be",
     "small environment": "a2c1a43c550c61c552264c72ee3735368aa678a11deaab83836035ef132c3231",
     "full environment": "bf6db33c65d20f4d34bcf48568dce22598ec416c855cb078abc13716194e7c29",
     "small environment's packages": "9efbeb812ee62a10bb5ad6a9e432b8f38ba687eedf8d87c48108e5ebf710ab2c",
@@ -701,7 +735,14 @@ def a_head():
     return codec.encode_plain([1, OPERATION_ID, pack_list_id(encode_pack_list(PACKS))])
 
 
+SNAPSHOT = Snapshot("zfs", "17024394322575260975", 118784)
+INDEXED = Snapshot("zfs", "409697404486417636", 120320, "17024394322575260975", b"\x44" * 32)
+STREAM = Stream("zfs", "409697404486417636", b"\x55" * 32, 6920, "17024394322575260975", "Lec")
+
 ENCODED = {
+    "snapshot": lambda: encode_snapshot(SNAPSHOT),
+    "indexed snapshot": lambda: encode_snapshot(INDEXED),
+    "stream": lambda: encode_stream(STREAM),
     "small environment": lambda: encode_environment(SMALL),
     "full environment": lambda: encode_environment(FULL),
     "value": lambda: codec.encode(VALUE),
@@ -736,6 +777,9 @@ ENCODED = {
     "witness": lambda: encode_witness(WITNESS, APPROVAL_ID),
 }
 DECODED = {
+    "snapshot": (decode_snapshot, SNAPSHOT),
+    "indexed snapshot": (decode_snapshot, INDEXED),
+    "stream": (decode_stream, STREAM),
     "small environment": (decode_environment, SMALL),
     "full environment": (decode_environment, FULL),
     "tree": (lambda data: decode_node(TREES, data), TREE),
@@ -765,6 +809,9 @@ DECODED = {
     "witness": (lambda data: decode_witness(data, APPROVAL_ID), WITNESS),
 }
 KINDS = {
+    "snapshot": Kind.SNAPSHOT,
+    "indexed snapshot": Kind.SNAPSHOT,
+    "stream": Kind.STREAM,
     "small environment": Kind.ENVIRONMENT,
     "full environment": Kind.ENVIRONMENT,
     "tree": Kind.TREE,
@@ -825,14 +872,13 @@ def test_the_value_of_every_type_is_read():
 
 def test_the_numbers_of_kinds_and_classes_are_fixed():
     names = "CHUNK FILE_MAP MAP_PAGE TREE COMMIT TAG VIEW OPERATION STATE RUN ENVIRONMENT"
-    assert [(k.name, k.value) for k in Kind] == [(name, n) for n, name in enumerate(names.split(), 1)]
+    later = [("SNAPSHOT", 13), ("STREAM", 14)]
+    assert [(k.name, k.value) for k in Kind] == [*((name, n) for n, name in enumerate(names.split(), 1)), *later]
     names = "FILE EXECUTABLE SYMLINK TREE GITLINK REFERENCE SNAPSHOT"
     assert [(k.name, k.value) for k in EntryKind] == [(name, n) for n, name in enumerate(names.split(), 1)]
     assert [(c.name, c.value) for c in PackClass] == [("METADATA", 0), ("SMALL", 1), ("BULK", 2)]
-    assert list(CONTEXTS.values()) == [
-        f"dsvc {name} v1"
-        for name in ("map page", "tree", "commit", "tag", "view", "operation", "state", "run", "environment")
-    ]
+    names = "map page,tree,commit,tag,view,operation,state,run,environment,snapshot,stream"
+    assert list(CONTEXTS.values()) == [f"dsvc {name} v1" for name in names.split(",")]
 
 
 def test_the_pack(tmp_path, monkeypatch):
@@ -949,6 +995,15 @@ def shown():
     for page in sorted(PAGES.glob("*.md")):
         for name, digits in re.findall(r"^```hex ([a-z0-9 ]+)\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
             yield page.name, name, "".join(digits.split())
+
+
+def test_the_parts_of_a_pack():
+    parts = (
+        BlobPart(16, 524288, 0, 524288, 1_700_000_000_123_456_789, b"\x66" * 32),
+        BlobPart(524304, 300_000, 3_276_800_000, 3_277_100_000, 1_700_000_001_000_000_000, NAMELESS),
+    )
+    assert encode_parts(parts).hex() == GOLDEN["parts"]
+    assert decode_parts(bytes.fromhex(GOLDEN["parts"]), "packs/x") == parts
 
 
 @pytest.mark.parametrize("name", ["tombstone", "signed tombstone"])

@@ -159,6 +159,26 @@ def test_conflicts_are_named_and_settled_in_the_branch(host: HubHost, team: tupl
     assert (ada.directory / "code").read_bytes().endswith(b"Nine\n")
 
 
+def test_a_hub_makes_merges_by_rows_and_keys_again(host: HubHost, team: tuple[Person, Person, Person]) -> None:
+    ada, walt, bo = team
+    table = b"id,n\n1,a\n2,b\n3,c\n"
+    host.rules("")
+    ada.commit("table", **{"t.csv": table, "p.json": b'{"x": 1, "y": 2}\n'})
+    ada.ok("push")
+    host.rules(APPROVED)
+    for person in (walt, bo):
+        person.ok("fetch", "-q")
+    asked(walt, **{"t.csv": table.replace(b"1,a", b"1,A"), "p.json": b'{"x": 5, "y": 2}\n'})
+    asked(bo, "other", **{"t.csv": table.replace(b"2,b", b"2,B"), "p.json": b'{"x": 1, "y": 6}\n'})
+    for number in ("1", "2"):
+        ada.ok("request", "show", number)
+        ada.ok("request", "approve", number)
+        walt.ok("request", "merge", number)
+    ada.ok("pull", "-q")
+    assert (ada.directory / "t.csv").read_bytes() == b"id,n\n1,A\n2,B\n3,c\n"
+    assert (ada.directory / "p.json").read_bytes() == b'{"x": 5, "y": 6}\n'
+
+
 def test_a_request_outlives_its_branch(host: HubHost, team: tuple[Person, Person, Person]) -> None:
     ada, walt, _ = team
     commit = asked(walt)

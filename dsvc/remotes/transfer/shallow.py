@@ -16,7 +16,7 @@ from dsvc.objects.values import Commit, decode_commit, decode_tag
 from dsvc.remotes.transfer.history_reader import HistoryReader
 from dsvc.repo.reachable import Target, references
 
-_FOLLOWED = frozenset({Kind.TREE, Kind.RUN, Kind.ENVIRONMENT})
+_FOLLOWED = frozenset({Kind.TREE, Kind.RUN, Kind.ENVIRONMENT, Kind.SNAPSHOT})
 
 
 class Wish(NamedTuple):
