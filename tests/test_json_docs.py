@@ -263,9 +263,9 @@ lineage HEAD
 blame-data made.txt
 rerun made.txt --check
 verify made.txt
+verify http://served
 ! book.ipynb {"nbformat": 4, "cells": [{"cell_type": "code", "execution_count": 1, "source": "1", "outputs": []}]}
 watch --once
-verify http://served
 doctor
 nonsense
 """.strip().splitlines()

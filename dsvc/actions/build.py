@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from dsvc.actions.build_layers import (
 )
 from dsvc.actions.build_record import Origin, annotations_of, origin_of
 from dsvc.actions.env import Found, find_environment
+from dsvc.actions.env_export import export_environment
 from dsvc.actions.model import FoundVersion, find_model
 from dsvc.actions.model_folder import RECORD, encode_record, served_record
 from dsvc.actions.model_get import model_files
@@ -34,6 +35,7 @@ from dsvc.environments import Environment
 from dsvc.environments.dockerfile import base_image
 from dsvc.environments.restoring import Sources
 from dsvc.errors import RequestError
+from dsvc.images.artifacts import NAMESPACE, Artifact, put_artifact, send_artifact
 from dsvc.images.blobs import Blobs
 from dsvc.images.descriptor import Descriptor, UnfitImageError
 from dsvc.images.image import Image, Layer, architecture_of, put_image
@@ -43,7 +45,9 @@ from dsvc.images.python import contents_of
 from dsvc.images.reference import Reference, parse_reference, path_of, tag_of
 from dsvc.images.registry import Access, Registry
 from dsvc.images.transfer import Base, Sent, fetch_base, send_image
+from dsvc.objects.ids import EnvironmentId
 from dsvc.objects.tree import FILE_KINDS, EntryKind
+from dsvc.signing import Keygen, sign_payload
 from dsvc.workspace import Workspace
 
 PORT = 8080
@@ -88,6 +92,7 @@ class BuildResult:
     layers: tuple[BuiltLayer, ...]
     left_out: tuple[LeftOut, ...]
     blobs: Blobs
+    environment_id: EnvironmentId
 
     @property
     def repository(self) -> str:
@@ -156,10 +161,31 @@ def build(
     )  # fmt: skip
     layers = [BuiltLayer("base", each) for each in base.image.layers]
     layers += [BuiltLayer("environment", packages), BuiltLayer("serving", serving), BuiltLayer("model", files)]
-    return BuildResult(found, origin, base, image, tuple(layers), tuple(left_out), blobs)
+    return BuildResult(found, origin, base, image, tuple(layers), tuple(left_out), blobs, environment.environment_id)
 
 
-def write_image(built: BuildResult, place: Path, *, name: str) -> None:
+def describe_image(workspace: Workspace, built: BuildResult, *, sbom: bool, sign: bool) -> list[Artifact]:
+    """Make what is said about an image: the bill of materials of its packages, and a signature of its manifest.
+
+    The key is that with which commits are signed.
+
+    Raises:
+        NoSigningKeyError, SigningFailedError: when nothing can be signed.
+    """
+    found = []
+    if sbom:
+        text = export_environment(workspace, built.environment_id.hex(), "sbom").text
+        found.append(put_artifact(built.blobs, built.image, "sbom", text.encode()))
+    if sign:
+        signing = workspace.surroundings.signing()
+        payload = built.blobs.read(built.image.manifest, "the manifest")
+        keygen = Keygen(signing.program, signing.environment)
+        signature = sign_payload(payload, signing.signing_key(), namespace=NAMESPACE, keygen=keygen)
+        found.append(put_artifact(built.blobs, built.image, "signature", signature))
+    return found
+
+
+def write_image(built: BuildResult, place: Path, *, name: str, artifacts: Sequence[Artifact] = ()) -> None:
     """Write an image as an OCI layout into a folder, or into an archive where the place ends in `.tar`.
 
     `name` is `NAME:TAG`: what an engine calls it that loads the archive; the layout has the tag.
@@ -170,11 +196,17 @@ def write_image(built: BuildResult, place: Path, *, name: str) -> None:
     if place.suffix == ".tar":
         write_archive_file(built.image, built.blobs, place, names=[name])
     else:
-        write_layout(built.image, built.blobs, place, tag=name.rpartition(":")[2])
+        write_layout(built.image, built.blobs, place, tag=name.rpartition(":")[2], artifacts=artifacts)
 
 
 def push_image(
-    workspace: Workspace, built: BuildResult, target: str, *, repository: str | None = None, tag: str | None = None
+    workspace: Workspace,
+    built: BuildResult,
+    target: str,
+    *,
+    repository: str | None = None,
+    tag: str | None = None,
+    artifacts: Sequence[Artifact] = (),
 ) -> tuple[Reference, Sent]:
     """Send an image to a registry; `target` is a host, a folder on it, or a whole name with a tag. Return where it is.
 
@@ -186,6 +218,8 @@ def push_image(
     reference = target_reference(target, repository or built.repository, tag or built.tag)
     registry = Registry(reference, access_of(workspace))
     sent = send_image(built.image, built.blobs, registry, tag=reference.tag, progress=workspace.progress)
+    for artifact in artifacts:
+        send_artifact(artifact, built.image, built.blobs, registry)
     return reference.at(built.image.digest), sent
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dsvc.actions.build import BuildOptions, BuildResult, build, push_image, write_image
+from dsvc.actions.build import BuildOptions, BuildResult, build, describe_image, push_image, write_image
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.model import Spec
@@ -44,6 +44,12 @@ def command(
     push: Annotated[
         str | None, typer.Option("--push", metavar="REGISTRY", help="Send it to a registry, such as host:5000/team.")
     ] = None,
+    sbom: Annotated[
+        bool, typer.Option("--sbom", help="Add a bill of materials of its packages (CycloneDX).")
+    ] = False,
+    sign: Annotated[
+        bool, typer.Option("--sign", help="Add a signature by the SSH key that signs commits (user.signingKey).")
+    ] = False,
     find_links: FindLinks = (),
     no_index: Annotated[bool, typer.Option("--no-index", help="Install packages from --find-links alone.")] = False,
     quiet: Quiet = False,
@@ -66,16 +72,23 @@ def command(
         context.out.warn(f"{visible(left.name)} is not in the image: {left.reason}")
     called, _, version = (tag or "").rpartition(":")
     called, version = called or built.repository, version or built.tag
+    artifacts = describe_image(workspace, built, sbom=sbom, sign=sign)
     if output is not None:
-        write_image(built, context.directory / output, name=f"{called}:{version}")
+        write_image(built, context.directory / output, name=f"{called}:{version}", artifacts=artifacts)
     pushed = None
     if push is not None:
-        pushed, sent = push_image(workspace, built, push, repository=called, tag=version)
+        pushed, sent = push_image(
+            workspace, built, push, repository=called, tag=version, artifacts=artifacts
+        )
         told = f"{counted(sent.blobs, 'blob')} ({size_text(sent.size)}) sent, {sent.there} there already"
         context.out.note(f"pushed to {pushed}: {told}")
     if json:
         fields = {
             "name": called, "tag": version, **image_json(built), "output": output,
+            "artifacts": [
+                {"what": each.what, "digest": each.manifest.digest, "content": each.content.digest}
+                for each in artifacts
+            ],
             "pushed": None if pushed is None
             else {"reference": str(pushed), "blobs": sent.blobs, "bytes": sent.size, "there": sent.there},
         }  # fmt: skip

@@ -46,6 +46,10 @@ class Blobs:
                 raise RequestError(f"{self.path(descriptor.digest)} cannot be written: {error.strerror}") from error
         return descriptor
 
+    def open(self, digest: str) -> IO[bytes]:
+        """Return a stream of a blob's content, unchecked; raises FileNotFoundError where it is not there."""
+        return self.path(digest).open("rb")
+
     def read(self, descriptor: Descriptor, what: str) -> bytes:
         """Return a manifest or config, checked.
 

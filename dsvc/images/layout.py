@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from dsvc.atomic import temporary_name, write_file
 from dsvc.errors import RequestError
+from dsvc.images.artifacts import Artifact
 from dsvc.images.blobs import Blobs
 from dsvc.images.descriptor import (
     CONFIG,
@@ -40,7 +41,9 @@ _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _PIECE = 1 << 20
 
 
-def write_layout(image: Image, blobs: Blobs, folder: Path, *, tag: str) -> None:
+def write_layout(
+    image: Image, blobs: Blobs, folder: Path, *, tag: str, artifacts: Sequence[Artifact] = ()
+) -> None:
     """Write an OCI layout into a folder, or add the image to the one that is there; `tag` names it in the index.
 
     Blobs first, the index at last: a reader finds the layout as it was, or with the image.
@@ -58,11 +61,17 @@ def write_layout(image: Image, blobs: Blobs, folder: Path, *, tag: str) -> None:
             raise UnfitImageError(f"{folder} is not empty, and no OCI layout", hint="name another folder")
         if (folder / "index.json").exists():
             entries = list(decode_json(_read(folder / "index.json"), "index.json").get("manifests") or [])
-    for descriptor in (*image.blobs, image.manifest):
+    about = [each for one in artifacts for each in (one.config, one.content, one.manifest)]
+    for descriptor in (*image.blobs, *about, image.manifest):
         blobs.link(descriptor.digest, Blobs(folder))
     own = {**image.manifest.fields(), "annotations": {_NAME: tag}}
-    kept = [each for each in entries if (each.get("annotations") or {}).get(_NAME) != tag]
-    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [*kept, own]}
+    others = [one.entry() for one in artifacts]
+    gone = {each["digest"] for each in others}
+    kept = [
+        each for each in entries
+        if (each.get("annotations") or {}).get(_NAME) != tag and each.get("digest") not in gone
+    ]  # fmt: skip
+    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [*kept, own, *others]}
     try:
         write_file(folder / "oci-layout", _LAYOUT, durable=False)
         write_file(folder / "index.json", encode_json(index), durable=False)
@@ -126,6 +135,7 @@ def read_layout(folder: Path, blobs: Blobs, architecture: str, *, tag: str = "")
     """
     source = Blobs(folder)
     entries = decode_json(_read(folder / "index.json"), f"{folder}/index.json").get("manifests") or []
+    entries = [each for each in entries if "artifactType" not in each]  # what is said about images
     if tag:
         entries = [each for each in entries if (each.get("annotations") or {}).get(_NAME) == tag]
         if not entries:
