@@ -2,7 +2,9 @@
 
 from hypothesis import HealthCheck, settings
 
+from tests.images.shop import packages, python_base, shop, tiny_base, trained
 from tests.servers.disks import cloning_disk, cloning_disks
+from tests.servers.docker_engine import docker_host
 from tests.servers.oci_registry import locked_registry, oci_registry
 from tests.servers.rclone import rclone
 from tests.servers.seaweed import seaweed
@@ -11,10 +13,16 @@ from tests.servers.wine import wine, wine_project
 __all__ = [
     "cloning_disk",
     "cloning_disks",
+    "docker_host",
     "locked_registry",
     "oci_registry",
+    "packages",
+    "python_base",
     "rclone",
     "seaweed",
+    "shop",
+    "tiny_base",
+    "trained",
     "wine",
     "wine_project",
 ]

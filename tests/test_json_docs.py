@@ -7,7 +7,9 @@ import re
 import shlex
 import sys
 import venv
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -239,6 +241,15 @@ model promote churn prod
 model tag churn best
 model get churn ../served
 build churn --base ../base --environment HEAD
+deploy churn --to manifest --base ../base --environment HEAD
+deploy apply churn --base ../base --environment HEAD --replicas 2
+deploy list
+deploy status churn
+deploy logs churn
+deploy diff churn
+show deployments/churn
+deploy rollback churn --base ../base --environment HEAD
+deploy rm churn
 model rm churn@best
 ! predictor.py predict = lambda rows: rows.sum(axis=1)
 model add adder predictor.py
@@ -254,6 +265,7 @@ rerun made.txt --check
 verify made.txt
 ! book.ipynb {"nbformat": 4, "cells": [{"cell_type": "code", "execution_count": 1, "source": "1", "outputs": []}]}
 watch --once
+verify http://served
 doctor
 nonsense
 """.strip().splitlines()
@@ -270,6 +282,21 @@ def with_json(line: str) -> list[str]:
     return [*words[:at], "--json", *words[at:]]
 
 
+class Stranger(BaseHTTPRequestHandler):
+    """A server that says it serves a model which nobody here knows."""
+
+    def do_GET(self) -> None:
+        """Answer."""
+        body = json.dumps({"name": "other", "version": 1, "version_id": "00" * 32}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_words: object) -> None:
+        """Say nothing."""
+
+
 @pytest.fixture
 def told(cli: CommandLine) -> dict[str, dict[str, Any]]:
     """Line -> the document that it printed, of a story whose lines succeed, stop at a conflict or say no."""
@@ -278,6 +305,18 @@ def told(cli: CommandLine) -> dict[str, dict[str, Any]]:
     venv.create(tiny, with_pip=False)
     cli.environment |= {"VIRTUAL_ENV": str(tiny), "PATH": f"{Path(sys.executable).parent}:{cli.environment['PATH']}"}
     write_base(cli.directory.parent / "base", tiny_members())
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Stranger)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        tell(cli, found, {"http://served": f"http://127.0.0.1:{server.server_port}"})
+    finally:
+        server.shutdown()
+        server.server_close()
+    return found
+
+
+def tell(cli: CommandLine, found: dict[str, dict[str, Any]], addresses: dict[str, str]) -> None:
+    """Run the lines of the story; words that are addresses stand for those of servers."""
     for line in STORY:
         if line.startswith("! "):
             _, name, content = line.split(" ", 2)
@@ -289,10 +328,9 @@ def told(cli: CommandLine) -> dict[str, dict[str, Any]]:
             _, name, value = line.split(" ", 2)
             cli.environment[name] = value
             continue
-        answer = cli(*with_json(line))
+        answer = cli(*(addresses.get(word, word) for word in with_json(line)))
         assert answer.code in ((2,) if line == "nonsense" else (0, 1, 12, 13)), (line, answer.err)
         found[line] = json.loads(answer.out or answer.err)
-    return found
 
 
 def test_every_document_is_on_the_page(told: dict[str, dict[str, Any]]) -> None:

@@ -135,7 +135,7 @@ def commit(
         message=text,
         environment=environment,
         runs=runs,
-        metadata={**git_metadata(workspace), **(metadata or {})},
+        metadata={**git_metadata(workspace), **_snapshot_metadata(workspace), **(metadata or {})},
     )
     if signer is not None:
         try:
@@ -317,6 +317,12 @@ def git_metadata(workspace: Workspace) -> dict[str, Value]:
     if state is None:
         return {}
     return {"git_head": {"commit": state.head, "branch": state.branch, "clean": state.clean}}
+
+
+def _snapshot_metadata(workspace: Workspace) -> dict[str, Value]:
+    """Say it where the snapshots of several datasets were not taken at one moment."""
+    datasets = workspace.datasets()
+    return {"snapshots": "in turn"} if datasets is not None and datasets.provider.in_turn else {}
 
 
 def _publish(

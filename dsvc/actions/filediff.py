@@ -140,6 +140,8 @@ def _stand_in(entry: Entry) -> bytes | None:
         return b"Subproject commit %s\n" % entry.id.hex().encode()
     if entry.kind == EntryKind.TREE:
         return b""
+    if entry.kind == EntryKind.SNAPSHOT and not any(entry.id):
+        return b"snapshot that is not taken yet\n"
     return b"%s %s\n" % (EntryKind(entry.kind).name.lower().encode(), entry.id.hex().encode())
 
 

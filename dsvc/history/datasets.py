@@ -40,20 +40,36 @@ class Lineage:
         return earlier in self.back(later)
 
 
-def reference_merger(store: ObjectStore) -> MergeReference:
-    """Return what merges two states of a dataset: the same data is no conflict, and one that follows the other wins."""
+def is_same_data(a: Snapshot, b: Snapshot) -> bool:
+    """Say whether two references are of the same data: one snapshot, or the same files."""
+    return (a.provider, a.guid) == (b.provider, b.guid) or (a.tree is not None and a.tree == b.tree)
 
-    def merge(_path: bytes, _base: Entry | None, ours: Entry, theirs: Entry) -> Entry | None:
+
+def reference_merger(store: ObjectStore) -> MergeReference:
+    """Return what merges two states of a dataset: the same data is no conflict, and one that follows the other wins.
+
+    It wins only where the other one follows their base: else somebody went back on purpose.
+    """
+
+    def merge(_path: bytes, base: Entry | None, ours: Entry, theirs: Entry) -> Entry | None:
         if not ours.kind == theirs.kind == EntryKind.SNAPSHOT:
             return None
-        a, b = (decode_snapshot(store.get(entry.id, Kind.SNAPSHOT)) for entry in (ours, theirs))
-        if (a.provider, a.guid) == (b.provider, b.guid):
+        a, b = _read(store, ours), _read(store, theirs)
+        old = _read(store, base) if base is not None and base.kind == EntryKind.SNAPSHOT else None
+        if is_same_data(a, b):
             return theirs if a.tree is None else ours  # the one that is indexed says more
-        if a.tree is not None and a.tree == b.tree:
+        if old is not None and is_same_data(a, old):
+            return theirs
+        if old is not None and is_same_data(b, old):
             return ours
         lineage = Lineage(store)
-        if lineage.follows(a.guid, b.guid):
-            return ours
-        return theirs if lineage.follows(b.guid, a.guid) else None
+        for winner, later, earlier in ((ours, a, b), (theirs, b, a)):
+            if lineage.follows(later.guid, earlier.guid):
+                return winner if old is None or lineage.follows(earlier.guid, old.guid) else None
+        return None
 
     return merge
+
+
+def _read(store: ObjectStore, entry: Entry) -> Snapshot:
+    return decode_snapshot(store.get(entry.id, Kind.SNAPSHOT))

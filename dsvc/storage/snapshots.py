@@ -54,6 +54,9 @@ class SnapshotProvider(Protocol):
     kind: str
     """What a snapshot reference calls it, such as zfs."""
 
+    in_turn: bool
+    """Whether the last `create` took several snapshots one after the other, and not at one moment."""
+
     def dataset(self, name: str) -> Dataset | None:
         """Return a dataset, or None where there is none of that name."""
 

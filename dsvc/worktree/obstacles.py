@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.errors import RequestError
 
 _SHOWN = 10
+LAST_COPY = "its content was purged, and this may be the last copy: remove it, or move it elsewhere"
 Checked = dict[bytes, "bool | None"]  # paths that were looked at: a folder, something else, or nothing (None)
 
 
-@dataclass(frozen=True, slots=True)
-class Obstacle:
+class Obstacle(NamedTuple):
     """A path that a checkout would destroy, and why it may not."""
 
     path: bytes

@@ -34,6 +34,7 @@ class ZfsProvider:
 
     def __init__(self, program: Program | None = None) -> None:
         self._zfs = program or Program()
+        self.in_turn = False
 
     def available(self) -> bool:
         """Say whether there is a program zfs."""
@@ -78,6 +79,7 @@ class ZfsProvider:
     def create(self, datasets: Sequence[str], label: str) -> list[Kept]:
         """See SnapshotProvider. Several in one pool are taken by one call, or one by one where ZFS is too old."""
         names = [f"{dataset}@{label}" for dataset in datasets]
+        self.in_turn = len(_pools(datasets)) > 1
         for pool in _pools(datasets):
             here = [name for name in names if name.partition("/")[0].partition("@")[0] == pool]
             try:
@@ -85,6 +87,7 @@ class ZfsProvider:
             except ZfsFailedError:
                 if len(here) == 1:
                     raise
+                self.in_turn = True
                 for name in here:  # a zfs that takes one name a call
                     self._zfs.call("snapshot", name)
         found = self._get(("guid", "referenced"), *names)

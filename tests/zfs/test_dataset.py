@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
+from dsvc.repo.repository import Repository
+from dsvc.storage.local import LocalBackend
+
 
 def test_commit_takes_a_snapshot_and_holds_it(project):
     assert len(project.snapshots()) == 2  # of data add and of the commit
@@ -70,3 +75,28 @@ def test_goes_to_a_commit_without_it_and_back(empty_project):
     assert not project.data.exists()
     project.ok("switch", "-q", "main")
     assert (project.data / "a").read_text() == "one\n"
+
+
+def test_snapshots_that_are_taken_in_turn_are_told(project, far_pool):
+    project.ok("data", "add", "more", "--zfs", f"{far_pool}/{project.dataset.partition('/')[2]}")
+    (project.data / "a").write_text("two\n")
+    project.pool.inside(project.folder / "more" / "b").write_text("two\n")
+    commit_id = bytes.fromhex(project.commit("both"))
+    backend = LocalBackend(project.folder / ".dsvc" / "store")
+    with closing(Repository.open(backend, backend.staging)) as repo:
+        assert repo.commit(commit_id).metadata["snapshots"] == "in turn"
+
+
+def test_a_dataset_is_not_moved_by_mv(project):
+    said = project("mv", "data", "elsewhere")
+    assert said.code == 3
+    assert "data is the dataset" in said.err
+    assert project.ok("status", "--json").json["clean"]
+
+
+def test_rm_unmounts_and_undo_mounts(project):
+    project.ok("rm", "data")
+    assert not project.data.exists()
+    project.ok("undo")
+    assert (project.data / "a").read_text() == "one\n"
+    assert project.ok("status", "--json").json["clean"]
