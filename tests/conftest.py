@@ -8,6 +8,7 @@ from tests.servers.docker_engine import docker_host
 from tests.servers.oci_registry import locked_registry, oci_registry
 from tests.servers.rclone import rclone
 from tests.servers.seaweed import seaweed
+from tests.servers.wine import wine, wine_project
 
 __all__ = [
     "cloning_disk",
@@ -22,6 +23,8 @@ __all__ = [
     "shop",
     "tiny_base",
     "trained",
+    "wine",
+    "wine_project",
 ]
 
 # How long an example takes says something of the machine, and nothing of dsvc.

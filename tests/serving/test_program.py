@@ -16,7 +16,10 @@ import pytest
 from dsvc.actions.model_folder import write_model_folder
 from dsvc.serving.__main__ import main
 from dsvc.tracking.opening import open_workspace
+from tests.commands.conftest import cli
 from tests.serving.served import TIMEOUT, serving
+
+__all__ = ["cli"]
 
 SLOW = """
 import time

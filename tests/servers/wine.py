@@ -11,10 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.conftest import CommandLine, cli
+from tests.commands.conftest import CommandLine
 from tests.serving.served import Served, started
-
-__all__ = ["cli"]
 
 TRAIN = """
 import csv
