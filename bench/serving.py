@@ -42,6 +42,38 @@ class Model:
     def predict(self, x: np.ndarray) -> np.ndarray:
         return self.model.predict(x)
 """
+# The least that these two frameworks can do for the same model: nothing is checked by a signature, nothing is watched.
+FASTAPI = """
+import joblib
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+app, model = FastAPI(), joblib.load("model.joblib")
+
+
+class Body(BaseModel):
+    instances: list[list[float]]
+
+
+@app.post("/predict")
+def predict(body: Body) -> dict[str, list[int]]:
+    return {"predictions": model.predict(body.instances).tolist()}
+"""
+STARLETTE = """
+import joblib
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+model = joblib.load("model.joblib")
+
+
+async def predict(request):
+    return JSONResponse({"predictions": model.predict((await request.json())["instances"]).tolist()})
+
+
+app = Starlette(routes=[Route("/predict", predict, methods=["POST"])])
+"""
 
 
 @dataclass
@@ -110,6 +142,8 @@ def prepare(folder: Path) -> list[list[float]]:
     joblib.dump(model, folder / "dsvc" / "model.joblib")
     joblib.dump(model, folder / "model.joblib")
     (folder / "service.py").write_text(BENTO)
+    (folder / "fast.py").write_text(FASTAPI)
+    (folder / "star.py").write_text(STARLETTE)
     (folder / "save.py").write_text(
         "import joblib, mlflow.sklearn\nmlflow.sklearn.save_model(joblib.load('model.joblib'), 'mlflow')\n"
     )
@@ -143,6 +177,11 @@ def servers(folder: Path, peers: Path | None, rows: list[list[float]]) -> list[S
         port = free_port()
         words = [str(peers / "bentoml"), "serve", "service:Model", "-p", str(port)]
         found.append(Server("BentoML", words, "/predict", json.dumps({"x": rows}).encode(), port))
+        for name, module in (("FastAPI, bare", "fast"), ("Starlette, bare", "star")):
+            port = free_port()
+            more = ["--port", str(port), "--no-access-log", "--http", "httptools"]
+            words = [str(peers / "python"), "-m", "uvicorn", f"{module}:app", *more]
+            found.append(Server(name, words, "/predict", body, port))
     return found
 
 
@@ -170,15 +209,18 @@ def start(server: Server, folder: Path, peers: Path | None) -> None:
 def cpu(server: Server) -> float:
     """Return the seconds of processor time that the processes of a server have taken."""
     assert server.process is not None
-    ticks = 0
+    parents, ticks = {}, {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = path.read_text().rpartition(")")[2].split()
         except OSError:  # it has ended
             continue
-        if int(fields[3]) == server.process.pid:  # its session
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+        pid = int(path.parent.name)
+        parents[pid], ticks[pid] = int(fields[1]), int(fields[11]) + int(fields[12])
+    ours = {server.process.pid}
+    while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    return sum(ticks.get(pid, 0) for pid in ours) / os.sysconf("SC_CLK_TCK")
 
 
 def stop(server: Server) -> None:
@@ -225,8 +267,8 @@ def main() -> None:
                     p50, p99 = (1000 * taken[int(share * len(taken))] for share in (0.5, 0.99))
                     rate = statistics.median(rates[server.name])
                     each = 1000 * spent[server.name] / len(taken)
-                    row = f"| {server.name} | {clients} | {rate:,.0f} | {p50:.2f} | {p99:.2f} | {each:.2f} |"
-                    print(row, flush=True)
+                    figures = f"{rate:,.0f} | {p50:.2f} | {p99:.2f} | {each:.2f}"
+                    print(f"| {server.name} | {clients} | {figures} |", flush=True)
         finally:
             for server in all_of_them:
                 stop(server)

@@ -14,7 +14,6 @@ from dsvc.errors import NotARepositoryError, RequestError
 from dsvc.objects import trees
 from dsvc.objects.codec import Value
 from dsvc.objects.ids import CommitId, Kind, ObjectId, OperationId, TreeId
-from dsvc.objects.tree import FILE_KINDS
 from dsvc.objects.values import Person
 from dsvc.progress import Progress, Silent
 from dsvc.refs.names import HEADS, added_of, head_of, state_of
@@ -23,7 +22,7 @@ from dsvc.refs.view import Direct, Symbolic, View
 from dsvc.repo.repository import Repository
 from dsvc.storage.local import LocalBackend
 from dsvc.worktree.index import Index, file_clock, read_index, write_index
-from dsvc.worktree.known import index_of_tree, refit_index
+from dsvc.worktree.known import index_of_tree, lacking, refit_index
 from dsvc.worktree.name_map import NameMap, read_names, write_names
 from dsvc.worktree.places import MAIN, PRIVATE, common_folder, find_private, store_folder, worktree_id
 from dsvc.worktree.sparse import read_patterns
@@ -89,6 +88,7 @@ class Workspace:
         self.surroundings = surroundings
         self.progress: Progress = progress or Silent()
         self.published = False
+        self.left_out: dict[bytes, bytes] = {}  # path -> file id of what the last checkout left out: it was purged
         self._datasets: Delegation | None = None
 
     @classmethod
@@ -115,10 +115,7 @@ class Workspace:
         level, link = config.get_int("store.compression"), config.get_str("store.link") or "auto"
         repo = Repository.open(backend, backend.staging, level=level, link=link)
         workspace = cls(
-            private.parent,
-            private,
-            common,
-            repo,
+            private.parent, private, common, repo,
             worktree_id=worktree_id(private),
             config=config,
             surroundings=surroundings,
@@ -298,7 +295,7 @@ class Workspace:
             DamagedIndexError: when it is damaged.
         """
         index = self._index()
-        index.partial = self.content_filter() is not None
+        index.partial = self.content_filter() is not None or bool(self.erased())
         return index
 
     def _index(self) -> Index:
@@ -318,21 +315,25 @@ class Workspace:
 
         return configured_filter(self.config.section("remote"))
 
+    def erased(self) -> frozenset[bytes]:
+        """Return the ids of the files of which a note says that their content was purged."""
+        from dsvc.repo.tombstones import purged_files
+
+        return purged_files(self.repo)
+
+    def says_erased(self) -> LeavesOut | None:
+        """Return what says whether a file cannot be checked out because its content was purged; None for none."""
+        return lacking(self.repo.store, None, self.erased())
+
     def leaves_out(self) -> LeavesOut | None:
-        """Return what says whether a checkout leaves a file out because its content is not here and not wanted."""
-        wanted, store = self.content_filter(), self.repo.store
-        if wanted is None:
-            return None
-        return lambda path, entry: (
-            entry.kind in FILE_KINDS and not wanted.wants(path, entry.size) and not store.has_file(entry.id)
-        )
+        """Return what says whether a checkout leaves a file out, because its content is not here and not wanted."""
+        wanted = self.content_filter()
+        return lacking(self.repo.store, None if wanted is None else wanted.wants, ())
 
     def _not_fetched(self) -> LeavesOut | None:
         """Return what says whether a file cannot have been checked out, because its content is not here."""
-        store = self.repo.store
-        if self.content_filter() is None:
-            return None
-        return lambda _path, entry: entry.kind in FILE_KINDS and not store.has_file(entry.id)
+        wants = None if self.content_filter() is None else lambda _path, _size: False
+        return lacking(self.repo.store, wants, self.erased())
 
     def kept_tree(self) -> TreeId:
         """Return the tree that the index stood for when refs were last published: HEAD's, or with added files."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.environments.wheels import make_wheel
+from tests.images.bases import tiny_members, write_base
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -94,7 +95,17 @@ def small_notebook(home: Path) -> None:
     (home / "explore.ipynb").write_text(json.dumps(notebook, indent=1))
 
 
-BEFORE = {"from-dvc.md": dvc_project, "environments.md": folder_of_wheels, "notebooks.md": small_notebook}
+def base_image(home: Path) -> None:
+    """An image to build on."""
+    write_base(home / "python", tiny_members())
+
+
+BEFORE = {
+    "deploy.md": base_image,
+    "environments.md": folder_of_wheels,
+    "from-dvc.md": dvc_project,
+    "notebooks.md": small_notebook,
+}
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,10 @@ from dsvc.actions.build_layers import (
     serving_packages,
     wanted_packages,
 )
-from dsvc.actions.build_record import RECORD, Origin, annotations_of, origin_of, served_record
+from dsvc.actions.build_record import Origin, annotations_of, origin_of
 from dsvc.actions.env import Found, find_environment
 from dsvc.actions.model import FoundVersion, find_model
+from dsvc.actions.model_folder import RECORD, encode_record, served_record
 from dsvc.actions.model_get import model_files
 from dsvc.environments import Environment
 from dsvc.environments.dockerfile import base_image
@@ -137,7 +138,7 @@ def build(
     have = {one.name for one in wanted}
     needed = serving_packages(have)
     serving = cache.layer([*serving_key(have, needed), minor], lambda: serving_members(needed, minor))
-    record = served_record(workspace, found, origin)
+    record = encode_record(served_record(workspace, found))
     files = cache.layer(
         ["model", found.version_id.hex(), hashlib.sha256(record).hexdigest()],
         lambda: _model_members(workspace, found, record),

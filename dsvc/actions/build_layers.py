@@ -138,7 +138,6 @@ def serving_packages(have: Iterable[str]) -> list[Distribution]:
     """Return the packages that serving needs beside those that an image has, as this interpreter has them."""
     from importlib.metadata import PackageNotFoundError, requires
 
-    installed = {one.name: one for one in find_distributions(sys.path, None).distributions}
     try:
         lines = requires(_OWN) or []
     except PackageNotFoundError:
@@ -148,15 +147,10 @@ def serving_packages(have: Iterable[str]) -> list[Distribution]:
     there, seen = set(have), set(names)
     needed: list[Distribution] = []
     while names:
-        name = names.pop()
-        one = installed.get(name)
-        if one is None:
-            continue
-        if name not in there:
-            needed.append(one)
-        fresh = [each for each in one.requires if each not in seen]
-        seen.update(fresh)
-        names += fresh
+        some = find_distributions(sys.path, None, names=names).distributions
+        needed += (one for one in some if one.name not in there)
+        names = [each for each in dict.fromkeys(name for one in some for name in one.requires) if each not in seen]
+        seen.update(names)
     return sorted(needed, key=lambda one: one.name)
 
 

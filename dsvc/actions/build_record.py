@@ -1,14 +1,12 @@
-"""What an image says of the model in it: the record beside its files, labels, annotations."""
+"""Where the model of an image comes from, and how the image says it: labels and annotations."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 from dsvc.actions.model import FoundVersion
-from dsvc.actions.model_get import model_files
 from dsvc.actions.runs import get_run
 from dsvc.errors import DsvcError
 from dsvc.objects.ids import CommitId, EnvironmentId
@@ -18,15 +16,14 @@ from dsvc.runs.record import Run
 from dsvc.version import __version__
 from dsvc.workspace import Workspace
 
-RECORD = "dsvc-model.json"
 _DATASETS = 50  # inputs that a label names
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a model comes from: its run, the commit, the environment, what the run read; None where it is not known.
+    """Where a model comes from: its run, a commit that holds it, the environment, what the run read.
 
-    `time` is that of the commit, else of the version, in seconds since 1970 UTC.
+    None stands for what is not known. `time` is that of the commit, else of the version, in seconds since 1970 UTC.
     """
 
     run: Run | None
@@ -37,7 +34,7 @@ class Origin:
 
 
 def origin_of(workspace: Workspace, found: FoundVersion) -> Origin:
-    """Return where a version comes from. The commit is one that holds its files, else that from which its run began."""
+    """Return where a version comes from, as far as it is in this repository."""
     version = found.version
     run: Run | None = None
     inputs: tuple[Pin, ...] = ()
@@ -45,13 +42,12 @@ def origin_of(workspace: Workspace, found: FoundVersion) -> Origin:
         with suppress(DsvcError):  # it was removed, or not fetched
             run, _ = get_run(workspace, RunKey(version.run))
             inputs = tuple(_pinned(workspace, run))
-    commit = version.commit or (run.base if run is not None else None)
     time = version.time // 1_000_000
-    if commit is not None:
+    if version.commit is not None:
         with suppress(DsvcError):
-            time = workspace.repo.commit(commit).committer.time // 1_000_000
+            time = workspace.repo.commit(version.commit).committer.time // 1_000_000
     environment = version.environment or (run.environment if run is not None else None)
-    return Origin(run, commit, environment, inputs, time)
+    return Origin(run, version.commit, environment, inputs, time)
 
 
 def annotations_of(found: FoundVersion, origin: Origin, *, base: str, base_digest: str) -> dict[str, str]:
@@ -69,6 +65,7 @@ def annotations_of(found: FoundVersion, origin: Origin, *, base: str, base_diges
         "io.dsvc.model.content": version.entry.id.hex(),
         "io.dsvc.commit": _hex(origin.commit),
         "io.dsvc.run": _hex(version.run),
+        "io.dsvc.run.began": _hex(origin.run.base if origin.run is not None else None),
         "io.dsvc.run.id": _hex(version.run_id),
         "io.dsvc.environment": _hex(origin.environment),
         "io.dsvc.datasets": " ".join(
@@ -80,36 +77,6 @@ def annotations_of(found: FoundVersion, origin: Origin, *, base: str, base_diges
         "io.dsvc.version": __version__,
     }
     return {key: value for key, value in said.items() if value}
-
-
-def served_record(workspace: Workspace, found: FoundVersion, origin: Origin) -> bytes:
-    """Return the record that lies beside the files of a model when it is served, as JSON."""
-    version = found.version
-    files = [
-        {"path": path.decode("utf-8", "surrogateescape"), "size": entry.size, "blake3": entry.id.hex()}
-        for path, entry in model_files(workspace, found)
-    ]
-    fields = {
-        "schema": "dsvc.served-model",
-        "schema_version": 1,
-        "name": version.name,
-        "version": version.version,
-        "version_id": found.version_id.hex(),
-        "content": version.entry.id.hex(),
-        "commit": _hex(origin.commit) or None,
-        "run": _hex(version.run) or None,
-        "run_id": _hex(version.run_id) or None,
-        "environment": _hex(origin.environment) or None,
-        "datasets": [
-            {"path": pin.path.decode("utf-8", "backslashreplace"), "id": _hex(pin.id) or None, "size": pin.size}
-            for pin in origin.inputs
-        ],
-        "datasets_count": len(origin.inputs),
-        "framework": version.framework,
-        "framework_version": version.framework_version,
-        "files": files,
-    }
-    return json.dumps(fields, sort_keys=True, indent=2).encode() + b"\n"
 
 
 def _pinned(workspace: Workspace, run: Run) -> Iterator[Pin]:

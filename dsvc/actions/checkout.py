@@ -32,7 +32,8 @@ def plan_checkout(
 ) -> tuple[Plan, Index]:
     """Return what leads the working copy from `base` to `target`, and the index that it starts from.
 
-    Datasets that are checked out as plain files here are taken as such, unless `raw`.
+    Datasets that are checked out as plain files here are taken as such, unless `raw`. Files of which the content
+    was purged are left out, and named in `workspace.left_out`.
     """
     if not raw:
         base, target = workspace.here(base), workspace.here(target)
@@ -45,9 +46,12 @@ def plan_checkout(
         overwrite=overwrite,
         fold_names=not tells_names_apart(workspace.local),
         leaves_out=workspace.leaves_out(),
+        erased=workspace.says_erased(),
         datasets=workspace.datasets(),
     )
-    return planner.plan(base, target, paths=paths), index
+    plan = planner.plan(base, target, paths=paths)
+    workspace.left_out = plan.left_out
+    return plan, index
 
 
 def checkout(

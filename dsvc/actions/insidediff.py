@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from dsvc.actions.filediff import FileDiff, Sides
 from dsvc.contents.driver import ContentDiff, ContentSummary, Driver, Settings, Source, UnfitError
@@ -11,17 +10,11 @@ from dsvc.contents.drivers import by_head, by_name, chosen
 from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.objects.tree import FILE_KINDS, Entry
 
-if TYPE_CHECKING:
-    from typing import TypeVar
-
-    T = TypeVar("T")
-
 _TRIPPED = (RecursionError, ArithmeticError, LookupError, TypeError, ValueError)
 """What a driver may raise over a content that nobody has thought of; lines are shown then."""
 
 
-@dataclass(frozen=True, slots=True)
-class Inside:
+class Inside(NamedTuple):
     """A difference by content, or why there is none (`note`, which may be empty); `binary` hides the lines too."""
 
     diff: ContentDiff | None = None
@@ -77,8 +70,7 @@ def content_summary(
 _HEAD = 64
 
 
-@dataclass(frozen=True, slots=True)
-class _Chosen:
+class _Chosen(NamedTuple):
     driver: Driver
     old: Source | None
     new: Source | None

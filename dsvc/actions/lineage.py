@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from dsvc.actions.decorations import decorations
+from dsvc.actions.deployments import served_files
 from dsvc.actions.lineage_commits import find_commits, find_tips
 from dsvc.actions.lineage_graph import (
     CommitNode,
@@ -29,6 +30,7 @@ from dsvc.history.treediff import diff_trees
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, EnvironmentId, Kind, ObjectId
 from dsvc.objects.tree import CONTENT_KINDS, EntryKind
+from dsvc.refs.names import DEPLOYMENTS
 from dsvc.refs.view import Direct
 from dsvc.runs.index import Meeting, RunIndex
 from dsvc.runs.names import RunKey, run_ref
@@ -74,7 +76,10 @@ class _Walk:
         self._done: set[RunKey] = set()
         self._edges: set[tuple[str, str, What]] = set()
         self._files: dict[str, RunKey | None] = {}  # file -> the youngest run that it may come of
-        self._refs = {commit: tuple(ref.name for ref in refs) for commit, refs in decorations(workspace).items()}
+        self._refs = {
+            commit: tuple(f"{DEPLOYMENTS}{ref.name}" if ref.kind == "deployment" else ref.name for ref in refs)
+            for commit, refs in decorations(workspace).items()
+        }
 
     # What was asked for.
 
@@ -296,6 +301,11 @@ class _Walk:
             self._edge(self._commit_node(commit_id).key, file.key, "holds", "proved")
         for file, names in find_tips(self._workspace, files):
             self.graph.tips[file.key] = names
+        served = served_files(self._workspace)
+        for file in files:
+            names = served.get((file.path, bytes(file.id or b"")), ())
+            if names:
+                self.graph.tips[file.key] = (*self.graph.tips.get(file.key, ()), *names)
 
 
 def run_key(key: RunKey) -> str:

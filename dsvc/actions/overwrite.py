@@ -12,6 +12,7 @@ from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Direct
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import Index
+from dsvc.worktree.obstacles import LAST_COPY
 from dsvc.worktree.plan import Plan
 from dsvc.worktree.record import Recorded, Recorder
 
@@ -55,6 +56,7 @@ def overwrite_working_copy(
     recorded = recorded if recorded is not None else record_working_copy(workspace)
     plan: Plan | None
     plan, _ = plan_checkout(workspace, recorded.tree, goal, index=recorded.index)
+    plan.obstacles = [o for o in plan.obstacles if o.reason != LAST_COPY]  # whoever says so wants it gone
     in_the_way = [o.path for o in plan.obstacles]
     if in_the_way:
         plan = None

@@ -12,6 +12,7 @@ from dsvc.errors import RequestError
 from dsvc.objects import trees
 from dsvc.objects.ids import TreeId
 from dsvc.objects.tree import Entry
+from dsvc.repo.tombstones import PurgedError, tombstone_of
 from dsvc.workspace import Workspace
 
 
@@ -38,7 +39,9 @@ def restore(
     store = workspace.repo.store
     source_tree = tree_of(workspace, source) if source is not None else workspace.head_tree()
     index = workspace.index()
-    left_out = [path for path in paths if path and index.is_absent(path)]
+    _refuse_purged(workspace, source_tree, paths)
+    absent = [path for path in paths if path and index.is_absent(path)]
+    left_out = [path for path in absent if not _is_purged(workspace, index.tree, path)]
     if left_out:
         raise RequestError(
             f"{os.fsdecode(left_out[0])} is not checked out here: this is a partial working copy",
@@ -68,3 +71,19 @@ def restore(
         recorded=recorded,
     )
     return RestoreResult(tuple(paths), source_tree)
+
+
+def _refuse_purged(workspace: Workspace, tree: TreeId, paths: Sequence[bytes]) -> None:
+    for path in paths:
+        if _is_purged(workspace, tree, path):
+            entry = trees.lookup(workspace.repo.store, tree, path)
+            tombstone = tombstone_of(workspace.repo, entry.id) if entry is not None else None
+            if tombstone is not None:
+                raise PurgedError(tombstone)
+
+
+def _is_purged(workspace: Workspace, tree: TreeId, path: bytes) -> bool:
+    """Say whether the content of a file that a tree has at a path was purged."""
+    erased = workspace.says_erased()
+    entry = trees.lookup(workspace.repo.store, tree, path) if path and erased is not None else None
+    return entry is not None and erased is not None and erased(path, entry)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dsvc.progress import Progress
     from dsvc.workspace import Surroundings, Workspace
 
+_NAMED = 10  # files in a warning
+
 
 class Context:
     """Environment, folder, settings, output, progress and clock of one command.
@@ -214,7 +216,21 @@ class Context:
             from dsvc.actions.upkeep import upkeep
 
             upkeep(workspace)
+        if workspace.left_out:
+            self._tell_left_out(workspace)
         workspace.close()
+
+    def _tell_left_out(self, workspace: Workspace) -> None:
+        """Say which files a checkout could not bring, since their content was purged, and why that was."""
+        from dsvc.commands.path_text import quote_path
+        from dsvc.repo.tombstones import purged_text, tombstone_of
+
+        for path, file_id in sorted(workspace.left_out.items())[:_NAMED]:
+            note = tombstone_of(workspace.repo, file_id)
+            why = purged_text(note) if note is not None else "purged"
+            self.out.warn(f"{quote_path(path)} is left out: its content was {why}")
+        if len(workspace.left_out) > _NAMED:
+            self.out.warn(f"and {len(workspace.left_out) - _NAMED} more; 'dsvc purge --list' names what was purged")
 
     def read_text(self, file: str) -> str:
         """The text of a file given on the command line; `-` is standard input."""

@@ -59,6 +59,7 @@ _SECTIONS: Final = {
         "model": "Keep models by name, with versions and stages",
         "serve": "Answer requests with a model",
         "profile": "Say what the columns of a table look like",
+        "monitor": "Watch a served model with Prometheus and Grafana",
         "env": "Record, compare and make again what programs run with",
         "lineage": "Show where a file, a run or a commit came from",
         "blame-data": "Show which run wrote a file and which raw files it rests on",
@@ -67,6 +68,7 @@ _SECTIONS: Final = {
     },
     "Serve models": {
         "build": "Make an image that serves a model, without a container engine",
+        "deploy": "Bring a model to a place that serves it, and know what is where",
     },
     "Look at history": {
         "log": "Show commits",

@@ -194,6 +194,7 @@ def _print_environment(context: Context, workspace: Workspace, found: ShowResult
 
 
 def _print_run(context: Context, workspace: Workspace, found: ShowResult) -> None:
+    from dsvc.actions.deployments import read_deployment
     from dsvc.actions.model import describe_version
     from dsvc.actions.runs import read_run
     from dsvc.commands.run_text import print_note, print_run
@@ -204,6 +205,12 @@ def _print_run(context: Context, workspace: Workspace, found: ShowResult) -> Non
         from dsvc.commands.model_text import print_version
 
         print_version(context, workspace, version)
+        return
+    deployment = read_deployment(workspace, found.id)
+    if deployment is not None:
+        from dsvc.commands.deploy_text import print_deployment
+
+        print_deployment(context, deployment, found.id)
         return
     what = read_run(workspace, found.id)
     if isinstance(what, Note):
@@ -271,6 +278,7 @@ def _described(
         environment = decode_environment(workspace.repo.store.get(found.id, Kind.ENVIRONMENT))
         return {**document, "kind": "environment", **environment_json(environment)}
     if found.kind == Kind.RUN:
+        from dsvc.actions.deployments import FoundDeployment, read_deployment
         from dsvc.actions.model import describe_version
         from dsvc.actions.runs import read_run
         from dsvc.commands.run_text import found_json, note_json
@@ -281,6 +289,11 @@ def _described(
             from dsvc.commands.model_text import version_json
 
             return {**document, "kind": "model", **version_json(version)}
+        deployment = read_deployment(workspace, found.id)
+        if deployment is not None:
+            from dsvc.commands.deploy_text import deployment_json
+
+            return {**document, "kind": "deployment", **deployment_json(FoundDeployment(deployment, found.id))}
         what = read_run(workspace, found.id)
         if isinstance(what, Note):
             return {**document, "kind": "note", "run": what.run.hex(), **note_json(what)}

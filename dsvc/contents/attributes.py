@@ -12,9 +12,8 @@ import os
 import re
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from dsvc.contents.path_rules import matcher, parse
 from dsvc.objects import trees
@@ -33,22 +32,23 @@ _ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
 _LETTERS = {b"a": b"\a", b"b": b"\b", b"t": b"\t", b"n": b"\n", b"v": b"\v", b"f": b"\f", b"r": b"\r"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     match: Callable[[bytes], re.Match[bytes] | None]
     anchored: bool
     changes: tuple[tuple[str, Value | None], ...]  # None takes back what was said
 
 
-@dataclass(frozen=True, slots=True)
 class Attributes:
     """The attributes of the files of one tree or working copy, read as they are asked for.
 
     `read` returns the attribute file of a directory (its path without a slash at the end), empty where there is none.
     """
 
-    read: Callable[[bytes], bytes]
-    _known: dict[bytes, tuple[_Line, ...]] = field(default_factory=dict)
+    __slots__ = ("_known", "_read")
+
+    def __init__(self, read: Callable[[bytes], bytes]) -> None:
+        self._read = read
+        self._known: dict[bytes, tuple[_Line, ...]] = {}
 
     def of(self, path: bytes) -> Mapping[str, Value]:
         """Return what is said of a file; nothing for most."""
@@ -69,7 +69,7 @@ class Attributes:
         known = self._known.get(directory)
         if known is None:
             base = directory + b"/" if directory else b""
-            known = self._known[directory] = tuple(_parse(self.read(directory), base))
+            known = self._known[directory] = tuple(_parse(self._read(directory), base))
         return known
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 from dsvc.contents.attributes import NONE, Value
@@ -29,8 +28,7 @@ class ExtraMissingError(UnfitError):
         super().__init__(f"{what} needs: pip install 'dsvc[{extra}]'")
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """One content: its size, its bytes as often as they are asked for, and where it lies whole on disk if it does."""
 
     size: int
@@ -83,16 +81,14 @@ class Line(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ContentDiff:
+class ContentDiff(NamedTuple):
     """How two contents differ: lines for people, JSON values for programs. Without lines nothing that counts does."""
 
     lines: tuple[Line, ...]
     document: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class ContentSummary:
+class ContentSummary(NamedTuple):
     """What is in a file: lines for people and JSON values for programs.
 
     `instead` says that a terminal shows them in place of the content, which nobody reads as it is.
@@ -103,8 +99,7 @@ class ContentSummary:
     instead: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ContentMerge:
+class ContentMerge(NamedTuple):
     """A merged content in pieces, how many conflicts are left in it, and what to tell people of it.
 
     `content` is None where conflicts cannot be marked in a file of this kind: both sides are kept beside each other.
@@ -115,12 +110,11 @@ class ContentMerge:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What a driver may want to know: the file's path, its attributes, and how many lines of context are wished."""
 
     path: bytes = b""
-    attributes: Mapping[str, Value] = field(default_factory=lambda: NONE)
+    attributes: Mapping[str, Value] = NONE
     context: int = 3
 
     def text(self, name: str) -> str | None:
@@ -140,8 +134,7 @@ class Settings:
         return name.rpartition(b".")[2].decode("ascii", "replace").lower() if b"." in name else ""
 
 
-@dataclass(frozen=True, slots=True)
-class MergeLabels:
+class MergeLabels(NamedTuple):
     """What the sides are called in conflict markers, and the side that settles conflicts, if one does."""
 
     base: bytes = b"base"

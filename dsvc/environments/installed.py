@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from dsvc.environments.environment import Distribution
@@ -42,13 +42,18 @@ def normalized(name: str) -> str:
     return _SEPARATORS.sub("-", name).lower()
 
 
-def find_distributions(path: Iterable[str], root: str | None) -> Found:
-    """Return what is installed in the folders of `path`; what lies in `root` is named by its path in there."""
+def find_distributions(path: Iterable[str], root: str | None, *, names: Collection[str] | None = None) -> Found:
+    """Return what is installed in the folders of `path`; what lies in `root` is named by its path in there.
+
+    With `names`, normalized ones, it is no more than those, and what they require is told whether it is there or not.
+    """
     found = Found()
     seen: set[str] = set()
     for folder in path:
         here: dict[str, str] = {}
         for name in info_names(folder):
+            if names is not None and name_of(name) not in names:
+                continue
             distribution = _read(folder, name, root, found)
             if distribution is None or distribution.name in seen:
                 continue
@@ -60,12 +65,20 @@ def find_distributions(path: Iterable[str], root: str | None) -> Found:
             here[distribution.name] = distribution.version
             found.distributions.append(distribution)
         seen |= here.keys()
-    found.distributions = [
-        one._replace(requires=tuple(name for name in one.requires if name in seen)) for one in found.distributions
-    ]
+    if names is None:
+        found.distributions = _among(found.distributions, seen)
     found.distributions.sort(key=lambda one: (one.name, one.version))
     found.notes.sort()
     return found
+
+
+def _among(some: Iterable[Distribution], seen: Collection[str]) -> list[Distribution]:
+    return [one._replace(requires=tuple(name for name in one.requires if name in seen)) for one in some]
+
+
+def name_of(info: str) -> str:
+    """Return the normalized name of the distribution whose metadata are in a folder or file of this name."""
+    return normalized(info.rpartition(".")[0].split("-")[0])
 
 
 def info_names(folder: str) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dsvc.environments.environment import Distribution
-from dsvc.environments.installed import find_distributions, info_names, is_added, normalized, record_rows
+from dsvc.environments.installed import find_distributions, info_names, is_added, name_of, record_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,13 @@ def find_files(folders: Sequence[str], wanted: Iterable[Distribution]) -> dict[s
     by_name = {one.name: one for one in wanted if one.contents is not None}
     same = {
         one.name
-        for one in find_distributions(folders, None).distributions
+        for one in find_distributions(folders, None, names=by_name.keys()).distributions
         if one.name in by_name and (one.version, one.contents) == _identity(by_name[one.name])
     }
     found: dict[str, InstalledFiles] = {}
     for folder in folders:
         for info in info_names(folder):
-            name = normalized(info.rpartition(".")[0].split("-")[0])
+            name = name_of(info)
             if name not in same or name in found or not info.endswith(".dist-info"):
                 continue
             files = _files(folder, info)

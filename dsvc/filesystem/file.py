@@ -31,11 +31,9 @@ class RawContent(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill a buffer, or the beginning of it where the file ends."""
-        view = memoryview(buffer).cast("B")
-        data = self._content.read(self._at, len(view))
-        view[: len(data)] = data
-        self._at += len(data)
-        return len(data)
+        count = self._content.read_into(self._at, memoryview(buffer).cast("B"))
+        self._at += count
+        return count
 
     def readall(self) -> bytes:
         """Return all that is left."""

@@ -11,6 +11,8 @@ from dsvc.monitoring.monitor import Monitor, Watched
 
 LATENCIES: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
+ERRORS: Final = ("input", "size", "address", "token", "model", "server", "monitoring")
+
 
 class ServerMetrics:
     """Counts requests, and tells all that is known when it is asked. It is used by one thread at a time.
@@ -25,7 +27,8 @@ class ServerMetrics:
         self.monitor = monitor
         self.in_flight = 0
         self._requests: Counter[tuple[str, int]] = Counter()
-        self._errors: Counter[str] = Counter()
+        # From the start, so that the first one is seen as an increase.
+        self._errors: Counter[str] = Counter(dict.fromkeys(ERRORS, 0))
         self._seconds: dict[str, list[int]] = {}
         self._spent: dict[str, float] = {}
         self._rows: Counter[str] = Counter()

@@ -221,6 +221,12 @@ class Ingest:
                 return plain[place.offset : place.offset + place.length]
         return None
 
+    def small_metadata(self) -> tuple[tuple[Kind, bytes], ...] | None:
+        """Return the metadata that waits for a pack if one group holds all of it; None where it is more or nothing."""
+        group = self._groups[PackClass.METADATA]
+        begun = PackClass.METADATA in self._writers or any(queued[1] == PackClass.METADATA for queued in self._queue)
+        return None if begun or not group else tuple(group.values())
+
     def finish(self) -> list[PackRef]:
         """End and deliver all packs; return them in the order in which they were made."""
         for pack_class in PackClass:

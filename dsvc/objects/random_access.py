@@ -186,35 +186,53 @@ class OpenContent:
         Raises:
             IntegrityError: where it is not stored, or damaged. In a partial clone also what fetching raises.
         """
-        end = min(offset + length, self.size)
+        pieces = self._pieces(offset, min(offset + length, self.size))
+        return bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
+
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        """Fill a buffer from `offset` on; return how many bytes there were. Raises as `read`."""
+        at = 0
+        for piece in self._pieces(offset, min(offset + len(buffer), self.size)):
+            buffer[at : at + len(piece)] = piece
+            at += len(piece)
+        return at
+
+    def _pieces(self, offset: int, end: int) -> list[bytes | memoryview]:
         if offset >= end:
-            return b""
+            return []
         if not self._here:
             self._reader.complete(self._id, self.size)
             self._here = True
+        wanted, first, last = self._plan(offset, end)
+        pieces: list[bytes | memoryview] = list(self._reader.take(wanted))
+        if last < end:
+            raise IntegrityError(f"the map of file {self._id.hex()} ends too early", hint="dsvc fsck")
+        if last > end:
+            pieces[-1] = memoryview(pieces[-1])[: end - last]
+        if first < offset:
+            pieces[0] = memoryview(pieces[0])[offset - first :]
+        return pieces
+
+    def _plan(self, offset: int, end: int) -> tuple[list[Part], int, int]:
+        """Return the chunks of a range, where the first begins and the last ends; let what follows be read ahead."""
         straight, self._next = offset == self._next, end
-        wanted: list[tuple[int, Part]] = []
+        ahead = self._reader.ahead
+        limit = end + ahead if straight and self._ahead_to < end + ahead // 2 else end
+        wanted: list[Part] = []
         further: list[Part] = []
-        limit = end + self._reader.ahead if straight and self._ahead_to < end + self._reader.ahead // 2 else end
+        first = last = 0
         for at, part in self._reader.parts(self._id, self.size, offset):
             if at >= limit:
                 break
-            if at < end:
-                wanted.append((at, part))
-            else:
+            if at >= end:
                 further.append(part)
+                continue
+            first = at if not wanted else first
+            last = at + part.length
+            wanted.append(part)
         if further:
             self._reader.run_ahead(further)
             self._ahead_to = limit
         elif not straight:
             self._ahead_to = end
-        pieces = self._reader.take([part for _, part in wanted])
-        if not wanted or wanted[-1][0] + wanted[-1][1].length < end:
-            raise IntegrityError(f"the map of file {self._id.hex()} ends too early", hint="dsvc fsck")
-        first = wanted[0][0]
-        if len(pieces) == 1:
-            return pieces[0][offset - first : end - first]  # all of it costs no copy
-        pieces[0] = pieces[0][offset - first :]
-        last = wanted[-1][0]
-        pieces[-1] = pieces[-1][: end - last]
-        return b"".join(pieces)
+        return wanted, first, last

@@ -1,7 +1,7 @@
 """Remove what dead processes left behind: packs on no list, lists that no head names, temporary files.
 
 Nothing here depends on a clock to be safe. A writer whose unlisted pack is removed finds out before it moves the head
-(see ObjectStore.check_own); the time that is waited only spares it from doing its work twice.
+(see OwnPacks.check); the time that is waited only spares it from doing its work twice.
 """
 
 from __future__ import annotations

@@ -70,6 +70,8 @@ class Repository:
         self.log = OperationLog(store)
         self.head = head
         self.lost: tuple[LostSegment, ...] = ()
+        self.patience: Callable[[], Callable[[int], None]] | None = None
+        """Makes what waits between attempts to publish, see `Transaction.publish`."""
         self._commits: OrderedDict[bytes, Commit] = OrderedDict()
         self._cut: tuple[OperationId, frozenset[CommitId]] | None = None
 
@@ -208,11 +210,12 @@ class Repository:
 
         Where that makes many small packs, they are merged afterwards.
         """
-        operation_id, self.head = transaction.publish(act, known=self.head)
+        wait = self.patience() if self.patience is not None else None
+        operation_id, self.head = transaction.publish(act, known=self.head, wait=wait)
         if self._tidies:
             self.head = tidy(self.store, self.head)
         if self._folds:
-            self.head = fold(self.store, self.head)
+            self.head = fold(self.store, self.head, added=transaction.listed)
         return operation_id
 
     def commit(self, commit_id: CommitId) -> Commit:

@@ -37,6 +37,7 @@ class PredictionLog(Protocol):
     """Where sampled requests and answers go."""
 
     def add(self, rows: Rows, found: Any) -> None: ...
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,8 @@ class Application:
                 await send({"type": "lifespan.startup.complete"})
             else:
                 self._asker.close()
+                if self._log is not None:
+                    self._log.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

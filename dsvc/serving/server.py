@@ -16,6 +16,7 @@ from dsvc.monitoring.profile import parse_profile
 from dsvc.serving.application import Application, Rules, signature_of
 from dsvc.serving.loading import load_model
 from dsvc.serving.options import Options
+from dsvc.serving.prediction_log import PredictionLog
 from dsvc.serving.predictor import Predictor
 from dsvc.serving.record import ServedModel, read_model
 
@@ -27,7 +28,7 @@ class CannotListenError(RequestError):
 def build_application(options: Options) -> Application:
     """Load the model of a folder, and return the application that serves it.
 
-    Raises what `read_model` and `load_model` raise.
+    Raises what `read_model` and `load_model` raise, and CannotLogError.
     """
     served = read_model(options.model_dir)
     predictor = load_model(served, allow_pickle=options.allow_pickle)
@@ -40,7 +41,11 @@ def build_application(options: Options) -> Application:
         deployment=options.deployment,
     )
     metrics = _metrics(served, predictor, name, options)
-    return Application(served, predictor, name=name, rules=rules, metrics=metrics)
+    log = None
+    if options.log_predictions and options.log_dir is not None:
+        names = [each.name for each in signature_of(served, predictor).inputs]
+        log = PredictionLog(options.log_dir, options.log_predictions, f"{name}-{served.version}", names)
+    return Application(served, predictor, name=name, rules=rules, metrics=metrics, log=log)
 
 
 def _metrics(served: ServedModel, predictor: Predictor, name: str, options: Options) -> ServerMetrics:

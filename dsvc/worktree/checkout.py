@@ -26,7 +26,7 @@ from dsvc.objects.tree import CONTENT_KINDS, FILE_KINDS, Entry, EntryKind
 from dsvc.progress import Progress, Silent
 from dsvc.worktree.creating import Creator
 from dsvc.worktree.drafts import Drafts
-from dsvc.worktree.index import DATASET, DIRECTORY, GITLINK, join, signature
+from dsvc.worktree.index import ABSENT, DATASET, DIRECTORY, GITLINK, join, signature
 from dsvc.worktree.name_map import NameMap
 from dsvc.worktree.plan import InTheWayError, Obstacle, Plan
 
@@ -95,7 +95,7 @@ class Writer:
             with self._naming(path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 self._refuse_changed(path, plan)
                 os.unlink(self._place(path))
-            changed[path] = None
+            changed[path] = ABSENT if path in plan.left_out else None
         self._remove_folders(plan, changed)
         self._write_all(plan, changed)
         for path, entry in plan.datasets:

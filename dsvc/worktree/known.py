@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from dsvc.history.treediff import diff_trees
 from dsvc.objects import trees
 from dsvc.objects.ids import TreeId
 from dsvc.objects.sortedmap import NodeStore
-from dsvc.objects.store import ObjectMissingError
-from dsvc.objects.tree import Entry, EntryKind
+from dsvc.objects.store import ObjectMissingError, ObjectStore
+from dsvc.objects.tree import FILE_KINDS, Entry, EntryKind
 from dsvc.worktree.index import ABSENT, DATASET, DIRECTORY, EMPTY, GITLINK, UNKNOWN, Block, Index, join
 from dsvc.worktree.name_map import NameMap
 from dsvc.worktree.plan import LeavesOut
@@ -63,6 +63,25 @@ def unread(entry: Entry) -> bytes:
     """Return the signature of a path of which nothing is known but its entry."""
     known = {EntryKind.TREE: DIRECTORY, EntryKind.GITLINK: GITLINK, EntryKind.SNAPSHOT: DATASET}
     return known.get(EntryKind(entry.kind), UNKNOWN)
+
+
+def lacking(
+    store: ObjectStore, wants: Callable[[bytes, int], bool] | None, erased: Collection[bytes]
+) -> LeavesOut | None:
+    """Return what says whether a file is left out because its content is not here; None where none is.
+
+    It is where `wants(path, size)` says no, or where its content was `erased` from the history.
+    """
+    if wants is None and not erased:
+        return None
+
+    def leaves(path: bytes, entry: Entry) -> bool:
+        if entry.kind not in FILE_KINDS:
+            return False
+        unwanted = entry.id in erased or (wants is not None and not wants(path, entry.size))
+        return unwanted and not store.has_file(entry.id)
+
+    return leaves
 
 
 def _unknown(sparse: Sequence[bytes], leaves_out: LeavesOut | None) -> Callable[[bytes, Entry], bytes]:

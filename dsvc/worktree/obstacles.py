@@ -9,6 +9,7 @@ from typing import NamedTuple
 from dsvc.errors import RequestError
 
 _SHOWN = 10
+LAST_COPY = "its content was purged, and this may be the last copy: remove it, or move it elsewhere"
 Checked = dict[bytes, "bool | None"]  # paths that were looked at: a folder, something else, or nothing (None)
 
 

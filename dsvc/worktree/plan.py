@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dsvc.history.treediff import diff_trees, is_empty
@@ -16,41 +16,14 @@ from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.worktree.index import ABSENT, DATASET, DIRECTORY, GITLINK, Index, changed_at, join, parents, signature
 from dsvc.worktree.names import CollidingNamesError, find_collisions
-from dsvc.worktree.obstacles import Checked, InTheWayError, Obstacle, blocking_parent
+from dsvc.worktree.obstacles import LAST_COPY, Checked, InTheWayError, Obstacle, blocking_parent
 from dsvc.worktree.sparse import Includes, Sparse
+from dsvc.worktree.steps import LeavesOut, Plan
 
 if TYPE_CHECKING:
     from dsvc.worktree.delegation import Delegation
 
-LeavesOut = Callable[[bytes, Entry], bool]
 __all__ = ["InTheWayError", "LeavesOut", "Obstacle", "Plan", "Planner"]
-
-
-@dataclass(slots=True)
-class Plan:
-    """What a checkout from one tree to another does to the working copy.
-
-    `writes` are (path, entry) of files, links and empty directories; `removals` are paths of files; `settled` are paths
-    that have the wanted content already, with their signatures (None: gone); `folders` may be empty afterwards and go
-    then. `leaving` are folders that are no dataset any more, `datasets` those that come to a snapshot, and `not_here`
-    those whose snapshot this machine has not.
-    """
-
-    base: TreeId
-    target: TreeId
-    writes: list[tuple[bytes, Entry]] = field(default_factory=list)
-    removals: list[bytes] = field(default_factory=list)
-    settled: dict[bytes, bytes | None] = field(default_factory=dict)
-    folders: set[bytes] = field(default_factory=set)
-    seen: dict[bytes, bytes] = field(default_factory=dict)
-    obstacles: list[Obstacle] = field(default_factory=list)
-    leaving: list[bytes] = field(default_factory=list)
-    datasets: list[tuple[bytes, Entry]] = field(default_factory=list)
-    not_here: list[bytes] = field(default_factory=list)
-
-    def is_empty(self) -> bool:
-        """Say whether nothing on disk changes."""
-        return not (self.writes or self.removals or self.folders or self.leaving or self.datasets)
 
 
 @dataclass(slots=True)
@@ -64,6 +37,7 @@ class Planner:
     fold_names: bool = False
     datasets: Delegation | None = None
     leaves_out: LeavesOut | None = None  # of a partial clone: what comes new is not on disk where this says yes
+    erased: LeavesOut | None = None  # whether content was purged, so that it never comes
 
     def plan(self, base: TreeId, target: TreeId, *, paths: Sequence[bytes] = ()) -> Plan:
         """Return what leads from `base`, which the working copy stands for, to `target`, limited to `paths`.
@@ -87,7 +61,10 @@ class Planner:
                 absent.append(path)
                 continue
             present = old if same else self._known(path)
-            if _is_dataset(old) or _is_dataset(new):
+            if new is not None and self.erased is not None and self.erased(path, new):
+                if not self._left_out(plan, path, old, present, new, checked=checked):
+                    absent.append(path)
+            elif _is_dataset(old) or _is_dataset(new):
                 self._dataset(plan, path, old, present, new, checked=checked)
             elif new is not None and new.kind == EntryKind.TREE:
                 self._directory(plan, path, old, present, new, checked=checked)
@@ -235,11 +212,33 @@ class Planner:
         if not same_as_old:
             reason = "not part of any commit" if old is None else "changed since the last commit"
             plan.obstacles.append(Obstacle(path, reason))
+        elif old is not None and self.erased is not None and self.erased(path, old):
+            plan.obstacles.append(Obstacle(path, LAST_COPY))
         plan.seen[path] = sig
         if new is None:
             plan.removals.append(path)
         else:
             plan.writes.append((path, new))
+
+    def _left_out(
+        self,
+        plan: Plan,
+        path: bytes,
+        old: Entry | None,
+        present: Entry | None,
+        new: Entry,
+        *,
+        checked: Checked,
+    ) -> bool:
+        """Plan a path whose content was purged: what stands there goes, nothing comes; say whether something does."""
+        st = self._lstat(path) if self._parents_are_folders(path, checked) else None
+        if st is not None and self._is(path, st, new):
+            plan.settled[path] = signature(st)
+            return True
+        plan.left_out[path] = new.id
+        if st is not None:
+            self._file(plan, path, old, present, None, checked=checked)
+        return st is not None
 
     def _directory(
         self,

@@ -46,6 +46,7 @@ class Place(Protocol):
     def write_index(self, index: Index) -> None: ...
     def clock(self) -> int: ...
     def leaves_out(self) -> LeavesOut | None: ...
+    def says_erased(self) -> LeavesOut | None: ...
     def datasets(self) -> Delegation | None: ...
 
 
@@ -145,7 +146,10 @@ def recover(place: Place, store: ObjectStore, log: OperationLog, head: Operation
 def _go_to(place: Place, store: ObjectStore, index: Index, goal: TreeId, other: TreeId) -> None:
     """Bring the files that differ between two trees to `goal`; those with any other content stay as they are."""
     datasets = place.datasets()
-    planner = Planner(store, place.root_bytes, index, leaves_out=place.leaves_out(), datasets=datasets)
+    erased = place.says_erased()
+    planner = Planner(
+        store, place.root_bytes, index, leaves_out=place.leaves_out(), datasets=datasets, erased=erased
+    )
     plan = planner.plan(other, goal)
     blocked = {o.path for o in plan.obstacles}
     around = parents(blocked)

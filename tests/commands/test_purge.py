@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands.conftest import CommandLine
+
 
 @pytest.fixture
 def project(cli) -> Path:
@@ -84,8 +86,6 @@ def purged(cli, project) -> Path:
     [
         "cat HEAD~4:secret.txt",
         "cat HEAD~1:big.bin",
-        "switch --detach HEAD~4",
-        "switch --detach HEAD~1",
         "restore --source HEAD~1 big.bin",
         "export HEAD~1 ../out",
     ],
@@ -99,7 +99,7 @@ def test_whoever_looks_for_the_content_learns_who_purged_it_and_why(cli, purged,
 
 
 def test_scripts_learn_it_too(cli, purged):
-    found = cli("switch", "--detach", "HEAD~4", "--json").error_json
+    found = cli("restore", "--source", "HEAD~1", "big.bin", "--json").error_json
     assert (found["kind"], found["details"]["reason"]) == ("Purged", "published by mistake")
 
 
@@ -157,12 +157,44 @@ def test_renames_are_found_among_what_is_left(cli, purged):
     assert "R100\ta.txt\tb.txt\n" in cli.ok("diff", "--name-status", "HEAD~4", "HEAD").out
 
 
-def test_a_fork_of_a_head_that_lacks_it_says_so(cli, project):
-    cli.ok("purge", "a.txt", "--reason", "x", "--yes")
-    answer = cli("fork", ".", "../fork")
+def test_a_switch_leaves_it_out_and_says_why(cli, purged):
+    (purged / "secret.txt").write_text("a name of the place\n")
+    cli.ok("commit", "-q", "-m", "something else there")
+    answer = cli.ok("switch", "--detach", "HEAD~2")
+    assert f"big.bin is left out: its content {_WHO}" in answer.err
+    assert not (purged / "big.bin").exists()
+    assert not (purged / "secret.txt").exists()
+    assert "nothing to commit" in cli.ok("status").out.lower()
+    (purged / "a.txt").write_text("more\n")
+    cli.ok("commit", "-q", "-m", "beside it")
+    assert "big.bin" in cli.ok("ls", "HEAD").out  # it is absent, not deleted
+    answer = cli.ok("switch", "main")
+    assert "left out" not in answer.err
+    assert (purged / "secret.txt").read_text() == "a name of the place\n"
+    cli.ok("undo")
+    assert not (purged / "secret.txt").exists()
+    assert "nothing to commit" in cli.ok("status").out.lower()
+
+
+def test_the_last_copy_in_the_working_copy_is_not_written_over(cli, project):
+    (project / "secret.txt").write_text("the first password\n")
+    cli.ok("commit", "-m", "again")
+    cli.ok("purge", "secret.txt", "--reason", "published by mistake", "--yes")
+    answer = cli("switch", "--detach", "HEAD~1")
     assert answer.code == 3
-    assert "was purged by Ada Example" in answer.err
-    assert not (project.parent / "fork").exists()
+    assert "its content was purged, and this may be the last copy" in answer.err
+    assert (project / "secret.txt").read_text() == "the first password\n"
+    (project / "secret.txt").unlink()
+    cli.ok("switch", "--detach", "HEAD~1")
+    assert not (project / "secret.txt").exists()
+
+
+def test_a_fork_leaves_it_out(cli, project):
+    cli.ok("purge", "a.txt", "--reason", "x", "--yes")
+    cli.ok("fork", ".", "../fork")
+    there = CommandLine(project.parent / "fork", cli.environment)
+    assert not (project.parent / "fork" / "a.txt").exists()
+    assert "nothing to commit" in there.ok("status").out.lower()
 
 
 def test_git_gets_the_history_without_it(cli, purged):
@@ -173,3 +205,57 @@ def test_git_gets_the_history_without_it(cli, purged):
     assert "first" in names
     assert "a.txt" in names
     assert "secret.txt" not in names
+
+
+@pytest.fixture
+def half_purged(cli, project):
+    """A hub whose branch still names what was purged, beside a file that is whole."""
+    (project / "folder").mkdir()
+    (project / "folder" / "key").write_text("a key\n")
+    (project / "big.bin").write_bytes(bytes(range(256)) * 40_000)
+    cli.ok("commit", "-q", "-m", "fourth")
+    cli.ok("purge", "folder/key", "big.bin", "--reason", "published by mistake", "--yes")
+    cli.ok("push", "-q", "./hub")
+    return project / "hub"
+
+
+@pytest.mark.parametrize("extra", [(), ("--no-data",)])
+def test_a_clone_leaves_out_what_was_purged_and_says_why(cli, half_purged, extra):
+    answer = cli.ok("clone", "hub", "copy", *extra)
+    for name in ("folder/key", "big.bin"):
+        assert f"{name} is left out: its content {_WHO}" in answer.err
+    copy = cli.directory / "copy"
+    assert (copy / "a.txt").read_text() == "a\n"
+    assert not (copy / "folder").exists()
+    assert not (copy / "big.bin").exists()
+    there = CommandLine(copy, cli.environment)
+    assert "nothing to commit" in there.ok("status").out.lower()
+    gone = there("restore", "big.bin")
+    assert (gone.code, _WHO in gone.err) == (3, True)
+    (copy / "a.txt").write_text("more\n")
+    there.ok("commit", "-q", "-m", "fifth")
+    assert "folder/key" in there.ok("ls", "-r", "HEAD").out  # it is absent, not deleted
+    there.ok("push", "-q")
+    there.ok("fsck")
+
+
+def test_what_takes_the_place_of_a_purged_file_comes_with_the_next_pull(cli, half_purged):
+    cli.ok("clone", "-q", "hub", "copy")
+    (cli.directory / "big.bin").write_text("small now\n")
+    cli.ok("rm", "folder/key")
+    cli.ok("commit", "-q", "-m", "without")
+    cli.ok("push", "-q", "./hub")
+    there = CommandLine(cli.directory / "copy", cli.environment)
+    there.ok("pull", "-q")
+    assert (cli.directory / "copy" / "big.bin").read_text() == "small now\n"
+    assert "nothing to commit" in there.ok("status").out.lower()
+    there.ok("switch", "-q", "--detach", "HEAD")
+    answer = there.ok("switch", "-q", "--detach", "HEAD~1")
+    assert f"big.bin is left out: its content {_WHO}" in answer.err
+
+
+def test_a_clone_says_so_to_scripts(cli, half_purged):
+    found = cli.ok("clone", "hub", "copy", "--json").json["left_out"]
+    assert [(f["path"], f["reason"]) for f in found] == [
+        ("big.bin", "published by mistake"), ("folder/key", "published by mistake")
+    ]

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from dsvc.errors import FormatTooNewError
+from dsvc.objects import ingest, packwriter
 from dsvc.repo import format as formats
+from dsvc.worktree import creating, storing
 
 SIZE = 9 << 20
 on_both = pytest.mark.parametrize("cloning_disk", ["xfs", "btrfs"], indirect=True)
@@ -163,6 +165,45 @@ def test_purge_erases_it(project):
     assert all(p.read_bytes() != noise(1) for pack in parted(project.folder) for p in pack.iterdir())
     assert project.ok("cat", "HEAD:other.bin").raw == noise(2)
     assert project.ok("fsck").code == 0
+
+
+def test_a_file_in_several_packs(project, monkeypatch):
+    for module in (storing, creating):
+        monkeypatch.setattr(module, "LARGE", 300_000)
+    monkeypatch.setattr(ingest, "PART_CHUNKS", 5)
+    monkeypatch.setattr(packwriter, "MAX_OBJECTS", 8)
+    project.write("a.bin", noise(1, 2_000_000))
+    project.ok("commit", "-qm", "first")
+    assert len(parted(project.folder)) > 2
+    (project.folder / "a.bin").unlink()
+    project.ok("commit", "-q", "--amend", "--allow-empty", "-m", "first")
+    project.collect()
+    assert not parted(project.folder)
+
+    project.write("b.bin", noise(2, 2_000_000))
+    project.ok("commit", "-qm", "second")
+    assert len({path.stat().st_ino for pack in parted(project.folder) for path in pack.glob("[0-9]*")}) == 1
+    assert project.ok("fsck").code == 0
+    (project.folder / "b.bin").unlink()
+    project.ok("restore", "b.bin")
+    assert (project.folder / "b.bin").read_bytes() == noise(2, 2_000_000)
+    assert project.ok("data", "usage", "b.bin", "--json").json["total"]["shared_bytes"] > 1_900_000
+
+
+def test_small_packs_are_merged_and_their_files_stay(project, monkeypatch):
+    for module in (storing, creating):
+        monkeypatch.setattr(module, "LARGE", 300_000)
+    for number in range(12):
+        project.write(f"{number}.bin", noise(number, 400_000))
+        project.ok("commit", "-qm", f"{number}")
+    assert len(parted(project.folder)) < 8
+    files = {path.stat().st_ino: path.stat().st_size for pack in parted(project.folder) for path in pack.glob("[0-9]*")}
+    assert list(files.values()) == [400_000] * 12
+    assert project.ok("fsck").code == 0
+    assert project.ok("data", "usage", "--json").json["total"]["shared_bytes"] > 12 * 380_000
+    (project.folder / "3.bin").unlink()
+    project.ok("restore", "3.bin")
+    assert (project.folder / "3.bin").read_bytes() == noise(3, 400_000)
 
 
 @on_both

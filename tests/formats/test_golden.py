@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dsvc.actions.state import Conflict, WorktreeState, decode_state, encode_state
+from dsvc.deployments.deployment import Deployment, Spec, decode_deployment, encode_deployment
 from dsvc.environments import decode_environment, encode_environment, packages_key
 from dsvc.models.version import ModelVersion, decode_version, encode_version
 from dsvc.objects import codec, packwriter
@@ -308,6 +309,34 @@ GOLDEN: dict[str, str] = {
         "82a363757491c4205555555555555555555555555555555555555555555555555555555555555555a47365656e9192c4"
         "209999999999999999999999999999999999999999999999999999999999999999cf00060a24185b4900"
     ),
+    "deployment": (
+        "8ea6646967657374d9477368613235363a363636363636363636363636363636363636363636363636363636363636363636"
+        "36363636363636363636363636363636363636363636363636363636363636a5696d616765b4636875726e3a312d30613162"
+        "3263336434653566a56d6f64656ca5636875726ea86d6f64656c5f6964c42055555555555555555555555555555555555555"
+        "55555555555555555555555555a46e616d65a5636875726ea66e756d62657201a5706c616365ac6465706c6f792f63687572"
+        "6ea47265667391920ac4205555555555555555555555555555555555555555555555555555555555555555a6746172676574"
+        "a86d616e6966657374a474696d65cf00060a24181e4000a475736572b5416461203c616461406578616d706c652e6f72673e"
+        "a776657273696f6e01a477686174aa6465706c6f796d656e74a47a6f6e653c"
+    ),
+    "full deployment": (
+        "de0013a6646967657374d9477368613235363a36363636363636363636363636363636363636363636363636363636363636"
+        "363636363636363636363636363636363636363636363636363636363636363636a5696d616765d96772656769737472792e"
+        "6578616d706c652e636f6d2f7465616d2f636875726e407368613235363a3636363636363636363636363636363636363636"
+        "3636363636363636363636363636363636363636363636363636363636363636363636363636363636363636a66c6162656c"
+        "7381ae696f2e647376632e636f6d6d6974d94062636435353736303264363735333462313436373630363063366536653562"
+        "646231343330626433396463383438356361346233356464656330613039356334a86d6574616461746181a8726567697374"
+        "7279b972656769737472792e6578616d706c652e636f6d2f7465616da56d6f64656caa7465616d2f636875726ea86d6f6465"
+        "6c5f6964c4205555555555555555555555555555555555555555555555555555555555555555a46e616d65a8636875726e2d"
+        "6575a66e756d62657203a5706c616365a86d696e696b756265a870726576696f7573c4207777777777777777777777777777"
+        "777777777777777777777777777777777777a47265667393920ac42055555555555555555555555555555555555555555555"
+        "55555555555555555555920ac4207777777777777777777777777777777777777777777777777777777777777777920ac420"
+        "7878787878787878787878787878787878787878787878787878787878787878a8726573746f726573c42078787878787878"
+        "78787878787878787878787878787878787878787878787878a47370656389a3637075a43530306da3656e7682a74150495f"
+        "4b4559c0a44d4f4445a466617374a367707501a4686f7374b1636875726e2e6578616d706c652e636f6da66d656d6f7279a3"
+        "314769a46d6f737405a96e616d657370616365a473686f70a4706f7274cd2328a87265706c6963617302a6746172676574a3"
+        "6b3873a474696d65cf00060a24181e4000a475736572b5416461203c616461406578616d706c652e6f72673ea77665727369"
+        "6f6e0ca477686174aa6465706c6f796d656e74a47a6f6e653c"
+    ),
     "model": (
         "8ba26964c4208e4c7c1b99dbfd50e7a95185fead5ee1448fa904a2fdd778eaf5f2dbfd629a99a46b696e6401a46e616d65a5"
         "636875726ea470617468c4096d6f64656c2e706b6ca472656673919201c4208e4c7c1b99dbfd50e7a95185fead5ee1448fa9"
@@ -434,6 +463,8 @@ IDS: dict[str, str] = {
     "view": "e6924b4c1b51a56f83944273436afbd45d8f5d7828662bd836b583e562df200a",
     "operation": "0cef1eb24e74eff6e2a2b610508432af2181ec0838daf64dfb535e8d740fd442",
     "map page": "d9a6fc7a1c570327697b64cadfa17a776c4b9dcece5706f4859dfd90b25aa78f",
+    "deployment": "da1fcc00016e1fb6309e7a2941851c9f074989f89af0a5cad2a0c5974d593118",
+    "full deployment": "b82ecf24463f3080f7e8b07469503061104815f427bc5a1f73f064248182b9fb",
     "model": "399dab81ecae5f1aacdd3c3481ffc67cc3c31617b242c9345014dffc8dd5ba5f",
     "full model": "fe60043e0222dccddd2dcc5f0e5d60d659c1152392873f7dbfe3d6c5700a7cf8",
     "run": "d5658264f2aa04a64029e4acb0dd76d07916dc40f2e926666940ea1f5c03d14c",
@@ -618,6 +649,29 @@ FULL_MODEL = ModelVersion(
     params={"lr": 0.1},
     metadata={"classes": 2},
 )
+DEPLOYMENT = Deployment(
+    "churn", 1, "manifest", "churn", 1, b"\x55" * 32, "churn:1-0a1b2c3d4e5f", "sha256:" + "6" * 64,
+    "Ada <ada@example.org>", ADA.time, 60, place="deploy/churn",
+)  # fmt: skip
+FULL_DEPLOYMENT = Deployment(
+    name="churn-eu",
+    number=3,
+    target="k8s",
+    model="team/churn",
+    version=12,
+    model_id=b"\x55" * 32,
+    image="registry.example.com/team/churn@sha256:" + "6" * 64,
+    digest="sha256:" + "6" * 64,
+    user="Ada <ada@example.org>",
+    time=ADA.time,
+    zone=60,
+    place="minikube",
+    spec=Spec(2, 5, {"MODE": "fast", "API_KEY": None}, "500m", "1Gi", 1, "churn.example.com", 9000, "shop"),
+    labels={"io.dsvc.commit": COMMIT_ID.hex()},
+    previous=b"\x77" * 32,
+    restores=b"\x78" * 32,
+    metadata={"registry": "registry.example.com/team"},
+)
 FULL_RUN = Run(
     key=RunKey(bytes.fromhex("018bcfe56801") + b"\x02" * 10),
     authority="workload",
@@ -708,6 +762,8 @@ ENCODED = {
     "head": a_head,
     "format": lambda: encode_format(CURRENT),
     "state": lambda: encode_state(STATE),
+    "deployment": lambda: encode_deployment(DEPLOYMENT),
+    "full deployment": lambda: encode_deployment(FULL_DEPLOYMENT),
     "model": lambda: encode_version(MODEL),
     "full model": lambda: encode_version(FULL_MODEL),
     "run": lambda: encode_run(RUN),
@@ -738,6 +794,8 @@ DECODED = {
     "pack list": (lambda data: decode_pack_list(data, no_segment), PACKS),
     "folded pack list": (lambda data: decode_pack_list(data, lambda _ref: SEGMENT), folded_packs()),
     "state": (decode_state, STATE),
+    "deployment": (decode_deployment, DEPLOYMENT),
+    "full deployment": (decode_deployment, FULL_DEPLOYMENT),
     "model": (decode_version, MODEL),
     "full model": (decode_version, FULL_MODEL),
     "run": (decode_run, RUN),
@@ -765,6 +823,8 @@ KINDS = {
     "view": Kind.VIEW,
     "operation": Kind.OPERATION,
     "map page": Kind.MAP_PAGE,
+    "deployment": Kind.RUN,
+    "full deployment": Kind.RUN,
     "model": Kind.RUN,
     "full model": Kind.RUN,
     "run": Kind.RUN,

@@ -222,3 +222,38 @@ def test_many_people_at_once(host: HubHost, team: tuple[Person, Person, Person],
     assert len({r["source"] for r in found}) == len(people) + 1
     said = walt.ok("request", "show", "1", "--json").json
     assert {e["text"] for e in said["events"] if e["event"] == "comment"} == {f"from {n}" for n in range(len(people))}
+
+
+def test_an_approval_that_is_taken_back_while_a_merge_is_checked(
+    host: HubHost, team: tuple[Person, Person, Person]
+) -> None:
+    """Between the hub's look at it and the move of the target."""
+    ada, walt, _ = team
+    asked(walt)
+    before = main_of(ada)
+    ada.ok("request", "show", "1")
+    ada.ok("request", "approve", "1")
+    begun, go = host.folder / "begun", host.folder / "go"
+    host.hook(
+        "pre-receive",
+        "import pathlib, sys, time\n"
+        "if any(line.split()[2] == 'heads/main' for line in sys.stdin):\n"
+        f"    pathlib.Path({str(begun)!r}).touch()\n"
+        "    for _ in range(600):\n"
+        f"        if pathlib.Path({str(go)!r}).exists():\n"
+        "            break\n"
+        "        time.sleep(0.05)\n",
+    )
+    merged: list[Answer] = []
+    merging = threading.Thread(target=lambda: merged.append(walt("request", "merge", "1")))
+    merging.start()
+    while not begun.exists() and merging.is_alive():
+        merging.join(0.05)
+    assert begun.exists(), merged
+    ada.ok("request", "approve", "1", "--withdraw")
+    go.touch()
+    merging.join(60)
+    assert merged[0].code == 1
+    assert "0 of the 1 approvals" in merged[0].err
+    assert main_of(ada) == before
+    assert ada.ok("request", "show", "1", "--json").json["state"] == "open"

@@ -66,11 +66,11 @@ def python_members() -> Iterator[Member]:
                 yield file_member(os.path.realpath(folder)[1:] + "/" + each, place)
                 if each.endswith(".so"):
                     objects.append(place)
-    objects += [str(path) for path in _libraries() if path.exists()]
-    told = subprocess.run(["ldd", *objects], capture_output=True, text=True, check=False).stdout
-    for library in sorted(set(re.findall(r"(/\S+\.so[.\d]*)", told))):
-        for place in {library, os.path.realpath(os.path.dirname(library)) + "/" + os.path.basename(library)}:
-            yield file_member(place[1:], library, executable=True)
+    more = [str(path) for path in _libraries() if path.exists()]
+    told = subprocess.run(["ldd", *objects, *more], capture_output=True, text=True, check=False).stdout
+    for library in sorted({*more, *re.findall(r"(/\S+\.so[.\d]*)", told)}):
+        place = os.path.realpath(os.path.dirname(library)) + "/" + os.path.basename(library)
+        yield file_member(place[1:], library, executable=True)
     for folder in ("lib", "lib64", "bin"):
         if os.path.islink(f"/{folder}"):
             yield Member(folder, link=os.readlink(f"/{folder}"))
@@ -79,7 +79,8 @@ def python_members() -> Iterator[Member]:
 
 def _libraries() -> list[Path]:
     """Shared objects that extension modules of packages load."""
-    return [Path(f"/usr/lib/{os.uname().machine}-linux-gnu/{name}") for name in ("libstdc++.so.6", "libgcc_s.so.1")]
+    names = ("libstdc++.so.6", "libgcc_s.so.1", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1")
+    return [Path(f"/usr/lib/{os.uname().machine}-linux-gnu/{name}") for name in names]
 
 
 __all__ = ["LAYER", "Descriptor", "put_base", "python_members", "tiny_members", "write_base"]

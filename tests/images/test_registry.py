@@ -14,31 +14,31 @@ import pytest
 from dsvc.images.descriptor import LAYER, Descriptor
 from dsvc.images.reference import BadReferenceError, parse_reference, path_of, tag_of
 from dsvc.images.registry import Access, Registry, RegistryError
-from tests.images.conftest import Project
+from tests.images.shop import Shop
 from tests.servers.oci_registry import PASSWORD, USER, OciRegistry
 from tests.servers.ports import free_port
 
 SKOPEO = shutil.which("skopeo")
 
 
-def push(project: Project, target: str) -> dict:
-    return project.cli.ok("build", "churn", "--base", str(project.base), "--push", target, "--json").json["pushed"]
+def push(shop: Shop, target: str) -> dict:
+    return shop.cli.ok("build", "churn", "--base", str(shop.base), "--push", target, "--json").json["pushed"]
 
 
-def test_what_the_registry_has_is_not_sent_again(project, oci_registry):
+def test_what_the_registry_has_is_not_sent_again(shop, oci_registry):
     target = f"{oci_registry.host}/again"
-    first = push(project, target)
+    first = push(shop, target)
     assert (first["blobs"], first["there"]) == (5, 0)
-    assert push(project, target)["blobs"] == 0
-    project.train("b")
-    second = push(project, target)
+    assert push(shop, target)["blobs"] == 0
+    shop.train("b")
+    second = push(shop, target)
     assert (second["blobs"], second["there"]) == (2, 3)  # the model and the config
     assert second["reference"].startswith(f"{target}/churn@sha256:")
 
 
 @pytest.mark.skipif(SKOPEO is None, reason="needs skopeo")
-def test_skopeo_fetches_it(project, oci_registry, tmp_path):
-    pushed = push(project, f"{oci_registry.host}/team/models:best")
+def test_skopeo_fetches_it(shop, oci_registry, tmp_path):
+    pushed = push(shop, f"{oci_registry.host}/team/models:best")
     words = ["skopeo", "copy", "-q", "--src-tls-verify=false"]
     subprocess.run([*words, f"docker://{oci_registry.host}/team/models:best", f"dir:{tmp_path}/got"], check=True)
     subprocess.run([*words, f"docker://{pushed['reference']}", f"dir:{tmp_path}/same"], check=True)
@@ -46,32 +46,32 @@ def test_skopeo_fetches_it(project, oci_registry, tmp_path):
 
 
 @pytest.mark.skipif(SKOPEO is None, reason="needs skopeo")
-def test_a_base_at_a_registry_in_the_form_of_docker(project, oci_registry):
+def test_a_base_at_a_registry_in_the_form_of_docker(shop, oci_registry):
     name = f"{oci_registry.host}/bases/python:3"
     words = ["skopeo", "copy", "-q", "--dest-tls-verify=false", "--format", "v2s2"]
-    subprocess.run([*words, f"oci:{project.base}", f"docker://{name}"], check=True)
-    document = project.cli.ok("build", "churn", "--base", name, "--json").json
+    subprocess.run([*words, f"oci:{shop.base}", f"docker://{name}"], check=True)
+    document = shop.cli.ok("build", "churn", "--base", name, "--json").json
     assert document["base"]["name"] == name
-    project.cli.ok("config", "build.base", f"{oci_registry.host}/bases/python@{document['base']['digest']}")
-    assert project.cli.ok("build", "churn", "--json").json["base"]["digest"] == document["base"]["digest"]
-    project.cli.ok("build", "churn", "-q", "--output", "out")
-    subprocess.run(["skopeo", "inspect", f"oci:{project.cli.directory}/out:1"], check=True, capture_output=True)
+    shop.cli.ok("config", "build.base", f"{oci_registry.host}/bases/python@{document['base']['digest']}")
+    assert shop.cli.ok("build", "churn", "--json").json["base"]["digest"] == document["base"]["digest"]
+    shop.cli.ok("build", "churn", "-q", "--output", "out")
+    subprocess.run(["skopeo", "inspect", f"oci:{shop.cli.directory}/out:1"], check=True, capture_output=True)
 
 
-def test_a_registry_with_a_password(project, locked_registry):
+def test_a_registry_with_a_password(shop, locked_registry):
     target = f"{locked_registry.host}/team"
-    answer = project.cli("build", "churn", "--base", str(project.base), "--push", target)
+    answer = shop.cli("build", "churn", "--base", str(shop.base), "--push", target)
     assert answer.code == 14
     assert f"docker login {locked_registry.host}" in answer.err
-    home = Path(project.cli.environment["HOME"])
+    home = Path(shop.cli.environment["HOME"])
     (home / ".docker").mkdir()
     login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     (home / ".docker/config.json").write_text(json.dumps({"auths": {locked_registry.host: {"auth": login}}}))
-    assert push(project, target)["blobs"] == 5
+    assert push(shop, target)["blobs"] == 5
 
 
-def test_a_base_that_is_not_there(project, oci_registry):
-    answer = project.cli("build", "churn", "--base", f"{oci_registry.host}/nothing:1")
+def test_a_base_that_is_not_there(shop, oci_registry):
+    answer = shop.cli("build", "churn", "--base", f"{oci_registry.host}/nothing:1")
     assert answer.code == 14
     assert "404" in answer.err
 

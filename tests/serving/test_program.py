@@ -225,3 +225,26 @@ def test_many_at_once_are_all_answered(wine):
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_a_sample_of_requests_is_written_for_the_next_training(folder, wine, tmp_path):
+    from pyarrow import parquet
+
+    words = ("--log-predictions", "0.5", "--log-dir", str(tmp_path / "log"))
+    with serving(folder, *words) as served:
+        for row, label in zip(wine.rows, wine.labels, strict=True):
+            assert served.ask("/v1/models/wine:predict", {"instances": [row, row]}).status == 200, label
+        served.process.terminate()
+        assert served.process.wait(TIMEOUT) == 0
+    table = parquet.read_table(tmp_path / "log")
+    assert table.column_names == ["_time", *wine.names, "predict"]
+    assert 0.25 < table.num_rows / (2 * len(wine.rows)) < 0.75
+    known = {tuple(row) for row in wine.rows}
+    assert all(tuple(row[name] for name in wine.names) in known for row in table.to_pylist())
+    assert not list((tmp_path / "log").glob("*.part"))
+
+
+def test_a_log_that_cannot_be_written_is_said_at_once(run, folder, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, said = run(folder, "--log-predictions", "1", "--log-dir", tmp_path / "file" / "log")
+    assert (code, "cannot be made" in said) == (3, True), said

@@ -114,10 +114,10 @@ def test_large_files(copy):
     assert (recorded.files, recorded.size) == (2, 1_200_000)
 
 
-def test_specials_are_skipped_and_named(copy):
+def test_specials_are_skipped_and_named(copy, monkeypatch):
     os.mkfifo(copy.root / "pipe")
     (copy.root / "d").mkdir()
-    os.chdir(copy.root / "d")
+    monkeypatch.chdir(copy.root / "d")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("s")
         (copy.root / "other" / ".dsvc").mkdir(parents=True)

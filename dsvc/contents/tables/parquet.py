@@ -170,9 +170,10 @@ def _compare_columns(before: _File, after: _File, names: list[str], pairs: _Pair
             if len(changed) < _KEPT or place in changed:
                 changed.setdefault(place, {})[name] = (old[place].as_py(), new[place].as_py())
     found.changed = pa.compute.sum(rows).as_py() if rows is not None else 0
+    keys = [before.column(name) for name in found.key] if changed else []
     for place, cells in sorted(changed.items()):
         at = place if pairs.old is None else pairs.old[place]
-        key = _key_at(before, found.key, at) if found.key else (f"row {at + 1}",)
+        key = tuple(column[at].as_py() for column in keys) if keys else (f"row {at + 1}",)
         sides = [{name: values[n] for name, values in cells.items()} for n in (0, 1)]
         found.rows.append(RowChange(key, sides[0], sides[1]))
     for side, places_of, is_new in ((before, pairs.gone, False), (after, pairs.fresh, True)):
@@ -203,10 +204,6 @@ def _differing(pa: Any, old: Any, new: Any) -> Any:
         return compute.indices_nonzero(compute.or_(differs, one_null)).cast(pa.int64())
     pairs = zip(old.to_pylist(), new.to_pylist(), strict=True)  # nested types are compared as Python values
     return pa.array([place for place, (a, b) in enumerate(pairs) if a != b], pa.int64())
-
-
-def _key_at(side: _File, key: Sequence[str], place: int) -> tuple[Any, ...]:
-    return tuple(side.column(name)[place].as_py() for name in key)
 
 
 def _rows_at(side: _File, places: list[int]) -> list[dict[str, Any]]:

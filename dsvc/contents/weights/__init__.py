@@ -9,9 +9,10 @@ from typing import Any
 
 from dsvc.contents.driver import ContentDiff, ContentMerge, ContentSummary, Line, MergeLabels, Settings, Source
 from dsvc.contents.sizes import counted, size_text
-from dsvc.contents.weights.archives import Archive, Tensor, open_archive
+from dsvc.contents.weights.archives import open_archive
 from dsvc.contents.weights.merging import merge_weights
 from dsvc.contents.weights.numbers import Distance, distance, equal
+from dsvc.contents.weights.tensors import Archive, Tensor
 
 NAME = "weights"
 MERGE_LIMIT = 1 << 40

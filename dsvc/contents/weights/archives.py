@@ -13,13 +13,12 @@ import os
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from dsvc.contents.driver import UnfitError
+from dsvc.contents.weights.tensors import PIECE, Archive, Tensor, member_pieces, opened_member
 
 _HEADER = 100 << 20  # bytes of a safetensors header, the format's own limit
-_PIECE = 1 << 20
 _MEMBERS = 100_000
 _BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16,
@@ -29,34 +28,6 @@ _NUMPY = {
     "b1": "BOOL", "u1": "U8", "i1": "I8", "i2": "I16", "u2": "U16", "f2": "F16", "i4": "I32", "u4": "U32",
     "f4": "F32", "i8": "I64", "u8": "U64", "f8": "F64", "c8": "C64",
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """A tensor: element type (in safetensors' words where it has one), shape, size in bytes, and its bytes in pieces.
-
-    `order` is what else must agree before bytes can be compared: byte order and layout.
-    """
-
-    dtype: str
-    shape: tuple[int, ...]
-    size: int
-    pieces: Callable[[], Iterator[bytes]]
-    order: str = ""
-
-    @property
-    def described(self) -> str:
-        """Type and shape for people."""
-        return f"{self.dtype} [{', '.join(map(str, self.shape))}]"
-
-
-@dataclass(frozen=True, slots=True)
-class Archive:
-    """The tensors of a file by name, in its order, and what else it says (texts by name)."""
-
-    form: str
-    tensors: dict[str, Tensor]
-    metadata: dict[str, str] = field(default_factory=dict)
 
 
 def open_archive(file: BinaryIO) -> Archive:
@@ -130,7 +101,7 @@ def _at(file: BinaryIO, start: int, size: int) -> Iterator[bytes]:
     """Yield bytes of a file in pieces; other readers may move about in it meanwhile."""
     number = file.fileno()
     while size > 0:
-        data = os.pread(number, min(_PIECE, size), start)
+        data = os.pread(number, min(PIECE, size), start)
         if not data:
             raise UnfitError("the file ends too early")
         yield data
@@ -163,32 +134,6 @@ def _zip(file: BinaryIO) -> Archive:
     return Archive("npz", tensors)
 
 
-def opened_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
-    """Open a member of a zip file.
-
-    Raises:
-        UnfitError: for one that is damaged or encrypted.
-    """
-    try:
-        return archive.open(info)  # type: ignore[return-value]
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError) as error:
-        raise UnfitError(f"{info.filename} cannot be read: {error}") from error
-
-
-def member_pieces(archive: zipfile.ZipFile, info: zipfile.ZipInfo, start: int) -> Iterator[bytes]:
-    """Yield the bytes of a member from a place on."""
-    import zlib
-
-    try:
-        with opened_member(archive, info) as stream:
-            while start > 0:
-                start -= len(stream.read(min(start, _PIECE)) or b"x" * start)
-            while piece := stream.read(_PIECE):
-                yield piece
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise UnfitError(f"{info.filename} is damaged: {error}") from error
-
-
 def _npy(stream: BinaryIO, pieces: Callable[[int], Iterator[bytes]], size: int) -> Tensor:
     """Read the header of an array: magic, version, length, a Python literal."""
     head = stream.read(12)
@@ -196,7 +141,7 @@ def _npy(stream: BinaryIO, pieces: Callable[[int], Iterator[bytes]], size: int) 
         raise UnfitError("an array without a header")
     start = 10 if head[6] == 1 else 12
     length = int.from_bytes(head[8:start], "little")
-    if length > min(_PIECE, size):
+    if length > min(PIECE, size):
         raise UnfitError("an array with a header that is too long")
     text = (head[start:] + stream.read(length))[:length]
     try:

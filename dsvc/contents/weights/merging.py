@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from dsvc.contents.driver import ContentMerge, MergeLabels, Source, UnfitError
-from dsvc.contents.weights.archives import Archive, Tensor, open_archive
+from dsvc.contents.weights.archives import open_archive
 from dsvc.contents.weights.numbers import all_equal, combined
+from dsvc.contents.weights.tensors import Archive, Tensor
 
 _TOLD = 20
 _SETTLED = ("ours", "theirs", "mean", "task")

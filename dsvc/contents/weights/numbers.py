@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dsvc.contents.driver import UnfitError
-from dsvc.contents.weights.archives import Tensor
+from dsvc.contents.weights.tensors import Tensor
 
 Way = Literal["mean", "task"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dsvc.contents.driver import UnfitError
-from dsvc.contents.weights.archives import Archive, Tensor, member_pieces, opened_member
+from dsvc.contents.weights.tensors import Archive, Tensor, member_pieces, opened_member
 
 _MOST = 5_000_000  # operations
 _PICKLE = 256 << 20  # bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -9,21 +10,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.conftest import CommandLine, cli
+from tests.commands.conftest import CommandLine, command_line
 from tests.environments.wheels import install, make_venv, make_wheel
-from tests.images.bases import tiny_members, write_base
+from tests.images.bases import python_members, tiny_members, write_base
 
-__all__ = ["cli", "project"]
+__all__ = ["packages", "python_base", "shop", "tiny_base", "trained"]
 
 
 @dataclass(frozen=True)
-class Project:
+class Shop:
     """A repository with the model `churn`: version 1, made in the virtual environment `venv` with two packages."""
 
     cli: CommandLine
     wheels: Path
     venv: Path
     base: Path
+
+    def forget(self) -> None:
+        """Remove all that was built."""
+        shutil.rmtree(self.cli.directory / ".dsvc" / "cache" / "images")
 
     def train(self, word: str) -> str:
         """Make the next version, commit it, and return the run's key."""
@@ -35,12 +40,17 @@ class Project:
         return run
 
 
-TRAIN = """
+TRAIN = '''
 import os, sys
 os.makedirs("model", exist_ok=True)
 open("model/weights.json", "w").write(open("visits.csv").read() + sys.argv[1])
-open("model/labels.txt", "w").write("yes no")
-"""
+open("model/predictor.py", "w").write("""
+import left_pad
+
+def predict(rows: list[dict]) -> list[float]:
+    return [row["x"] * float(left_pad.VERSION) * 2 for row in rows]
+""")
+'''
 
 
 @pytest.fixture(scope="session")
@@ -60,22 +70,35 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, packages: tuple[Path, Path]) -> Path:
-    """A folder with such a project, to be copied."""
+def python_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An OCI layout with an image in which the Python of the tests runs."""
+    return write_base(tmp_path_factory.mktemp("python") / "base", python_members())
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, packages: tuple[Path, Path], tiny_base: Path) -> Path:
+    """A folder with such a project, to be copied; its layers are made."""
     top = tmp_path_factory.mktemp("trained")
-    line = cli.__wrapped__(top)  # type: ignore[attr-defined]
+    line = command_line(top)
     line.ok("init", "-q")
     (line.directory / "visits.csv").write_text("1,2\n")
     (line.directory / "train.py").write_text(TRAIN)
     line.ok("commit", "-q", "-m", "data and code")
-    Project(line, *packages, top).train("a")
+    made = Shop(line, *packages, tiny_base)
+    made.train("a")
+    line.environment["VIRTUAL_ENV"] = str(packages[1])
+    line.ok("build", "-q", "churn", "--base", str(tiny_base))
     return line.directory
 
 
 @pytest.fixture
-def project(cli: CommandLine, trained: Path, packages: tuple[Path, Path], tiny_base: Path) -> Project:
+def shop(tmp_path: Path, trained: Path, packages: tuple[Path, Path], tiny_base: Path) -> Shop:
     """The project, in a copy that a test may change."""
-    shutil.copytree(trained, cli.directory, dirs_exist_ok=True, symlinks=True)
+    cli = command_line(tmp_path)
+    images = shutil.ignore_patterns("images")
+    shutil.copytree(trained, cli.directory, dirs_exist_ok=True, symlinks=True, ignore=images)
+    made = Path(".dsvc", "cache", "images")
+    shutil.copytree(trained / made, cli.directory / made, copy_function=os.link)
     cli.environment["VIRTUAL_ENV"] = str(packages[1])
     cli.environment["PATH"] = f"{Path(sys.executable).parent}:{cli.environment['PATH']}"  # uv is there
-    return Project(cli, *packages, tiny_base)
+    return Shop(cli, *packages, tiny_base)
