@@ -68,7 +68,7 @@ _SECTIONS: Final = {
     },
     "Serve models": {
         "build": "Make an image that serves a model, without a container engine",
-        "deploy": "Bring a model to a place that serves it, and know what is where",
+        "deploy": "Bring a model to where it is served, and know what is where",
     },
     "Look at history": {
         "log": "Show commits",

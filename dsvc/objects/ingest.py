@@ -21,7 +21,7 @@ from dsvc.objects.allocation import keep_freed_memory
 from dsvc.objects.encodings import LEVEL, Decoder, Encoder
 from dsvc.objects.filemap import MapBuilder, Part
 from dsvc.objects.ids import Kind, ObjectId, content_id, object_id
-from dsvc.objects.packlist import PackClass, PackRef
+from dsvc.objects.packlist import PackClass, PackRef, classes_of
 from dsvc.objects.packwriter import SYNC_EVERY, Member, PackWriter
 
 if TYPE_CHECKING:  # a command that stores nothing starts without it
@@ -69,7 +69,7 @@ class Ingest:
         """Take in an object that is small; `own_id` for a file map, whose id is its file's."""
         new_id = object_id(kind, payload) if own_id is None else own_id
         if not self.holds(new_id, kind) and not self._known(new_id, kind):
-            self._add_to_group(_class_of(kind), new_id, kind, payload)
+            self._add_to_group(classes_of(kind)[0], new_id, kind, payload)
         return new_id
 
     def put_large(self, read: Callable[[int], bytes | memoryview]) -> tuple[ObjectId, int]:
@@ -396,9 +396,3 @@ class _HashedRead:
         if self._hashing is not None:
             self._hashing.result()
         return (ObjectId(self._hasher.digest()) if self._length else content_id(b"")), self._length
-
-
-def _class_of(kind: Kind) -> PackClass:
-    if kind == Kind.CHUNK:
-        return PackClass.SMALL
-    return PackClass.BULK if kind in (Kind.FILE_MAP, Kind.MAP_PAGE) else PackClass.METADATA
