@@ -20,6 +20,7 @@ from dsvc.progress import Progress, Silent
 from dsvc.refs.names import HEADS, added_of, head_of, state_of
 from dsvc.refs.transaction import Act, Transaction
 from dsvc.refs.view import Direct, Symbolic, View
+from dsvc.repo.fetched import Fetched
 from dsvc.repo.repository import Repository
 from dsvc.storage.local import LocalBackend
 from dsvc.worktree.index import Index, file_clock, read_index, write_index
@@ -93,6 +94,7 @@ class Workspace:
         self.surroundings = surroundings
         self.progress: Progress = progress or Silent()
         self.published = False
+        repo.store.elsewhere = Fetched(repo)
 
     @classmethod
     def open(

@@ -164,6 +164,9 @@ class Context:
                 from dsvc.actions.bring import attach
 
                 attach(self._workspace, offline=self.offline)
+            from dsvc.actions.elsewhere import attach_sources
+
+            attach_sources(self._workspace, offline=self.offline)
             if (self._workspace.local / "runs").exists():
                 from dsvc.runs.journal import left_behind
 

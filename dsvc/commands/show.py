@@ -41,6 +41,7 @@ from dsvc.commands.signature_text import ShowSignature, verdict_json, verdict_li
 from dsvc.contents.kinds import is_binary
 from dsvc.objects import trees
 from dsvc.objects.ids import Kind
+from dsvc.objects.reference import shown_id
 from dsvc.objects.tree import CONTENT_KINDS, EntryKind
 from dsvc.workspace import Workspace
 
@@ -208,7 +209,7 @@ def _print_run(context: Context, workspace: Workspace, found: ShowResult) -> Non
 def _print_file(context: Context, workspace: Workspace, found: ShowResult) -> None:
     entry = found.resolved.entry if found.resolved is not None else None
     if entry is not None and entry.kind not in CONTENT_KINDS:
-        context.out.line(f"{EntryKind(entry.kind).name.lower()} {entry.id.hex()}")
+        context.out.line(f"{EntryKind(entry.kind).name.lower()} {shown_id(entry).hex()}")
         return
     chunks = workspace.repo.store.file_chunks(found.id)
     first = next(chunks, b"")

@@ -11,8 +11,9 @@ RUNS, MODELS = "runs/", "models/"  # of runs see dsvc.runs.names
 REQUESTS = "requests/"  # merge requests of this repository: made by 'dsvc request', not by a push of names
 CUT = "cut/commits"  # which commits were left out here on purpose
 SEEN = "seen/"  # what a remote had under shared names that have no place under remotes/: seen/NAME/requests/...
+DATA = "data/"  # what was learned of content: dsvc.repo.ledgers
 SHARED = (HEADS, TAGS, RUNS, MODELS, REQUESTS, "deployments/")
-LOCAL = (REMOTES, WORKTREES, STASH, "added/", "cut/", SEEN)
+LOCAL = (REMOTES, WORKTREES, STASH, "added/", "cut/", SEEN, DATA)
 ONCE = ("purged/", RUNS)  # made once and never moved: repositories exchange them as a set
 
 # The rules of git-check-ref-format, so that every branch can be exported.

@@ -1,0 +1,70 @@
+"""Which references' content is kept here, by the ledger of what was fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dsvc.errors import RequestError
+from dsvc.objects import trees
+from dsvc.objects.ids import OperationId
+from dsvc.objects.reference import reference_id, reference_of
+from dsvc.objects.tree import Entry, EntryKind
+from dsvc.refs.view import Direct
+from dsvc.repo.ledgers import FETCHED
+from dsvc.repo.repository import Repository
+
+
+class NotFetchedError(RequestError):
+    """The content of a reference is needed and was not fetched."""
+
+
+class Fetched:
+    """Answers for references of one repository; `bring` raises until it is set."""
+
+    def __init__(self, repo: Repository) -> None:
+        self._repo = repo
+        self._seen: OperationId | None = None
+        self._ledger: Direct | None = None
+        self.fetch: Callable[[Sequence[Entry]], None] | None = None
+
+    def any_here(self) -> bool:
+        """See `Elsewhere.any_here`."""
+        return self._newest() is not None
+
+    def here(self, entry: Entry) -> Entry | None:
+        """See `Elsewhere.here`."""
+        ledger = self._newest()
+        if ledger is None:
+            return None
+        found = trees.lookup(self._repo.store, ledger.id, reference_id(entry.id).hex().encode())
+        return found if found is not None and self._repo.store.has_file(found.id) else None
+
+    def bring(self, entries: Sequence[Entry]) -> None:
+        """See `Elsewhere.bring`."""
+        lacking = [entry for entry in dict.fromkeys(entries) if self.here(entry) is None]
+        if lacking and self.fetch is None:
+            raise NotFetchedError(
+                f"{reference_of(lacking[0]).address} was not fetched", hint="dsvc data get PATH fetches it"
+            )
+        if lacking and self.fetch is not None:
+            self.fetch(lacking)
+
+    def _newest(self) -> Direct | None:
+        if self._seen != self._repo.head.operation:
+            ref = self._repo.view().get(FETCHED)
+            self._ledger = ref if isinstance(ref, Direct) else None
+            self._seen = self._repo.head.operation
+        return self._ledger
+
+
+def with_content(repo: Repository, entry: Entry) -> Entry:
+    """Return an entry that has content: of a reference that of what it names, which is fetched where it is not here.
+
+    Raises:
+        What `Elsewhere.bring` raises.
+    """
+    elsewhere = repo.store.elsewhere
+    if entry.kind != EntryKind.REFERENCE or elsewhere is None:
+        return entry
+    elsewhere.bring([entry])
+    return elsewhere.here(entry) or entry
