@@ -86,15 +86,14 @@ class Workspace:
         progress: Progress | None = None,
     ) -> None:
         self.root = root
-        self.private = private
-        self.common = common
+        self.private, self.common = private, common
         self.repo = repo
         self.worktree_id = worktree_id
         self.config = config
         self.surroundings = surroundings
         self.progress: Progress = progress or Silent()
         self.published = False
-        repo.store.elsewhere = Fetched(repo)
+        self.fetched = repo.store.elsewhere = Fetched(repo)
 
     @classmethod
     def open(

@@ -15,6 +15,7 @@ import pytest
 from dsvc.commands.application import build_application
 from dsvc.commands.registry import all_verbs
 from tests.commands.conftest import CommandLine, cli
+from tests.servers.web import Web
 
 __all__ = ["cli"]
 
@@ -240,6 +241,11 @@ lineage HEAD
 blame-data made.txt
 rerun made.txt --check
 verify made.txt
+import-url {web}/x.txt imported.txt
+data list imported.txt
+data where imported.txt
+data update imported.txt
+data drop --numcopies 0 imported.txt
 doctor
 nonsense
 """.strip().splitlines()
@@ -265,9 +271,10 @@ def with_json(line: str) -> list[str]:
 
 
 @pytest.fixture
-def told(cli: CommandLine) -> dict[str, dict[str, Any]]:
+def told(cli: CommandLine, web: Web) -> dict[str, dict[str, Any]]:
     """Line -> the document that it printed, of a story whose lines succeed, stop at a conflict or say no."""
     found: dict[str, dict[str, Any]] = {}
+    web.files["/x.txt"] = b"from the web\n"
     tiny = cli.directory.parent / "tiny"
     venv.create(tiny, with_pip=False)
     cli.environment |= {"VIRTUAL_ENV": str(tiny), "PATH": f"{Path(sys.executable).parent}:{cli.environment['PATH']}"}
@@ -282,7 +289,7 @@ def told(cli: CommandLine) -> dict[str, dict[str, Any]]:
             _, name, value = line.split(" ", 2)
             cli.environment[name] = value
             continue
-        answer = cli(*with_json(line))
+        answer = cli(*with_json(line.replace("{web}", web.url)))
         assert answer.code in ((2,) if line == "nonsense" else (0, 1, 12, 13)), (line, answer.err)
         found[line] = json.loads(answer.out or answer.err)
     return found

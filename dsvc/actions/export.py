@@ -21,6 +21,7 @@ from dsvc.objects.ids import TreeId
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.progress import Progress
+from dsvc.repo.fetched import each_with_content
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import join
 
@@ -66,6 +67,8 @@ def export(
     An archive takes all times from the commit and no owners, so that it has the same bytes every time; it gets its
     name when it is complete. A folder must be empty or new, unless `force` is set: then files of the same names are
     replaced and others stay. `prefix` is put before all paths. Memory does not grow with sizes.
+
+    What is kept by reference is fetched.
 
     Raises:
         UnknownRevisionError, NoSuchPathError, InTheWayError: before anything is written.
@@ -118,9 +121,8 @@ def write_folder(
 
 
 def _leaves(store: ObjectStore, tree_id: TreeId, paths: Sequence[bytes]) -> Iterator[tuple[bytes, Entry]]:
-    for change in diff_trees(store, None, tree_id, paths=paths):
-        if change.new is not None:
-            yield change.path, change.new
+    changes = diff_trees(store, None, tree_id, paths=paths)
+    yield from each_with_content(store, ((c.path, c.new) for c in changes if c.new is not None))
 
 
 def _write(

@@ -18,6 +18,7 @@ from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind, is_valid_name
 from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Direct
+from dsvc.repo.format import REFERENCES
 from dsvc.repo.ledgers import ORIGINS, PREFIXES, write_ledger
 from dsvc.sources.address import SourceAddress, is_signed, parse_source
 from dsvc.sources.opening import Sources
@@ -95,6 +96,8 @@ def import_url(
 def _publish(workspace: Workspace, target: Target, path: bytes, *, reference: bool) -> None:
     store, base = workspace.repo.store, workspace.index().tree
     made = TreeId(ObjectId(trees.edit_tree(store, base, {path: target.entry}).id))
+    if reference:
+        workspace.repo.need(REFERENCES)
     transaction = workspace.transaction()
     if not reference:
         note_origins(store, transaction, {path: target.origin} if target.origin is not None else {})
@@ -150,8 +153,20 @@ def _check_place(workspace: Workspace, path: bytes) -> None:
         raise RequestError(
             f"{shown} is there already", hint="dsvc data update takes up what changed at its source; else name another"
         )
+    folder = path.rpartition(b"/")[0]
+    while folder:
+        known = trees.lookup(workspace.repo.store, workspace.index().tree, folder)
+        place = workspace.place(folder)
+        if (known is not None and known.kind != EntryKind.TREE) or (os.path.lexists(place) and not is_folder(place)):
+            raise RequestError(f"{os.fsdecode(folder)} stands in the way: it is no folder", hint="name another path")
+        folder = folder.rpartition(b"/")[0]
     if os.path.lexists(workspace.place(path)):
         raise RequestError(f"{shown} stands in the way and is not versioned", hint="move it away, or name another path")
+
+
+def is_folder(place: bytes) -> bool:
+    """Say whether a folder is there, and no link to one."""
+    return os.path.isdir(place) and not os.path.islink(place)
 
 
 class Target:

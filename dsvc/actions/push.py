@@ -17,6 +17,7 @@ from dsvc.errors import DivergedError
 from dsvc.refs.names import HEADS
 from dsvc.remotes.settings import RemoteSettings
 from dsvc.remotes.transfer.sending import Sent
+from dsvc.repo.format import REFERENCES
 from dsvc.workspace import Workspace
 
 
@@ -107,6 +108,8 @@ def push(
                     updates += [update for update in models if update.theirs not in listed]
             sent, said = Sent(0, 0, 0), ""
             if not dry_run:
+                if workspace.repo.needs(REFERENCES) and remote.publisher is None:  # a hub keeps its record itself
+                    remote.repo.need(REFERENCES)
                 sent, said = deliver(workspace, remote, updates, runs=found, jobs=jobs)
             follows = not dry_run and settings.name is not None and (set_up or chosen.follows)
             upstreams = _set_up(workspace, settings.shown, updates) if follows else ()

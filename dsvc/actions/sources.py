@@ -47,6 +47,8 @@ def store_all(
     with ThreadPoolExecutor(jobs, thread_name_prefix="dsvc-import") as pool:
 
         def read(one: Found) -> bytes:
+            if not one.size:
+                return b""  # it may stand for a folder, under a key that a listing does not spell exactly
             return sources.stream(one).read(AT_ONCE + 1)
 
         def take() -> Stored:

@@ -41,7 +41,7 @@ from dsvc.commands.signature_text import ShowSignature, verdict_json, verdict_li
 from dsvc.contents.kinds import is_binary
 from dsvc.objects import trees
 from dsvc.objects.ids import Kind
-from dsvc.objects.reference import shown_id
+from dsvc.objects.reference import reference_of, shown_id
 from dsvc.objects.tree import CONTENT_KINDS, EntryKind
 from dsvc.workspace import Workspace
 
@@ -210,6 +210,10 @@ def _print_file(context: Context, workspace: Workspace, found: ShowResult) -> No
     entry = found.resolved.entry if found.resolved is not None else None
     if entry is not None and entry.kind not in CONTENT_KINDS:
         context.out.line(f"{EntryKind(entry.kind).name.lower()} {shown_id(entry).hex()}")
+        if entry.kind == EntryKind.REFERENCE:
+            reference = reference_of(entry)
+            said = f"{reference.address} {reference.size} {reference.etag} {reference.version}"
+            context.out.line(said.rstrip())
         return
     chunks = workspace.repo.store.file_chunks(found.id)
     first = next(chunks, b"")

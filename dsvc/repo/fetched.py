@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 from dsvc.errors import RequestError
 from dsvc.objects import trees
 from dsvc.objects.ids import OperationId
 from dsvc.objects.reference import reference_id, reference_of
+from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.refs.view import Direct
 from dsvc.repo.ledgers import FETCHED
 from dsvc.repo.repository import Repository
+
+_TOGETHER = 500  # leaves whose references are fetched at once
 
 
 class NotFetchedError(RequestError):
@@ -55,6 +59,25 @@ class Fetched:
             self._ledger = ref if isinstance(ref, Direct) else None
             self._seen = self._repo.head.operation
         return self._ledger
+
+
+def each_with_content(
+    store: ObjectStore, leaves: Iterable[tuple[bytes, Entry]]
+) -> Iterator[tuple[bytes, Entry]]:
+    """Yield (path, entry) with the content of references in their place, some hundred of which are fetched together.
+
+    Raises:
+        What `Elsewhere.bring` raises.
+    """
+    elsewhere, stream = store.elsewhere, iter(leaves)
+    while batch := list(islice(stream, _TOGETHER)):
+        references = [entry for _, entry in batch if entry.kind == EntryKind.REFERENCE]
+        if not references or elsewhere is None:
+            yield from batch
+            continue
+        elsewhere.bring(references)
+        for path, entry in batch:
+            yield path, (elsewhere.here(entry) or entry) if entry.kind == EntryKind.REFERENCE else entry
 
 
 def with_content(repo: Repository, entry: Entry) -> Entry:

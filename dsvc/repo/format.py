@@ -12,7 +12,8 @@ from dsvc.storage.backend import Backend, SwapUncertainError
 CELL = "format"
 SEGMENTS = "segments-1"
 POOL = "pool-1"
-FEATURES = frozenset({"base-1", SEGMENTS, POOL})
+REFERENCES = "references-1"
+FEATURES = frozenset({"base-1", SEGMENTS, POOL, REFERENCES})
 _RETRIES = 20
 
 
@@ -70,8 +71,10 @@ def write_format(backend: Backend, record: Format, *, before: Format | None = No
         raise BusyError("another process created a repository here at the same moment")
 
 
-def raise_format(backend: Backend, feature: str) -> None:
-    """Let nobody write to a repository any more who does not know a feature. Safe to call twice.
+def raise_format(backend: Backend, feature: str, *, reading: bool = False) -> None:
+    """Let nobody write to a repository any more who does not know a feature, nor read it with `reading`.
+
+    Safe to call twice.
 
     Raises:
         BusyError: when others change the record again and again.
@@ -79,10 +82,13 @@ def raise_format(backend: Backend, feature: str) -> None:
     for _ in range(_RETRIES):
         value = backend.read_cell(CELL)
         record = decode_format(value) if value is not None else CURRENT
-        if feature in record.write:
+        raised = replace(record, write=record.write | {feature})
+        if reading:
+            raised = replace(raised, read=record.read | {feature})
+        if raised == record:
             return
         try:
-            if backend.swap_cell(CELL, value, encode_format(replace(record, write=record.write | {feature}))):
+            if backend.swap_cell(CELL, value, encode_format(raised)):
                 return
         except SwapUncertainError:
             continue

@@ -23,6 +23,7 @@ from dsvc.repo.repository import Repository
 
 LEARNED: Final = f"{DATA}learned"  # reference id -> file id and size: what content a reference was found to have
 FETCHED: Final = f"{DATA}fetched"  # the same, of those whose content is kept here: gc follows these
+DROPPED: Final = f"{DATA}dropped"  # file id -> the same and a time (s): fetched content that was dropped again
 ORIGINS: Final = f"{DATA}origins"  # a directory like that of commits: path -> reference that was copied or pinned there
 PREFIXES: Final = f"{DATA}prefixes"  # path in hexadecimal digits -> the folder of a bucket that was imported there
 WHERE: Final = f"{DATA}where"  # file id and remote -> pack list and time: where a copy was found

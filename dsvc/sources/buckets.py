@@ -6,6 +6,7 @@ botocore 4.5 and 4.1, s3fs 6.3 and 6.3. docs/design/0032-imports.md.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final
@@ -43,7 +44,7 @@ class BucketSource:
         try:
             self._store: Any = _open(scheme, bucket, environment)
         except (BaseError, ValueError) as error:
-            raise SourceError(f"{self._root} cannot be opened: {_first(error)}", hint=_RIGHTS[scheme]) from error
+            raise SourceError(f"{self._root} cannot be opened: {_said(error)}", hint=_RIGHTS[scheme]) from error
 
     def stat(self, address: SourceAddress) -> Found:
         """See `Source.stat`."""
@@ -94,10 +95,10 @@ class BucketSource:
         """Return the error for a person; what is none of the library's comes back as it is."""
         from obstore import exceptions
 
-        said = _first(error)
+        said = _said(error)
+        if "NoSuchBucket" in str(error) or "NoSuchContainer" in str(error):
+            return SourceError(f"there is no bucket {self._root}", hint="check its name and the endpoint")
         if isinstance(error, (exceptions.NotFoundError, FileNotFoundError)):
-            if "NoSuchBucket" in str(error):
-                return SourceError(f"there is no bucket {self._root}", hint="check its name and the endpoint")
             return missing(address)
         if isinstance(error, exceptions.PreconditionError):
             return changed(address)
@@ -177,6 +178,15 @@ def _from_files(environment: Mapping[str, str]) -> Any:
     return provide
 
 
-def _first(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
+def _said(error: Exception) -> str:
+    """Return what a store answered, out of a text that holds the answer as XML, the request and the way to it."""
+    text = str(error)
+    code = re.search(r"<Code>([^<]+)</Code>", text)
+    if code is not None:
+        message = re.search(r"<Message>([^<]+)</Message>", text)
+        return f"{code[1]}: {message[1]}" if message is not None else code[1]
+    status = re.search(r"status code: (\d+ [A-Za-z ]+)", text)
+    if status is not None:
+        return status[1]
+    lines = text.strip().splitlines()
+    return lines[0].rpartition(": ")[2][:200] if lines else type(error).__name__

@@ -135,6 +135,9 @@ class Planner:
         for path, entry in trees.walk(self.store, self.index.tree):
             present = self.index.get(path) not in (None, ABSENT)
             wanted = sparse is None or sparse.includes(path)
+            if entry.kind == EntryKind.REFERENCE:
+                wanted = wanted and (present or not self._is_out(path, entry))
+                entry = self._here(entry) or entry  # noqa: PLW2901
             if entry.kind == EntryKind.TREE:
                 if is_empty(self.store, TreeId(ObjectId(entry.id))):
                     if wanted and not present:
