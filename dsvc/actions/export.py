@@ -114,7 +114,7 @@ def write_folder(
     watch.start("Writing files")
     try:
         add = FolderWriter(_prepared(destination, b"", force=force), workspace.repo.store, watch).add
-        files, size, _ = _write(leaves, add, progress=watch)
+        files, size, _ = _write(each_with_content(workspace.repo.store, leaves), add, progress=watch)
     finally:
         watch.finish()
     return files, size

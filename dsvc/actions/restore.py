@@ -13,6 +13,7 @@ from dsvc.objects import trees
 from dsvc.objects.ids import TreeId
 from dsvc.objects.tree import Entry
 from dsvc.workspace import Workspace
+from dsvc.worktree.index import Index
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,9 @@ def restore(
     store = workspace.repo.store
     source_tree = tree_of(workspace, source) if source is not None else workspace.head_tree()
     index = workspace.index()
-    left_out = [path for path in paths if path and index.is_absent(path)]
-    if left_out:
-        raise RequestError(
-            f"{os.fsdecode(left_out[0])} is not checked out here: this is a partial working copy",
-            hint=f"dsvc sparse add {os.fsdecode(left_out[0])}",
-        )
+    for path in paths:
+        if path and index.is_absent(path):
+            _check_absent(workspace, index, source_tree, path)
     recorded = record_working_copy(workspace, paths=paths)
     changes: dict[bytes, Entry | None] = {}
     for path in paths:
@@ -69,3 +67,21 @@ def restore(
         recorded=recorded,
     )
     return RestoreResult(tuple(paths), source_tree)
+
+
+def _check_absent(workspace: Workspace, index: Index, source_tree: TreeId, path: bytes) -> None:
+    """Refuse a path that is not on disk on purpose; one that was removed, or a reference to another version, may be.
+
+    Raises:
+        RequestError: naming what brings it.
+    """
+    known = trees.lookup(workspace.repo.store, index.tree, path)
+    shown = os.fsdecode(path)
+    if known is not None and (index.partial or index.sparse):
+        raise RequestError(
+            f"{shown} is not checked out here: this is a partial working copy", hint=f"dsvc sparse add {shown}"
+        )
+    if known is not None and known == trees.lookup(workspace.repo.store, source_tree, path):
+        raise RequestError(
+            f"{shown} is kept by reference, as the commit has it", hint=f"dsvc data get {shown} brings its content"
+        )

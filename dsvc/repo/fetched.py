@@ -12,7 +12,7 @@ from dsvc.objects.reference import reference_id, reference_of
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.refs.view import Direct
-from dsvc.repo.ledgers import FETCHED
+from dsvc.repo.ledgers import FETCHED, LEARNED, ledger_entry
 from dsvc.repo.repository import Repository
 
 _TOGETHER = 500  # leaves whose references are fetched at once
@@ -91,3 +91,12 @@ def with_content(repo: Repository, entry: Entry) -> Entry:
         return entry
     elsewhere.bring([entry])
     return elsewhere.here(entry) or entry
+
+
+def content_of(repo: Repository, entry: Entry) -> Entry:
+    """Return an entry with the id of its content: of a reference what it was found to be, else its own."""
+    if entry.kind != EntryKind.REFERENCE:
+        return entry
+    own = reference_id(entry.id)
+    found = ledger_entry(repo.view(), repo.store, LEARNED, own.hex())
+    return entry._replace(id=own) if found is None else Entry(EntryKind.FILE, found.id, found.size)

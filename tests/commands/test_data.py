@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -269,3 +271,51 @@ def test_merges_of_references(project: CommandLine, web: Web):
     assert "data/one" in answer.out + answer.err
     project.ok("merge", "--abort")
     assert "clean" in project.ok("status").out
+
+
+def test_restore_of_what_is_absent(project: CommandLine, web: Web):
+    assert "data get data/one" in project("restore", "data/one").err
+    project.ok("rm", "data/one")
+    assert "deleted:    data/one" in project.ok("status").out
+    project.ok("restore", "data/one")
+    assert "clean" in project.ok("status").out
+    web.files["/one"] = b"newer"
+    project.ok("data", "update")
+    project.ok("restore", "data/one")
+    assert "clean" in project.ok("status").out
+
+
+def test_a_run_reads_what_was_fetched(project: CommandLine):
+    project.ok("data", "get", "data/one")
+    project.ok("run", "-q", "--input", "data/one", "--", "sh", "-c", "wc -c < data/one > out.txt")
+    shown = project.ok("runs", "show", "--json").json
+    [pin] = shown["inputs"]["files"]
+    assert (pin["path"], pin["kind"], pin["state"]) == ("data/one", "file", "pinned")
+    assert project.ok("cat", pin["id"]).raw == ONE
+
+
+def test_sparse_working_copies_do_not_fetch(project: CommandLine, web: Web):
+    (project.directory / "code.py").write_text("code")
+    project.ok("commit", "-q", "-m", "code")
+    count = len(web.requests)
+    project.ok("sparse", "set", "data")
+    project.ok("sparse", "disable")
+    assert len(web.requests) == count
+    assert "clean" in project.ok("status").out
+    assert (project.directory / "code.py").exists()
+
+
+def test_an_import_that_is_killed_leaves_the_repository_as_it_was(project: CommandLine, web: Web, tmp_path: Path):
+    web.files["/big"] = os.urandom(30_000_000)
+    web.stall_after = 20_000_000
+    program = [sys.executable, "-m", "dsvc", "import-url", f"{web.url}/big", "big"]
+    process = subprocess.Popen(program, cwd=project.directory, env=project.environment, stderr=subprocess.DEVNULL)
+    assert web.stalled.wait(30)
+    process.kill()
+    process.wait()
+    web.go_on.set()
+    assert "clean" in project.ok("status").out
+    assert "nothing is damaged" in project.ok("fsck").err
+    web.stall_after = None
+    project.ok("import-url", f"{web.url}/big", "big")
+    assert read(project, "big") == web.files["/big"]

@@ -47,6 +47,8 @@ class Web:
         self.break_after: list[int] = []  # bytes after which the next answers break off
         self.change_after: tuple[str, bytes] | None = None  # once an answer broke off
         self.redirects: dict[str, str] = {}
+        self.stall_after: int | None = None  # bytes after which an answer waits for `go_on`
+        self.stalled, self.go_on = threading.Event(), threading.Event()
         self.busy = 0  # so many answers are 503
 
     @property
@@ -108,6 +110,11 @@ class Web:
             request.close_connection = True
             return
         with contextlib.suppress(ConnectionError):  # whoever asked has seen enough
+            if self.stall_after is not None:
+                request.wfile.write(rest[: self.stall_after])
+                rest = rest[self.stall_after :]
+                self.stalled.set()
+                self.go_on.wait(60)
             request.wfile.write(rest)
 
     def _say(self, request: BaseHTTPRequestHandler, status: int) -> None:
