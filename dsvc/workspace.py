@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.errors import NotARepositoryError, RequestError
 from dsvc.objects import trees
@@ -62,8 +62,7 @@ class Surroundings:
     ask_secret: Callable[[str], str | None] = _nobody  # asks for a passphrase; None where nobody is there
 
 
-@dataclass(frozen=True, slots=True)
-class HeadState:
+class HeadState(NamedTuple):
     """Where a worktree stands: the full name of its branch (None: detached) and its commit (None: no commit yet)."""
 
     branch: str | None

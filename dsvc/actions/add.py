@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.actions.checkout import keep_index_tree
 from dsvc.errors import RequestError
@@ -41,8 +41,7 @@ class IgnoredPathError(RequestError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class AddResult:
+class AddResult(NamedTuple):
     """What was stored, as changes against what was known before, and what could not be taken."""
 
     changes: tuple[Change, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.actions.refs import RefExistsError, RefInfo, check_free, list_refs, worktrees_on
 from dsvc.actions.revision import revision_context
@@ -20,8 +20,7 @@ from dsvc.refs.view import Direct, Symbolic, View
 from dsvc.workspace import HeadState, Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class BranchesResult:
+class BranchesResult(NamedTuple):
     """All branches, where this worktree stands, and the branches on which other worktrees do (by full name)."""
 
     branches: tuple[RefInfo, ...]
@@ -29,8 +28,7 @@ class BranchesResult:
     elsewhere: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class BranchResult:
+class BranchResult(NamedTuple):
     """A branch that was made, moved, renamed or deleted: full name, commit, and what it was before."""
 
     name: str

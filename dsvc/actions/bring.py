@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.actions.remote_access import open_remote
 from dsvc.errors import BusyError, RemoteError, RequestError
@@ -28,8 +28,7 @@ class NotHereError(RequestError):
     """Content is needed that is not here, and no remote is known that has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class BringResult:
+class BringResult(NamedTuple):
     """What was fetched of which remote."""
 
     remote: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.actions.ls import NoSuchPathError
 from dsvc.actions.revision import revision_context
@@ -20,8 +20,7 @@ class NoContentError(RequestError):
     """What a revision names is nothing that has content in this repository."""
 
 
-@dataclass(frozen=True, slots=True)
-class CatResult:
+class CatResult(NamedTuple):
     """A file: its id, its size in bytes, where it stands when it was named so, and its content in pieces."""
 
     file_id: FileId

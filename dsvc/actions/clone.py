@@ -8,8 +8,9 @@ import shlex
 import shutil
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from dsvc.actions.bring import attach
 from dsvc.actions.checkout import checkout
@@ -42,8 +43,7 @@ from dsvc.worktree.index import Index
 _UNFINISHED = "cloning"  # a file in .dsvc that names the address, as long as a clone is not complete
 
 
-@dataclass(frozen=True, slots=True)
-class CloneResult:
+class CloneResult(NamedTuple):
     """Where the clone lies, what was fetched, where it stands (None: the remote is empty), whether it was resumed.
 
     `upstream` is the address of what the remote was forked from, which is a remote too, of that name.

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.objects.packlist import PackRef
 from dsvc.repo.leftovers import Leftovers
 
 
-@dataclass(frozen=True, slots=True)
-class Stock:
+class Stock(NamedTuple):
     """Packs: how many, and their bytes in all."""
 
     packs: int
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class GcResult:
+class GcResult(NamedTuple):
     """What gc removed, or with `dry_run` would.
 
     `freed` counts bytes in the backend, roughly; `undo_reaches` is the time (microseconds) of the oldest operation

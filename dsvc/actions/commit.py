@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.actions.changes import new_files
 from dsvc.actions.checkout import keep_index_tree
@@ -44,8 +43,7 @@ class NothingToCommitError(RequestError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class CommitResult:
+class CommitResult(NamedTuple):
     """The new commit, the branch it is on (None: detached), what it follows, and what could not be taken.
 
     `environment_problem` says why it names no environment although it should; `correction` is of changed files that

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dsvc.objects.ids import CommitId, Kind
 from dsvc.refs.names import HEADS, REMOTES, TAGS, head_of, short_name
@@ -11,8 +10,7 @@ from dsvc.refs.view import Symbolic
 from dsvc.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class Decoration:
+class Decoration(NamedTuple):
     """A ref at a commit: what kind it is, its short name, and whether HEAD stands for it.
 
     A detached HEAD is a decoration of its own.

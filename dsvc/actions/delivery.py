@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from dsvc.actions.model_refs import seen_changes
 from dsvc.actions.ref_update import RefUpdate
@@ -67,7 +66,7 @@ def deliver(
         except RemoteDeniedError:
             remote.outbox.clear()  # the next push may bring something else, and what it brings is made anew
             raise
-        sent = replace(sent, size=sent.size + remote.repo.store.delivered)
+        sent = sent._replace(size=sent.size + remote.repo.store.delivered)
         remote.outbox.clear()
     elif remote.folder.is_dir():
         _forget(remote)

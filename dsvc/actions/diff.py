@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.actions.changes import changes_against
 from dsvc.actions.filediff import FileDiff, Sides, StatusFilter, paired
@@ -19,8 +19,7 @@ from dsvc.objects.ids import Kind, TreeId
 from dsvc.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class DiffResult:
+class DiffResult(NamedTuple):
     """The files that differ, in order of paths; where to read them; and whether some renames may be missing."""
 
     files: tuple[FileDiff, ...]

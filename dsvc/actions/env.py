@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dsvc.actions.revision import revision_context
 from dsvc.environments import (
@@ -33,8 +33,7 @@ class NoEnvironmentError(RequestError):
     """What was named has no environment."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """An environment and what named it."""
 
     environment_id: EnvironmentId
@@ -42,8 +41,7 @@ class Found:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
+class CheckResult(NamedTuple):
     """How the present environment differs from a recorded one: `counted` are those that make them two."""
 
     recorded: Found

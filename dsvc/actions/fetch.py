@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dsvc.actions.model_refs import models_to_fetch, seen_changes
 from dsvc.actions.prerequisites import require_prerequisites
@@ -38,8 +37,7 @@ from dsvc.workspace import Workspace
 Tags = Literal["follow", "all", "none"]
 
 
-@dataclass(frozen=True, slots=True)
-class FetchResult:
+class FetchResult(NamedTuple):
     """Which refs a fetch looked at, and what came over. `fetch_heads` are the commits that were asked for by name.
 
     `default_branch` is the full name of the branch on which the remote stands; `erased` are files of which it
@@ -338,17 +336,17 @@ def _judged(workspace: Workspace, ancestry: Ancestry, updates: Iterable[RefUpdat
     for update in updates:
         old, new = update.old, update.new
         if new is not None and new.kind == Kind.COMMIT and not present_tips(workspace.repo.store, [new.id]):
-            judged.append(replace(update, outcome="moved") if update.outcome == "forced" else update)  # a dry run
+            judged.append(update._replace(outcome="moved") if update.outcome == "forced" else update)  # a dry run
             continue
         if update.outcome in ("moved", "forced") and old is not None and new is not None:
             forward = old.kind == new.kind == Kind.COMMIT and is_ancestor(
                 ancestry, CommitId(old.id), CommitId(ObjectId(new.id))
             )
             if forward:
-                update = replace(update, outcome="moved")  # noqa: PLW2901
+                update = update._replace(outcome="moved")  # noqa: PLW2901
             elif update.outcome == "moved":
                 reason = "that would not be a step forward"
-                update = replace(update, outcome="rejected", reason=reason)  # noqa: PLW2901
+                update = update._replace(outcome="rejected", reason=reason)  # noqa: PLW2901
         judged.append(update)
     return judged
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dsvc.contents.kinds import BINARY_HEAD, is_binary
 from dsvc.contents.likeness import similar_files
@@ -29,8 +28,7 @@ TEXT_LIMIT = 8 << 20
 Status = Literal["A", "D", "M", "T", "R"]
 
 
-@dataclass(frozen=True, slots=True)
-class FileDiff:
+class FileDiff(NamedTuple):
     """A path at which two sides differ.
 
     `status` is git's letter: added, deleted, modified, type changed, renamed. `old_path` and `path` are equal but for
@@ -49,8 +47,7 @@ class FileDiff:
         return self.old is not None and self.new is not None and self.old.id == self.new.id
 
 
-@dataclass(frozen=True, slots=True)
-class Sides:
+class Sides(NamedTuple):
     """Where contents are read from: the store, and for a new side that lies in the working copy what gives the place
     of a path on disk. `explain` says of an object that is not there whether it was erased on purpose.
     """
@@ -183,8 +180,7 @@ def _status(change: Change) -> Status:
     return "M" if same else "T"
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(NamedTuple):
     """How two contents differ: line by line where both are text of a size that allows it.
 
     `binary`, `skipped` (a text larger than the limit) and `purged` (a sentence on a content that was erased on purpose)
@@ -197,8 +193,7 @@ class Compared:
     purged: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(NamedTuple):
     """How many lines a difference adds and removes; None where they are not counted, `purged` where they cannot be."""
 
     added: int | None

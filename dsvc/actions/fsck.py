@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from dsvc.errors import IntegrityError
 from dsvc.objects.ids import Kind, OperationId, PackId
@@ -37,8 +37,7 @@ _HINTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(NamedTuple):
     """One thing that is damaged or missing, what that hits, and how to repair it.
 
     `what` is head, segment, pack, damaged, missing, shape, file or gc; `id` names an object of `kind`, or a segment or
@@ -54,8 +53,7 @@ class Damage:
     hits: tuple[Hit, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class FsckResult:
+class FsckResult(NamedTuple):
     """What was checked, and everything that is damaged.
 
     Absent on purpose are `purged` files, cut operations and, in a partial clone, the `not_fetched` contents.
@@ -95,7 +93,7 @@ def check(
         result = _check_at(repo, head, deep=deep, partial=partial, progress=watch)
         if salvaged.lost:
             lost = [Problem("segment", None, s.ref.id, None, s.reason) for s in salvaged.lost]
-            result = replace(result, damage=(*_with_hits(repo.store, head, lost), *result.damage))
+            result = result._replace(damage=(*_with_hits(repo.store, head, lost), *result.damage))
         if not result.damage or not _was_exchanged(repo, head):
             break
         # Packs were exchanged while they were read: what is missing may only have moved.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from dsvc.actions.fsck import Damage, FsckResult, check
 from dsvc.actions.remote_access import choose_remote, near_remote, tended_remote
@@ -27,8 +27,7 @@ _LOST = ("pack", "missing", "damaged")
 _ATTEMPTS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteCheck:
+class RemoteCheck(NamedTuple):
     """What is wrong with a remote now, and what was mended before: `found` counts what was damaged at first."""
 
     remote: RemoteSettings
@@ -38,8 +37,7 @@ class RemoteCheck:
     segments: int
 
 
-@dataclass(frozen=True, slots=True)
-class MendResult:
+class MendResult(NamedTuple):
     """What is wrong after mending, and what was mended: objects and packs, and the operation log."""
 
     result: FsckResult
@@ -119,7 +117,7 @@ def mend_from(
 def _checked(workspace: Workspace, settings: RemoteSettings, repo: Repository, *, full: bool) -> FsckResult:
     result = check(repo, deep=full, progress=workspace.progress)
     hint = f"dsvc fsck --remote {settings.typed} --repair-from OTHER, a remote or '.', which is this repository"
-    return replace(result, damage=tuple(d if d.what == "shape" else replace(d, hint=hint) for d in result.damage))
+    return result._replace(damage=tuple(d if d.what == "shape" else d._replace(hint=hint) for d in result.damage))
 
 
 def rewrite_segments(repo: Repository) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import replace
 
 from dsvc.actions.collected import GcResult, Stock, added, stock
 from dsvc.actions.pool_gc import collect_pool
@@ -128,7 +127,7 @@ def collect_remote(
             remote.repo, now=now, grace=grace, dry_run=dry_run, prune_all=prune_all, progress=workspace.progress
         )
         ended = _end_uploads(remote.place.backend, begun_before=now - _UPLOADS_STAY, dry_run=dry_run)
-        return replace(result, uploads=ended)
+        return result._replace(uploads=ended)
 
 
 def _end_uploads(backend: Backend, *, begun_before: int, dry_run: bool) -> int:

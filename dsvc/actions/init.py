@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dsvc.errors import RequestError
 from dsvc.progress import Progress
@@ -16,8 +16,7 @@ from dsvc.workspace import MAIN, PRIVATE, Surroundings, common_folder, store_fol
 from dsvc.worktree.default_ignore import DEFAULT_IGNORE
 
 
-@dataclass(frozen=True, slots=True)
-class InitResult:
+class InitResult(NamedTuple):
     """The private folder that was made, the first branch, and whether a repository was there already."""
 
     private: Path

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from dsvc.actions.commit_graph import all_tips, commit_graph, refresh_graph
 from dsvc.actions.filediff import FileDiff, Sides, paired
@@ -58,8 +59,7 @@ _LISTED = 2000  # commits whose changed paths are listed in passing: a fraction 
 ALL_REFS = (HEADS, TAGS, REMOTES)
 
 
-@dataclass(frozen=True, slots=True)
-class LogResult:
+class LogResult(NamedTuple):
     """A commit of the log. `parents` are those to draw lines to; `path` is the followed file's name in this commit."""
 
     commit_id: CommitId
@@ -82,7 +82,7 @@ def log(workspace: Workspace, query: LogQuery, *, context: RevisionContext | Non
         return iter(())
     if query.order == "topo" or query.paths:
         refresh_graph(workspace, wanted.tips, listed=_LISTED if query.paths else 0)
-        context = replace(context, graph=commit_graph(workspace))
+        context = context._replace(graph=commit_graph(workspace))
     found = _followed(workspace, context, query, wanted) if query.follow else _walked(workspace, context, query, wanted)
     if query.pickaxe is not None:
         found = (entry for entry in found if _picked(workspace, entry, query))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsvc.actions.revision import revision_context
@@ -23,8 +22,7 @@ class Listed(NamedTuple):
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True)
-class LsResult:
+class LsResult(NamedTuple):
     """The tree that is listed, and what it holds: read as it is asked for."""
 
     tree_id: TreeId

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dsvc.actions.abort import go_back
 from dsvc.actions.checkout import checkout
@@ -40,8 +39,7 @@ class CannotFastForwardError(DivergedError):
     """Both sides have commits that the other one does not have."""
 
 
-@dataclass(frozen=True, slots=True)
-class MergeResult:
+class MergeResult(NamedTuple):
     """What a merge came to.
 
     `commit_id` is where HEAD stands now. `conflicts` must be settled before a commit; `notes` are things to know.

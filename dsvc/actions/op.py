@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.actions.checkout import checkout
 from dsvc.actions.operations import BEGIN, OperationRow, RefMove, describe, find_operation, ref_moves
@@ -36,8 +36,7 @@ def op_show(workspace: Workspace, name: str = "@") -> OperationRow:
     return describe(workspace, find_operation(workspace, name))
 
 
-@dataclass(frozen=True, slots=True)
-class OpRestoreResult:
+class OpRestoreResult(NamedTuple):
     """The new operation (None: all was so already), the one whose state was restored, and the refs that moved."""
 
     operation_id: OperationId | None

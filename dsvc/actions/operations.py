@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.actions.checkout import FILES
 from dsvc.errors import RequestError
@@ -23,8 +23,7 @@ class UnknownOperationError(RequestError):
     """There is no such operation, or it was removed by gc."""
 
 
-@dataclass(frozen=True, slots=True)
-class RefMove:
+class RefMove(NamedTuple):
     """A ref's full name and its value before and after an operation (None: not there)."""
 
     name: str
@@ -32,8 +31,7 @@ class RefMove:
     new: Ref | None
 
 
-@dataclass(frozen=True, slots=True)
-class OperationRow:
+class OperationRow(NamedTuple):
     """An operation, its id, and the refs that it moved; None where gc removed what was before it."""
 
     operation_id: OperationId

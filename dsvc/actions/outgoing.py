@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from dsvc.actions.model_refs import seen_name
 from dsvc.actions.ref_update import RefUpdate
@@ -23,8 +23,7 @@ from dsvc.remotes.transfer.selection import present_tips
 from dsvc.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """What refs of the remote must be to be overwritten: the one of that full name, or all (None).
 
     `expected` None means what was last fetched; `absent`, that there is none.
@@ -35,8 +34,7 @@ class Lease:
     absent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(NamedTuple):
     """What is to be pushed. `follows` says that the branch follows what it is pushed to from then on."""
 
     specs: tuple[Refspec, ...]
@@ -229,7 +227,7 @@ def _checked(
     pull = f"dsvc pull {typed} joins what is there, then push again"
 
     def refused(reason: str, hint: str | None = None) -> RefUpdate:
-        return replace(update, outcome="rejected", reason=reason, hint=hint)
+        return update._replace(outcome="rejected", reason=reason, hint=hint)
 
     lease = next((lease for name in (target, None) for lease in leases if lease.name == name), None)
     if lease is not None:
@@ -243,11 +241,11 @@ def _checked(
             return refused("what is made once stays")
         if target == remote.default_branch():
             return refused("it is the default branch there", f"dsvc ls-remote {typed} lists the others")
-        return replace(update, ours=None, outcome="deleted")
+        return update._replace(ours=None, outcome="deleted")
     if target.startswith(HEADS) and new.kind != Kind.COMMIT:
         return refused("a branch points to commits only", f"dsvc push {typed} NAME:tags/{short_name(target)}")
     if old is None:
-        return replace(update, outcome="new")
+        return update._replace(outcome="new")
     if target.startswith(ONCE):
         return refused("there is another one of that name there, and it never moves")
     if target.startswith(MODELS) and not force and old != _tracked(workspace, remote, target):
@@ -259,14 +257,14 @@ def _checked(
         )
     if old.kind == new.kind == Kind.COMMIT:
         if not present_tips(workspace.repo.store, [old.id]):
-            return replace(update, outcome="forced") if force else refused("it has commits that are not here", pull)
+            return update._replace(outcome="forced") if force else refused("it has commits that are not here", pull)
         if _contains(workspace, CommitId(new.id), CommitId(old.id)):
-            return replace(update, outcome="moved")
+            return update._replace(outcome="moved")
         if not force and _contains(workspace, CommitId(old.id), CommitId(new.id)):
             return refused("it is ahead of yours", f"dsvc pull {typed}")
         if not force:
             return refused("it has commits that yours has not", pull)
-    return replace(update, outcome="forced")
+    return update._replace(outcome="forced")
 
 
 def _contains(workspace: Workspace, descendant: CommitId, ancestor: CommitId) -> bool:
@@ -295,8 +293,7 @@ def _tracked(workspace: Workspace, remote: OpenRemote, name: str) -> Direct | No
 
 def _on_working_copy(remote: OpenRemote, update: RefUpdate) -> RefUpdate:
     source = short_name(update.ours) if update.ours else "BRANCH"
-    return replace(
-        update,
+    return update._replace(
         outcome="rejected",
         reason="a working copy stands on it there",
         hint=f"dsvc push {remote.settings.typed} {source}:incoming/{short_name(update.theirs)}, and merge that there",

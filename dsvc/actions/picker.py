@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dsvc.actions.commit import git_metadata
 from dsvc.actions.merging import commit_merger, merge_notes
@@ -31,8 +31,7 @@ class IsMergeError(RequestError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class PickOptions:
+class PickOptions(NamedTuple):
     """How commits are applied; kept in the state so that going on does the same.
 
     `mainline` is the number of the parent that a merge is compared with, `mark_origin` adds a line that names the

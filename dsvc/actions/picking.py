@@ -7,7 +7,8 @@ first that has a conflict, and that is one operation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from dsvc.actions.abort import go_back
 from dsvc.actions.checkout import checkout
@@ -29,8 +30,7 @@ from dsvc.refs.transaction import Transaction
 from dsvc.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class PickResult:
+class PickResult(NamedTuple):
     """How it ended: `tip` is HEAD's commit now; `stopped` the commit in conflict, `left` those that wait behind it."""
 
     tip: CommitId
@@ -124,7 +124,7 @@ def pick_continue(workspace: Workspace, verb: PickVerb, *, message: str | None =
     if state is None:
         return PickResult(_tip(workspace), made, emptied)
     result = _go_on(workspace, state, state.todo, options_of(state), what="--continue")
-    return replace(result, done=(*made, *result.done), empty=(*emptied, *result.empty))
+    return result._replace(done=(*made, *result.done), empty=(*emptied, *result.empty))
 
 
 def commit_step(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dsvc.actions.remote_access import member_at, store_inside
 from dsvc.actions.remote_encryption import is_sealed
@@ -24,8 +24,7 @@ from dsvc.workspace import MAIN, PRIVATE, Surroundings
 from dsvc.worktree.places import worktree_id
 
 
-@dataclass(frozen=True, slots=True)
-class OpenPlace:
+class OpenPlace(NamedTuple):
     """A repository at a place.
 
     `address` is what was asked for, `place` where its packs are, `at` the address of that, `member` which of the pool
@@ -41,8 +40,7 @@ class OpenPlace:
     inside: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Opener:
+class Opener(NamedTuple):
     """Opens places; `staging` is a folder for what is on its way."""
 
     config: Config

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from dsvc.actions.collected import GcResult, added, stock
 from dsvc.errors import BusyError
@@ -59,7 +58,7 @@ def collect_pool(
     swept = sweep(pool, now=now, at_once=everything, dry_run=dry_run, counted=gone)
     tidied = [_tidied(member, dry_run=dry_run) for member in own]
     files = remove_stale_files(temporary_folders(pool), now=now, at_once=everything, dry_run=dry_run)
-    after = replace(before, size=before.size - found.freed)
+    after = before._replace(size=before.size - found.freed)
     if not dry_run:
         for member in own:
             member.refresh()

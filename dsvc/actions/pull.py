@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dsvc.actions.fetch import FetchResult, Tags, fetch
 from dsvc.actions.merge import FastForward, MergeResult, merge
@@ -21,8 +20,7 @@ from dsvc.workspace import Workspace
 Join = Literal["merge", "rebase"]
 
 
-@dataclass(frozen=True, slots=True)
-class PullResult:
+class PullResult(NamedTuple):
     """What was fetched and what became of it here: a merge or a rebase; `branch` is what was joined, as people say."""
 
     fetched: FetchResult

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from dsvc.actions.advice import find_advice, objection
 from dsvc.actions.delivery import deliver
@@ -25,8 +25,7 @@ class PushRejectedError(DivergedError):
     """A ref of the remote has what is not here, or may not be moved."""
 
 
-@dataclass(frozen=True, slots=True)
-class PushResult:
+class PushResult(NamedTuple):
     """Which refs were pushed or refused, what was sent, and which upstreams were set (branch, remote's branch).
 
     `created` says that there was no repository before, `said` is what hooks of a hub printed, `runs` the full names of
@@ -128,7 +127,7 @@ def _advised(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpda
         if against is None:
             found.append(update)
         else:
-            found.append(replace(update, outcome="rejected", reason=against[0], hint=against[1]))
+            found.append(update._replace(outcome="rejected", reason=against[0], hint=against[1]))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from dsvc.actions.abort import go_back
 from dsvc.actions.patches import PatchFinder
@@ -23,8 +23,7 @@ from dsvc.refs.view import Direct, Symbolic
 from dsvc.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class RebaseResult:
+class RebaseResult(NamedTuple):
     """What a rebase came to: `picks` says how far it went, `branch` (None: detached) moved from `old_commit`.
 
     `upstream_has` are commits that were left out because the other side has the same change. `stash` says what became
@@ -87,7 +86,7 @@ def rebase(
         if stash is not None:
             _apply(workspace, stash.commit_id)
         raise
-    return replace(result, upstream_has=tuple(there))
+    return result._replace(upstream_has=tuple(there))
 
 
 def rebase_continue(workspace: Workspace, *, message: str | None = None) -> RebaseResult:
@@ -100,7 +99,7 @@ def rebase_continue(workspace: Workspace, *, message: str | None = None) -> Reba
     assert state is not None, "a rebase is under way until its branch moves"
     result = _go_on(workspace, state, _tip(workspace), list(state.todo), options_of(state), what="--continue")
     picks = result.picks
-    return replace(result, picks=replace(picks, done=(*made, *picks.done), empty=(*emptied, *picks.empty)))
+    return result._replace(picks=picks._replace(done=(*made, *picks.done), empty=(*emptied, *picks.empty)))
 
 
 def rebase_skip(workspace: Workspace) -> RebaseResult:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dsvc.refs.view import Direct
 
 Outcome = Literal["new", "moved", "forced", "deleted", "same", "rejected"]
 
 
-@dataclass(frozen=True, slots=True)
-class RefUpdate:
+class RefUpdate(NamedTuple):
     """What became of one ref: its full name there and here, and the objects it pointed and points to.
 
     `reason` says why one was rejected, `hint` what to do then.

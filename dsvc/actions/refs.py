@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from dsvc.errors import RequestError
 from dsvc.history.ancestry import Ancestry
@@ -16,8 +16,7 @@ from dsvc.refs.view import Symbolic, View
 from dsvc.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class RefInfo:
+class RefInfo(NamedTuple):
     """A branch or tag: its full name, what it points to, and the commit behind it (None where it is no commit's).
 
     `tag` is the tag object, where there is one; `symbolic` the ref that a symbolic one stands for.
@@ -68,8 +67,7 @@ def list_refs(workspace: Workspace, prefix: str, *, view: View | None = None) ->
         )
 
 
-@dataclass(frozen=True, slots=True)
-class RefFilter:
+class RefFilter(NamedTuple):
     """Which refs to list: names that match one of the globs, and what their commits contain or are contained in."""
 
     globs: Sequence[str] = ()

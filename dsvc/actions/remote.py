@@ -6,8 +6,8 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dsvc.actions.remote_access import open_remote, settled, transfers
 from dsvc.config.editing import KeyNotSetError, set_value, set_values, unset_value
@@ -28,8 +28,7 @@ class RemoteExistsError(RequestError):
     """There is a remote of that name already."""
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteState:
+class RemoteState(NamedTuple):
     """What a remote holds: its branches and tags with their commits, and the packs and bytes stored there."""
 
     settings: RemoteSettings

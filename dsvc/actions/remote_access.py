@@ -7,9 +7,9 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from dsvc.actions.remote_encryption import SealedPlaceError, is_sealed, sealed_place
 from dsvc.errors import BusyError, IntegrityError, NotARepositoryError, RemoteError, RequestError
@@ -47,8 +47,7 @@ class OwnUpkeepError(RequestError):
     """A remote is the repository of a working copy: whoever works there tends it."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenRemote:
+class OpenRemote(NamedTuple):
     """A remote that can be read. `created` says that there was no repository before.
 
     `folder` is for what belongs to it here, and `berth` the part of it that this process holds.
@@ -291,9 +290,9 @@ def near_remote(
         shutil.rmtree(ahead, ignore_errors=True)  # of a process that was killed
         gathered = GatheredBackend(remote.place.backend, ahead, jobs=jobs)
         try:
-            place = replace(remote.place, backend=gathered)
+            place = remote.place._replace(backend=gathered)
             repo, _ = _open(workspace, place, settings, create=False, salvage=salvage, member=remote.member)
-            yield replace(remote, place=place, repo=repo)
+            yield remote._replace(place=place, repo=repo)
         finally:
             gathered.close()
 
@@ -325,7 +324,7 @@ def member_at(pool: Backend, name: str, settings: RemoteSettings) -> str:
 
 
 def _with_cache(place: Place, folder: Path) -> Place:
-    return place if place.on_disk else replace(place, backend=CachedBackend(place.backend, folder))
+    return place if place.on_disk else place._replace(backend=CachedBackend(place.backend, folder))
 
 
 def _staging(berth: Berth) -> Path:

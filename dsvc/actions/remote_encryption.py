@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from dsvc.config.values import as_bool
@@ -75,7 +74,7 @@ def sealed_place(
         )
     secret = remote_secret(workspace, settings, new=new)
     backend = create_encrypted(place.backend, secret) if new else open_encrypted(place.backend, secret)
-    return replace(place, backend=backend, staging=staging, on_disk=False)
+    return place._replace(backend=backend, staging=staging, on_disk=False)
 
 
 def remote_secret(workspace: Workspace, settings: RemoteSettings, *, new: bool = False) -> Secret:

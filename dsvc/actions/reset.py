@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dsvc.actions.checkout import checkout, keep_index_tree
 from dsvc.actions.overwrite import overwrite_working_copy
@@ -15,8 +14,7 @@ from dsvc.workspace import Workspace
 ResetMode = Literal["soft", "mixed", "hard", "keep"]
 
 
-@dataclass(frozen=True, slots=True)
-class ResetResult:
+class ResetResult(NamedTuple):
     """The branch (None: detached) that was moved, from which commit (None: it had none) to which."""
 
     branch: str | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.actions.overwrite import overwrite_working_copy, record_working_copy
 from dsvc.actions.revision import tree_of
@@ -16,8 +16,7 @@ from dsvc.workspace import Workspace
 from dsvc.worktree.index import Index
 
 
-@dataclass(frozen=True, slots=True)
-class RestoreResult:
+class RestoreResult(NamedTuple):
     """The paths that were asked for, and the tree they came from."""
 
     paths: tuple[bytes, ...]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dsvc.actions.run_begin import ActiveRun, Beginning, begin_run, journals_of
 from dsvc.actions.run_blocks import dotscience_variables, take_blocks
@@ -47,8 +47,7 @@ class RunRequest:
     declared_outputs: bool = False  # what else changes in the working copy is somebody else's
 
 
-@dataclass(frozen=True, slots=True)
-class Screen:
+class Screen(NamedTuple):
     """Where the output of the command is shown; `out_terminal` and `err_terminal` are descriptors of terminals."""
 
     out: Sink
@@ -57,8 +56,7 @@ class Screen:
     err_terminal: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
+class RunResult(NamedTuple):
     """How the command ended, and its record; `published` is None with the `problem` that kept it from being made."""
 
     ending: Ending

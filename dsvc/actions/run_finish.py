@@ -6,9 +6,10 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 from dsvc.actions.run_begin import journals_of, ran_path, record_state, run_act
 from dsvc.actions.run_pins import Evidence, find_pins
@@ -37,8 +38,7 @@ _LOGS = ("stdout", "stderr")
 _CLOCK_SLACK = 1_000_000_000  # nanoseconds by which two clocks may drift apart while a run goes on
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(NamedTuple):
     """A record that was published."""
 
     run_id: RunId

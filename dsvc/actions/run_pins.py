@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from dsvc.errors import RequestError
 from dsvc.history.treediff import diff_trees
@@ -84,7 +84,7 @@ class _Finder:
         if path is None:
             path = full
         if path in found:
-            found[path] = replace(found[path], seen=found[path].seen | seen)
+            found[path] = found[path]._replace(seen=found[path].seen | seen)
             return
         entry = self._lookup(self._evidence.before, path)
         if entry is not None and (entry.kind != EntryKind.TREE or seen & Seen.DECLARED):
@@ -187,7 +187,7 @@ class _Finder:
         if path is None:
             path = full
         if path in found:
-            found[path] = replace(found[path], seen=found[path].seen | seen)
+            found[path] = found[path]._replace(seen=found[path].seen | seen)
             return
         declared = bool(seen & Seen.DECLARED)
         entry = self._lookup(self._evidence.after, path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.actions.ref_update import RefUpdate
 from dsvc.actions.remote_access import OpenRemote
@@ -19,8 +19,7 @@ from dsvc.workspace import Workspace
 OPTION = "runs"  # of a remote: false leaves runs and models out, "push" out of every fetch
 
 
-@dataclass(frozen=True, slots=True)
-class RunsToPush:
+class RunsToPush(NamedTuple):
     """What a push does with refs of runs, and the view here in which they were looked up."""
 
     updates: tuple[RefUpdate, ...]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Final, Literal, cast
+from typing import Final, Literal, NamedTuple, cast
 
 from dsvc.actions.run_begin import journals_of, user_of
 from dsvc.errors import IntegrityError, RequestError
@@ -37,8 +37,7 @@ class UnknownRunError(RequestError):
     """A text that names no recorded run, or more than one."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunQuery:
+class RunQuery(NamedTuple):
     """Which runs in which order: `where` a condition, `sort` a column with `-` before it for the largest first."""
 
     where: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.actions.runs import show_run
 from dsvc.errors import IntegrityError
@@ -18,8 +18,7 @@ from dsvc.runs.summary import summarize
 from dsvc.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class ValueChange:
+class ValueChange(NamedTuple):
     """A name with its value in both runs, None where one has none."""
 
     name: str
@@ -27,8 +26,7 @@ class ValueChange:
     new: Value
 
 
-@dataclass(frozen=True, slots=True)
-class PinChange:
+class PinChange(NamedTuple):
     """A path with what both runs met there, None where one met nothing."""
 
     path: bytes
@@ -36,8 +34,7 @@ class PinChange:
     new: Pin | None
 
 
-@dataclass(frozen=True, slots=True)
-class RunsDiff:
+class RunsDiff(NamedTuple):
     """How the second run differs from the first. `code` are files of the source, None where one is not here."""
 
     old: Run

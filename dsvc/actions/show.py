@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.actions.diff import DiffResult
 from dsvc.actions.log import commit_files
@@ -17,8 +17,7 @@ from dsvc.objects.values import Commit, Tag
 from dsvc.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class ShowResult:
+class ShowResult(NamedTuple):
     """An object that a revision names: a commit, a tag (what it marks follows as a result of its own), a tree, a file.
 
     `name` is what the user wrote.

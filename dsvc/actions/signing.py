@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from dsvc.objects.values import Commit, Tag, encode_commit, encode_tag
 from dsvc.repo.tombstones import Tombstone, encode_tombstone
@@ -17,8 +17,7 @@ Sign = bool | str | None
 """Whether to sign: as the settings say (None), not (False), with the key of the settings (True) or with this one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signer:
+class Signer(NamedTuple):
     """Signs with one key."""
 
     key: str
@@ -34,11 +33,11 @@ class Signer:
 
     def event(self, event: Event) -> Event:
         """Return the event of a request with a signature over everything else in it; raises SigningFailedError."""
-        return replace(event, signature=self._sign(encode_event(event, signed=False)))
+        return event._replace(signature=self._sign(encode_event(event, signed=False)))
 
     def tombstone(self, tombstone: Tombstone) -> Tombstone:
         """Return the note on erased content with a signature over everything else; raises SigningFailedError."""
-        return replace(tombstone, signature=self._sign(encode_tombstone(tombstone, signed=False)))
+        return tombstone._replace(signature=self._sign(encode_tombstone(tombstone, signed=False)))
 
     def _sign(self, payload: bytes) -> bytes:
         from dsvc.signing import sign_payload

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.actions.abort import go_back
 from dsvc.actions.checkout import carried, checkout
@@ -34,8 +34,7 @@ class NoStashError(RequestError):
     """There is no such stash."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stash:
+class Stash(NamedTuple):
     """A stash: its number (0 is the newest), its ref, its commit."""
 
     number: int
@@ -49,8 +48,7 @@ class Stash:
         return f"stash@{{{self.number}}}"
 
 
-@dataclass(frozen=True, slots=True)
-class StashApplyResult:
+class StashApplyResult(NamedTuple):
     """The stash, whether it was dropped, and what is in conflict now."""
 
     stash: Stash

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import NamedTuple, cast
 
 from dsvc.errors import ConflictError, IntegrityError, RequestError
 from dsvc.objects import codec
@@ -18,8 +18,7 @@ from dsvc.refs.view import Direct
 from dsvc.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(NamedTuple):
     """A path that is not settled, with its three sides (None: not there), kept until it is.
 
     `kind` is the merge's word for it ("content", "modify/delete" …). `files` are the paths in the working copy that

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.actions.changes import WorkingChanges, changes_against, working_changes
 from dsvc.actions.state import WorktreeState, read_state
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from dsvc.actions.filediff import FileDiff
 
 
-@dataclass(frozen=True, slots=True)
-class StatusResult:
+class StatusResult(NamedTuple):
     """Where the worktree stands and what differs there from its commit.
 
     `changes` are files of the commit that were modified or deleted; `added` those that `dsvc add` stored; `renamed` are

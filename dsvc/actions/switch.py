@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.actions.checkout import checkout
 from dsvc.actions.hooks import run_hook
@@ -17,8 +17,7 @@ from dsvc.refs.view import Direct, Symbolic
 from dsvc.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class SwitchResult:
+class SwitchResult(NamedTuple):
     """Where the worktree stood and stands: full branch name (None: detached) and commit (None: none yet)."""
 
     old_branch: str | None

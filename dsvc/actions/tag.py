@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.actions.refs import RefExistsError, RefInfo, check_free, list_refs
 from dsvc.actions.revision import revision_context
@@ -17,8 +17,7 @@ from dsvc.refs.view import Direct
 from dsvc.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class TagResult:
+class TagResult(NamedTuple):
     """A tag that was made or deleted: its short name, what it points to, and what it was before."""
 
     name: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.actions.checkout import checkout, keep_index_tree
 from dsvc.actions.operations import RefMove, moved_files, next_to_undo, ref_moves, view_before
@@ -43,8 +43,7 @@ class LaterOperationError(RequestError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class UndoResult:
+class UndoResult(NamedTuple):
     """The operation that did it, the one that was taken back, and how the refs moved by that."""
 
     operation_id: OperationId

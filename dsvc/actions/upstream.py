@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.config.editing import KeyNotSetError, set_values, unset_value
 from dsvc.config.keys import join_key
@@ -16,8 +16,7 @@ from dsvc.remotes.settings import read_remotes
 from dsvc.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class Upstream:
+class Upstream(NamedTuple):
     """The remote's name, the branch there by its full name, and the ref that follows it here (None: nothing does)."""
 
     remote: str

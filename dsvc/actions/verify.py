@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from dsvc.actions.cherry_pick import commits_named
 from dsvc.actions.revision import revision_context
@@ -34,8 +34,7 @@ class UntrustedCommitError(AnswerNoError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedCommit:
+class VerifiedCommit(NamedTuple):
     """A commit and what its signature is worth."""
 
     commit_id: CommitId
@@ -43,8 +42,7 @@ class VerifiedCommit:
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedTag:
+class VerifiedTag(NamedTuple):
     """A tag object, the name it was asked for by, and what its signature is worth."""
 
     name: str
@@ -110,8 +108,8 @@ class Verifier:
             reason = differs() if verdict.good else None
             if reason is not None:
                 reason = f"it fits git's bytes, but {reason}"
-                verdict = replace(verdict, status="unchecked", principal=None, reason=reason)
-        return replace(verdict, git_id=git.id.hex())
+                verdict = verdict._replace(status="unchecked", principal=None, reason=reason)
+        return verdict._replace(git_id=git.id.hex())
 
     def _verdict(self, payload: bytes, signature: bytes, at: int, *, namespace: str = NAMESPACE) -> Verdict:
         if self._rules is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -101,7 +100,7 @@ def command(
         found = list_branches(workspace, local=every or not remotes, remote=every or remotes)
         revisions = revision_context(workspace)
         listed = sorted_refs(matching(iter(found.branches), wanted, revisions.ancestry()), sort)
-        found = replace(found, branches=tuple(listed))
+        found = found._replace(branches=tuple(listed))
         short = remotes and not every
         _list(context, workspace, found, verbose=verbose, template=template, short_remotes=short, json=json)
     else:

@@ -8,9 +8,8 @@ of any other type stays with typer.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Any, Final, Literal, NamedTuple, get_args, get_origin
 
 import typer
 
@@ -20,8 +19,7 @@ _SIMPLE: Final[dict[type, Leaf]] = {str: str, int: int, float: float, Path: Path
 _NAMES: Final[dict[type, str]] = {int: "a whole number", float: "a number"}
 
 
-@dataclass(frozen=True, slots=True)
-class Coercion:
+class Coercion(NamedTuple):
     """Turns the words given for one parameter into its type; stands in for typer's own object of this form."""
 
     annotation: Any

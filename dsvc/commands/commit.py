@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -159,7 +158,7 @@ def _author(text: str, workspace: Workspace) -> Person:
         raise UsageError(
             f"--author {text!r} is not of the form 'NAME <EMAIL>'", hint="--author 'Ada Lovelace <ada@example.org>'"
         )
-    return replace(workspace.person(), name=name.strip(), email=rest[:-1])
+    return workspace.person()._replace(name=name.strip(), email=rest[:-1])
 
 
 def _json(context: Context, result: CommitResult) -> None:

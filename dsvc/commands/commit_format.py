@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dsvc.actions.decorations import Decoration
 from dsvc.commands.date_text import date_text
@@ -33,8 +32,7 @@ _CONSTANT: Final = {"n": "\n", "%": "%", "m": ">"}
 _STYLES: Final = frozenset({"red", "green", "yellow", "blue", "magenta", "cyan", "bold", "dim", "italic", "reverse"})
 
 
-@dataclass(frozen=True, slots=True)
-class ShownCommit:
+class ShownCommit(NamedTuple):
     """A commit with what is shown beside it."""
 
     id: CommitId
@@ -45,8 +43,7 @@ class ShownCommit:
 Verify = Callable[["Commit | Tag"], "Verdict"]
 
 
-@dataclass(frozen=True, slots=True)
-class CommitStyle:
+class CommitStyle(NamedTuple):
     """How commits are written: the date style, the moment that relative dates count from, whole or short ids.
 
     `verify` checks the signature of a commit; with `show_signature` what came of it stands below the id.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -30,8 +29,7 @@ DiffFilter = Annotated[
 Full = Annotated[bool, typer.Option("--full", help="Compare texts above 8 MiB too.")]
 
 
-@dataclass(frozen=True, slots=True)
-class DiffForm:
+class DiffForm(NamedTuple):
     """Which forms of a difference to show, and how lines are compared. With no form set nothing is shown."""
 
     patch: bool = False

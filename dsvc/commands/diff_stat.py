@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.actions.filediff import Counts, FileDiff
 from dsvc.commands.output import Output
@@ -11,8 +11,7 @@ from dsvc.commands.path_text import quote_path
 from dsvc.commands.width import display_width
 
 
-@dataclass(frozen=True, slots=True)
-class StatRow:
+class StatRow(NamedTuple):
     """A file and how many of its lines changed; None where lines are not counted."""
 
     file: FileDiff

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import io
 import os
 import sys
@@ -21,17 +20,14 @@ from dsvc.commands.registry import present_verbs
 from dsvc.errors import DsvcError, RequestError
 
 _FRAMES = 40_000  # a path has up to 4,096 bytes, so up to 2,048 folders; a walk takes several frames for each
-_ALLOCATIONS = 50_000  # between searches for cycles: there are few, and millions of tuples to look through
 
 
-def main() -> None:
-    """Run the command line of this process and leave it with the command's exit code."""
+def main() -> int:
+    """Run the command line of this process and return its exit code."""
     # Not sys.stdout.buffer: with PYTHONUNBUFFERED that has no buffer, and may write less than it is given.
     with _stream(0, "rb") as stdin, _stream(1, "wb") as stdout, _stream(2, "wb") as stderr:
         sys.setrecursionlimit(_FRAMES)
-        gc.set_threshold(_ALLOCATIONS, 50, 1000)
-        code = run(sys.argv[1:], os.environ, stdin=stdin, stdout=stdout, stderr=stderr)
-    sys.exit(code)
+        return run(sys.argv[1:], os.environ, stdin=stdin, stdout=stdout, stderr=stderr)
 
 
 def run(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from dsvc.commands.count_text import counted
 from dsvc.commands.output import Output
@@ -86,7 +85,7 @@ def source_text(source: Source) -> str:
 def difference_lines(out: Output, found: Iterable[Difference]) -> Iterator[str]:
     """One line for each difference: what is only on one side has a sign in front."""
     rows = [
-        replace(one, subject=plain(one.subject), old=one.old and plain(one.old), new=one.new and plain(one.new))
+        one._replace(subject=plain(one.subject), old=one.old and plain(one.old), new=one.new and plain(one.new))
         for one in found
     ]
     width = max((len(_subject(one)) for one in rows), default=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -221,6 +220,6 @@ def _entry_json(entry: LogResult, form: LogForm, find_diff: FindDiff) -> dict[st
     if diff_form.any():
         found = find_diff(entry)
         if found is not None:
-            diff_form = replace(diff_form, stat=diff_form.stat or diff_form.numstat)
+            diff_form = diff_form._replace(stat=diff_form.stat or diff_form.numstat)
             document["files"] = [file_json(file, found.sides, diff_form) for file in found.files]
     return document

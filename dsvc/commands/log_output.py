@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from io import BytesIO
+from typing import NamedTuple
 
 from dsvc.actions.decorations import Decorations
 from dsvc.actions.diff import DiffResult
@@ -20,8 +20,7 @@ from dsvc.commands.run_lines import graph_run_lines
 FindDiff = Callable[[LogResult], "DiffResult | None"]
 
 
-@dataclass(frozen=True, slots=True)
-class LogForm:
+class LogForm(NamedTuple):
     """How a log looks: the form of commits, the refs beside them, and their differences."""
 
     form: str

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Verb:
+class Verb(NamedTuple):
     """One verb of the command line; its module is imported only when the verb is called."""
 
     name: str

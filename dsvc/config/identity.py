@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from dsvc.config.settings import Config
 from dsvc.errors import RequestError
@@ -14,8 +13,7 @@ from dsvc.errors import RequestError
 _NOT_ALLOWED: Final = str.maketrans(dict.fromkeys("<>\n\r\0", None))
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """A person as commits name them."""
 
     name: str

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from dsvc.errors import UsageError
 
@@ -11,8 +10,7 @@ Kind = Literal["str", "int", "bool", "size", "list"]
 Value = str | int | bool | float | tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class KnownKey:
+class KnownKey(NamedTuple):
     """What dsvc itself knows of one key; `choices` limits a str to some words."""
 
     name: str

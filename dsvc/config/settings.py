@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from dsvc.config.keys import KnownKey, Value, join_key, known_key, known_keys, split_key
 from dsvc.config.values import typed
@@ -19,8 +18,7 @@ class DamagedConfigError(RequestError):
     """A configuration file cannot be read or is not TOML."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigFiles:
+class ConfigFiles(NamedTuple):
     """Where the files lie; None where there is none (no home folder, no repository, one worktree)."""
 
     user: Path | None = None
@@ -32,8 +30,7 @@ class ConfigFiles:
         return {"user": self.user, "repo": self.repo, "worktree": self.worktree}.get(scope)
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Which layer a value comes from; `path` is its file."""
 
     scope: Scope
@@ -44,16 +41,14 @@ class Origin:
         return f"file:{self.path}" if self.path is not None else f"{self.scope}:"
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(NamedTuple):
     """The values of one origin by dotted key."""
 
     origin: Origin
     values: Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(NamedTuple):
     """Settings as one command sees them; later layers win."""
 
     layers: tuple[Layer, ...] = ()

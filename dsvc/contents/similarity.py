@@ -11,8 +11,7 @@ import heapq
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from dsvc.contents.kinds import is_binary
 
@@ -28,8 +27,7 @@ _ROUNDS = 4
 _WHOLE = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
+class Fingerprint(NamedTuple):
     """What is needed of a file to compare it with others.
 
     `size` is how many bytes lie in spans, `spans` maps a span's hash to the bytes in all its occurrences, and

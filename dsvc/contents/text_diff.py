@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from dsvc.contents.kinds import is_binary
@@ -16,8 +15,7 @@ Algorithm = Literal["myers", "minimal", "patience"]
 Origin = Literal[" ", "-", "+"]
 
 
-@dataclass(frozen=True, slots=True)
-class Hunk:
+class Hunk(NamedTuple):
     """A run of changed lines with the unchanged ones around it.
 
     Lines count from 1; a side without lines names the line before (0 at the top), as in git. `header` is the
@@ -32,8 +30,7 @@ class Hunk:
     lines: tuple[tuple[Origin, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TextDiff:
+class TextDiff(NamedTuple):
     """The difference of two files; a side that does not exist has no name. Binary files have no hunks."""
 
     old_name: bytes | None

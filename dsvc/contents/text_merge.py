@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dsvc.contents import libgit2_merge as libgit2
 from dsvc.contents.libgit2_merge import TextMergeFailedError
@@ -25,8 +24,7 @@ _MARKER_SIZE = 7
 _LONGEST_MARKER = 65535  # libgit2's limit
 
 
-@dataclass(frozen=True, slots=True)
-class TextMerge:
+class TextMerge(NamedTuple):
     """The merged text and how many conflicts are marked in it."""
 
     content: bytes

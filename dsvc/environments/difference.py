@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dsvc.environments.environment import Container, Distribution, Environment, Source
 
@@ -12,8 +11,7 @@ Level = Literal["packages", "system", "machine"]
 Change = Literal["added", "removed", "changed"]
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(NamedTuple):
     """One thing that differs: `subject` is a package or a fact, `what` the part of it, `old` and `new` the two values.
 
     `level` says where: in the interpreter and its packages, in the system below them, or in the machine.

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _PT_LOAD, _PT_DYNAMIC = 1, 2
 _DT_NEEDED, _DT_STRTAB, _DT_STRSZ, _DT_SONAME, _DT_RPATH, _DT_RUNPATH = 1, 5, 10, 14, 15, 29
 _MOST = 1 << 20  # bytes of a dynamic section or a table of strings
 
 
-@dataclass(frozen=True, slots=True)
-class Elf:
+class Elf(NamedTuple):
     """`machine` is e_machine and the class, for comparing; `folders` are those of RPATH or RUNPATH, as written."""
 
     machine: tuple[int, int]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dsvc.objects.codec import Value
 from dsvc.objects.ids import FileId, Kind, ObjectId
@@ -12,8 +12,7 @@ from dsvc.objects.ids import FileId, Kind, ObjectId
 SourceKind = Literal["archive", "directory", "editable", "vcs"]
 
 
-@dataclass(frozen=True, slots=True)
-class Python:
+class Python(NamedTuple):
     """An interpreter: `tags` are those of wheels for it: interpreter, ABI and platform (cp311, cp311, linux_x86_64)."""
 
     implementation: str
@@ -45,8 +44,7 @@ class Source:
     hashes: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Distribution:
+class Distribution(NamedTuple):
     """An installed Python distribution; `name` is normalized, `contents` stands for the files of its RECORD.
 
     `wheel` are the tags of the wheel that it was installed from, `requires` the names of installed distributions that
@@ -78,8 +76,7 @@ class CondaPackage:
     hashes: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class SystemPackage:
+class SystemPackage(NamedTuple):
     """A package of the operating system that owns a shared library which is loaded.
 
     `used_by` says by what: modules of installed distributions ("modules"), else the interpreter and its standard
@@ -92,8 +89,7 @@ class SystemPackage:
     used_by: str = "python"
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
+class Container(NamedTuple):
     """The container around it, as far as that can be known from inside."""
 
     engine: str
@@ -119,8 +115,7 @@ class System:
     container: Container | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(NamedTuple):
     """The hardware, and what runs it. `memory` is in MiB; nothing here changes from one moment to the next."""
 
     kernel: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.environments.interpreter import clean
 from dsvc.environments.variables import without_login
@@ -13,8 +13,7 @@ from dsvc.environments.variables import without_login
 _TIMEOUT = 30
 
 
-@dataclass(frozen=True, slots=True)
-class GitState:
+class GitState(NamedTuple):
     """A commit's hexadecimal id (empty before the first one), whether files below the folder differ, and the remote."""
 
     commit: str

@@ -10,7 +10,7 @@ import csv
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from dsvc.environments.environment import Distribution
 from dsvc.environments.interpreter import clean
@@ -61,7 +61,7 @@ def find_distributions(path: Iterable[str], root: str | None) -> Found:
             found.distributions.append(distribution)
         seen |= here.keys()
     found.distributions = [
-        replace(one, requires=tuple(name for name in one.requires if name in seen)) for one in found.distributions
+        one._replace(requires=tuple(name for name in one.requires if name in seen)) for one in found.distributions
     ]
     found.distributions.sort(key=lambda one: (one.name, one.version))
     found.notes.sort()

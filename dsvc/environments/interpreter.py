@@ -8,9 +8,8 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dsvc.environments.environment import Python
 from dsvc.errors import RequestError
@@ -24,8 +23,7 @@ class InterpreterError(RequestError):
     """There is no Python interpreter where one was expected, or it does not start."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What an interpreter says of itself; see `probe`. `path` are the folders of sys.path without the current one."""
 
     python: Python

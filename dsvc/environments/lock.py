@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from dsvc.environments.encoding import encode_environment
 from dsvc.environments.environment import Distribution, Environment
@@ -20,8 +21,7 @@ from dsvc.objects.ids import EnvironmentId, Kind
 from dsvc.objects.store import ObjectStore
 
 
-@dataclass(frozen=True, slots=True)
-class Locked:
+class Locked(NamedTuple):
     """A stored environment, of which interpreter it is, and whether nothing had to be read anew."""
 
     environment_id: EnvironmentId
@@ -126,4 +126,4 @@ def _at_its_commit(
             notes.append(f"{one.name} differs from its commit by more than {SMALL_LIMIT >> 10} KiB: not recorded")
         else:
             source = replace(source, patch=store.put_content(patch))
-    return replace(one, source=source)
+    return one._replace(source=source)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from blake3 import blake3
 
@@ -29,8 +29,7 @@ _ACCELERATOR = re.compile(
 _NO_MACHINE = Machine("")
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
+class Survey(NamedTuple):
     """An environment without what is volatile, and the folders of its editable distributions."""
 
     environment: Environment
@@ -80,7 +79,7 @@ def _owned(
     owned = owners(libraries)
     used = {owned[path] for path in by_modules if path in owned}
     packages = tuple(
-        replace(one, used_by="modules" if one in used else "python")
+        one._replace(used_by="modules" if one in used else "python")
         for one in sorted(set(owned.values()), key=lambda one: (one.name, one.architecture))
     )
     unowned, notes = {}, []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
 from dsvc.gitbridge.gitcommit import GitCommit, GitTag, compose_commit, compose_tag, parse_commit, parse_tag
 from dsvc.gitbridge.gitmap import GitMap
@@ -89,7 +88,7 @@ class CommitExporter:
         origin = commit_origin(commit)
         if origin is not None:
             tree = self.trees.tree(commit.tree, base, odd=origin.odd, native=False)
-            git = replace(git, tree=tree)
+            git = git._replace(tree=tree)
             raw = compose_commit(git) if origin.raw is None else origin.raw
             named = git if origin.raw is None else parse_commit(raw)
             if (named.tree, named.parents) == (tree, parents) and _oid(COMMIT, raw) == origin.id:
@@ -99,7 +98,7 @@ class CommitExporter:
                 "exported as it was, because what it stands on has changed since; it gets a new id"
             )
         tree = self.trees.tree(commit.tree, base, native=True)
-        return self._write(compose_commit(replace(git, tree=tree)), commit.tree, tree)
+        return self._write(compose_commit(git._replace(tree=tree)), commit.tree, tree)
 
     def _write(self, raw: bytes, tree_id: TreeId, tree: Oid) -> Oid:
         oid = self._writer.write(COMMIT, raw)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.errors import IntegrityError
 from dsvc.gitbridge.gittree import Oid
@@ -23,8 +23,7 @@ class BadGitCommitError(IntegrityError):
     """A commit or tag object of a git repository cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class GitCommit:
+class GitCommit(NamedTuple):
     """A git commit's fields, decoded for people; the newline that git keeps at a message's end is left out."""
 
     tree: Oid
@@ -34,8 +33,7 @@ class GitCommit:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class GitTag:
+class GitTag(NamedTuple):
     """A git tag object's fields; `target_type` is git's word: commit, tag, tree or blob."""
 
     target: Oid

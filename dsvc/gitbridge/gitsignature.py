@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.gitbridge.gitcommit import GitCommit, compose_commit, parse_commit, parse_tag
 from dsvc.gitbridge.gitsource import BLOB, COMMIT, TAG, TREE
@@ -23,8 +23,7 @@ _HEADER = re.compile(rb"^gpgsig(?:-sha256)? (?:.*\n)(?: .*\n)*", re.MULTILINE)
 _BEGIN = re.compile(rb"^-----BEGIN (?:SSH SIGNATURE|PGP SIGNATURE|PGP MESSAGE|SIGNED MESSAGE)-----$", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class GitSignature:
+class GitSignature(NamedTuple):
     """A signature that git made: the object it belongs to, the bytes it covers, and the signature itself."""
 
     id: Oid

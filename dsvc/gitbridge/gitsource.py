@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Container, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.errors import IntegrityError, NotARepositoryError, RequestError
 from dsvc.gitbridge.gitcommit import parents_of
@@ -36,8 +35,7 @@ class GitObjectMissingError(IntegrityError):
     """A git object cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class GitRef:
+class GitRef(NamedTuple):
     """A ref of git by its full name, and the type and id of the object it points to."""
 
     name: str

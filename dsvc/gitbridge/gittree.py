@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.errors import IntegrityError
 from dsvc.objects.tree import EntryKind
@@ -29,8 +29,7 @@ class BadGitTreeError(IntegrityError):
     """A tree object of a git repository cannot be read, or holds a name that dsvc refuses."""
 
 
-@dataclass(frozen=True, slots=True)
-class GitTree:
+class GitTree(NamedTuple):
     """A git tree: its entries by name in the order of the object.
 
     `listing` is None for a tree that git itself would write so today. Otherwise it holds the modes and names in

@@ -10,8 +10,8 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dsvc.atomic import sync_directory, temporary_name
 from dsvc.errors import IntegrityError, RequestError
@@ -34,8 +34,7 @@ class LfsDamagedError(IntegrityError):
     """An LFS object has other bytes than its pointer says."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pointer:
+class Pointer(NamedTuple):
     """What an LFS pointer names: the SHA-256 of the content as hex, and its length in bytes."""
 
     sha256: str
@@ -54,8 +53,7 @@ def parse_pointer(data: bytes) -> Pointer | None:
     return Pointer(found[1].decode(), int(found[2])) if found else None
 
 
-@dataclass(frozen=True, slots=True)
-class LfsObjects:
+class LfsObjects(NamedTuple):
     """The LFS objects of one git repository: `folder` is `lfs/objects` in its common git folder.
 
     With `dry` nothing is stored: writing tells the pointer only.

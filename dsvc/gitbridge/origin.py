@@ -7,7 +7,7 @@ those that were imported: a commit that was made from it by `--amend` or a rebas
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from blake3 import blake3
 
@@ -30,8 +30,7 @@ class TooManyOdditiesError(RequestError):
     """A git commit differs from canonical form in more paths than one commit can hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """The git object that a commit or tag was imported from.
 
     `raw` is the object's bytes, None where they follow from the other fields. `odd` is what git's tree has and dsvc's

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dsvc.gitbridge.gittree import Oid
 
@@ -15,8 +15,7 @@ _DEPTH = 5  # symbolic refs in a row, as git allows
 _TIMEOUT = 60.0  # seconds that `git status` may take
 
 
-@dataclass(frozen=True, slots=True)
-class GitState:
+class GitState(NamedTuple):
     """Git's HEAD: its commit (None: no commit yet), its branch (None: detached), and whether no tracked file differs.
 
     `clean` is None where neither git nor libgit2 could tell.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from blake3 import blake3
 
@@ -40,11 +40,14 @@ def hashes_of(paths: Iterable[bytes]) -> set[int] | None:
     return {path_hash(path) for path in seen}
 
 
-def extended(segment: Sequence[int], added: Mapping[int, Iterable[int]]) -> array[int]:
-    """Return a segment with the hashes that each commit (by its number) changed."""
-    entries = list(segment)
-    entries += [hashed << SEGMENT_BITS | (number & _LOW) for number, hashes in added.items() for hashed in hashes]
-    return array("Q", sorted(entries))
+def entries_of(number: int, hashes: Iterable[int]) -> Iterator[int]:
+    """Yield the entries of a commit (by its number) that changed what has these hashes."""
+    return (hashed << SEGMENT_BITS | (number & _LOW) for hashed in hashes)
+
+
+def extended(segment: Sequence[int], added: Iterable[int]) -> array[int]:
+    """Return a segment with further entries."""
+    return array("Q", sorted([*segment, *added]))
 
 
 def answer(states: bytes, segments: Sequence[Sequence[int]], paths: Iterable[bytes]) -> bytearray:

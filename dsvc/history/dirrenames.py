@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.history.renames import Rename
 
 
-@dataclass(frozen=True, slots=True)
-class DirectoryRenames:
+class DirectoryRenames(NamedTuple):
     """Old directory to new one; `split` are directories whose files went to several places, none with most."""
 
     renames: Mapping[bytes, bytes]

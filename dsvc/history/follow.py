@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 from dsvc.history.ancestry import Ancestry
 from dsvc.history.renames import Similar, detect
@@ -14,8 +14,7 @@ from dsvc.objects.ids import CommitId, TreeId
 from dsvc.objects.store import ObjectStore
 
 
-@dataclass(frozen=True, slots=True)
-class FollowStep:
+class FollowStep(NamedTuple):
     """A commit that changed the file: its path there, and its path before where the commit renamed it."""
 
     id: CommitId

@@ -27,6 +27,7 @@ from dsvc.history.changedpaths import (
     TOO_MANY,
     UNKNOWN,
     answer,
+    entries_of,
     extended,
     hashes_of,
 )
@@ -183,7 +184,7 @@ class GraphColumns:
         self.edges, self.further, self.times = array("I"), array("I"), array("q")
         self.states = bytearray()
         self._segments: list[Sequence[int]] = []
-        self._listed: defaultdict[int, dict[int, set[int]]] = defaultdict(dict)
+        self._listed: defaultdict[int, array[int]] = defaultdict(lambda: array("Q"))
         if old is not None:
             self.edges.frombytes(old.edges.cast("B"))
             self.further.frombytes(old.further.cast("B"))
@@ -216,7 +217,7 @@ class GraphColumns:
         hashes = hashes_of(paths)
         self.states[number] = TOO_MANY if hashes is None else LISTED
         if hashes:
-            self._listed[number >> SEGMENT_BITS][number] = hashes
+            self._listed[number >> SEGMENT_BITS].extend(entries_of(number, hashes))
 
     def trees_around(self, number: int) -> tuple[TreeId | None, TreeId]:
         """Return the trees of a commit's first parent and of the commit."""

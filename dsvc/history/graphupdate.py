@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -28,8 +27,7 @@ class _New(NamedTuple):
     tree: TreeId
 
 
-@dataclass(frozen=True, slots=True)
-class GraphUpdate:
+class GraphUpdate(NamedTuple):
     """How many commits were added, of how many the changed paths were listed, and how many the graph covers now."""
 
     added: int
@@ -52,8 +50,16 @@ def update_graph(
     when something was added. Safe to call twice and by several processes: the last one wins, and each is complete.
     """
     old = open_graph(path)
-    waiting = _uncovered(old, get_commit, tips)
     columns = GraphColumns(old)
+    added = _add(columns, old, _uncovered(old, get_commit, tips))
+    made = _fill(columns, changed_paths, max_listed) if changed_paths is not None else 0
+    if added or made:
+        write_file(path, b"".join(columns.encode()), durable=False)  # a torn one is seen by its checksum
+    return GraphUpdate(added, made, columns.count)
+
+
+def _add(columns: GraphColumns, old: CommitGraph | None, waiting: dict[CommitId, _New]) -> int:
+    """Add commits to the columns of `old`; return how many."""
     numbers: dict[bytes, int] = {}
 
     def number_of(commit_id: bytes) -> int:
@@ -70,10 +76,7 @@ def update_graph(
             time=commit.time,
             tree=commit.tree,
         )
-    made = _fill(columns, changed_paths, max_listed) if changed_paths is not None else 0
-    if waiting or made:
-        write_file(path, b"".join(columns.encode()), durable=False)  # a torn one is seen by its checksum
-    return GraphUpdate(len(waiting), made, columns.count)
+    return len(waiting)
 
 
 def uncovered(graph: CommitGraph | None, get_commit: GetCommit, tips: Iterable[CommitId], *, limit: int) -> int:

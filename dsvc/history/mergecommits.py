@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.history.ancestry import Ancestry
 from dsvc.history.mergebase import merge_bases, merge_bases_many
@@ -17,8 +17,7 @@ _SHORT = 10  # digits of a commit in a label
 _TEMPORARY = Labels(b"merged common ancestors", b"Temporary merge branch 1", b"Temporary merge branch 2")
 
 
-@dataclass(frozen=True, slots=True)
-class CommitMerge:
+class CommitMerge(NamedTuple):
     """The merge of two commits' trees, the common ancestors it used, and the tree that stood for them."""
 
     bases: tuple[CommitId, ...]
@@ -26,8 +25,7 @@ class CommitMerge:
     merge: TreeMerge
 
 
-@dataclass(frozen=True, slots=True)
-class CommitMerger:
+class CommitMerger(NamedTuple):
     """How commits of one store are merged: the callbacks and limits of `merge_trees`."""
 
     store: ObjectStore

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from dsvc.objects.tree import FILE_KINDS, Entry, EntryKind
 
@@ -25,8 +24,7 @@ ConflictKind: TypeAlias = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Labels:
+class Labels(NamedTuple):
     """What the three sides are called in conflict markers and in names beside each other."""
 
     base: bytes = b"base"
@@ -38,8 +36,7 @@ class Labels:
         return (self.ours, self.theirs)[side].partition(b" (")[0]
 
 
-@dataclass(frozen=True, slots=True)
-class ContentRequest:
+class ContentRequest(NamedTuple):
     """Two versions of a file to merge, and the one they come from; None where both sides added it.
 
     Labels name the path too where it differs between the sides. `depth` counts how deep a base of bases this is: 0
@@ -56,8 +53,7 @@ class ContentRequest:
     depth: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class MergedContent:
+class MergedContent(NamedTuple):
     """A merged file that was stored: its id, length, and how many conflicts are marked in it."""
 
     id: bytes
@@ -72,8 +68,7 @@ MergeReference: TypeAlias = Callable[[bytes, Entry | None, Entry, Entry], Entry 
 """Merges (path, base, ours, theirs) of a kind whose content is kept elsewhere; None says conflict."""
 
 
-@dataclass(frozen=True, slots=True)
-class Versions:
+class Versions(NamedTuple):
     """The three versions of one file, each with the path at which it stood."""
 
     base: Entry | None
@@ -88,8 +83,7 @@ class Versions:
         return self.theirs if number else self.ours
 
 
-@dataclass(frozen=True, slots=True)
-class EntryMerge:
+class EntryMerge(NamedTuple):
     """The merged entry (None: nothing), the kind of conflict if there is one, and what to keep beside it.
 
     `beside` holds theirs where the two could not become one. `merged` says that contents were put together.
@@ -101,8 +95,7 @@ class EntryMerge:
     merged: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class EntryMerger:
+class EntryMerger(NamedTuple):
     """How entries are merged: by these callbacks, under these labels."""
 
     content: MergeContent
@@ -147,7 +140,7 @@ class EntryMerger:
             return EntryMerge(Entry(kind, ours.id, ours.size), conflict)
         if base is not None and base.id == ours.id:
             return EntryMerge(Entry(kind, theirs.id, theirs.size), conflict)
-        merged = self.content(self._request(path, replace(versions, base=base), ours, theirs))
+        merged = self.content(self._request(path, versions._replace(base=base), ours, theirs))
         if merged is None:
             return self._apart("add/add" if base is None else "binary", base, ours._replace(kind=kind), theirs)
         if merged.conflicts:

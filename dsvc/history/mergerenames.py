@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.history.dirrenames import DirectoryRenames, directory_renames
 from dsvc.history.mergewalk import OURS, THEIRS, Divided
@@ -17,8 +17,7 @@ from dsvc.objects.tree import Entry
 _NO_DIRECTORIES = DirectoryRenames({})
 
 
-@dataclass(frozen=True, slots=True)
-class MergeRenames:
+class MergeRenames(NamedTuple):
     """Per side (ours, theirs): renamed files by old path, renamed directories, and files that it added.
 
     Files are those whose old path matters to the other side. `additions` is filled for a side only where the other

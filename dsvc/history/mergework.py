@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from dsvc.history.dirrenames import DirectoryRenames
 from dsvc.history.mergeentry import ConflictKind, EntryMerge, EntryMerger, Versions
@@ -19,8 +19,7 @@ from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(NamedTuple):
     """A path at which two sides could not be brought together, and the versions that met there.
 
     `versions` says what stood where; `kept` are the paths of the merged tree that hold something of it. The merged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.history.mergebase import merge_bases
 from dsvc.history.revisions import RevisionContext, UnknownRevisionError, resolve_commit
@@ -13,8 +13,7 @@ from dsvc.objects.ids import CommitId
 _TOP = re.compile(r"\{[^}]*\}|\.\.\.?")
 
 
-@dataclass(frozen=True, slots=True)
-class CommitSet:
+class CommitSet(NamedTuple):
     """The commits that `tips` reach and `hidden` do not. `symmetric` holds A and B of one `A...B`."""
 
     tips: tuple[CommitId, ...]
@@ -22,8 +21,7 @@ class CommitSet:
     symmetric: tuple[CommitId, CommitId] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TwoSided:
+class TwoSided(NamedTuple):
     """The two sides of `left..right` or `left...right`, HEAD where one was left out."""
 
     left: str

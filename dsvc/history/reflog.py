@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.objects.ids import OperationId, ViewId
 from dsvc.objects.values import Operation
@@ -15,8 +15,7 @@ _SWITCHING = frozenset({"switch", "checkout"})
 _RENAMING = frozenset({"branch"})
 
 
-@dataclass(frozen=True, slots=True)
-class RefChange:
+class RefChange(NamedTuple):
     """An operation that changed a ref, and what the ref was before and after.
 
     `old` and `new` are the ref itself, `old_target` and `new_target` what it led to: a HEAD that stands for a branch

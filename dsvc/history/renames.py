@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
 from dsvc.history.treediff import Change
@@ -43,16 +42,14 @@ class Rename(NamedTuple):
     score: int
 
 
-@dataclass(frozen=True, slots=True)
-class RenameLimit:
+class RenameLimit(NamedTuple):
     """There were more candidates for a comparison of contents than the limit: some renames may show as two changes."""
 
     candidates: int
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class Renames:
+class Renames(NamedTuple):
     """The renames in a list of changes, the changes that are none, and whether a limit left some out."""
 
     renames: tuple[Rename, ...]

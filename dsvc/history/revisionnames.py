@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+from typing import NamedTuple
 
 from dsvc.errors import RequestError
 from dsvc.history.ancestry import Ancestry, GetCommit, Graph
@@ -33,8 +33,7 @@ class AmbiguousRevisionError(RequestError):
     """A text that could name several objects."""
 
 
-@dataclass(frozen=True, slots=True)
-class RevisionContext:
+class RevisionContext(NamedTuple):
     """What revisions are resolved against.
 
     `operation` is the newest operation, `worktree` the one whose HEAD is meant, `directory` the current directory
@@ -59,8 +58,7 @@ class RevisionContext:
         return Ancestry(self.get_commit, self.graph)
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(NamedTuple):
     """What a revision names.
 
     `kind` is CHUNK for any file content, however it is stored. `ref` is the full name of the ref when the text was

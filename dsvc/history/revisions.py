@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from itertools import islice
 
 from dsvc.history.dates import BadDateError, parse_date
@@ -193,7 +192,7 @@ def _peel_step(context: RevisionContext, resolved: Resolved, inside: str, text: 
         start = CommitId(peel(context, resolved, Kind.COMMIT, text).id)
         return _newest_match(context, inside[1:], [start], text)
     if inside == "object":
-        return replace(resolved, ref=None)
+        return resolved._replace(ref=None)
     if inside == "":
         kind, target = resolved.kind, resolved.id
         while kind == Kind.TAG:
@@ -202,7 +201,7 @@ def _peel_step(context: RevisionContext, resolved: Resolved, inside: str, text: 
         return Resolved(kind, target)
     if inside not in _PEELS:
         raise UnknownRevisionError(f"{text!r}: there is no kind of object named {inside!r}")
-    return replace(peel(context, resolved, _PEELS[inside], text), ref=None)
+    return peel(context, resolved, _PEELS[inside], text)._replace(ref=None)
 
 
 def _at_path(context: RevisionContext, resolved: Resolved, written: str, text: str) -> Resolved:

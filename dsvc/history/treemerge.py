@@ -6,7 +6,7 @@ matter: when one side changed a file, or added to a directory, that the other si
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.history.mergeentry import EntryMerger, Labels, MergeContent, MergeReference
 from dsvc.history.mergerenames import MergeRenames, find_renames
@@ -18,8 +18,7 @@ from dsvc.objects.ids import TreeId
 from dsvc.objects.store import ObjectStore
 
 
-@dataclass(frozen=True, slots=True)
-class TreeMerge:
+class TreeMerge(NamedTuple):
     """A merged tree, which is stored but not flushed, and what stands in the way of calling it done.
 
     `merged` are the paths whose contents were put together, `moved` the (old, new) paths of files that followed a

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from dsvc.history.ancestry import Ancestry
 from dsvc.history.pathlimit import PathLimit
@@ -27,8 +26,7 @@ Parents: TypeAlias = Callable[[int], Sequence[int]]
 _SLOP = 5  # commits in a row that are too old before a line of history is given up: clocks differ
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """A commit of a walk. `parents` are those along which the walk goes on.
 
     Where it is limited to paths and `rewrite` was asked for, they are the nearest commits below that are shown.

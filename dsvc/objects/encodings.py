@@ -8,17 +8,17 @@ the layout to the byte.
 
 from __future__ import annotations
 
-import struct
-from dataclasses import dataclass
+from collections import deque
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 import zstandard
 
 from dsvc.errors import FormatTooNewError, IntegrityError
+from dsvc.objects.planes import LENGTH, Grouping, distinct_values, likely_width, pack, probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
 LEVEL = 1
 """zstd level of new frames; the reasons are in docs/design/0002-chunks-and-encodings.md."""
@@ -29,15 +29,11 @@ DELTA_LEVEL = 3
 _PROBE_FROM = 16 * 1024  # below this, compressing all of it costs no more than asking
 _SAMPLE = 4 * 1024  # bytes of one sample; a multiple of 8, so that samples keep the phase of every plane
 _WORTH = 0.97  # a frame that saves less than 3 % is stored raw: it is read far more often than written
-_PLANES_WORTH = 0.95
-_COUNTED = 1024  # bytes whose distinct values are counted: 128 a phase
-_SOME_PHASES = (0, 7)  # an even one and an odd one: text and noise have about as many values at both
 _PLANES_FROM = 4 * 1024
 _ALIKE = 0.03  # the share by which the savings of two pieces of one array differ at most
 _TEXT = 0.5  # what compresses to less than this share is hardly ever an array of floats
 _DENSE = 0.8  # to compress a group of noise in vain now and then costs less than to ask each group of text
 _ASK_AGAIN = 64  # pieces between two that both compressors are tried on
-_LENGTH: Final = struct.Struct("<I")
 
 
 class Encoding(IntEnum):
@@ -53,6 +49,8 @@ class Encoding(IntEnum):
 
 PLANES: Final = {Encoding.FLOAT16: 2, Encoding.FLOAT32: 4, Encoding.FLOAT64: 8}
 """Bytes an element, and so planes a frame, of each byte-grouped encoding."""
+
+_OF_WIDTH: Final = {width: encoding for encoding, width in PLANES.items()}
 
 
 class DamagedFrameError(IntegrityError):
@@ -83,7 +81,7 @@ class Encoder:
 
     def __init__(self, *, level: int = LEVEL) -> None:
         self._level = level
-        self._last: _Grouping | None = None
+        self._last: Grouping | None = None
         self._plain = zstandard.ZstdCompressor(level=level)
         # Rows of a table repeat what stands a few rows above. A hash table that forgets the rest finds nearer matches,
         # which take fewer bits, and stays in the processor's first cache: on CSV 3 % smaller and 6 % faster.
@@ -112,23 +110,45 @@ class Encoder:
 
         What was chosen for a piece is applied to the next without samples, as long as it saves about as much.
         """
+        waiting = deque(pieces)
         last, ratio, at = Encoding.RAW, 1.0, 0
+        while waiting:
+            run = self._alike(waiting, at) if last in PLANES else []
+            for (offset, data, grouping), stored in zip(run, _in_planes((d, g) for _, d, g in run), strict=True):
+                waiting.popleft()
+                self._last = grouping
+                alike = abs(len(stored[1]) / len(data) - ratio) < _ALIKE * ratio
+                result = stored if alike else self._encode(data, allow_planes=True, compressed=None)
+                last, ratio, at = result[0], len(result[1]) / len(data), offset
+                yield result
+                if not alike:
+                    break
+            else:
+                if waiting:
+                    offset, piece = waiting.popleft()
+                    result = self._encode_next(piece, after=last)
+                    last, ratio, at = result[0], len(result[1]) / len(piece), offset
+                    yield result
+
+    def _alike(
+        self, pieces: Iterable[tuple[int, bytes | memoryview]], at: int
+    ) -> list[tuple[int, bytes, Grouping]]:
+        """Return those of the next pieces, as far as they look like the one at `at`, with its grouping at theirs."""
+        run: list[tuple[int, bytes, Grouping]] = []
         for offset, data in pieces:
-            compressed, alike = None, False
-            if last == Encoding.ZSTD and len(data) >= _PROBE_FROM:
-                compressed = self._compress_text(data)
-                alike = len(compressed) < _TEXT * len(data)
-                stored = _better(data, compressed)
-            elif last in PLANES and self._last is not None and len(data) >= _PLANES_FROM:
-                moved, plain = self._last.moved(offset - at), bytes(data)
-                if moved.fits(plain):
-                    stored = self._encode_planes(plain, moved)
-                    alike = abs(len(stored[1]) / len(data) - ratio) < _ALIKE * ratio
-                    self._last = moved
-            if not alike:
-                stored = self._encode(data, allow_planes=True, compressed=compressed)
-            last, ratio, at = stored[0], len(stored[1]) / len(data), offset
-            yield stored
+            if self._last is None or len(data) < _PLANES_FROM or not (here := self._last.moved(offset - at)).fits(data):
+                break
+            run.append((offset, bytes(data), here))
+        return run
+
+    def _encode_next(self, data: bytes | memoryview, *, after: Encoding) -> tuple[Encoding, bytes | memoryview]:
+        """Encode what follows a piece that was stored as `after`."""
+        compressed = None
+        if after == Encoding.ZSTD and len(data) >= _PROBE_FROM:
+            compressed = self._compress_text(data)
+            if len(compressed) < _TEXT * len(data):
+                return _better(data, compressed)
+        return self._encode(data, allow_planes=True, compressed=compressed)
 
     def _encode(
         self, data: bytes | memoryview, *, allow_planes: bool, compressed: bytes | None
@@ -137,22 +157,23 @@ class Encoder:
         if len(data) < _PLANES_FROM or (self._dense and not allow_planes):
             return self._compressed_or_raw(data, compressed)
         sample = bytes(data) if len(data) < _PROBE_FROM else _sample(data)
-        distinct = _distinct(sample) if allow_planes else []
-        encoding = _likely_grouping(distinct)
-        if encoding is None and (compressed is not None or len(data) < _PROBE_FROM):
+        distinct = distinct_values(sample) if allow_planes else []
+        width = likely_width(distinct)
+        if width is None and (compressed is not None or len(data) < _PROBE_FROM):
             return self._compressed_or_raw(data, compressed)
-        same = self._last.turned(encoding, distinct) if encoding and self._last else None
+        same = self._last.turned(width, distinct) if width and self._last else None
         if same is not None:
             # The chunks of one array follow each other: what paid for the last one is not asked again.
-            stored = self._encode_planes(bytes(data), same)
+            (stored,) = _in_planes([(bytes(data), same)])
             if len(stored[1]) <= _WORTH * len(data):
                 self._last = same
                 return stored
         whole = len(self._plain.compress(sample))
-        if encoding is not None:
-            self._last = self._probe_planes(sample, encoding, whole, distinct)
+        if width is not None:
+            self._last = probe(sample, width, whole, distinct, plain=self._plain, symbols=self._symbols)
             if self._last is not None:
-                return self._encode_planes(bytes(data), self._last)
+                (stored,) = _in_planes([(bytes(data), self._last)])
+                return stored
         if whole > _WORTH * len(sample):
             return Encoding.RAW, data
         return self._compressed_or_raw(data, compressed)
@@ -189,70 +210,6 @@ class Encoder:
         )
         compressor = zstandard.ZstdCompressor(dict_data=dictionary, compression_params=parameters)
         return Encoding.DELTA, compressor.compress(data)
-
-    def _probe_planes(
-        self, sample: bytes, encoding: Encoding, whole: int, distinct: list[int]
-    ) -> _Grouping | None:
-        """Return how to group `sample`, if that takes clearly less than the `whole` bytes it takes as it is.
-
-        The phase of the elements needs no search: plane k holds the bytes at k modulo the width, and
-        whichever of them is the exponent compresses.
-        """
-        total = 0
-        ways: list[zstandard.ZstdCompressor | None] = []
-        for plane in _split(sample, PLANES[encoding]):
-            size, way = len(plane), None
-            symbols = len(self._symbols.compress(plane))
-            if symbols <= _WORTH * size:
-                plain = len(self._plain.compress(plane))
-                size, way = (plain, self._plain) if plain < _WORTH * symbols else (symbols, self._symbols)
-            total += size
-            ways.append(way)
-        if total >= _PLANES_WORTH * min(whole, len(sample)):
-            return None
-        return _Grouping(encoding, ways, distinct)
-
-    def _encode_planes(self, data: bytes, grouping: _Grouping) -> tuple[Encoding, bytes]:
-        parts = []
-        for way, plane in zip(grouping.ways, _split(data, PLANES[grouping.encoding]), strict=True):
-            packed = plane if way is None else way.compress(plane)
-            parts.append(packed if len(packed) < len(plane) else plane)
-        frame = b"".join([_LENGTH.pack(len(part)) for part in parts] + parts)
-        return (grouping.encoding, frame) if len(frame) < len(data) else (Encoding.RAW, data)
-
-
-@dataclass(frozen=True, slots=True)
-class _Grouping:
-    """A byte grouping that paid, how each plane is stored (None: raw), and what the sample looked like."""
-
-    encoding: Encoding
-    ways: Sequence[zstandard.ZstdCompressor | None]
-    distinct: Sequence[int]
-
-    def turned(self, encoding: Encoding, distinct: Sequence[int]) -> _Grouping | None:
-        """Return this grouping at the phase of a sample with these counts, or None for another array."""
-        if encoding != self.encoding:
-            return None
-        width = PLANES[encoding]
-        for turn in range(width):
-            before = [self.distinct[(phase + turn) % 8] for phase in range(8)]
-            if all(map(_near, before, distinct)):
-                ways = [self.ways[(plane + turn) % width] for plane in range(width)]
-                return _Grouping(encoding, ways, distinct)
-        return None
-
-    def moved(self, distance: int) -> _Grouping:
-        """Return this grouping for what begins `distance` bytes behind the start of what it was made for."""
-        width = PLANES[self.encoding]
-        ways = [self.ways[(plane + distance) % width] for plane in range(width)]
-        return _Grouping(self.encoding, ways, [self.distinct[(phase + distance) % 8] for phase in range(8)])
-
-    def fits(self, data: bytes) -> bool:
-        """Say whether `data` begins like what this grouping was made for; asks a quarter of what `turned` does.
-
-        What it lets pass is looked at once more when it is encoded.
-        """
-        return all(_near(self.distinct[phase], len(set(data[phase:_COUNTED:8]))) for phase in _SOME_PHASES)
 
 
 class Decoder:
@@ -298,11 +255,11 @@ class Decoder:
     def _join_planes(
         self, encoding: Encoding, width: int, stored: bytes | memoryview, plain_length: int
     ) -> bytes:
-        header = width * _LENGTH.size
+        header = width * LENGTH.size
         if len(stored) < header:
             raise DamagedFrameError(encoding, f"{len(stored)} bytes do not hold its header")
         view = memoryview(stored)
-        lengths = [length for (length,) in _LENGTH.iter_unpack(view[:header])]
+        lengths = [length for (length,) in LENGTH.iter_unpack(view[:header])]
         if header + sum(lengths) != len(stored):
             raise DamagedFrameError(encoding, "the lengths of its planes do not add up to its length")
         plain = bytearray(plain_length)
@@ -332,6 +289,13 @@ def _fast_compressor(*, hash_log: int, min_match: int, window_log: int) -> zstan
         write_content_size=1,
     )
     return zstandard.ZstdCompressor(compression_params=parameters)
+
+
+def _in_planes(pieces: Iterable[tuple[bytes, Grouping]]) -> list[tuple[Encoding, bytes]]:
+    """Return each piece grouped as it says, or as it is where that takes no less."""
+    given = list(pieces)
+    frames = zip(given, pack(given), strict=True)
+    return [(_OF_WIDTH[g.width], f) if len(f) < len(data) else (Encoding.RAW, data) for (data, g), f in frames]
 
 
 def _better(data: bytes | memoryview, compressed: bytes) -> tuple[Encoding, bytes | memoryview]:
@@ -367,30 +331,3 @@ def _sample(data: bytes | memoryview) -> bytes:
     pieces = max(3, len(data) // (8 * _SAMPLE))
     stride = (len(data) - _SAMPLE) // (pieces - 1) // 8 * 8
     return b"".join([bytes(data[at : at + _SAMPLE]) for at in range(0, stride * pieces, stride)])
-
-
-def _distinct(sample: bytes) -> list[int]:
-    """Count the different values that the bytes of a sample take at each phase of eight.
-
-    The cheapest test that tells an exponent (a dozen values) from a mantissa (most of 256).
-    """
-    return [len(set(sample[phase:_COUNTED:8])) for phase in range(8)]
-
-
-def _near(a: int, b: int) -> bool:
-    """Say whether two counts of different values are those of the same kind of data."""
-    return 2 * a < 3 * b + 8 and 2 * b < 3 * a + 8
-
-
-def _likely_grouping(distinct: Sequence[int]) -> Encoding | None:
-    """Return the narrowest grouping that explains the counts; text and noise have about equal ones: None."""
-    if not distinct or 2 * min(distinct) > max(distinct):
-        return None
-    for encoding, width in PLANES.items():
-        if all(2 * min(distinct[phase::width]) > max(distinct[phase::width]) for phase in range(width)):
-            return encoding
-    return None
-
-
-def _split(data: bytes, width: int) -> Iterator[bytes]:
-    return (data[phase::width] for phase in range(width))

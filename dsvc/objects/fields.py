@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from dsvc.objects import codec
 from dsvc.objects.codec import BadEncodingError, Value
@@ -12,8 +11,7 @@ from dsvc.objects.ids import ID_LENGTH, ObjectId
 _EMPTY: tuple[object, ...] = (None, (), {})
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """Who did something and when: `time` in microseconds since 1970 UTC, `zone` in minutes east of UTC."""
 
     name: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import NamedTuple, cast
 
 from dsvc.objects import codec
 from dsvc.objects.codec import BadEncodingError
@@ -125,8 +125,7 @@ def decode_pack_list(payload: bytes, load: Callable[[SegmentRef], Segment]) -> P
     return result
 
 
-@dataclass(frozen=True, slots=True)
-class PackListParts:
+class PackListParts(NamedTuple):
     """What a pack list says by itself, before its segments are looked at; `packs` are those beside them."""
 
     packs: tuple[PackRef, ...]

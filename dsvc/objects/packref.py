@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from dsvc.objects.ids import Kind, PackId
 
@@ -25,8 +25,7 @@ def classes_of(kind: Kind) -> tuple[PackClass, ...]:
     return (PackClass.METADATA,)
 
 
-@dataclass(frozen=True, slots=True)
-class PackRef:
+class PackRef(NamedTuple):
     """A pack as the list names it: id, class, bytes in all, where its index begins, number of objects."""
 
     id: PackId

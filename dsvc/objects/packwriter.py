@@ -6,7 +6,6 @@ import contextlib
 import os
 import struct
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -163,4 +162,4 @@ def renamed(ref: PackRef, index: bytes, path: Path, *, salt: bytes | None = None
         os.fchmod(fd, 0o444)
     finally:
         os.close(fd)
-    return replace(ref, id=pack_id_of(fresh))
+    return ref._replace(id=pack_id_of(fresh))

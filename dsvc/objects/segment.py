@@ -12,7 +12,7 @@ import struct
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from blake3 import blake3
 
@@ -35,8 +35,7 @@ class DamagedSegmentError(IntegrityError):
     """An index segment does not match its id or contradicts itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentRef:
+class SegmentRef(NamedTuple):
     """A segment as a pack list names it: id, bytes, number of packs and of objects."""
 
     id: ObjectId

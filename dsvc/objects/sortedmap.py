@@ -36,16 +36,14 @@ class Child(NamedTuple):
     weight: int
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """One stored node: level 0 holds the map's items, level n maps last keys to `Child`."""
 
     level: int
     items: tuple[Item, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MapKind:
+class MapKind(NamedTuple):
     """A use of the sorted map: its object kind, what an entry weighs, and what its decoder refuses."""
 
     kind: Kind

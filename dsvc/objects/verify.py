@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.errors import FormatTooNewError, IntegrityError
 from dsvc.objects.allocation import keep_freed_memory
@@ -18,8 +18,7 @@ _BATCH = 4 << 20  # stored bytes between two reports
 _KINDS = frozenset(map(int, Kind))
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """Something wrong with a pack: `what` is "pack" (all of it cannot be used), "frame" or "object".
 
     `objects` are the (kind, id) that cannot be read because of it, as far as that is known.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 from dsvc.errors import DsvcError, IntegrityError, NotARepositoryError
 from dsvc.objects import codec
@@ -38,8 +39,7 @@ class DamagedHeadError(IntegrityError):
     """The head cell or the pack list that it names cannot be used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """What the head cell says: the newest operation and the live packs; `value` is the cell's bytes."""
 
     operation: OperationId

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.errors import IntegrityError
 from dsvc.objects.ids import ID_LENGTH, PackId
@@ -23,16 +23,14 @@ from dsvc.storage.backend import Backend
 _THREADS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class LostSegment:
+class LostSegment(NamedTuple):
     """A segment that a list names and that cannot be used, and why."""
 
     ref: SegmentRef
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Salvaged:
+class Salvaged(NamedTuple):
     """A head as far as it can be made out. With `lost` segments its list is only about the one that was published."""
 
     head: Head

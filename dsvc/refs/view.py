@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dsvc.objects import mapdiff, mapedit, sortedmap
 from dsvc.objects.codec import BadEncodingError
@@ -16,16 +15,14 @@ _OBJECT, _SYMBOLIC = 1, 2
 _KINDS = frozenset(map(int, Kind))
 
 
-@dataclass(frozen=True, slots=True)
-class Direct:
+class Direct(NamedTuple):
     """A ref that points to an object."""
 
     kind: Kind
     id: ObjectId
 
 
-@dataclass(frozen=True, slots=True)
-class Symbolic:
+class Symbolic(NamedTuple):
     """A ref that stands for another one, which need not exist yet."""
 
     target: str
@@ -62,8 +59,7 @@ def _encode(ref: Ref) -> tuple[object, ...]:
 VIEWS = MapKind(Kind.VIEW, lambda _value: 0, _check)
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """All refs at one moment, by name; immutable."""
 
     store: NodeStore

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from dsvc.errors import UsageError
@@ -25,8 +25,7 @@ class BadAddressError(UsageError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class FolderAddress:
+class FolderAddress(NamedTuple):
     """A folder that this machine sees."""
 
     path: Path
@@ -36,8 +35,7 @@ class FolderAddress:
         return os.fspath(self.path)
 
 
-@dataclass(frozen=True, slots=True)
-class SshAddress:
+class SshAddress(NamedTuple):
     """A folder on an SSH host; a relative path counts from the home folder there."""
 
     user: str | None
@@ -53,8 +51,7 @@ class SshAddress:
         return f"ssh://{user}{host}{port}{self.path if self.path.startswith('/') else '/~/' + self.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class S3Address:
+class S3Address(NamedTuple):
     """The keys of a bucket that begin with a prefix; the prefix has no slash at its ends."""
 
     bucket: str
@@ -73,9 +70,9 @@ def beside(address: Address, way: str) -> Address:
     if isinstance(address, FolderAddress):
         return FolderAddress(Path(os.path.normpath(os.path.join(os.path.realpath(address.path), way))))
     if isinstance(address, S3Address):
-        return replace(address, prefix=posixpath.normpath(f"/{address.prefix}/{way}").strip("/"))
+        return address._replace(prefix=posixpath.normpath(f"/{address.prefix}/{way}").strip("/"))
     path = way[2:] if way.startswith("~/") else posixpath.normpath(posixpath.join(address.path, way))
-    return replace(address, path=path)
+    return address._replace(path=path)
 
 
 def way_between(here: Address, there: Address) -> str:

@@ -10,9 +10,8 @@ import os
 import struct
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from blake3 import blake3
 
@@ -47,16 +46,14 @@ class BundleFixedError(RemoteError):
         super().__init__(f"{path} is a bundle, which is never changed", hint="dsvc bundle create FILE makes a new one")
 
 
-@dataclass(frozen=True, slots=True)
-class Prerequisite:
+class Prerequisite(NamedTuple):
     """A commit that whoever takes from a bundle must have, and the first line of its message."""
 
     id: CommitId
     subject: str
 
 
-@dataclass(frozen=True, slots=True)
-class BundleHeader:
+class BundleHeader(NamedTuple):
     """What a bundle says first: its refs, what it builds on, and which features one needs to read it."""
 
     refs: tuple[tuple[str, Direct], ...]

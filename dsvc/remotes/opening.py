@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dsvc.config.keys import Value
 from dsvc.errors import RemoteError, UsageError
@@ -29,8 +29,7 @@ class BadOptionError(UsageError):
     """An option of a remote has a value that does not fit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """An open place. `staging` gives a folder for packs under construction; `on_disk`: it lies on this machine."""
 
     backend: Backend

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.errors import UsageError
 from dsvc.refs.names import HEADS, SHARED, TAGS, check_name
@@ -16,8 +16,7 @@ class BadRefspecError(UsageError):
         super().__init__(f"{text!r} is no refspec: {reason}", hint="as in main, main:other, :gone or tags/v1")
 
 
-@dataclass(frozen=True, slots=True)
-class Refspec:
+class Refspec(NamedTuple):
     """Full names or patterns; an empty source deletes the target. `force` lets a ref move anywhere."""
 
     source: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from dsvc.errors import BusyError, IntegrityError, NotARepositoryError
 from dsvc.objects import codec
@@ -26,8 +27,7 @@ class DamagedFamilyError(IntegrityError):
         super().__init__("the cell 'family' is not of its form", hint="restore it from a copy")
 
 
-@dataclass(frozen=True, slots=True)
-class FamilyMember:
+class FamilyMember(NamedTuple):
     """A repository of a pool.
 
     `place` is the way from the pool's place to its own, and no two that are ready have the same; `parent` is the id of

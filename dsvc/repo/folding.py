@@ -8,7 +8,7 @@ where another process was faster, it is removed again (see dsvc.repo.leftovers o
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.errors import DsvcError
 from dsvc.objects.ahead import gather_indexes
@@ -27,8 +27,7 @@ _MIXED = 17  # packs have more orders than anybody meets twice
 LARGE_OBJECTS = 200_000  # a segment of more, about 13 MB, is left alone as long as there are few
 
 
-@dataclass(frozen=True, slots=True)
-class Fold:
+class Fold(NamedTuple):
     """Packs and segments that become one segment."""
 
     loose: tuple[PackRef, ...]

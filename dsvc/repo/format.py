@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from dsvc.errors import BusyError, FormatTooNewError, IntegrityError
 from dsvc.storage.backend import Backend, SwapUncertainError
@@ -21,8 +20,7 @@ class DamagedFormatError(IntegrityError):
     """The format record cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pointer:
+class Pointer(NamedTuple):
     """Where a repository is that keeps nothing at its own place: in the pool of its family.
 
     `pool` is the way to the pool's place, such as `../../team/vision`, and `name` what the family calls this place: the
@@ -33,8 +31,7 @@ class Pointer:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(NamedTuple):
     """Features that a program must know: to read, and to write. `pointer` says that the repository is elsewhere."""
 
     read: frozenset[str]
@@ -82,9 +79,9 @@ def raise_format(backend: Backend, feature: str, *, reading: bool = False) -> No
     for _ in range(_RETRIES):
         value = backend.read_cell(CELL)
         record = decode_format(value) if value is not None else CURRENT
-        raised = replace(record, write=record.write | {feature})
+        raised = record._replace(write=record.write | {feature})
         if reading:
-            raised = replace(raised, read=record.read | {feature})
+            raised = raised._replace(read=record.read | {feature})
         if raised == record:
             return
         try:

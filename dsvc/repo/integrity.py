@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import NamedTuple
 
 from blake3 import blake3
 
@@ -35,8 +36,7 @@ from dsvc.storage.gathering import Gathers, forget, gather
 _PURGED = PURGED.encode()
 _THREADS = 8
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing that is wrong: an object, or a whole pack (then `id` is the pack's and `kind` None)."""
 
     what: str  # "pack", "damaged", "missing", "shape", "file"

@@ -7,8 +7,7 @@ exchange theirs. docs/formats/ledger.md.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from dsvc.objects import mapdiff, mapedit, sortedmap
 from dsvc.objects.ids import Kind, ObjectId
@@ -29,8 +28,7 @@ PREFIXES: Final = f"{DATA}prefixes"  # path in hexadecimal digits -> the folder 
 WHERE: Final = f"{DATA}where"  # file id and remote -> pack list and time: where a copy was found
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
+class Copy(NamedTuple):
     """A remote (16 bytes that tell it from others) had all of a file's content at `time` (s since 1970 UTC).
 
     `packs` is the id of its pack list then.

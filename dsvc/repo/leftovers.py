@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from dsvc.errors import IntegrityError
 from dsvc.objects.ids import ID_LENGTH, PackId
@@ -26,8 +27,7 @@ DAY = 24 * 3600 * 1_000_000  # microseconds
 HOUR = DAY // 24
 
 
-@dataclass(frozen=True, slots=True)
-class Leftovers:
+class Leftovers(NamedTuple):
     """What was removed, or would be: numbers of blobs and files, and their bytes."""
 
     packs: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from dsvc.errors import IntegrityError
 from dsvc.objects import codec
@@ -20,8 +20,7 @@ class DamagedLineageError(IntegrityError):
         super().__init__("the cell 'fork' is not of its form", hint="name the parent: dsvc remote add upstream ADDRESS")
 
 
-@dataclass(frozen=True, slots=True)
-class Lineage:
+class Lineage(NamedTuple):
     """Who made a fork, when (microseconds since 1970), and of what.
 
     `parent` is an address, or the way to the parent's place from the fork's own, such as `../../team/vision`.
@@ -35,7 +34,7 @@ class Lineage:
 
     def at(self, operation: OperationId) -> Lineage:
         """Return the same with the operation."""
-        return replace(self, operation=operation)
+        return self._replace(operation=operation)
 
 
 def write_lineage(backend: Backend, lineage: Lineage) -> None:

@@ -8,8 +8,8 @@ before one swap lists them and condemns the damaged packs.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dsvc.errors import IntegrityError
 from dsvc.objects.ahead import gather_history, in_groups
@@ -32,8 +32,7 @@ class BadSourceError(IntegrityError):
     """The copies with which something was to be mended are damaged themselves."""
 
 
-@dataclass(frozen=True, slots=True)
-class Harm:
+class Harm(NamedTuple):
     """What is wrong: packs that cannot be used, damaged copies as (pack, id), and what is needed and cannot be read."""
 
     unusable: frozenset[PackId]
@@ -41,8 +40,7 @@ class Harm:
     needed: tuple[Target, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Mended:
+class Mended(NamedTuple):
     """How many objects were put in place, their bytes as stored, how many packs went, and what nobody has."""
 
     objects: int = 0

@@ -8,7 +8,7 @@ cut off, as gc cuts off those that are too old.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.errors import BusyError, IntegrityError
 from dsvc.objects.ids import Kind, ObjectId, OperationId
@@ -26,8 +26,7 @@ from dsvc.repo.tombstones import PURGED
 from dsvc.storage.backend import SwapUncertainError
 
 
-@dataclass(frozen=True, slots=True)
-class LogMended:
+class LogMended(NamedTuple):
     """To which operation the refs went back, if they had to, and how many older operations were cut off."""
 
     back_to: Operation | None = None

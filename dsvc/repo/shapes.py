@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.errors import IntegrityError
 from dsvc.objects.ids import Kind, ObjectId
@@ -21,8 +21,7 @@ class ShapeError(IntegrityError):
     """Nodes that are sound each by itself do not make up a map as a writer would have written it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
+class _Facts(NamedTuple):
     """What the node above says of a node, and whether a further node may follow it."""
 
     level: int

@@ -11,9 +11,8 @@ import errno
 import os
 import shutil
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dsvc.atomic import sync_directory, temporary_name
 from dsvc.errors import BusyError, RequestError
@@ -43,8 +42,7 @@ class CannotShareError(RequestError):
     """The disk cannot do what was asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
+class Shared(NamedTuple):
     """The head whose packs were shared, how many by which method, and the bytes that were shared and copied."""
 
     head: Head

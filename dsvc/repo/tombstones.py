@@ -6,9 +6,8 @@ docs/formats/tombstone.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import cast
+from typing import NamedTuple, cast
 
 from dsvc.errors import DsvcError, RequestError
 from dsvc.objects import codec
@@ -21,8 +20,7 @@ PURGED = "purged/"
 _SIGNED = 2  # the version of a signed one; the first has no field that says so
 
 
-@dataclass(frozen=True, slots=True)
-class Tombstone:
+class Tombstone(NamedTuple):
     """Who erased a file's content, when (microseconds, minutes east of UTC) and why; perhaps a signature of that."""
 
     file_id: FileId

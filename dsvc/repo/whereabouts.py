@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 from dsvc.errors import IntegrityError
 from dsvc.objects.filemap import decode_page
@@ -21,8 +21,7 @@ _NAMES = 3  # refs that are named for a commit
 _PER_TREE = 1000  # paths below one directory
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """An object stands at `path` in `commit`, which these refs reach; an empty path is the commit's root."""
 
     path: bytes

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dsvc.errors import RequestError
 from dsvc.objects.values import Person
@@ -31,8 +30,7 @@ class BadAdviceError(RequestError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Advised:
+class Advised(NamedTuple):
     """What is asked of some refs. People are named by e-mail address or name; None stands for everybody."""
 
     refs: tuple[str, ...]
@@ -42,8 +40,7 @@ class Advised:
     approvers: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+class Advice(NamedTuple):
     """All that a project asks; several tables that speak of one ref have all to be kept."""
 
     protect: tuple[Advised, ...] = ()

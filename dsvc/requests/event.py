@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Literal, NamedTuple, cast, get_args
 
 from dsvc.objects import codec
 from dsvc.objects.codec import BadEncodingError
@@ -32,8 +31,7 @@ _FIELDS: Mapping[EventKind, tuple[frozenset[str], frozenset[str]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """Something that somebody said or did about a request.
 
     `request` is the id of the event that opened it, None for that event itself; `after` are the newest events that the
@@ -137,8 +135,7 @@ def check_event(event: Event) -> None:
         raise BadEncodingError(f"what is said in a request has at most {MOST_TEXT:,} characters")
 
 
-@dataclass(frozen=True, slots=True)
-class Witness:
+class Witness(NamedTuple):
     """What a hub says of an event: which account brought it, with which key, when."""
 
     account: str

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 from dsvc.errors import IntegrityError
 from dsvc.refs.names import HEADS, SHARED
@@ -15,8 +14,7 @@ CELL = "terms"
 VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """What is asked of a merge into refs that one of the patterns fits: so many approvals, each signed where so."""
 
     refs: tuple[str, ...]
@@ -28,8 +26,7 @@ class Ask:
         return fits(ref, self.refs)
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """The account that asked, its role, whether it may open requests and comment, and what is asked of merges."""
 
     account: str
@@ -53,7 +50,8 @@ def fits(ref: str, patterns: Sequence[str]) -> bool:
 
 def encode_terms(terms: Terms) -> bytes:
     """Return the value of the cell in which a hub tells its terms."""
-    return json.dumps({"dsvc terms": VERSION, **asdict(terms)}).encode() + b"\n"
+    value = {"dsvc terms": VERSION, **terms._asdict(), "asks": [ask._asdict() for ask in terms.asks]}
+    return json.dumps(value).encode() + b"\n"
 
 
 def decode_terms(value: bytes) -> Terms:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from dsvc.errors import DsvcError, IntegrityError
 from dsvc.objects import trees
@@ -42,8 +42,7 @@ CREATE INDEX written ON pins (path) WHERE side = 1;
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Meeting:
+class Meeting(NamedTuple):
     """That a run met a file with some content: as an input or as an output, at which path, and how surely."""
 
     key: RunKey
@@ -290,4 +289,4 @@ def _files(store: ObjectStore, pins: Pins) -> Iterator[Pin]:
                 with suppress(DsvcError):
                     for path, entry in trees.walk(store, pin.id, pin.path + b"/"):
                         kind, file = EntryKind(entry.kind), ObjectId(entry.id)
-                        yield replace(pin, path=path, kind=kind, id=file, size=entry.size)
+                        yield pin._replace(path=path, kind=kind, id=file, size=entry.size)

@@ -12,8 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from dsvc.refs.names import RUNS
 
@@ -58,8 +57,7 @@ def removal_ref(key: RunKey) -> str:
     return f"{run_ref(key)}/{REMOVED}"
 
 
-@dataclass(frozen=True, slots=True)
-class RunRef:
+class RunRef(NamedTuple):
     """What the name of a ref says: which run, which note to it (None: the record), and whether it is the removal."""
 
     key: RunKey

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from itertools import islice
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from dsvc.objects import codec
 from dsvc.objects.codec import BadEncodingError, Value
@@ -40,8 +40,7 @@ class Seen(IntFlag):
     COMPARED = 8  # the working copy was compared before and after
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(NamedTuple):
     """A file or folder that a run read or wrote. `path` is relative to the working copy, or absolute outside of it.
 
     `kind`, `id` and `size` are those of the entry that stood there; `id` is None where it is MISSING.
@@ -60,8 +59,7 @@ class Pin:
         return self.path.startswith(b"/")
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
+class StoredFile(NamedTuple):
     """Content that is stored as a file: its id and its length in bytes."""
 
     id: FileId

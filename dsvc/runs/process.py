@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from dsvc.errors import CommandNotFoundError, NotExecutableError
 
@@ -25,8 +25,7 @@ _FROM_TERMINAL = 0x80  # SI_KERNEL: the terminal has sent it to the command as w
 Sink = Callable[[bytes], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(NamedTuple):
     """One of the command's output streams: where its bytes go, and whether it shall be a terminal.
 
     `keep` is given everything; `show` too, until it raises BrokenPipeError: then the command gets one as well.
@@ -37,8 +36,7 @@ class Stream:
     terminal: int | None = None  # descriptor of the terminal whose size it takes
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """How a command ended: by an exit code or by a signal; CPU time in microseconds, the peak of memory in bytes."""
 
     exit_code: int | None

@@ -6,8 +6,8 @@ import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dsvc.errors import RequestError
 from dsvc.signing.sshsig import NAMESPACE, is_ssh_signature
@@ -24,8 +24,7 @@ class SigningFailedError(RequestError):
     """No signature was made: the key is not there, or its passphrase or agent was not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Keygen:
+class Keygen(NamedTuple):
     """The program that signs and checks, `ssh-keygen` or one that takes the same arguments.
 
     `environment` is what it runs in (None: that of this process): the agent, where it asks for a passphrase, the zone

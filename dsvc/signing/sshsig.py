@@ -9,8 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 NAMESPACE: Final = "dsvc"
 """What dsvc's signatures are made for. It is in the signed bytes, so that nothing that a key signed elsewhere (a git
@@ -30,8 +29,7 @@ _TYPES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SshSignature:
+class SshSignature(NamedTuple):
     """What a signature says of itself; nothing of it is checked. `key` is the public key as OpenSSH encodes it."""
 
     key: bytes

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 Status = Literal["good", "unknown", "expired", "early", "revoked", "bad", "none", "unchecked"]
 
@@ -20,8 +19,7 @@ LETTERS: Final[dict[Status, str]] = {
 """Git's letters of `%G?`. Git has no letter for a key that was not valid yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What came of checking a signature.
 
     `good`: by a signer who is allowed, with a key that was valid at the time. `unknown`: the signature fits, and no

@@ -6,8 +6,7 @@ import base64
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from dsvc.signing.keygen import Keygen, readable
 from dsvc.signing.sshsig import NAMESPACE, SshSignature, is_ssh_signature, read_signature
@@ -54,8 +53,7 @@ def verify_signature(
     return check.run(allowed_signers, revoked)
 
 
-@dataclass(frozen=True, slots=True)
-class _Check:
+class _Check(NamedTuple):
     """One signature under check; `when` is ssh-keygen's option for the time."""
 
     payload: bytes

@@ -16,9 +16,8 @@ import io
 import os
 import re
 import stat
-from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 
 from dsvc.worktree.ignore_rules import GLOB_SPECIAL, Rule, expression, literal_head, matcher, parse
 
@@ -31,16 +30,14 @@ MAX_FILE_SIZE = 100 * 1024 * 1024  # git does not read an ignore file of this si
 _CACHED_DIRECTORIES = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class SkippedIgnoreFile:
+class SkippedIgnoreFile(NamedTuple):
     """An ignore file that is there and was not used: its path as in `Rule.source`, and why."""
 
     source: bytes
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
+class _Group(NamedTuple):
     """Neighbouring rules of one sign, prepared for one kind of entry (directories, or all others).
 
     `located` holds the literal names that count in one directory only, by that directory. `path_match` is given the

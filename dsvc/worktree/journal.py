@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from dsvc.atomic import sync_directory, temporary_name, write_file
 from dsvc.errors import BusyError, IntegrityError
@@ -32,8 +32,7 @@ class CheckoutRunningError(BusyError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Journal:
+class Journal(NamedTuple):
     """A checkout under way: from which tree to which, published under which token, by whom."""
 
     before: TreeId
@@ -64,7 +63,7 @@ def take_over(path: Path, dead: Journal) -> Journal | None:
     Raises:
         CheckoutRunningError: when another process took it over.
     """
-    own = replace(dead, pid=os.getpid(), host=socket.gethostname())
+    own = dead._replace(pid=os.getpid(), host=socket.gethostname())
     if read(path) != dead:
         return None
     write_file(path, _encode(own))

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dsvc.errors import RequestError
 from dsvc.history.treediff import diff_trees, is_empty
@@ -24,8 +25,7 @@ LeavesOut = Callable[[bytes, Entry], bool]
 Checked = dict[bytes, "bool | None"]  # paths that were looked at: a folder, something else, or nothing (None)
 
 
-@dataclass(frozen=True, slots=True)
-class Obstacle:
+class Obstacle(NamedTuple):
     """A path that a checkout would destroy, and why it may not."""
 
     path: bytes

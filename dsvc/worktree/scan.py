@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dsvc.errors import RequestError
 from dsvc.objects.tree import is_valid_name
@@ -38,8 +39,7 @@ class UnreadableError(RequestError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(NamedTuple):
     """Something that cannot be versioned: a socket, a device, a nested repository, a name that is not allowed."""
 
     path: bytes

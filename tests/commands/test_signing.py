@@ -112,7 +112,6 @@ def test_log_and_show(history: History, key: Path) -> None:
 
 def test_other_content_under_a_signature(history: History, key: Path) -> None:
     """A commit that somebody wrote with another one's signature."""
-    from dataclasses import replace
 
     from dsvc.objects.ids import CommitId, Kind, ObjectId
     from dsvc.refs.transaction import Act
@@ -457,13 +456,13 @@ def test_a_signed_note_is_not_moved_to_another_file(key: Path) -> None:
     allowed = f"ada@example.com {public(key)}\n".encode()
     note = Tombstone(FileId(ObjectId(bytes(32))), "ada", 1_767_225_600_000_000, 60, "a password")
     signature = sign_payload(encode_tombstone(note, signed=False), str(key), keygen=Keygen())
-    kept = encode_tombstone(replace(note, signature=signature))
+    kept = encode_tombstone(note._replace(signature=signature))
 
     def verdict(read: Tombstone) -> str:
         return verify_signature(encode_tombstone(read, signed=False), read.signature, allowed, read.time).status
 
     assert verdict(decode_tombstone(bytes(32), kept)) == "good"
     assert verdict(decode_tombstone(b"\1" * 32, kept)) == "bad"
-    assert verdict(replace(decode_tombstone(bytes(32), kept), reason="none")) == "bad"
+    assert verdict(decode_tombstone(bytes(32), kept)._replace(reason="none")) == "bad"
     odd = codec.encode({"what": "purged", "user": 3, "time": "now", "zone": None, "signature": "text"})
     assert decode_tombstone(bytes(32), odd) == Tombstone(note.file_id, "3", 0, 0, "")

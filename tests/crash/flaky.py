@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ def over(line: Line) -> Iterator[Line]:
 
     def open_place(*arguments: Any, **options: Any) -> Place:
         place = real(*arguments, **options)
-        return replace(place, backend=FlakyBackend(place.backend, line))
+        return place._replace(backend=FlakyBackend(place.backend, line))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(remote_access, "open_place", open_place)

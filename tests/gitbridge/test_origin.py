@@ -23,7 +23,7 @@ ORIGIN = Origin(bytes.fromhex("1234567890" * 4), None, {b"old": b"100664 x\0", b
 
 def make() -> Commit:
     author = Person("Ada", "ada@example.org", 1_600_000_000_000_000, 90)
-    committer = replace(author, time=1_600_000_060_000_000)
+    committer = author._replace(time=1_600_000_060_000_000)
     commit = Commit(TreeId(ObjectId(b"\1" * 32)), (CommitId(ObjectId(b"\2" * 32)),), author, committer, "first")
     return replace(commit, metadata={"git": ORIGIN.metadata(seal_commit(commit))})
 

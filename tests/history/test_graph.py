@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dsvc.history.ancestry import Ancestry
-from dsvc.history.changedpaths import LISTED, LOOK, NO, TOO_MANY, UNKNOWN, YES, answer, extended, hashes_of
+from dsvc.history.changedpaths import LISTED, LOOK, NO, TOO_MANY, UNKNOWN, YES, answer, entries_of, extended, hashes_of
 from dsvc.history.graph import open_graph
 from dsvc.history.graphupdate import paths_changed_in, uncovered, update_graph
 from dsvc.history.mergebase import ahead_behind, is_ancestor, merge_bases
@@ -108,8 +108,8 @@ def test_a_damaged_file_is_made_anew(project, tmp_path: Path, where: int):
 
 def test_answers_of_the_index_of_changed_paths():
     assert hashes_of(str(n).encode() for n in range(10**9)) is None
-    first = extended((), {3: hashes_of([b"a/b/c", b"d"]), 5: hashes_of([b"d"])})
-    second = extended((), {1 << 16: hashes_of([b"a"])})
+    first = extended((), [*entries_of(3, hashes_of([b"a/b/c", b"d"])), *entries_of(5, hashes_of([b"d"]))])
+    second = extended((), entries_of(1 << 16, hashes_of([b"a"])))
     states = bytes([LISTED] * 6 + [UNKNOWN, TOO_MANY]) + bytes([LISTED]) * (1 << 16)
 
     def yes(*paths):
@@ -122,6 +122,6 @@ def test_answers_of_the_index_of_changed_paths():
     assert yes(b"b") == []
     assert list(answer(states, [first, second], [b"d"])[:8]) == [NO, NO, NO, YES, NO, YES, LOOK, LOOK]
     assert set(answer(states, [first, second], [b""])) == {LOOK}
-    assert list(extended(extended((), {3: hashes_of([b"d"])}), {2: hashes_of([b"c"])})) == sorted(
-        extended((), {2: hashes_of([b"c"]), 3: hashes_of([b"d"])})
+    assert list(extended(extended((), entries_of(3, hashes_of([b"d"]))), entries_of(2, hashes_of([b"c"])))) == sorted(
+        extended((), [*entries_of(2, hashes_of([b"c"])), *entries_of(3, hashes_of([b"d"]))])
     )

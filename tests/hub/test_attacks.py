@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -207,13 +206,13 @@ def test_packs_that_lie(host: HubHost, vision: bytes, tmp_path: Path) -> None:
         commit = four.commit()
         ((ref, data),) = four.packs()
         for other in (
-            replace(ref, size=ref.size + 1),
-            replace(ref, objects=ref.objects + 1),
-            replace(ref, index_offset=ref.index_offset + 1),
-            replace(ref, index_offset=0),
-            replace(ref, index_offset=1 << 40),
-            replace(ref, pack_class=PackClass.BULK),
-            replace(ref, id=type(ref.id)(b"q" * 32)),
+            ref._replace(size=ref.size + 1),
+            ref._replace(objects=ref.objects + 1),
+            ref._replace(index_offset=ref.index_offset + 1),
+            ref._replace(index_offset=0),
+            ref._replace(index_offset=1 << 40),
+            ref._replace(pack_class=PackClass.BULK),
+            ref._replace(id=type(ref.id)(b"q" * 32)),
         ):
             change = ["heads/new", None, [int(Kind.COMMIT), commit]]
             mallory.put(ref.key, data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,7 @@ def scene(host: HubHost, tmp_path: Path) -> Iterator[Scene]:
 def test_nothing_that_was_said_is_changed(scene: Scene) -> None:
     before = state(scene.host)
     opening, head = scene.request.opening.id, scene.request.head
-    other = scene.forge.store.put(Kind.STATE, encode_event(replace(scene.request.opening.event, title="another")))
+    other = scene.forge.store.put(Kind.STATE, encode_event(scene.request.opening.event._replace(title="another")))
     kept = [int(Kind.STATE), bytes(opening)]
     for name, old in ((open_name(1), kept), (witness_name(1, opening), kept)):
         for target in (None, [int(Kind.STATE), bytes(other)]):

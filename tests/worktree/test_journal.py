@@ -26,7 +26,7 @@ def path(tmp_path):
 def dead():
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    return replace(OWN, pid=process.pid)
+    return OWN._replace(pid=process.pid)
 
 
 def test_begin_read_and_end(path):
@@ -41,14 +41,14 @@ def test_begin_read_and_end(path):
 def test_a_second_one_is_refused(path):
     journal.begin(path, OWN)
     with pytest.raises(CheckoutRunningError, match=str(os.getpid())):
-        journal.begin(path, replace(OWN, token=b"other"))
+        journal.begin(path, OWN._replace(token=b"other"))
     assert journal.read(path) == OWN
 
 
 def test_of_many_that_begin_at_once_one_does(path):
     def begin(number):
         try:
-            journal.begin(path, replace(OWN, token=b"%d" % number))
+            journal.begin(path, OWN._replace(token=b"%d" % number))
         except CheckoutRunningError:
             return None
         return b"%d" % number
@@ -87,7 +87,7 @@ def test_that_of_another_process_is_not_ended(path, dead):
 def test_who_is_alive(path, dead):
     assert not journal.is_alive(path, dead)
     assert not journal.is_alive(path, OWN)  # this process would know
-    assert journal.is_alive(path, replace(OWN, pid=os.getppid()))
+    assert journal.is_alive(path, OWN._replace(pid=os.getppid()))
     assert journal.is_alive(path, replace(dead, host="elsewhere"))
 
 

@@ -11,9 +11,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from dsvc.atomic import temporary_name
 from dsvc.errors import IntegrityError
@@ -41,8 +40,7 @@ class DamagedSealedCellError(IntegrityError):
     """A cell of an encrypted place was changed by somebody without the key."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(NamedTuple):
     """What is known of a blob: its cipher, and its sealed size where that was seen."""
 
     cipher: Cipher
@@ -98,7 +96,7 @@ class EncryptedBackend:
         last = None
         if data is None:
             data = self.inner.get(name, offset=start)
-            self._remember(name, replace(known, size=start + len(data)))
+            self._remember(name, known._replace(size=start + len(data)))
             last = True
         plain = b"".join(open_segments(known.cipher, memoryview(data), first=first, last=last))
         skip = offset - first * SEGMENT

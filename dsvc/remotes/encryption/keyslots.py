@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Final, Literal, NamedTuple, cast
 
 from blake3 import blake3
 
@@ -99,8 +99,7 @@ class KeyFile:
 Secret = Passphrase | KeyFile
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """One way to open a place: its number, its kind, and what people call it."""
 
     number: int

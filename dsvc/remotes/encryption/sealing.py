@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from blake3 import blake3
 
@@ -124,8 +124,7 @@ def gcm(key: bytes) -> Cipher:
     return cipher
 
 
-@dataclass(frozen=True, slots=True)
-class _Ciphers:
+class _Ciphers(NamedTuple):
     AESGCM: Any
     AESSIV: Any
     InvalidTag: type[Exception]

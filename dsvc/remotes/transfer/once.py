@@ -7,9 +7,9 @@ were last compared, which a file beside the transfers remembers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from dsvc.atomic import write_file
 from dsvc.errors import IntegrityError
@@ -22,8 +22,7 @@ _FEW = 500  # names that are looked up one by one
 Named = tuple[str, Direct]
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(NamedTuple):
     """Names that only one side has: those of `ours` that they lack, and of theirs that we lack."""
 
     ours: tuple[Named, ...]

@@ -12,9 +12,8 @@ import json
 import os
 import shutil
 import threading
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dsvc.atomic import sync_directory, temporary_name
 from dsvc.objects.ids import PackId
@@ -24,8 +23,7 @@ from dsvc.repo.sharing import clone_file
 _JOURNAL = "journal"
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """A pack of an earlier push, and whether it had arrived when that was broken off."""
 
     ref: PackRef

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from dsvc.atomic import temporary_name
 from dsvc.errors import IntegrityError
@@ -53,8 +53,7 @@ class Received:
         return Received(self.objects + other.objects, self.packs + other.packs, self.size + other.size)
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """A pack of the remote, the ranges of it that are wanted, and whether that is all of it."""
 
     ref: PackRef

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dsvc.atomic import temporary_name
 from dsvc.objects.ids import Kind
@@ -20,8 +20,7 @@ from dsvc.repo.reachable import Marks
 TOGETHER = 1 << 20  # so much metadata goes into one pack with the operation that publishes it
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """What a push sent: packs, objects, and bytes as stored."""
 
     packs: int
@@ -29,8 +28,7 @@ class Sent:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cargo:
+class Cargo(NamedTuple):
     """Packs of which everything is to be sent, packs of which a part is, and the marks that say which."""
 
     marks: Marks

@@ -8,7 +8,7 @@ absent.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.objects.store import ObjectStore
@@ -19,8 +19,7 @@ from dsvc.repo.reachable import Target, references
 _FOLLOWED = frozenset({Kind.TREE, Kind.RUN, Kind.ENVIRONMENT})
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(NamedTuple):
     """How much history is wanted.
 
     `depth`: so many commits from each tip. `deepen`: so many more behind each place where history was cut. `whole`: all
@@ -37,8 +36,7 @@ class Wish:
         return self.depth is not None or self.deepen is not None or self.whole
 
 
-@dataclass(frozen=True, slots=True)
-class Brought:
+class Brought(NamedTuple):
     """What came of a wish: the commits that are left out from now on, and where walks through what arrived stop.
 
     `again` are commits that were left out before and have arrived.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from dsvc.objects.ids import ID_LENGTH, Kind, ObjectId, OperationId, PackId
 from dsvc.objects.packlist import PackClass, PackRef
@@ -14,8 +13,7 @@ FEATURE = "publish"
 MOST_OUTPUT = 64 << 10  # bytes of what hooks print that are passed on
 
 
-@dataclass(frozen=True, slots=True)
-class RefChange:
+class RefChange(NamedTuple):
     """A ref (full name) that is to go from one value to another; None where there is, or is to be, no such ref."""
 
     name: str
@@ -23,8 +21,7 @@ class RefChange:
     new: Direct | None
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(NamedTuple):
     """A push: `base` is the operation that the near end saw last."""
 
     base: OperationId
@@ -32,8 +29,7 @@ class Offer:
     packs: tuple[PackRef, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(NamedTuple):
     """The operation that a push became, and what the hooks of the hub printed."""
 
     operation: OperationId
