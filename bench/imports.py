@@ -119,7 +119,7 @@ def objects(count: int, large: int, dvc: str | None) -> None:
                 shutil.rmtree(work)
                 folder = new_repository(work, environment)
                 row(f"{what}: dsvc import-url", measured([*DSVC, "import-url", *one], folder, environment))
-                row(f"{what}: dsvc commit", measured([*DSVC, "commit", "-q", "-y", "-m", "all"], folder, environment))
+                row(f"{what}: dsvc commit", measured([*DSVC, "commit", "-q", "-m", "all"], folder, environment))
                 folder = new_repository(work, environment)
                 words = [*DSVC, "import-url", "--reference", *one]
                 row(f"{what}: dsvc import-url --reference", measured(words, folder, environment))
