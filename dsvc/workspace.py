@@ -14,17 +14,16 @@ from dsvc.errors import NotARepositoryError, RequestError
 from dsvc.objects import trees
 from dsvc.objects.codec import Value
 from dsvc.objects.ids import CommitId, Kind, ObjectId, OperationId, TreeId
-from dsvc.objects.tree import FILE_KINDS
 from dsvc.objects.values import Person
 from dsvc.progress import Progress, Silent
 from dsvc.refs.names import HEADS, added_of, head_of, state_of
-from dsvc.refs.transaction import Act, Transaction
+from dsvc.refs.transaction import Act, Transaction, storable
 from dsvc.refs.view import Direct, Symbolic, View
 from dsvc.repo.fetched import Fetched
 from dsvc.repo.repository import Repository
 from dsvc.storage.local import LocalBackend
 from dsvc.worktree.index import Index, file_clock, read_index, write_index
-from dsvc.worktree.known import index_of_tree, refit_index
+from dsvc.worktree.known import index_of_tree, lacking, refit_index
 from dsvc.worktree.name_map import NameMap, read_names, write_names
 from dsvc.worktree.places import MAIN, PRIVATE, common_folder, find_private, store_folder, worktree_id
 from dsvc.worktree.sparse import read_patterns
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from dsvc.config.settings import Config
     from dsvc.config.signing import SigningSettings
     from dsvc.worktree.content_filter import ContentFilter
+    from dsvc.worktree.delegation import Delegation
     from dsvc.worktree.ignore import IgnoreRules
     from dsvc.worktree.plan import LeavesOut
 
@@ -42,10 +42,6 @@ def _no_signing() -> SigningSettings:
     from dsvc.config.signing import SigningSettings
 
     return SigningSettings()
-
-
-def _nobody(_question: str) -> str | None:
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +55,7 @@ class Surroundings:
     environment: Mapping[str, str] = field(default_factory=dict)  # for programs and services that are called
     signing: Callable[[], SigningSettings] = _no_signing
     limit_rate: int | None = None  # bytes a second to and from remotes, 0: no limit, None: as a remote's option says
-    ask_secret: Callable[[str], str | None] = _nobody  # asks for a passphrase; None where nobody is there
+    ask_secret: Callable[[str], str | None] = lambda _question: None  # a passphrase; None where nobody is there
 
 
 class HeadState(NamedTuple):
@@ -93,6 +89,7 @@ class Workspace:
         self.progress: Progress = progress or Silent()
         self.published = False
         self.fetched = repo.store.elsewhere = Fetched(repo)
+        self._datasets: Delegation | None = None
 
     @classmethod
     def open(
@@ -115,12 +112,10 @@ class Workspace:
             raise NotARepositoryError(f"{path} is in no dsvc repository", hint="dsvc init")
         common = common_folder(private)
         backend = LocalBackend(store_folder(common))
-        repo = Repository.open(backend, backend.staging, level=config.get_int("store.compression"))
+        level, link = config.get_int("store.compression"), config.get_str("store.link") or "auto"
+        repo = Repository.open(backend, backend.staging, level=level, link=link)
         workspace = cls(
-            private.parent,
-            private,
-            common,
-            repo,
+            private.parent, private, common, repo,
             worktree_id=worktree_id(private),
             config=config,
             surroundings=surroundings,
@@ -218,8 +213,12 @@ class Workspace:
         return self.tree_of(commit_id) if commit_id is not None else trees.empty_tree(self.repo.store)
 
     def tree_of(self, commit_id: CommitId) -> TreeId:
-        """Return a commit's tree."""
-        return self.repo.commit(commit_id).tree
+        """Return a commit's tree as it is checked out here."""
+        return self.here(self.repo.commit(commit_id).tree)
+
+    def here(self, tree: TreeId) -> TreeId:
+        """Return a tree with the files of datasets that are checked out as such."""
+        return tree if (datasets := self.datasets()) is None else datasets.here(tree)
 
     # Who and when.
 
@@ -258,13 +257,13 @@ class Workspace:
             user = f"{identity.name} <{identity.email}>"
         return Act(
             verb=verb,
-            description=_storable(description),
+            description=storable(description),
             user=user,
             host=socket.gethostname(),
             worktree=self.worktree_id,
             time=time,
             zone=zone,
-            command=tuple(_storable(word) for word in self.surroundings.command),
+            command=tuple(storable(word) for word in self.surroundings.command),
             reverts=reverts,
             metadata=dict(metadata or {}),
         )
@@ -296,7 +295,7 @@ class Workspace:
             DamagedIndexError: when it is damaged.
         """
         index = self._index()
-        index.partial = self.content_filter() is not None
+        index.partial = self.content_filter() is not None or bool(self.erased())
         return index
 
     def _index(self) -> Index:
@@ -312,33 +311,25 @@ class Workspace:
 
     def content_filter(self) -> ContentFilter | None:
         """Return which content is kept here when this is a partial clone, None for a full repository."""
-        remotes = self.config.section("remote")
-        if not any(key.endswith(".filter") for key in remotes):
-            return None
-        from dsvc.worktree.content_filter import join_filters, parse_filter
+        from dsvc.worktree.content_filter import configured_filter
 
-        filters: list[ContentFilter | None] = []
-        for key in remotes:
-            if key.endswith(".url"):
-                texts = remotes.get(f"{key.removesuffix('.url')}.filter", ())
-                filters.append(parse_filter(texts if isinstance(texts, tuple) else (str(texts),)))
-        return join_filters(filters)
+        return configured_filter(self.config.section("remote"))
 
-    def leaves_out(self) -> LeavesOut | None:
-        """Return what says whether a checkout leaves a file out because its content is not here and not wanted."""
-        wanted, store = self.content_filter(), self.repo.store
-        if wanted is None:
-            return None
-        return lambda path, entry: (
-            entry.kind in FILE_KINDS and not wanted.wants(path, entry.size) and not store.has_file(entry.id)
-        )
+    def erased(self) -> frozenset[bytes]:
+        """Return the ids of the files of which a note says that their content was purged."""
+        from dsvc.repo.tombstones import purged_files
+
+        return purged_files(self.repo)
+
+    def leaves_out(self, *, purged: bool = True) -> LeavesOut | None:
+        """Return what says whether a checkout leaves a file out: its content is not here, and not wanted or purged."""
+        wanted = self.content_filter()
+        return lacking(self.repo.store, None if wanted is None else wanted.wants, self.erased() if purged else ())
 
     def _not_fetched(self) -> LeavesOut | None:
         """Return what says whether a file cannot have been checked out, because its content is not here."""
-        store = self.repo.store
-        if self.content_filter() is None:
-            return None
-        return lambda _path, entry: entry.kind in FILE_KINDS and not store.has_file(entry.id)
+        wants = None if self.content_filter() is None else lambda _path, _size: False
+        return lacking(self.repo.store, wants, self.erased())
 
     def kept_tree(self) -> TreeId:
         """Return the tree that the index stood for when refs were last published: HEAD's, or with added files."""
@@ -382,18 +373,21 @@ class Workspace:
             on_disk=read_names(self.names_path).on_disk,
         )
 
-    def new_token(self) -> bytes:
-        """Return a token that ties a journal to its operation."""
-        return os.urandom(12)
+    def datasets(self, *, begin: bool = False) -> Delegation | None:
+        """Return the folders that ZFS serves; None where there are none, unless this is to `begin` with some."""
+        if self._datasets is None and (begin or (self.local / "datasets").exists()):
+            from dsvc.worktree.delegation import open_delegation
+            from dsvc.zfs.provider import open_zfs
+
+            zfs = open_zfs(self.surroundings.environment, self.config)
+            self._datasets = open_delegation(self.repo.store, self.root_bytes, self.local, self.common, zfs)
+        return self._datasets
 
     def close(self) -> None:
         """Give back files and threads."""
+        if self._datasets is not None:
+            self._datasets.close()
         self.repo.close()
-
-
-def _storable(text: str) -> str:
-    """Return a text in which bytes of a name that are not UTF-8 are replaced: operations hold proper texts alone."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 __all__ = ["MAIN", "PRIVATE", "HeadState", "Surroundings", "Workspace", "common_folder", "find_private", "store_folder"]

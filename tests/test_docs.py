@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.environments.wheels import make_wheel
+from tests.images.bases import tiny_members, write_base
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -96,7 +98,33 @@ def sources(home: Path, request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 SERVED = {"large-data.md": sources}
-BEFORE = {"from-dvc.md": dvc_project, "environments.md": folder_of_wheels}
+def small_notebook(home: Path) -> None:
+    """A notebook that was run."""
+
+    def code(source: str, printed: str, count: int) -> dict[str, object]:
+        outputs = [{"output_type": "stream", "name": "stdout", "text": [printed]}]
+        lines = source.splitlines(keepends=True)
+        return {"cell_type": "code", "metadata": {}, "source": lines, "execution_count": count, "outputs": outputs}
+
+    title = {"cell_type": "markdown", "metadata": {}, "source": ["# When are bicycles rented?"]}
+    read = code("import csv\nrows = list(csv.DictReader(open('rentals.csv')))\nprint(len(rows))", "17379\n", 1)
+    fit = code("rate = 0.05\nprint(fit(rows, rate))", "0.412\n", 2)
+    metadata = {"language_info": {"name": "python"}}
+    notebook = {"cells": [title, read, fit], "metadata": metadata, "nbformat": 4, "nbformat_minor": 4}
+    (home / "explore.ipynb").write_text(json.dumps(notebook, indent=1))
+
+
+def base_image(home: Path) -> None:
+    """An image to build on."""
+    write_base(home / "python", tiny_members())
+
+
+BEFORE = {
+    "deploy.md": base_image,
+    "environments.md": folder_of_wheels,
+    "from-dvc.md": dvc_project,
+    "notebooks.md": small_notebook,
+}
 
 
 @pytest.mark.parametrize(

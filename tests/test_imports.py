@@ -40,13 +40,14 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-def dsvc(folder: Path, *words: str) -> set[str]:
+def dsvc(folder: Path, *words: str, **more: str) -> set[str]:
     """Run a command line in a process of its own and return the modules it imported."""
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(folder.parent),
         "DSVC_USER_NAME": "Ada Example",
         "DSVC_USER_EMAIL": "ada@example.com",
+        **more,
     }
     list_of_modules = folder.parent / "modules"
     probe = PROBE.replace('"modules"', repr(str(list_of_modules)))
@@ -104,6 +105,29 @@ def test_a_commit_of_small_files_needs_neither_libgit2_nor_the_chunker(project):
 def test_the_far_end_of_a_connection_starts_without_a_parser(project):
     modules = dsvc(project, "hub", "serve", str(project))
     assert named(modules, SLOW | {"typer", "dsvc.commands.application"}) == set()
+
+
+def test_the_door_of_a_hub_opens_without_a_parser(project):
+    """Nor with what only a push or a fork needs."""
+    dsvc(project, "hub", "init", "hub")
+    line = ["hub", "shell", "--hub", "hub", "--user", "ada", "--key", "SHA256:x"]
+    modules = dsvc(project, *line, SSH_ORIGINAL_COMMAND="dsvc hub serve team/vision")
+    assert named(modules, SLOW | {"typer", "dsvc.commands.application"}) <= {"socket", "tomllib"}
+    assert named(modules, {"dsvc.hub.publishing", "dsvc.hub.forks", "dsvc.contents", "dsvc.history"}) == set()
+
+
+def test_the_short_way_through_the_door_ends_as_the_long_one(project, tmp_path):
+    ends = []
+    subprocess.run([sys.executable, "-m", "dsvc", "hub", "init", "-q", str(tmp_path / "hub")], check=True)
+    for end in (["--user", "ada", "--key", "x"], ["--key", "x", "--user", "ada"]):
+        process = subprocess.run(
+            [sys.executable, "-m", "dsvc", "hub", "shell", "--hub", str(tmp_path / "hub"), *end], cwd=project,
+            input=b"", capture_output=True, check=False, env={**os.environ, "SSH_ORIGINAL_COMMAND": "rm -rf /"},
+        )  # fmt: skip
+        ends.append((process.returncode, process.stderr))
+    assert ends[0] == ends[1]
+    assert ends[0][0] == 14
+    assert b"this account runs nothing but" in ends[0][1]
 
 
 def test_the_short_way_ends_as_the_long_one(project):

@@ -82,6 +82,7 @@ def add(
         IgnoreRules.nothing(workspace.root_bytes) if force else rules,
         stamp=workspace.clock(),
         paths=paths,
+        datasets=workspace.datasets(),
         progress=workspace.progress,
     )
     try:

@@ -16,8 +16,8 @@ from dsvc.objects.sortedmap import NodeStore
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import UNKNOWN, Index, changed_at, join, signature
-from dsvc.worktree.record import UnstableFileError
 from dsvc.worktree.scan import Scanner, Skipped, UnreadableError
+from dsvc.worktree.storing import UnstableFileError
 
 UNREAD = bytes(ID_LENGTH)
 """The id of files that were not read, because that they are new or changed is plain without."""
@@ -89,6 +89,10 @@ def working_changes(
             found.new.add(path)
         for name in delta.new_directories:
             _new_folder(workspace, scanner, join(delta.path, name), found, collapse=collapse, ids=ids)
+    datasets = workspace.datasets()
+    if datasets is not None:
+        changed = datasets.changed(index.tree, paths)
+        found.entries |= {path: entry._replace(id=UNREAD) for path, entry in changed.items()}
     return found
 
 
@@ -186,7 +190,8 @@ def changes_against(
         for below in _below(carried, path):
             result.pop(below, None)  # of a folder that is gone, or a file by now
         old = trees.lookup(store, tree_id, path)
-        if entry is not None and entry.id == UNREAD and old is not None and old.size == entry.size:
+        unread = entry is not None and entry.id == UNREAD and entry.kind != EntryKind.SNAPSHOT
+        if unread and entry is not None and old is not None and old.size == entry.size:
             entry = describe_file(workspace.root_bytes, found.index.names.on_disk(path))
         if old == entry:
             result.pop(path, None)

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from dsvc.contents.path_rules import Rule
 from dsvc.objects import trees
 from dsvc.workspace import Workspace
-from dsvc.worktree.ignore_rules import Rule
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,16 @@ def plan_checkout(
     index: Index | None = None,
     paths: Sequence[bytes] = (),
     overwrite: bool = False,
+    raw: bool = False,
+    without_purged: bool = False,
 ) -> tuple[Plan, Index]:
-    """Return what leads the working copy from `base` to `target`, and the index that it starts from."""
+    """Return what leads the working copy from `base` to `target`, and the index that it starts from.
+
+    Datasets that are checked out as plain files here are taken as such, unless `raw`. `without_purged` leaves files out
+    of which the content was purged, which is an error otherwise.
+    """
+    if not raw:
+        base, target = workspace.here(base), workspace.here(target)
     index = index if index is not None else workspace.index()
     workspace.local.mkdir(parents=True, exist_ok=True)
     planner = Planner(
@@ -38,7 +46,8 @@ def plan_checkout(
         index,
         overwrite=overwrite,
         fold_names=not tells_names_apart(workspace.local),
-        leaves_out=workspace.leaves_out(),
+        leaves_out=workspace.leaves_out(purged=without_purged),
+        datasets=workspace.datasets(),
     )
     return planner.plan(base, target, paths=paths), index
 
@@ -59,6 +68,7 @@ def checkout(
     after: Callable[[Index], None] | None = None,
     untracked: Collection[bytes] = (),
     drafts: Drafts | None = None,
+    raw: bool = False,
 ) -> OperationId:
     """Move the files that differ between `base` and `target`, then publish the transaction; both happen or neither.
 
@@ -72,8 +82,10 @@ def checkout(
         InTheWayError: naming files whose content is not stored; nothing was changed then.
         RefMovedError: when somebody else moved the ref; the files are put back.
     """
+    if not raw:
+        base, target = workspace.here(base), workspace.here(target)
     if plan is None or index is None:
-        plan, index = plan_checkout(workspace, base, target, index=index, overwrite=overwrite)
+        plan, index = plan_checkout(workspace, base, target, index=index, overwrite=overwrite, raw=raw)
     new_tree = target if index.tree == base else carried(workspace, index.tree, base, target)
     workspace.keep_names(index.names)
     published: list[OperationId] = []

@@ -18,8 +18,8 @@ from dsvc.refs.view import Direct
 from dsvc.workspace import Workspace
 from dsvc.worktree.ignore import DirectoryRules
 from dsvc.worktree.index import EMPTY, Index, join, signature
-from dsvc.worktree.record import store_file
 from dsvc.worktree.scan import CONTROL, Skipped, UnreadableError, special
+from dsvc.worktree.storing import store_file
 
 
 @dataclass(frozen=True, slots=True)

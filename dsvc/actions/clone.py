@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dsvc.actions.bring import attach
-from dsvc.actions.checkout import checkout
+from dsvc.actions.checkout import checkout, plan_checkout
 from dsvc.actions.fetch import FetchResult, fetch
 from dsvc.actions.parent import UPSTREAM, follow_parent
 from dsvc.actions.remote_access import OpenRemote, open_remote, transfers
@@ -35,6 +35,8 @@ from dsvc.remotes.refspec import Refspec
 from dsvc.remotes.settings import RemoteSettings, check_remote_name, find_remote
 from dsvc.remotes.transfer.shallow import Wish
 from dsvc.repo.repository import Repository
+from dsvc.repo.tombstones import Tombstone, tombstone_of
+from dsvc.storage.cloning import can_clone
 from dsvc.storage.local import LocalBackend
 from dsvc.workspace import MAIN, PRIVATE, Surroundings, Workspace
 from dsvc.worktree.drafts import Drafts
@@ -46,7 +48,8 @@ _UNFINISHED = "cloning"  # a file in .dsvc that names the address, as long as a 
 class CloneResult(NamedTuple):
     """Where the clone lies, what was fetched, where it stands (None: the remote is empty), whether it was resumed.
 
-    `upstream` is the address of what the remote was forked from, which is a remote too, of that name.
+    `upstream` is the address of what the remote was forked from, which is a remote too, of that name. `left_out` are
+    the files of the branch that are not there because their content was purged.
     """
 
     path: Path
@@ -55,6 +58,7 @@ class CloneResult(NamedTuple):
     commit_id: CommitId | None
     resumed: bool
     upstream: str | None = None
+    left_out: tuple[tuple[bytes, Tombstone], ...] = ()
 
 
 def clone(
@@ -132,7 +136,8 @@ def clone(
         upstream = fetched.parent if remote != UPSTREAM else None
         if upstream is not None:
             follow_parent(workspace, settings, upstream)
-        return CloneResult(target, fetched, where, commit_id, resumed, upstream)
+        left_out = _purged(workspace, commit_id) if make_checkout and commit_id is not None else ()
+        return CloneResult(target, fetched, where, commit_id, resumed, upstream, left_out)
     except PlaceMissingError as error:
         if not resumed:
             _remove(target if not existed else private)
@@ -184,6 +189,16 @@ class _Ahead:
         return None
 
 
+def _purged(workspace: Workspace, commit_id: CommitId) -> tuple[tuple[bytes, Tombstone], ...]:
+    """Return the files of a commit of which the content was purged, with the notes on that."""
+    erased, repo = workspace.erased(), workspace.repo
+    if not erased:
+        return ()
+    named = (pair for pair in trees.walk(repo.store, workspace.tree_of(commit_id)) if pair[1].id in erased)
+    found = ((path, tombstone_of(repo, entry.id)) for path, entry in named if not repo.store.has_file(entry.id))
+    return tuple((path, tombstone) for path, tombstone in found if tombstone is not None)
+
+
 def _remove(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
@@ -228,7 +243,8 @@ def _begin(
     )
     refs = {head_of(MAIN): Symbolic(f"{HEADS}{MAIN}")}
     with contextlib.suppress(BusyError):  # it was made before the clone was broken off
-        Repository.create(backend, backend.staging, act=act, refs=dict(refs)).close()
+        parted = can_clone(backend.staging())
+        Repository.create(backend, backend.staging, act=act, refs=dict(refs), parted=parted).close()
     for key, value in {**options, "url": url}.items():
         set_value(private / "config.toml", join_key(("remote", remote, key)), value=value)
 
@@ -288,15 +304,17 @@ def _stand(
         transaction.set(head_of(MAIN), Symbolic(HEADS + branch))
         set_upstream(workspace, HEADS + branch, remote=remote, branch_there=HEADS + branch)
     if ahead is not None:
-        empty = trees.empty_tree(workspace.repo.store)
+        empty, target = trees.empty_tree(workspace.repo.store), workspace.tree_of(commit_id)
+        plan, index = plan_checkout(workspace, empty, target, index=Index(empty, 0), without_purged=True)
         checkout(
             workspace,
             empty,
-            workspace.tree_of(commit_id),
+            target,
             transaction=transaction,
             verb="clone",
             description="clone: check out",
-            index=Index(empty, 0),
+            plan=plan,
+            index=index,
             drafts=ahead.finished(),
         )
     else:

@@ -128,14 +128,14 @@ def commit(
     text = run_message_hook(workspace, message or (amended.message if amended else ""), run_hooks=run_hooks)
     runs, correction = _runs(workspace, tree, parents, text)
     made = Commit(
-        tree=tree,
+        tree=_with_references(workspace, tree, head),
         parents=parents,
         author=author or _author(workspace, state, amended) or committer,
         committer=committer,
         message=text,
         environment=environment,
         runs=runs,
-        metadata={**git_metadata(workspace), **(metadata or {})},
+        metadata={**git_metadata(workspace), **_snapshot_metadata(workspace), **(metadata or {})},
     )
     if signer is not None:
         try:
@@ -198,6 +198,7 @@ def _record(workspace: Workspace, index: Index, paths: Sequence[bytes], *, confi
         workspace.ignore_rules(),
         stamp=stamp,
         paths=paths,
+        datasets=workspace.datasets(),
         progress=workspace.progress,
         guard=guard,
     )
@@ -239,6 +240,17 @@ def _tree(workspace: Workspace, index: Index, recorded: Recorded, paths: Sequenc
     for change in diff_trees(store, head_tree, recorded.tree, paths=paths):
         changes.setdefault(change.path, change.new)
     return TreeId(edit_tree(store, head_tree, changes).id)  # type: ignore[arg-type]
+
+
+def _with_references(workspace: Workspace, tree: TreeId, head: HeadState) -> TreeId:
+    """Return a tree with references for datasets that are checked out as plain files and did not change."""
+    datasets = workspace.datasets()
+    if datasets is None or head.commit_id is None:
+        return tree
+    from dsvc.worktree.plain_datasets import with_references
+
+    before = workspace.repo.commit(head.commit_id).tree
+    return with_references(workspace.repo.store, tree, before, datasets.places)
 
 
 def _without(workspace: Workspace, tree: TreeId, aside: Sequence[bytes]) -> TreeId:
@@ -305,6 +317,12 @@ def git_metadata(workspace: Workspace) -> dict[str, Value]:
     if state is None:
         return {}
     return {"git_head": {"commit": state.head, "branch": state.branch, "clean": state.clean}}
+
+
+def _snapshot_metadata(workspace: Workspace) -> dict[str, Value]:
+    """Say it where the snapshots of several datasets were not taken at one moment."""
+    datasets = workspace.datasets()
+    return {"snapshots": "in turn"} if datasets is not None and datasets.provider.in_turn else {}
 
 
 def _publish(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dsvc.actions.bring import bring
 from dsvc.actions.sparse import check_out_where
+from dsvc.actions.stream_get import SnapshotsGot, get_snapshots
 from dsvc.errors import RequestError
 from dsvc.objects import trees
 from dsvc.objects.files import is_complete
@@ -17,6 +18,8 @@ from dsvc.remotes.transfer.receiving import Received
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import Index
 from dsvc.worktree.sparse import Sparse
+
+_NO_SNAPSHOTS = SnapshotsGot()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class DataGetResult:
     written: int
     references: int = 0
     commit_id: CommitId | None = None
+    snapshots: SnapshotsGot = _NO_SNAPSHOTS
 
 
 def data_get(
@@ -47,6 +51,7 @@ def data_get(
         RemoteError: when a remote or a source cannot be reached. RequestError: for a path that is not in the commit.
         SourceMissingError, SourceChangedError: when a source has a reference's content no more.
     """
+    snapshots = get_snapshots(workspace, paths)
     store, tree = workspace.repo.store, workspace.head_tree() if pin else workspace.index().tree
     wanted = dict(entries_at(workspace, tree, paths))
     references = [entry for entry in wanted.values() if entry.kind == EntryKind.REFERENCE]
@@ -69,7 +74,7 @@ def data_get(
         commit_id = pin_references(workspace, wanted, sign=sign)
     written = check_out_where(workspace, _Chosen(workspace.index(), wanted.keys()))
     count = len(lacking) + len(far)
-    return DataGetResult(len(wanted), count, size, received, written.written, len(far), commit_id)
+    return DataGetResult(len(wanted), count, size, received, written.written, len(far), commit_id, snapshots)
 
 
 def entries_at(workspace: Workspace, tree: bytes, paths: Sequence[bytes]) -> Iterator[tuple[bytes, Entry]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from dsvc.objects.ids import CommitId, Kind
-from dsvc.refs.names import HEADS, REMOTES, TAGS, head_of, short_name
-from dsvc.refs.view import Symbolic
+from dsvc.errors import IntegrityError
+from dsvc.objects.ids import ID_LENGTH, CommitId, Kind, ObjectId
+from dsvc.refs.names import DEPLOYMENTS, HEADS, REMOTES, TAGS, head_of, short_name
+from dsvc.refs.view import Symbolic, View
 from dsvc.workspace import Workspace
 
 
@@ -16,7 +18,7 @@ class Decoration(NamedTuple):
     A detached HEAD is a decoration of its own.
     """
 
-    kind: Literal["head", "branch", "tag", "remote"]
+    kind: Literal["head", "branch", "tag", "remote", "deployment"]
     name: str
     current: bool = False
 
@@ -51,4 +53,21 @@ def decorations(workspace: Workspace) -> Decorations:
             peeled_kind, object_id = workspace.repo.peel(target.kind, target.id)
             if peeled_kind == Kind.COMMIT:
                 found.setdefault(CommitId(object_id), []).append(Decoration(kind, short_name(name)))
+    for commit_id, name in _deployed(workspace, view):
+        found.setdefault(commit_id, []).append(Decoration("deployment", name))
     return {commit_id: tuple(refs) for commit_id, refs in found.items()}
+
+
+def _deployed(workspace: Workspace, view: View) -> Iterator[tuple[CommitId, str]]:
+    """Yield the commits whose models are deployed: that of the model, else that from which its run began."""
+    for name, ref in view.items(DEPLOYMENTS):
+        from dsvc.deployments.deployment import decode_deployment
+
+        try:
+            labels = decode_deployment(workspace.repo.store.get(ref.id, Kind.RUN)).labels  # type: ignore[union-attr]
+            digits = labels.get("io.dsvc.commit") or labels.get("io.dsvc.run.began") or ""
+            commit_id = bytes.fromhex(digits)
+        except (IntegrityError, AttributeError, ValueError):
+            continue
+        if len(commit_id) == ID_LENGTH:
+            yield CommitId(ObjectId(commit_id)), name.removeprefix(DEPLOYMENTS)

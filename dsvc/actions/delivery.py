@@ -47,11 +47,13 @@ def deliver(
     jobs: int,
     runs: RunsToPush | None = None,
     also: Callable[[Transaction], str] | None = None,
+    streams: Callable[[Transaction], None] | None = None,
 ) -> tuple[Sent, str]:
     """Send what the updates need, and move those refs that may be moved, there and in what follows them here.
 
-    `runs` go along. `also` may change more in the same operation, of the remote, and returns what it is about; it is
-    called each time that this is tried. Returns what was sent, and what hooks of a hub printed.
+    `runs` go along. `also` may change more in the same operation, of the remote, and returns what it is about;
+    `streams` adds those of snapshots. Both are called each time that this is tried. Returns what was sent, and what
+    hooks of a hub printed.
 
     Raises:
         PushRaceError: when somebody moved the same ref meanwhile. RemoteError.
@@ -59,10 +61,10 @@ def deliver(
     moving = [update for update in updates if update.outcome not in ("same", "rejected")]
     moving += runs.updates if runs is not None else ()
     sent, said = Sent(0, 0, 0), ""
-    if moving or also is not None:
+    if moving or also is not None or streams is not None:
         try:
             sent, erased = _send(workspace, remote, moving, jobs=jobs)
-            said = _publish(workspace, remote, moving, erased, also)
+            said = _publish(workspace, remote, moving, erased, also=also, streams=streams)
         except RemoteDeniedError:
             remote.outbox.clear()  # the next push may bring something else, and what it brings is made anew
             raise
@@ -156,7 +158,9 @@ def _publish(
     remote: OpenRemote,
     updates: Sequence[RefUpdate],
     erased: set[bytes],
+    *,
     also: Callable[[Transaction], str] | None,
+    streams: Callable[[Transaction], None] | None,
 ) -> str:
     """Move the refs there, or let a hub do it; return what the hub's hooks printed."""
     repo: Repository = remote.repo
@@ -170,6 +174,10 @@ def _publish(
         else:
             transaction.set(update.theirs, update.new)
     about = also(transaction) if also is not None else _names(updates)
+    if streams is not None:
+        streams(transaction)
+    if also is None and not transaction.changes:
+        return ""
     try:
         if remote.publisher is not None:
             return _offer(remote.publisher, repo, transaction)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from dsvc.actions.changes import changes_against
 from dsvc.actions.filediff import FileDiff, Sides, StatusFilter, paired
 from dsvc.actions.revision import revision_context
+from dsvc.contents.attributes import attributes_on_disk
 from dsvc.errors import UsageError
 from dsvc.history.mergebase import merge_bases
 from dsvc.history.ranges import split_range
@@ -51,12 +52,12 @@ def diff(
     if ends is None:
         tree_id = _tree(context, revisions[0] if revisions else None, workspace)
         changes = changes_against(workspace, tree_id, paths=[path for path in paths if path])
-        sides = Sides.of(workspace.repo, workspace.place)
+        sides = Sides.of(workspace.repo, workspace.place, attributes=attributes_on_disk(workspace.place))
         if reverse:
             raise UsageError("-R compares commits with each other", hint="dsvc diff -R A B")
     else:
         old, new = reversed(ends) if reverse else ends
-        sides = Sides.of(workspace.repo)
+        sides = Sides.of(workspace.repo, attributes=attributes_on_disk(workspace.place))
         single = _single_files(context, old, new)
         if single is not None:
             changes = single

@@ -17,7 +17,8 @@ from dsvc.errors import RequestError, UsageError
 from dsvc.history.revisions import RevisionContext, UnknownRevisionError, resolve_commit, resolve_tree
 from dsvc.history.treediff import diff_trees
 from dsvc.objects import trees
-from dsvc.objects.ids import TreeId
+from dsvc.objects.ids import Kind, TreeId
+from dsvc.objects.snapshot import decode_snapshot
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.progress import Progress
@@ -121,8 +122,26 @@ def write_folder(
 
 
 def _leaves(store: ObjectStore, tree_id: TreeId, paths: Sequence[bytes]) -> Iterator[tuple[bytes, Entry]]:
-    changes = diff_trees(store, None, tree_id, paths=paths)
-    yield from each_with_content(store, ((c.path, c.new) for c in changes if c.new is not None))
+    yield from each_with_content(store, _changed(store, tree_id, paths))
+
+
+def _changed(store: ObjectStore, tree_id: TreeId, paths: Sequence[bytes]) -> Iterator[tuple[bytes, Entry]]:
+    for change in diff_trees(store, None, tree_id, paths=paths):
+        if change.new is not None and change.new.kind == EntryKind.SNAPSHOT:
+            yield from _of_dataset(store, change.path, change.new)
+        elif change.new is not None:
+            yield change.path, change.new
+
+
+def _of_dataset(store: ObjectStore, path: bytes, entry: Entry) -> Iterator[tuple[bytes, Entry]]:
+    """Yield the files of a dataset that was indexed, else its entry."""
+    tree = decode_snapshot(store.get(entry.id, Kind.SNAPSHOT)).tree
+    if tree is None:
+        yield path, entry
+        return
+    for change in diff_trees(store, None, tree):
+        if change.new is not None:
+            yield path + b"/" + change.path, change.new
 
 
 def _write(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Literal, NamedTuple
 
+from dsvc.contents.attributes import NO_ATTRIBUTES, Attributes
 from dsvc.contents.kinds import BINARY_HEAD, is_binary
 from dsvc.contents.likeness import similar_files
 from dsvc.contents.text_diff import TextDiff, line_counts, unified
@@ -49,17 +50,25 @@ class FileDiff(NamedTuple):
 
 class Sides(NamedTuple):
     """Where contents are read from: the store, and for a new side that lies in the working copy what gives the place
-    of a path on disk. `explain` says of an object that is not there whether it was erased on purpose.
+    of a path on disk. `explain` says of an object that is not there whether it was erased on purpose; `attributes` how
+    files are compared.
     """
 
     store: ObjectStore
     place: Callable[[bytes], bytes] | None = None
     explain: Callable[[ObjectMissingError], DsvcError] | None = None
+    attributes: Attributes = NO_ATTRIBUTES
 
     @classmethod
-    def of(cls, repo: Repository, place: Callable[[bytes], bytes] | None = None) -> Sides:
+    def of(
+        cls,
+        repo: Repository,
+        place: Callable[[bytes], bytes] | None = None,
+        *,
+        attributes: Attributes = NO_ATTRIBUTES,
+    ) -> Sides:
         """Return the sides whose contents a repository keeps, or knows to be purged."""
-        return cls(repo.store, place, partial(explain_missing, repo))
+        return cls(repo.store, place, partial(explain_missing, repo), attributes)
 
     def purged(self, error: ObjectMissingError) -> str:
         """Return who erased what is missing, when and why, as a sentence; raises the error where nobody did."""
@@ -95,9 +104,20 @@ class Sides(NamedTuple):
         stand_in = _stand_in(entry)
         if stand_in is not None:
             return stand_in
-        if self.place is None or self.store.has_file(entry.id):
-            return self.store.read_file(entry.id)
-        return b"".join(_from_disk(self.place(path), 1 << 20))
+        return b"".join(self.new_chunks(path, entry))
+
+    def old_chunks(self, entry: Entry) -> Iterator[bytes]:
+        """Yield the pieces of the old content of a file."""
+        return self.store.file_chunks(entry.id)
+
+    def new_chunks(self, path: bytes, entry: Entry) -> Iterator[bytes]:
+        """Yield the pieces of the new content of a file."""
+        place = self.new_place(path, entry)
+        return self.store.file_chunks(entry.id) if place is None else _from_disk(place, 1 << 20)
+
+    def new_place(self, path: bytes, entry: Entry) -> bytes | None:
+        """Return where a new content lies on disk, None where it is read from the store."""
+        return None if self.place is None or self.store.has_file(entry.id) else self.place(path)
 
     def old_head(self, entry: Entry) -> bytes:
         """Return the first bytes of an old content: what tells binary files."""
@@ -109,9 +129,8 @@ class Sides(NamedTuple):
         stand_in = _stand_in(entry)
         if stand_in is not None:
             return stand_in
-        if self.place is None or self.store.has_file(entry.id):
-            return self.old_head(entry)
-        return next(_from_disk(self.place(path), BINARY_HEAD), b"")
+        place = self.new_place(path, entry)
+        return self.old_head(entry) if place is None else next(_from_disk(place, BINARY_HEAD), b"")
 
 
 def _stand_in(entry: Entry) -> bytes | None:
@@ -126,6 +145,8 @@ def _stand_in(entry: Entry) -> bytes | None:
         address, size, etag, version = reference_of(entry)
         said = f"Reference {address}\nsize {size}\netag {etag}\n" + (f"version {version}\n" if version else "")
         return said.encode("utf-8", "replace")
+    if entry.kind == EntryKind.SNAPSHOT and not any(entry.id):
+        return b"snapshot that is not taken yet\n"
     return b"%s %s\n" % (EntryKind(entry.kind).name.lower().encode(), entry.id.hex().encode())
 
 

@@ -25,8 +25,10 @@ from dsvc.repo.sharing import Method, Shared, share_packs
 from dsvc.repo.tombstones import PURGED, explain_missing
 from dsvc.storage.local import LocalBackend
 from dsvc.workspace import MAIN, PRIVATE, Surroundings, Workspace
+from dsvc.worktree.datasets import seed_datasets
 from dsvc.worktree.index import Index
 from dsvc.worktree.places import common_folder, find_private, store_folder, worktree_id
+from dsvc.zfs.provider import open_zfs
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ def fork(
             progress=progress or Silent(),
         )
     except BaseException:
+        open_zfs(surroundings.environment, config).unmount_below(target)
         shutil.rmtree(target, ignore_errors=True)
         if existed:
             target.mkdir(exist_ok=True)
@@ -118,6 +121,7 @@ def _fork(
         source.close()
     set_value(own / "config.toml", "fork.parent", value=os.fspath(private.parent))
     set_value(own / "config.toml", "fork.operation", value=shared.head.operation.hex())
+    seed_datasets(private / "worktree" / "datasets", own / "worktree" / "datasets")
     return _check_out(target, private.parent, shared, config=config, surroundings=surroundings, progress=progress)
 
 

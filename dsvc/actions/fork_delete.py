@@ -6,9 +6,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from dsvc.actions.places import Opener, opened_place
+from dsvc.actions.places import Opener, OpenPlace, opened_place
 from dsvc.config.settings import Config
-from dsvc.errors import RequestError
+from dsvc.errors import RemoteError, RequestError
+from dsvc.remotes.wire.forks import Unforker
 from dsvc.repo.departure import end_head, leave_family
 from dsvc.repo.member import FIRST, FORKS
 from dsvc.workspace import Surroundings
@@ -30,8 +31,8 @@ def delete_fork(text: str, *, config: Config, surroundings: Surroundings, direct
     deleted, so that no push makes a new repository there without anybody noticing.
 
     Raises:
-        RequestError: when it is no fork that shares packs, or belongs to a hub. PlaceMissingError: when there is
-            none, or it was deleted. BusyError: when others publish again and again.
+        RequestError: when it is no fork that shares packs. PlaceMissingError: when there is none, or it was deleted.
+            RemoteDeniedError: when the account of a hub may not. BusyError: when others publish again and again.
     """
     with tempfile.TemporaryDirectory(prefix="dsvc-fork-") as staging:
         opener = Opener(config, surroundings, directory, Path(staging))
@@ -39,10 +40,7 @@ def delete_fork(text: str, *, config: Config, surroundings: Surroundings, direct
         with opened_place(opener, settings) as there:
             shown = str(there.address)
             if there.place.publisher() is not None:
-                raise RequestError(
-                    f"{shown} belongs to a hub, where whoever runs it deletes repositories",
-                    hint="dsvc hub delete FOLDER REPO, on that machine",
-                )
+                return ForkDeleted(shown, _by_hub(there))
             if there.inside or there.member == FIRST:
                 raise RequestError(
                     f"{shown} is no fork that shares another one's packs, so nothing was deleted",
@@ -54,3 +52,11 @@ def delete_fork(text: str, *, config: Config, surroundings: Surroundings, direct
             for key, _ in list(pool.list(f"{FORKS}{there.member}/")):
                 pool.delete(key)
             return ForkDeleted(shown, others)
+
+
+def _by_hub(there: OpenPlace) -> int:
+    """Let the hub delete the fork, if it agrees."""
+    backend = there.place.backend
+    if not isinstance(backend, Unforker):
+        raise RemoteError(f"the hub at {there.address} deletes no forks", hint="its dsvc is too old: ask who runs it")
+    return backend.unfork()

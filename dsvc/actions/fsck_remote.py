@@ -17,6 +17,7 @@ from dsvc.remotes.settings import RemoteSettings
 from dsvc.repo.folding import fold
 from dsvc.repo.mending import Harm, Mended, mend
 from dsvc.repo.mendlog import LogMended, mend_log
+from dsvc.repo.poolclaims import claimed
 from dsvc.repo.reachable import Target
 from dsvc.repo.repository import Repository
 from dsvc.workspace import Workspace
@@ -126,8 +127,9 @@ def rewrite_segments(repo: Repository) -> int:
         salvaged = salvage_head(repo.backend)
         if salvaged is None or not salvaged.lost:
             return 0
+        repo.store.show(salvaged.head.packs)
         try:
-            moved = mend_list(repo.backend, salvaged)
+            moved = mend_list(repo.backend, claimed(repo, salvaged))
         except BusyError:
             continue
         if moved is not None:

@@ -7,15 +7,14 @@ import shlex
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dsvc.errors import BusyError, DsvcError, NotARepositoryError
 from dsvc.hub.audit import Entry, note
 from dsvc.hub.folder import Hub, open_hub
-from dsvc.hub.forks import family_for, fork_here, may_know_parent
 from dsvc.hub.guarded import GuardedBackend, OverlayBackend
 from dsvc.hub.located import Located, locate
 from dsvc.hub.names import repository_folder, repository_name
-from dsvc.hub.publishing import Desk, create_repository, publish
 from dsvc.hub.quarantine import Quarantine
 from dsvc.hub.rules import may
 from dsvc.hub.visitor import HubRefusedError, Visitor, absent, find_visitor, terms_for
@@ -32,6 +31,9 @@ from dsvc.repo.format import FAR, read_format, write_format
 from dsvc.repo.member import HERE, member_of
 from dsvc.storage.backend import Backend
 from dsvc.storage.local import LocalBackend
+
+if TYPE_CHECKING:  # the checks of a push, which a fetch does without
+    from dsvc.hub.publishing import Desk
 
 _MOST_NOTED = 100  # refusals of one connection that are written down
 
@@ -149,7 +151,11 @@ class _Visit:
         quarantine = Quarantine(self._hub.quarantine(name, visitor.account))
         quarantine.clean()
         pool = OverlayBackend(located.pool, quarantine)
-        desk = Desk(self._hub, visitor, located, pool, quarantine, self._host, self._environment)
+
+        def desk() -> Desk:
+            from dsvc.hub.publishing import Desk
+
+            return Desk(self._hub, visitor, located, pool, quarantine, self._host, self._environment)
 
         def note(error: DsvcError) -> None:
             if not isinstance(error, RefMovedError):
@@ -179,6 +185,8 @@ class _Visit:
                 f"there is no repository {name}, and {visitor.account} ({visitor.role}) may not make one",
                 hint="check the remote's address, or ask an owner to push to it first",
             )
+        from dsvc.hub.publishing import create_repository
+
         folder = repository_folder(self._hub.repos, name)
         folder.mkdir(parents=True, exist_ok=True)
         time, zone = self._now()
@@ -200,26 +208,44 @@ class _Visit:
 
 
 class _Requests:
-    """What an account asks for over one connection."""
+    """What an account asks for over one connection. What each needs is loaded when it is asked for."""
 
-    def __init__(self, desk: Desk, now: Callable[[], tuple[int, int]]) -> None:
+    def __init__(self, desk: Callable[[], Desk], now: Callable[[], tuple[int, int]]) -> None:
         self._desk, self._now = desk, now
 
     def publish(self, offer: Offer) -> Published:
         """See `Publisher.publish`."""
+        from dsvc.hub.publishing import publish
+
         time, zone = self._now()
-        return publish(self._desk, offer, time=time, zone=zone)
+        return publish(self._desk(), offer, time=time, zone=zone)
 
     def fork(self, target: str) -> HubFork:
         """See `Forker.fork`."""
+        from dsvc.hub.forks import fork_here
+
         time, zone = self._now()
-        desk = self._desk
+        desk = self._desk()
         return fork_here(desk.hub, desk.located, desk.visitor, target, host=desk.host, time=time, zone=zone)
 
     def forks(self) -> list[Relative]:
         """See `Forker.forks`."""
-        return family_for(self._desk.hub, self._desk.located, self._desk.visitor.account)
+        from dsvc.hub.forks import family_for
+
+        desk = self._desk()
+        return family_for(desk.hub, desk.located, desk.visitor.account)
+
+    def unfork(self) -> int:
+        """See `Unforker.unfork`."""
+        from dsvc.hub.deleting import delete_own_fork
+
+        time, zone = self._now()
+        desk = self._desk()
+        return delete_own_fork(desk.hub, desk.located, desk.visitor, time=time, zone=zone)
 
     def tells_parent(self) -> bool:
         """See `Counter.tells_parent`."""
-        return may_know_parent(self._desk.hub, self._desk.located, self._desk.visitor.account)
+        from dsvc.hub.forks import may_know_parent
+
+        desk = self._desk()
+        return may_know_parent(desk.hub, desk.located, desk.visitor.account)

@@ -9,26 +9,40 @@ from dsvc.errors import RequestError
 from dsvc.progress import Progress
 from dsvc.refs.names import HEADS, check_short_name, head_of
 from dsvc.refs.transaction import Act
-from dsvc.refs.view import Symbolic
+from dsvc.refs.view import Ref, Symbolic
+from dsvc.repo.format import PARTED, raise_format, read_format
 from dsvc.repo.repository import Repository
+from dsvc.storage.cloning import can_clone
 from dsvc.storage.local import LocalBackend
 from dsvc.workspace import MAIN, PRIVATE, Surroundings, common_folder, store_folder
 from dsvc.worktree.default_ignore import DEFAULT_IGNORE
 
 
 class InitResult(NamedTuple):
-    """The private folder that was made, the first branch, and whether a repository was there already."""
+    """The private folder that was made, the first branch, and whether a repository was there already.
+
+    `whole_files` says whether the repository may keep large files whole.
+    """
 
     private: Path
     branch: str
     existed: bool
     wrote_ignore: bool
+    whole_files: bool = False
 
 
 def init_repository(
-    folder: Path, *, branch: str = MAIN, surroundings: Surroundings, progress: Progress | None = None
+    folder: Path,
+    *,
+    branch: str = MAIN,
+    surroundings: Surroundings,
+    whole_files: bool = False,
+    progress: Progress | None = None,
 ) -> InitResult:
     """Make a repository in `folder`, which is made too where it is missing; safe to call again.
+
+    A new one on a disk that clones files may keep large files whole; `whole_files` lets any, also one that exists:
+    versions of dsvc that do not know how refuse it from then on.
 
     Writes a default `.dsvcignore` where there is none.
 
@@ -44,8 +58,9 @@ def init_repository(
     existed = (store / "cells" / "head").is_dir()
     for part in (store, private / "worktree", private / "cache"):
         part.mkdir(parents=True, exist_ok=True)
+    backend = LocalBackend(store)
+    parted = whole_files or (not existed and can_clone(store))
     if not existed:
-        backend = LocalBackend(store)
         now = surroundings.now()
         offset = now.utcoffset()
         act = Act(
@@ -58,12 +73,16 @@ def init_repository(
             zone=int(offset.total_seconds()) // 60 if offset is not None else 0,
             command=surroundings.command,
         )
-        Repository.create(backend, backend.staging, act=act, refs={head_of(MAIN): Symbolic(name)}).close()
+        refs: dict[str, Ref] = {head_of(MAIN): Symbolic(name)}
+        Repository.create(backend, backend.staging, act=act, refs=refs, parted=parted).close()
+    elif parted:
+        raise_format(backend, PARTED, reading=True)
+    record = read_format(backend)
     ignore = folder / ".dsvcignore"
     wrote = not existed and not ignore.exists()
     if wrote:
         ignore.write_text(DEFAULT_IGNORE, encoding="utf-8")
-    return InitResult(private, name.removeprefix(HEADS), existed, wrote)
+    return InitResult(private, name.removeprefix(HEADS), existed, wrote, record is not None and PARTED in record.write)
 
 
 def _host() -> str:

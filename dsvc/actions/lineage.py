@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from dsvc.actions.decorations import decorations
+from dsvc.actions.deployments import served_files
 from dsvc.actions.lineage_commits import find_commits, find_tips
 from dsvc.actions.lineage_graph import (
     CommitNode,
@@ -20,6 +21,7 @@ from dsvc.actions.lineage_graph import (
     RunNode,
     What,
 )
+from dsvc.actions.lineage_models import find_models
 from dsvc.actions.lineage_target import CommitTarget, FileTarget, RunTarget, Target, find_targets
 from dsvc.actions.runs import open_runs
 from dsvc.environments import decode_environment
@@ -28,6 +30,7 @@ from dsvc.history.treediff import diff_trees
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, EnvironmentId, Kind, ObjectId
 from dsvc.objects.tree import CONTENT_KINDS, EntryKind
+from dsvc.refs.names import DEPLOYMENTS
 from dsvc.refs.view import Direct
 from dsvc.runs.index import Meeting, RunIndex
 from dsvc.runs.names import RunKey, run_ref
@@ -73,7 +76,10 @@ class _Walk:
         self._done: set[RunKey] = set()
         self._edges: set[tuple[str, str, What]] = set()
         self._files: dict[str, RunKey | None] = {}  # file -> the youngest run that it may come of
-        self._refs = {commit: tuple(ref.name for ref in refs) for commit, refs in decorations(workspace).items()}
+        self._refs = {
+            commit: tuple(f"{DEPLOYMENTS}{ref.name}" if ref.kind == "deployment" else ref.name for ref in refs)
+            for commit, refs in decorations(workspace).items()
+        }
 
     # What was asked for.
 
@@ -287,12 +293,19 @@ class _Walk:
             self.graph.edges.append(Edge(source, target, what, mark, reason, also))
 
     def finish(self) -> None:
-        """Add the commits that brought the files, and the branches at whose tips they stand."""
+        """Add the commits that brought the files, the branches at whose tips they stand, the models that they are."""
+        for file, model in find_models(self._workspace, list(self.graph.files())):
+            self._edge(file.key, self._keep(model).key, "became", "proved")
         files = [file for file in self.graph.files() if file.id is not None and not file.path.startswith(b"/")]
         for file, commit_id in find_commits(self._workspace, files):
             self._edge(self._commit_node(commit_id).key, file.key, "holds", "proved")
         for file, names in find_tips(self._workspace, files):
             self.graph.tips[file.key] = names
+        served = served_files(self._workspace)
+        for file in files:
+            names = served.get((file.path, bytes(file.id or b"")), ())
+            if names:
+                self.graph.tips[file.key] = (*self.graph.tips.get(file.key, ()), *names)
 
 
 def run_key(key: RunKey) -> str:

@@ -14,7 +14,7 @@ from dsvc.runs.record import Run
 from dsvc.runs.summary import Summary
 
 Mark = Literal["proved", "claimed", "missing"]
-What = Literal["wrote", "read", "holds", "contains", "began at", "ran in", "around"]
+What = Literal["wrote", "read", "holds", "contains", "began at", "ran in", "around", "became"]
 Direction = Literal["up", "down"]
 MARKS: tuple[Mark, ...] = ("proved", "claimed", "missing")  # from the strongest to the weakest
 
@@ -81,7 +81,22 @@ class EnvironmentNode:
         return f"environment:{self.id.hex()}"
 
 
-Node: TypeAlias = FileNode | RunNode | CommitNode | EnvironmentNode
+@dataclass(frozen=True, slots=True)
+class ModelNode:
+    """A version of a model, the id of its object, and the stages that it has."""
+
+    name: str
+    version: int
+    id: ObjectId
+    stages: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What edges name it by."""
+        return f"model:{self.name}@{self.version}"
+
+
+Node: TypeAlias = FileNode | RunNode | CommitNode | EnvironmentNode | ModelNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +137,11 @@ class Lineage:
     def runs(self) -> Iterator[RunNode]:
         """Yield the runs."""
         return (node for node in self.nodes.values() if isinstance(node, RunNode))
+
+    def models_of(self, file: FileNode) -> list[ModelNode]:
+        """Return the versions of models that a file is, or is a part of."""
+        found = (self.nodes[edge.target] for edge in self.edges if edge.what == "became" and edge.source == file.key)
+        return [node for node in found if isinstance(node, ModelNode)]
 
     def causes(self) -> dict[str, list[Edge]]:
         """Return the edges that lead to each node."""

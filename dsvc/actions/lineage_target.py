@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from dsvc.actions.changes import describe_file
-from dsvc.actions.model import find_model
+from dsvc.actions.deployments import find_deployment
+from dsvc.actions.model import find_model, read_version
 from dsvc.actions.revision import revision_context
 from dsvc.actions.runs import UnknownRunError, find_run
 from dsvc.errors import DsvcError, RequestError, UsageError
@@ -17,7 +18,7 @@ from dsvc.history.revisions import resolve
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.objects.tree import CONTENT_KINDS, Entry, EntryKind
-from dsvc.refs.names import MODELS
+from dsvc.refs.names import DEPLOYMENTS, MODELS
 from dsvc.repo.fetched import content_of
 from dsvc.runs.index import RunIndex
 from dsvc.runs.names import RunKey
@@ -117,7 +118,12 @@ def _named(workspace: Workspace, index: RunIndex, name: str) -> list[Target]:
 
 
 def _model(workspace: Workspace, name: str) -> FileTarget | None:
-    """Return the file or folder of a version of a model, None where no model is named so."""
+    """Return the file or folder of a version of a model, or of what is deployed; None where nothing is named so."""
+    if name.startswith(DEPLOYMENTS):
+        served = read_version(workspace, find_deployment(workspace, name).deployment.model_id)
+        if served is None:
+            raise UnknownTargetError(f"the model of {name} is not in this repository", hint="dsvc fetch brings it")
+        return FileTarget(served.path, EntryKind(served.entry.kind), ObjectId(served.entry.id), served.entry.size)
     if next(workspace.view().items(MODELS), None) is None:
         return None
     try:

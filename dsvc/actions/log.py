@@ -12,6 +12,7 @@ from dsvc.actions.commit_graph import all_tips, commit_graph, refresh_graph
 from dsvc.actions.filediff import FileDiff, Sides, paired
 from dsvc.actions.pickaxe import Pickaxe
 from dsvc.actions.revision import revision_context
+from dsvc.contents.attributes import attributes_on_disk
 from dsvc.contents.likeness import similar_files
 from dsvc.errors import UsageError
 from dsvc.history.dates import parse_date
@@ -211,7 +212,7 @@ def commit_files(
     store = workspace.repo.store
     parents = workspace.repo.parents(commit)
     old = workspace.tree_of(parents[parent]) if parents else None
-    sides = Sides.of(workspace.repo)
+    sides = Sides.of(workspace.repo, attributes=attributes_on_disk(workspace.place))
     limits = () if follow_path is not None else paths
     files, limit = paired(diff_trees(store, old, commit.tree, paths=limits), sides, minimum=minimum)
     if follow_path is not None:

@@ -10,6 +10,7 @@ from dsvc.actions.revision import revision_context
 from dsvc.actions.state import Conflict, WorktreeState, in_conflict
 from dsvc.contents.line_merger import line_merger
 from dsvc.contents.text_merge import Favor, Style
+from dsvc.history.datasets import reference_merger
 from dsvc.history.mergecommits import CommitMerger
 from dsvc.history.mergeentry import Labels
 from dsvc.history.treediff import diff_trees
@@ -24,7 +25,8 @@ from dsvc.worktree.scan import Scanner
 def commit_merger(workspace: Workspace, *, favor: Favor | None = None) -> CommitMerger:
     """Return what merges commits of this workspace, with conflicts in the form that `merge.conflictStyle` names."""
     style = cast("Style", workspace.config.get_str("merge.conflictStyle") or "merge")
-    return line_merger(workspace.repo.store, revision_context(workspace).ancestry(), style=style, favor=favor)
+    merger = line_merger(workspace.repo.store, revision_context(workspace).ancestry(), style=style, favor=favor)
+    return merger._replace(reference=reference_merger(workspace.repo.store))
 
 
 def merge_change(
@@ -39,7 +41,14 @@ def merge_change(
     """Apply the change from `base` to `theirs` to `ours`; the merged tree is stored and nothing else happens."""
     merger = commit_merger(workspace, favor=favor)
     return merge_trees(
-        merger.store, base, ours, theirs, content=merger.content, labels=labels, similar=merger.similar
+        merger.store,
+        base,
+        ours,
+        theirs,
+        content=merger.content,
+        labels=labels,
+        similar=merger.similar,
+        reference=merger.reference,
     )
 
 
@@ -98,6 +107,7 @@ def merge_notes(merge: TreeMerge) -> tuple[str, ...]:
     notes = [
         f"{_shown(old)} followed its folder's new name to {_shown(new)}" for old, new in merge.moved[:20]
     ]
+    notes += merge.notes
     notes += [f"{_shown(path)} was split among several folders, so new files in it stay" for path in merge.split]
     if merge.limit is not None:
         notes.append(

@@ -129,6 +129,8 @@ def _version(workspace: Workspace, name: str, number: int, made: _Made, said: Mo
     run = made.run
     told = {} if run is None else _declared(run).get(name, {})
     rest = {key: value for key, value in told.items() if key not in ("path", "framework", "framework_version")}
+    if run is not None and "profile" in run.metadata:
+        rest.setdefault("profile", run.metadata["profile"])
     framework = said.framework or str(told.get("framework") or "") or _by_ending(made.path)
     return ModelVersion(
         name=name,

@@ -1,4 +1,4 @@
-"""Which refs of models go along with a push and a fetch.
+"""Which refs of models and deployments go along with a push and a fetch.
 
 They move, as a stage does that goes on to the next version, so each side may move only what the other one has not moved
 since it was last seen: refs below `seen/REMOTE/` say what that was.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dsvc.actions.ref_update import Outcome, RefUpdate
-from dsvc.refs.names import MODELS, SEEN
+from dsvc.refs.names import NAMED, SEEN
 from dsvc.refs.view import Direct, Ref, View
 
 
@@ -19,7 +19,7 @@ def seen_name(remote: str, name: str) -> str:
 
 
 def models_to_push(ours: View, theirs: View, remote: str) -> list[RefUpdate]:
-    """Return what a push does with the models that were changed here since the remote was last seen."""
+    """Return what a push does with the models and deployments that were changed here since the remote was last seen."""
     found = []
     for name in _names(ours, theirs, remote):
         here, there, seen = (_direct(view, key) for view, key in _three(ours, theirs, name, remote))
@@ -36,7 +36,7 @@ def models_to_push(ours: View, theirs: View, remote: str) -> list[RefUpdate]:
 
 
 def models_to_fetch(ours: View, theirs: View, remote: str) -> list[RefUpdate]:
-    """Return what a fetch does with the models that the remote changed since it was last seen."""
+    """Return what a fetch does with the models and deployments that the remote changed since it was last seen."""
     found = []
     for name in _names(ours, theirs, remote):
         here, there, seen = (_direct(view, key) for view, key in _three(ours, theirs, name, remote))
@@ -57,7 +57,7 @@ def seen_changes(updates: Iterable[RefUpdate], remote: str) -> dict[str, Ref | N
     return {
         seen_name(remote, update.theirs): update.new
         for update in updates
-        if update.theirs.startswith(MODELS) and update.outcome != "rejected"
+        if update.theirs.startswith(NAMED) and update.outcome != "rejected"
     }
 
 
@@ -68,8 +68,8 @@ def _refused(name: str, old: Direct | None, new: Direct | None, reason: str, rem
 
 def _names(ours: View, theirs: View, remote: str) -> list[str]:
     prefix = f"{SEEN}{remote}/"
-    names = {name for view in (ours, theirs) for name, _ in view.items(MODELS)}
-    names |= {name.removeprefix(prefix) for name, _ in ours.items(prefix + MODELS)}
+    names = {name for view in (ours, theirs) for named in NAMED for name, _ in view.items(named)}
+    names |= {name.removeprefix(prefix) for named in NAMED for name, _ in ours.items(prefix + named)}
     return sorted(names)
 
 

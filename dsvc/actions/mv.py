@@ -50,6 +50,7 @@ def mv(
         CannotMoveError: saying which path cannot be moved and why; with `skip_errors` those are left out.
     """
     moves, left_out = _plan(workspace, sources, target, force=force, skip_errors=skip_errors)
+    _refuse_datasets(workspace, moves)
     if dry_run or not moves:
         return MvResult(tuple(moves), tuple(left_out))
     recorded = _record(workspace, moves)
@@ -76,6 +77,19 @@ def mv(
     index.tree = tree
     workspace.write_index(index)
     return MvResult(tuple(moves), tuple(left_out))
+
+
+def _refuse_datasets(workspace: Workspace, moves: Sequence[tuple[bytes, bytes]]) -> None:
+    """Refuse to move a folder that is mounted, or holds such a folder, and to move anything into one."""
+    datasets = workspace.datasets()
+    for path in datasets.paths() if datasets is not None else ():
+        dataset, shown = (datasets.places[path].dataset, os.fsdecode(path)) if datasets is not None else ("", "")
+        for source, goal in moves:
+            if path == source or path.startswith(source + b"/") or (goal + b"/").startswith(path + b"/"):
+                raise CannotMoveError(
+                    f"{os.fsdecode(source)} cannot be moved to {os.fsdecode(goal)}: {shown} is the dataset {dataset}",
+                    hint=f"to give it another folder: dsvc rm {shown}, then dsvc data add FOLDER --zfs {dataset}",
+                )
 
 
 def _text(path: bytes) -> str:

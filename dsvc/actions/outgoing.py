@@ -15,7 +15,7 @@ from dsvc.history.mergebase import is_ancestor
 from dsvc.history.revisions import resolve
 from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.objects.store import ObjectMissingError
-from dsvc.refs.names import HEADS, MODELS, ONCE, REQUESTS, SHARED, TAGS, short_name
+from dsvc.refs.names import HEADS, NAMED, ONCE, REQUESTS, SHARED, TAGS, short_name
 from dsvc.refs.view import Direct, View
 from dsvc.remotes.refspec import Refspec, mapped, parse_refspec
 from dsvc.remotes.settings import RemoteSettings
@@ -248,7 +248,7 @@ def _checked(
         return update._replace(outcome="new")
     if target.startswith(ONCE):
         return refused("there is another one of that name there, and it never moves")
-    if target.startswith(MODELS) and not force and old != _tracked(workspace, remote, target):
+    if target.startswith(NAMED) and not force and old != _tracked(workspace, remote, target):
         return refused("it was changed there too", f"dsvc fetch {typed}, look at what came, then push +{target}")
     if target.startswith(TAGS) and not force:
         return refused(
@@ -284,7 +284,7 @@ def _holds(workspace: Workspace, remote: OpenRemote, lease: Lease, update: RefUp
 
 def _tracked(workspace: Workspace, remote: OpenRemote, name: str) -> Direct | None:
     """Return what a ref of the remote was when it was last seen."""
-    if name.startswith(MODELS):
+    if name.startswith(NAMED):
         ref = workspace.view().get(seen_name(remote.settings.name, name)) if remote.settings.name else None
         return ref if isinstance(ref, Direct) else None
     found = mapped(remote.settings.fetch, name)

@@ -27,6 +27,7 @@ def record_working_copy(
         workspace.ignore_rules(),
         stamp=workspace.clock(),
         paths=paths,
+        datasets=workspace.datasets(),
         known_only=known_only,
     )
     return recorder.run()

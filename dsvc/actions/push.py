@@ -12,6 +12,7 @@ from dsvc.actions.outgoing import Lease, choose, judge
 from dsvc.actions.ref_update import RefUpdate
 from dsvc.actions.remote_access import OpenRemote, open_remote, steadily
 from dsvc.actions.run_refs import RunsToPush, runs_to_push, takes_runs
+from dsvc.actions.stream_push import streams_to_push
 from dsvc.actions.upstream import set_upstream
 from dsvc.errors import DivergedError
 from dsvc.refs.names import HEADS
@@ -93,6 +94,7 @@ def push(
         follow_tags=follow_tags,
     )
     with open_remote(workspace, settings, create=not (dry_run or delete), push=True) as remote:
+        streams_made = streams_to_push(workspace, remote)
 
         def once() -> PushResult:
             updates = judge(workspace, remote, chosen, force=force, leases=leases)
@@ -109,7 +111,8 @@ def push(
             if not dry_run:
                 if workspace.repo.needs(REFERENCES) and remote.publisher is None:  # a hub keeps its record itself
                     remote.repo.need(REFERENCES)
-                sent, said = deliver(workspace, remote, updates, runs=found, jobs=jobs)
+                streams = None if delete or streams_made is None else streams_made.add
+                sent, said = deliver(workspace, remote, updates, runs=found, jobs=jobs, streams=streams)
             follows = not dry_run and settings.name is not None and (set_up or chosen.follows)
             upstreams = _set_up(workspace, settings.shown, updates) if follows else ()
             names = tuple(update.theirs for update in found.updates) if found is not None else ()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dsvc.actions.remote_access import open_remote, settled, transfers
-from dsvc.config.editing import KeyNotSetError, set_value, set_values, unset_value
+from dsvc.config.editing import KeyNotSetError, KeySetError, set_value, set_values, unset_value
 from dsvc.config.keys import Value, join_key, split_key
 from dsvc.config.settings import read_values
 from dsvc.errors import RequestError
@@ -59,10 +59,15 @@ def add_remote(
         BadRemoteNameError, BadAddressError. RemoteExistsError: when there is one of that name.
     """
     check_remote_name(name)
+    taken = RemoteExistsError(f"there is already a remote {name}", hint=f"dsvc remote set-url {name} ADDRESS")
     if name in read_remotes(workspace.config):
-        raise RemoteExistsError(f"there is already a remote {name}", hint=f"dsvc remote set-url {name} ADDRESS")
+        raise taken
     text = settled(url, directory)
-    set_values(_file(workspace), {_key(name, key): value for key, value in {"url": text, **(options or {})}.items()})
+    values = {_key(name, key): value for key, value in {"url": text, **(options or {})}.items()}
+    try:
+        set_values(_file(workspace), values, new=_key(name, "url"))
+    except KeySetError as error:  # by another process, since this one read the settings
+        raise taken from error
     return RemoteSettings(name, text, fetch=fetch_refspecs(name), options=options or {})
 
 

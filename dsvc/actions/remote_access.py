@@ -25,6 +25,7 @@ from dsvc.remotes.settings import RemoteSettings, UnknownRemoteError, find_remot
 from dsvc.remotes.transfer.berth import Berth
 from dsvc.remotes.transfer.gathered import GatheredBackend
 from dsvc.remotes.transfer.outbox import Outbox
+from dsvc.remotes.transfer.patience import Patience
 from dsvc.remotes.wire.publish import Publisher
 from dsvc.remotes.wrappers.cached import CachedBackend
 from dsvc.repo.family import PoolMissingError, find_member
@@ -226,6 +227,8 @@ def open_remote(
             repo, created = _open(workspace, place, settings, create=False, salvage=salvage, member=member)
         repo.store.near = workspace.repo.store
         repo.store.packs.whole = 0 if place.on_disk else _WHOLE
+        repo.store.own.calls.far = not place.on_disk
+        repo.patience = Patience
         yield OpenRemote(settings, str(address), place, repo, folder, berth, inside is not None, created, publisher)
     except IntegrityError as error:
         if isinstance(place.backend, CachedBackend) and not isinstance(error, BlobMissingError):

@@ -18,7 +18,7 @@ from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Direct
 from dsvc.requests.event import Event, EventKind, check_event, encode_event
 from dsvc.requests.merge_request import MergeRequest
-from dsvc.requests.names import commit_name, event_name, open_name
+from dsvc.requests.names import commit_name, event_name, open_name, request_prefix
 
 
 class NotOpenError(RequestError):
@@ -86,6 +86,8 @@ def say(
         if there is not None and there != Direct(Kind.STATE, event_id):
             raise PushRaceError(f"there is a request {number} by now", hint="run the same command again")
         transaction.set(name, Direct(Kind.STATE, event_id))
+        if event.kind == "merge":  # an approval may be taken back at this moment
+            transaction.require_below(request_prefix(number))
         return f"request {number}: {event.kind}"
 
     _, output = steadily(workspace, remote, lambda: deliver(workspace, remote, moving, jobs=jobs, also=also))

@@ -21,9 +21,11 @@ from dsvc.errors import RequestError
 from dsvc.objects.codec import Value
 from dsvc.objects.ids import RunId
 from dsvc.refs.names import RUNS
+from dsvc.runs.container import META
 from dsvc.runs.index import RunIndex
 from dsvc.runs.masking import MASK
 from dsvc.runs.names import RunKey, short_key
+from dsvc.runs.notebook import is_notebook
 from dsvc.runs.pins import Pin, PinState, Seen, read_pins
 from dsvc.runs.record import Run
 from dsvc.runs.summary import summarize
@@ -203,13 +205,25 @@ def _request(workspace: Workspace, old: Run, made: Workspace, used: EnvironmentU
         words=words,
         inputs=_declared(workspace, old, outputs=False, made=made),
         outputs=_declared(workspace, old, outputs=True, made=made),
-        params=old.params,
+        params={} if is_notebook(words) else old.params,  # those of a notebook stand in its command
         labels={**{name: text for name, text in old.labels.items() if name != LABEL}, LABEL: old.key.hex()},
         description=old.description,
         variables=tuple(old.variables),
         trace="strace" if old.observation.get("reads") == "strace" else "auto",
         confirmed=True,
+        container=_image(old),
     )
+
+
+def _image(old: Run) -> str:
+    """Return the image in which a run took place: by its digest, which a registry knows, or by its id."""
+    match old.metadata.get(META):
+        case {"digests": (str(digest), *_)}:
+            return digest
+        case {"id": str(image)}:
+            return image
+        case _:
+            return ""
 
 
 def _program(word: str, old: Run, *, workspace: Workspace, made: Workspace, used: EnvironmentUsed) -> str:

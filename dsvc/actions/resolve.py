@@ -151,7 +151,7 @@ def _take(workspace: Workspace, conflict: Conflict, side: Side) -> dict[bytes, E
     if conflict.kind == "rename/rename" and len(conflict.files) == 2:
         place = conflict.files[1 if side == "theirs" else 0]
         changes = dict.fromkeys((conflict.path, *conflict.files))
-    elif entry is not None and os.path.isdir(workspace.place(place)):
+    elif entry is not None and entry.kind != EntryKind.SNAPSHOT and os.path.isdir(workspace.place(place)):
         raise FolderInTheWayError(place)
     if entry is not None and entry.kind == EntryKind.TREE:
         raise FolderInTheWayError(place)

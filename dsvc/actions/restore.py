@@ -11,7 +11,8 @@ from dsvc.actions.revision import tree_of
 from dsvc.errors import RequestError
 from dsvc.objects import trees
 from dsvc.objects.ids import TreeId
-from dsvc.objects.tree import Entry
+from dsvc.objects.tree import FILE_KINDS, Entry
+from dsvc.repo.tombstones import PurgedError, tombstone_of
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import Index
 
@@ -72,15 +73,19 @@ def _check_absent(workspace: Workspace, index: Index, source_tree: TreeId, path:
     """Refuse a path that is not on disk on purpose; one that was removed, or a reference to another version, may be.
 
     Raises:
-        RequestError: naming what brings it.
+        PurgedError: where its content was erased. RequestError: naming what brings it.
     """
     known = trees.lookup(workspace.repo.store, index.tree, path)
     shown = os.fsdecode(path)
+    wanted = trees.lookup(workspace.repo.store, source_tree, path)
+    tombstone = tombstone_of(workspace.repo, wanted.id) if wanted is not None and wanted.kind in FILE_KINDS else None
+    if tombstone is not None:
+        raise PurgedError(tombstone)
     if known is not None and (index.partial or index.sparse):
         raise RequestError(
             f"{shown} is not checked out here: this is a partial working copy", hint=f"dsvc sparse add {shown}"
         )
-    if known is not None and known == trees.lookup(workspace.repo.store, source_tree, path):
+    if known is not None and known == wanted:
         raise RequestError(
             f"{shown} is kept by reference, as the commit has it", hint=f"dsvc data get {shown} brings its content"
         )

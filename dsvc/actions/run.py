@@ -12,15 +12,19 @@ from typing import Literal, NamedTuple
 
 from dsvc.actions.run_begin import ActiveRun, Beginning, begin_run, journals_of
 from dsvc.actions.run_blocks import dotscience_variables, take_blocks
+from dsvc.actions.run_container import container_words
 from dsvc.actions.run_finish import Published, finish_run
 from dsvc.actions.run_metrics import take_metrics
+from dsvc.actions.run_notebook import find_notebook, take_notebook
 from dsvc.errors import DsvcError
 from dsvc.objects.codec import Value
 from dsvc.runs import hook
+from dsvc.runs.container import find_container
 from dsvc.runs.logs import LogFile
 from dsvc.runs.machine import GraphicsWatch
 from dsvc.runs.masking import Masker, secret_values
 from dsvc.runs.names import KEY_LENGTH, RunKey
+from dsvc.runs.notebook import is_notebook
 from dsvc.runs.params import BadParamsError, find_params_file, params_of_words, read_params_file
 from dsvc.runs.process import Command, Ending, Sink, Stream, find_program
 from dsvc.runs.strace import TRACE, find_strace, traced_words, wait_for_trace
@@ -45,6 +49,7 @@ class RunRequest:
     confirmed: bool = False
     metrics: Sequence[str] = ()  # files of which the values become metrics
     declared_outputs: bool = False  # what else changes in the working copy is somebody else's
+    container: str = ""  # an image to run it in
 
 
 class Screen(NamedTuple):
@@ -68,19 +73,29 @@ class RunResult(NamedTuple):
 def run(
     workspace: Workspace, request: RunRequest, screen: Screen, *, directory: Path, environment: Mapping[str, str]
 ) -> RunResult:
-    """Run a command in `directory` and record it, whatever comes of it.
+    """Run a command in `directory` and record it, whatever comes of it; a notebook as first word is executed.
 
     Once it has started nothing is raised for what goes wrong here: a record that cannot be made now is made by a later
     command from what was written down.
 
     Raises:
-        CommandNotFoundError, NotExecutableError: for a command that cannot be run; no record is made then.
+        CommandNotFoundError, NotExecutableError, NoNotebooksError, NoEngineError: for what cannot be run; no record
+            is made then.
         DsvcError, OSError: when the run cannot begin; see `begin_run`.
     """
-    program = find_program(request.words[0], environment)
+    notebook = None
+    if is_notebook(request.words) and not request.container:
+        notebook = find_notebook(request.words, request.params, directory=directory, environment=environment)
+    container = find_container(request.container, environment) if request.container else None
+    if container is not None:
+        program = container.engine
+    else:
+        program = find_program(request.words[0], environment) if notebook is None else notebook.program
     masker = Masker(secret_values(environment))
     warnings: list[str] = []
     params, source = _params(workspace, request, directory, warnings)
+    if notebook is not None:
+        params |= notebook.params
     observes = request.trace in ("auto", "python")
     strace = find_strace(environment) if request.trace == "strace" else None
     inputs = [absolute_path(directory, path) for path in request.inputs]
@@ -88,7 +103,7 @@ def run(
     active = begin_run(
         workspace,
         Beginning(
-            command=request.words,
+            command=request.words if notebook is None else notebook.words,
             directory=workspace.repo_path(directory, directory),
             description=request.description,
             params=params,
@@ -101,6 +116,7 @@ def run(
             confirmed=request.confirmed,
             declared_outputs=request.declared_outputs,
             observation={"params": source} if source else {},
+            locks=container is None,
         ),
         masker=masker,
         environment=environment,
@@ -110,13 +126,35 @@ def run(
     )
     began = time.time_ns()
     try:
+        words = request.words if notebook is None else notebook.order(active)
+        if container is not None:
+            words = container_words(
+                workspace,
+                active,
+                container,
+                words,
+                directory=directory,
+                variables=variables,
+                names=request.variables,
+                inputs=inputs,
+                observes=observes,
+            )
         ending = _execute(
-            active, program, request.words, screen=screen, variables=variables, masker=masker, strace=strace
+            active,
+            program,
+            words,
+            screen=screen,
+            variables=variables,
+            masker=masker,
+            strace=strace if container is None else None,
+            measures=container is None,  # otherwise it is the engine's program that is measured
         )
     except BaseException:
         active.journal.remove()
         raise
-    warnings += take_blocks(workspace, active, variables)
+    if notebook is not None:
+        warnings += take_notebook(active.journal.path, masker, path=notebook.call.path, failed=ending.shell_code != 0)
+    warnings += take_blocks(workspace, active.journal, active.run, variables)
     found = (*request.metrics, *(os.path.join(workspace.root, p) for p in workspace.config.get_list("run.metrics")))
     warnings += take_metrics(active.journal, (directory / path for path in found), began=began)
     try:
@@ -136,6 +174,7 @@ def _execute(
     variables: Mapping[str, str],
     masker: Masker,
     strace: str | None = None,
+    measures: bool = True,
 ) -> Ending:
     journal = active.journal
     logs = [LogFile(journal.path / name, masker.secrets) for name in ("stdout", "stderr")]
@@ -169,7 +208,10 @@ def _execute(
     if ending.left_running:
         observation["left_running"] = True
     with suppress(OSError):  # without it the run is one whose end nobody knows
-        journal.write_end(ending_facts(ending, began, graphics.peak, observation))
+        facts = ending_facts(ending, began, graphics.peak, observation)
+        if not measures:
+            del facts["resources"]
+        journal.write_end(facts)
     return ending
 
 

@@ -22,7 +22,7 @@ from dsvc.runs.journal import FOLDER, Journal, create_journal
 from dsvc.runs.machine import describe_machine
 from dsvc.runs.masking import Masker
 from dsvc.runs.names import RunKey, new_key
-from dsvc.runs.record import Run, Word, decode_run, encode_run
+from dsvc.runs.record import Authority, Run, Word, decode_run, encode_run
 from dsvc.runs.values import clean_name, clean_text
 from dsvc.workspace import Workspace
 from dsvc.worktree import journal as checkout_journal
@@ -59,6 +59,8 @@ class Beginning:
     confirmed: bool = False
     declared_outputs: bool = False
     observation: Mapping[str, Value] = field(default_factory=dict)
+    authority: Authority = "workload"
+    locks: bool = True  # the environment in which it runs is that of `program`
 
 
 @dataclass(slots=True)
@@ -107,7 +109,7 @@ def begin_run(
     recorded = record_state(workspace, start_index(workspace), confirmed=beginning.confirmed)
     run = Run(
         key=key,
-        authority="workload",
+        authority=beginning.authority,
         start=moment,
         zone=zone,
         user=user_of(workspace),
@@ -117,7 +119,11 @@ def begin_run(
         directory=beginning.directory,
         source=recorded.tree,
         base=workspace.head().commit_id,
-        environment=lock_environment(workspace, program=beginning.program, environment=environment),
+        environment=(
+            lock_environment(workspace, program=beginning.program, environment=environment)
+            if beginning.locks
+            else None
+        ),
         parent=beginning.parent,
         params={name: masker.value(name, value) for name, value in beginning.params.items()},
         labels={clean_name(name): masker.text(clean_text(text)) for name, text in beginning.labels.items()},
@@ -175,6 +181,7 @@ def record_state(workspace: Workspace, index: Index, *, confirmed: bool) -> Reco
         stamp=workspace.clock(),
         progress=workspace.progress,
         guard=guard,
+        datasets=workspace.datasets(),
     )
     try:
         return recorder.run()

@@ -8,12 +8,12 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from dsvc.actions.run_begin import ActiveRun, journals_of
+from dsvc.actions.run_begin import journals_of
 from dsvc.errors import DsvcError
 from dsvc.objects.codec import Value
 from dsvc.runs import events
 from dsvc.runs.dotscience import Block, find_blocks
-from dsvc.runs.journal import EventLog, create_journal, read_events
+from dsvc.runs.journal import EventLog, Journal, create_journal, read_events
 from dsvc.runs.names import RunKey, new_key
 from dsvc.runs.record import Run, encode_run
 from dsvc.workspace import Workspace
@@ -29,13 +29,13 @@ def dotscience_variables(workspace: Workspace, environment: Mapping[str, str]) -
     return {name: value for name, value in wanted.items() if name not in environment}
 
 
-def take_blocks(workspace: Workspace, active: ActiveRun, variables: Mapping[str, str]) -> list[str]:
+def take_blocks(workspace: Workspace, outer: Journal, run: Run, variables: Mapping[str, str]) -> list[str]:
     """Add what a command printed to its run, or where it printed several runs make one inside it of each.
 
     Runs that were recorded already, because the program used dsvc's own form of the library, are left alone.
-    Return what is to be told.
+    Return what is to be told. It is safe to call it again.
     """
-    path = active.journal.path / "stdout"
+    path = outer.path / "stdout"
     blocks: dict[str, Block] = {}
     problems: list[str] = []
     try:
@@ -48,10 +48,10 @@ def take_blocks(workspace: Workspace, active: ActiveRun, variables: Mapping[str,
             blocks.pop(known, None)
         root = variables.get(ROOT) or os.path.realpath(workspace.root)
         if len(blocks) == 1:
-            _write(EventLog(active.journal.path), next(iter(blocks.values())), root, _folder(workspace, active.run))
+            _write(EventLog(outer.path), next(iter(blocks.values())), root, _folder(workspace, run))
         else:
             for number, block in enumerate(blocks.values()):
-                _make_inner(workspace, active, block, root, number)
+                _make_inner(workspace, outer, run, block=block, root=root, number=number)
     except (OSError, DsvcError) as error:
         problems.append(str(error))
     return _told(problems)
@@ -80,9 +80,10 @@ def _recorded(workspace: Workspace) -> list[str]:
     return found
 
 
-def _make_inner(workspace: Workspace, active: ActiveRun, block: Block, root: str, number: int) -> None:
+def _make_inner(
+    workspace: Workspace, around: Journal, outer: Run, *, block: Block, root: str, number: int
+) -> None:
     """Make the journal of a run inside another one; it is published together with that."""
-    outer = active.run
     now = workspace.time()[0]
     start = min(max(block.start if block.start is not None else outer.start, outer.start), now)
     end = min(max(block.end if block.end is not None else now, start), now)
@@ -103,7 +104,7 @@ def _make_inner(workspace: Workspace, active: ActiveRun, block: Block, root: str
     journal = create_journal(journals_of(workspace), run.key)
     try:
         clocks = (time.time_ns(), time.monotonic_ns())
-        begin = active.journal.begin() or {}
+        begin = around.begin() or {}
         facts = {"pid": os.getpid(), "host": socket.gethostname(), "stamp": begin.get("stamp"), "clocks": clocks}
         journal.write_begin({**facts, "run": encode_run(run), "inputs": [], "outputs": []})
         log = EventLog(journal.path)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from dsvc.actions.runs import has_runs, open_runs
+from dsvc.contents.path_rules import matcher, parse
+from dsvc.errors import DsvcError
 from dsvc.history.treediff import Change, diff_trees
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, RunId, TreeId
 from dsvc.objects.tree import FILE_KINDS
+from dsvc.objects.values import Commit
 from dsvc.runs.index import Meeting, RunIndex
 from dsvc.runs.names import RunKey
 from dsvc.runs.pins import PinState
 from dsvc.workspace import Workspace
-from dsvc.worktree.ignore_rules import matcher, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,34 @@ def claims(workspace: Workspace, tree: TreeId, parents: Sequence[CommitId]) -> C
                 unclaimed.append(change)
         rows = [index.summary(key) for key in sorted(keys)]
     return Claims(tuple(row.run_id for row in rows if row is not None), tuple(unclaimed))
+
+
+@contextmanager
+def late_runs(workspace: Workspace) -> Iterator[Callable[[Commit], tuple[RunId, ...]]]:
+    """Give what finds the runs of a commit that names none, because their records came only after it was made.
+
+    Runs that began after the commit are none of them: they wrote the same again.
+    """
+    if not has_runs(workspace):
+        yield lambda _commit: ()
+        return
+    with open_runs(workspace) as index:
+
+        def find(commit: Commit) -> tuple[RunId, ...]:
+            with suppress(DsvcError):  # a parent that is cut off, or trees that were not fetched
+                changes = _changes(workspace, commit.tree, workspace.repo.parents(commit))
+                met = index.meetings({c.new.id for c in changes if c.new is not None}, outputs=True)
+                found: set[RunKey] = set()
+                for change in changes:
+                    assert change.new is not None
+                    best = _best(met.get(change.new.id, ()), change)
+                    if best is not None:
+                        found.add(best)
+                rows = [index.summary(key) for key in sorted(found)]
+                return tuple(row.run_id for row in rows if row is not None and row.start <= commit.author.time)
+            return ()
+
+        yield find
 
 
 def find_unclaimed(workspace: Workspace, index: RunIndex, changes: Iterable[Change]) -> list[Change]:

@@ -28,13 +28,14 @@ from dsvc.runs.opens import Opened, read_opens
 from dsvc.runs.pins import Seen, StoredFile
 from dsvc.runs.record import Run, decode_run, encode_run
 from dsvc.runs.strace import TRACE, read_trace
+from dsvc.runs.tensorboard import is_event_file, write_scalars
 from dsvc.runs.values import clean_text
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import Index, write_index
 from dsvc.worktree.record import Recorded
 
 BATCH = 500  # runs that one operation publishes
-_LOGS = ("stdout", "stderr")
+_LOGS = ("stdout", "stderr", "notebook")
 _CLOCK_SLACK = 1_000_000_000  # nanoseconds by which two clocks may drift apart while a run goes on
 
 
@@ -81,20 +82,46 @@ def take_up(workspace: Workspace, *, own: frozenset[bytes] = frozenset()) -> tup
     published: list[Published] = []
     batch: list[tuple[Journal, Recorded | None]] = []
     held = list(take_over(folder, own=own))
+    known = frozenset(bytes(journal.key) for journal in held)
     try:
         for journal in held:
             if workspace.view().get(run_ref(journal.key)) is not None or journal.begin() is None:
                 journal.remove()  # killed after it was published, or before it began
                 continue
+            _take_what_it_left(workspace, journal)
             batch.append((journal, None))
             if len(batch) == BATCH:
                 published += _publish_each(workspace, batch)
                 batch = []
         published += _publish_each(workspace, batch)
+        if made := [journal for journal in take_over(folder, own=own | known) if journal.begin() is not None]:
+            held += made  # runs inside others, which they had printed
+            published += _publish_each(workspace, [(journal, None) for journal in made])
     finally:
         for journal in held:
             journal.release()
     return tuple(published)
+
+
+def _take_what_it_left(workspace: Workspace, journal: Journal) -> None:
+    """Do for a run what the process that recorded it did not come to: read what it printed, and its notebook."""
+    if not (journal.path / "stdout").exists():
+        return
+    from dsvc.actions.run_blocks import take_blocks
+    from dsvc.actions.run_notebook import take_notebook
+
+    environment = workspace.surroundings.environment
+    order, begin = journal.path / "order", journal.begin()
+    payload = begin.get("run") if begin is not None else None
+    if order.exists():
+        import json
+
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            path = os.path.relpath(json.loads(order.read_bytes())["notebook"], workspace.root)
+            take_notebook(journal.path, Masker(secret_values(environment)), path=path, failed=True)
+    with suppress(DsvcError):
+        if isinstance(payload, bytes):
+            take_blocks(workspace, journal, decode_run(payload), environment)
 
 
 def _publish_each(workspace: Workspace, batch: Sequence[tuple[Journal, Recorded | None]]) -> tuple[Published, ...]:
@@ -199,11 +226,14 @@ def _assembled(workspace: Workspace, journal: Journal, after: Recorded | None, m
         raise RequestError(f"the journal {journal.path} of a run cannot be read", hint=f"remove {journal.path}")
     run = decode_run(payload)
     store = workspace.repo.store
-    gathered = gather_events(journal.path, store)
     declared, produced = _declared(begin), _paths(begin.get("outputs"))
     if begin.get("declared_outputs"):
         after = None  # others change files at the same time
     how, opened = _observed(workspace, run, journal.path, [*declared, *produced])
+    with suppress(OSError):
+        boards = [Path(os.fsdecode(path)) for path in opened.written if is_event_file(path)]
+        write_scalars(journal.path, boards, began=_began(begin))
+    gathered = gather_events(journal.path, store)
     last = _last_sign(journal.path)
     clock = _is_steady(begin, end)
     source = run.source if run.source is not None and store.has(run.source, Kind.TREE) else None

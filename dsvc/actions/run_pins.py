@@ -19,7 +19,8 @@ from dsvc.runs.pins import Pin, Pins, PinState, Seen, put_pins
 from dsvc.workspace import Workspace
 from dsvc.worktree.ignore import IgnoreRules
 from dsvc.worktree.index import Index, changed_at, signature
-from dsvc.worktree.record import Recorder, store_file
+from dsvc.worktree.record import Recorder
+from dsvc.worktree.storing import store_file
 
 _SLACK = 10_000_000  # nanoseconds by which the time of a change may lag behind the clock
 _CACHES = frozenset(

@@ -65,7 +65,7 @@ def check_out_where(
     """
     store, root = workspace.repo.store, workspace.root_bytes
     workspace.local.mkdir(parents=True, exist_ok=True)
-    token = workspace.new_token()
+    token = os.urandom(12)
     index = workspace.index()
     journal.begin(
         workspace.journal_path, Journal(index.tree, index.tree, token, os.getpid(), socket.gethostname())

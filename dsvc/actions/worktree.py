@@ -23,8 +23,10 @@ from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.refs.names import HEADS, WORKTREES, added_of, check_short_name, head_of, saved_of, short_name
 from dsvc.refs.view import Direct, Symbolic
 from dsvc.workspace import MAIN, PRIVATE, Workspace
+from dsvc.worktree.datasets import seed_datasets
 from dsvc.worktree.index import Index
 from dsvc.worktree.places import common_folder, worktree_id, worktree_paths
+from dsvc.zfs.provider import open_zfs
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ def add_worktree(
     made_folder = not path.exists()
     try:
         made = make_folder(workspace, path, name)
+        seed_datasets(workspace.local / "datasets", made.local / "datasets")
         store = workspace.repo.store
         empty = trees.empty_tree(store)
         goal = workspace.tree_of(commit_id) if commit_id is not None else empty
@@ -124,6 +127,7 @@ def add_worktree(
             index=Index(empty, 0),
         )
     except BaseException:
+        open_zfs(workspace.surroundings.environment, workspace.config).unmount_below(path)
         forget_folder(workspace, path, name, whole=made_folder)
         raise
     workspace.published = True
@@ -236,6 +240,8 @@ def remove_worktree(workspace: Workspace, target: str, *, directory: Path, force
         linked.close()
     workspace.repo.refresh()
     result = drop_worktrees(workspace, [worktree])
+    # What is in a dataset would go with the folder.
+    open_zfs(workspace.surroundings.environment, workspace.config).unmount_below(worktree.path)
     shutil.rmtree(worktree.path)
     return replace(result, stored=dirty)
 

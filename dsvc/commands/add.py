@@ -9,6 +9,7 @@ import typer
 
 from dsvc.actions.add import AddResult, add
 from dsvc.commands.context import Context
+from dsvc.commands.copied_text import tell_copies
 from dsvc.commands.options import DryRun, Json, Quiet, Verbose
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.errors import UsageError
@@ -39,6 +40,7 @@ def command(
     workspace = context.workspace()
     selected = [b""] if everything else [workspace.repo_path(p, context.directory) for p in paths]
     result = add(workspace, selected, force=force, repair=repair, dry_run=dry_run)
+    tell_copies(context, workspace, 0 if dry_run else result.size)
     for skipped in result.skipped:
         context.out.warn(f"{quote_path(skipped.path)} cannot be versioned: {skipped.reason}")
     if json:

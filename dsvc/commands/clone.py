@@ -13,10 +13,12 @@ from dsvc.commands.count_text import counted
 from dsvc.commands.entry_text import human_size
 from dsvc.commands.fetch import fetch_json
 from dsvc.commands.options import Jobs, Json, LimitRate, NoRuns, Quiet, runs_wanted
+from dsvc.commands.path_text import path_json, quote_path
 from dsvc.commands.remote_keys import Encrypt, KeyFilePath, sealed_options
 from dsvc.config.keys import Value
 from dsvc.errors import UsageError
 from dsvc.refs.names import short_name
+from dsvc.repo.tombstones import purged_text
 from dsvc.worktree.content_filter import parse_filter
 
 
@@ -101,6 +103,10 @@ def command(
             "commit": commit,
             "resumed": result.resumed,
             "upstream": result.upstream,
+            "left_out": [
+                {**path_json(path), "id": note.file_id.hex(), "user": note.user, "reason": note.reason}
+                for path, note in result.left_out
+            ],
         }
         context.out.json("dsvc.clone", {**document, "fetched": fetch_json(result.fetched)})
         return
@@ -110,5 +116,7 @@ def command(
     verb = "Went on cloning" if result.resumed else "Cloned"
     objects = counted(received.objects, "object")
     context.out.note(f"{verb} {result.fetched.address} {at}: {objects}, {human_size(received.size)}")
+    for path, note in result.left_out:
+        context.out.warn(f"{quote_path(path)} is left out: its content was {purged_text(note)}")
     if result.upstream is not None:
         context.out.note(f"It is a fork of {result.upstream}, the remote 'upstream': dsvc sync --from upstream")

@@ -14,6 +14,7 @@ from dsvc.actions.status import status
 from dsvc.commands.change_counts import change_counts
 from dsvc.commands.commit_message import message_of, message_template
 from dsvc.commands.context import Context
+from dsvc.commands.copied_text import tell_copies
 from dsvc.commands.count_text import counted
 from dsvc.commands.options import Json, NoStaging, Quiet
 from dsvc.commands.path_text import path_json, quote_path
@@ -87,6 +88,7 @@ def command(
         run_hooks=not no_verify,
         sign=sign,
     )
+    tell_copies(context, workspace, result.size)
     for skipped in result.skipped:
         context.out.warn(f"{quote_path(skipped.path)} was left out: {skipped.reason}")
     if result.environment_problem is not None:

@@ -69,10 +69,11 @@ def decoration_text(out: Output, refs: Sequence[Decoration], *, wrapped: bool = 
     """The refs at a commit, `(HEAD -> main, tag: v1)`; empty where there are none."""
     if not refs:
         return ""
-    colors = {"head": "cyan", "branch": "green", "tag": "yellow", "remote": "red"}
+    colors = {"head": "cyan", "branch": "green", "tag": "yellow", "remote": "red", "deployment": "magenta"}
     parts = []
     for ref in refs:
-        name = out.paint(("tag: " if ref.kind == "tag" else "") + ref.name, colors[ref.kind], "bold")
+        word = f"{ref.kind}: " if ref.kind in ("tag", "deployment") else ""
+        name = out.paint(word + ref.name, colors[ref.kind], "bold")
         if ref.current and ref.kind == "branch":
             name = out.paint("HEAD -> ", "cyan", "bold") + name
         parts.append(name)

@@ -64,7 +64,7 @@ def _differences(workspace: Workspace, paths: Sequence[bytes]) -> str:
     out = Output(stream, io.BytesIO(), terminal=False, err_terminal=False)
     result = diff(workspace, paths=paths)
     for number, file in enumerate(result.files):
-        print_patch(out, file, result.sides, DiffForm(patch=True))
+        print_patch(out, file, result.sides, DiffForm(patch=True, text=True))
         left = len(result.files) - number - 1
         if stream.tell() > _SHOWN and left:
             out.line(f"The differences of {counted(left, 'more file')} are not shown")

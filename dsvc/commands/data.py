@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from dsvc.actions.data_add import add_dataset
 from dsvc.actions.data_get import data_get
+from dsvc.actions.data_index import check_out_files, index_datasets
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
-from dsvc.commands.date_text import iso_text
-from dsvc.commands.entry_text import entry_json, human_size
-from dsvc.commands.options import DryRun, Jobs, Json, Paths, Quiet
+from dsvc.commands.data_content import drop, list_, update, where
+from dsvc.commands.data_usage import usage
+from dsvc.commands.entry_text import human_size
+from dsvc.commands.options import Jobs, Json, Paths, Quiet
 from dsvc.commands.path_text import path_json, quote_path
-from dsvc.workspace import Workspace
-
-
-def _selected(context: Context, workspace: Workspace, paths: Sequence[str]) -> list[bytes]:
-    return [path for path in (workspace.repo_path(path, context.directory) for path in paths) if path]
+from dsvc.errors import UsageError
 
 
 def get(
@@ -26,6 +24,9 @@ def get(
     paths: Paths = (),
     *,
     pin: Annotated[bool, typer.Option("--pin", help="Commit ordinary files in the place of references.")] = False,
+    files: Annotated[
+        bool, typer.Option("--files", help="Check out indexed datasets as plain files: for machines without ZFS.")
+    ] = False,
     jobs: Jobs = 8,
     quiet: Quiet = False,
     json: Json = False,
@@ -34,10 +35,17 @@ def get(
 
     Without paths that is all of the current commit. Files with changes stay as they are. A reference stays one in
     history: what was fetched of it is compared with its size and ETag, and what it was found to be is noted beside
-    history. With --pin a new commit has the content itself in its place.
+    history. With --pin a new commit has the content itself in its place. Of folders that ZFS keeps,
+    the snapshots of all branches are received from the remote, and mounted: below the dataset zfs.parent where nothing
+    else says in which pool.
     """
     workspace = context.workspace()
-    result = data_get(workspace, _selected(context, workspace, paths), jobs=jobs, pin=pin)
+    selected = [path for path in (workspace.repo_path(path, context.directory) for path in paths) if path]
+    if files:
+        if not selected:
+            raise UsageError("--files needs the folders of the datasets", hint="dsvc data get --files FOLDER")
+        check_out_files(workspace, selected)
+    result = data_get(workspace, selected, jobs=jobs, pin=pin)
     if json:
         context.out.json(
             "dsvc.data.get",
@@ -49,8 +57,18 @@ def get(
                 "bytes": result.received.size,
                 "checked_out": result.written,
                 "commit": result.commit_id.hex() if result.commit_id is not None else None,
+                "snapshots": len(result.snapshots.received),
+                "snapshot_bytes": result.snapshots.size,
+                "mounted": [path_json(path) for path in result.snapshots.mounted],
             },
         )
+        return
+    got = result.snapshots
+    if got.received:
+        context.out.note(f"Received {counted(len(got.received), 'snapshot')}: {human_size(got.size)}")
+    for path in got.mounted:
+        context.out.note(f"{quote_path(path)} is a dataset of ZFS here now")
+    if not result.fetched and not result.asked and (got.received or got.mounted):
         return
     if not result.fetched:
         context.out.note(f"The content of {counted(result.asked, 'file')} is here already")
@@ -63,136 +81,71 @@ def get(
         context.out.note(f"Committed their content as {result.commit_id.hex()[:10]}")
 
 
-def list_(
+def add(
     context: Context,
-    paths: Paths = (),
+    path: Annotated[str, typer.Argument(metavar="PATH", help="The folder.")],
     *,
-    references: Annotated[bool, typer.Option("--references", help="Only references.")] = False,
-    absent: Annotated[bool, typer.Option("--absent", help="Only what is not here.")] = False,
-    json: Json = False,
-) -> None:
-    """List files and references with their size and whether their content is here.
-
-    Memory does not grow with their number. With --json each is a line of its own.
-    """
-    from dsvc.actions.data_list import data_list
-
-    workspace = context.workspace()
-    listed = data_list(
-        workspace, _selected(context, workspace, paths), references=references, absent=absent
-    )
-    with context.paged():
-        for item in listed:
-            if json:
-                row = {**entry_json(item.path, item.entry), "here": item.here, "address": item.address}
-                context.out.json_line("dsvc.data.list", row)
-                continue
-            where = "here" if item.here else "absent"
-            at = f"  {item.address}" if item.address is not None else ""
-            context.out.line(f"{where:<6}  {human_size(item.entry.size):>10}  {quote_path(item.path)}{at}")
-
-
-def where(
-    context: Context,
-    paths: Paths = (),
-    *,
-    check: Annotated[bool, typer.Option("--check", help="Ask all remotes now, and note their answers.")] = False,
-    json: Json = False,
-) -> None:
-    """Say where copies of content lie: here, at its source, and at remotes by their newest answers."""
-    from dsvc.actions.data_where import Answers, ask_remotes, content_ids, data_where
-
-    workspace = context.workspace()
-    selected = _selected(context, workspace, paths)
-    answers = ask_remotes(workspace, content_ids(workspace, selected)) if check else Answers()
-    for name, reason in answers.failed.items():
-        context.out.warn(f"{name} was not asked: {reason}")
-    for item in data_where(workspace, selected):
-        copies = [(c.remote or c.remote_id.hex(), c.time) for c in item.copies]
-        if json:
-            row: dict[str, Any] = {
-                **path_json(item.path),
-                "here": item.here,
-                "address": item.address,
-                "copies": [{"remote": name, "checked": time} for name, time in copies],
-            }
-            context.out.json_line("dsvc.data.where", row)
-            continue
-        places = ["here"] if item.here else []
-        places += [item.address] if item.address is not None else []
-        places += [f"{name} (seen {iso_text(time * 1_000_000, 0)})" for name, time in copies]
-        context.out.line(f"{quote_path(item.path)}: {', '.join(places) or 'nowhere that is known'}")
-
-
-def drop(
-    context: Context,
-    paths: Annotated[Sequence[str], typer.Argument(metavar="PATH...", help="Files and folders.")],
-    *,
-    numcopies: Annotated[
-        int | None, typer.Option("--numcopies", metavar="N", min=0, help="Instead of data.numcopies.")
+    zfs: Annotated[
+        str | None, typer.Option("--zfs", metavar="DATASET", help="The dataset; made where there is none of that name.")
     ] = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Remove content from here and from the disk that is elsewhere too; history stays as it is.
+    """Let ZFS keep a folder: commits take snapshots of it, and nothing in it is read or copied.
 
-    All remotes are asked anew first, and the sources of references: unless each file is in data.numcopies other places
-    that can be reached, nothing is removed. What was dropped is fetched when it is needed; 'dsvc data get' brings it.
+    Without --zfs that is the dataset which is mounted at the folder. One that is mounted nowhere is mounted there.
     """
-    from dsvc.actions.data_drop import data_drop
-
     workspace = context.workspace()
-    selected = [workspace.repo_path(path, context.directory) for path in paths]
-    result = data_drop(workspace, selected, numcopies=numcopies)
+    result = add_dataset(workspace, workspace.repo_path(path, context.directory), dataset=zfs)
     if json:
-        kept = [path_json(path) for path in result.kept]
-        context.out.json("dsvc.data.drop", {"files": result.files, "size": result.size, "kept": kept})
+        context.out.json(
+            "dsvc.data.add",
+            {
+                **path_json(result.path),
+                "dataset": result.dataset,
+                "created": result.created,
+                "guid": result.snapshot.guid,
+                "size": result.snapshot.size,
+                "id": result.entry.id.hex(),
+            },
+        )
         return
-    context.out.note(f"Dropped {counted(result.files, 'file')} of {human_size(result.size)}")
-    for path in result.kept:
-        context.out.warn(f"{quote_path(path)} stays: it holds changes")
+    made = "the new dataset" if result.created else "the dataset"
+    size = human_size(result.snapshot.size)
+    context.out.note(f"{quote_path(result.path)} is {made} {result.dataset} ({size}): 'dsvc commit' takes its snapshot")
 
 
-def update(
-    context: Context,
-    paths: Paths = (),
-    *,
-    delete: Annotated[bool, typer.Option("--delete", help="Remove what is gone at its source.")] = False,
-    dry_run: DryRun = False,
-    jobs: Jobs = 8,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> None:
-    """Compare what was imported with its sources, and take up what changed there and what is new.
+def index(context: Context, paths: Paths = (), *, quiet: Quiet = False, json: Json = False) -> None:
+    """Store the files of datasets too, and commit that.
 
-    A reference then names the new version, a copy is imported anew, and what is new in a folder that was imported with
-    --prefix comes in as the rest of it did. What is gone at its source is named and stays, unless --delete is given.
-    The next commit takes all this; 'dsvc undo' takes it back.
+    The new commit can then be checked out as plain files where there is no ZFS (dsvc data get --files). Every file is
+    read once. Without paths all datasets are indexed.
     """
-    from dsvc.actions.data_update import data_update
-
     workspace = context.workspace()
-    result = data_update(
-        workspace, _selected(context, workspace, paths), dry_run=dry_run, delete=delete, jobs=jobs
-    )
-    found = [("changed", result.changed), ("new", result.new), ("vanished", result.vanished)]
+    selected = [path for path in (workspace.repo_path(path, context.directory) for path in paths) if path]
+    result = index_datasets(workspace, selected)
     if json:
-        lists: dict[str, Any] = {word: [path_json(path) for path in listed] for word, listed in found}
-        context.out.json("dsvc.data.update", {"checked": result.checked, "applied": result.applied, **lists})
+        context.out.json(
+            "dsvc.data.index",
+            {
+                "commit": result.commit.commit_id.hex(),
+                "paths": [path_json(path) for path in result.paths],
+                "files": result.files,
+                "bytes": result.size,
+            },
+        )
         return
-    for word, listed in found:
-        for path in listed:
-            context.out.line(f"{word + ':':<10}{quote_path(path)}")
-    if not any(listed for _, listed in found):
-        context.out.note(f"{counted(result.checked, 'source')} are as they were")
-    elif result.vanished and not delete:
-        context.out.note("What is gone at its source stays here; --delete removes it")
+    shown = ", ".join(quote_path(path) for path in result.paths)
+    context.out.note(f"Indexed {counted(result.files, 'file')} of {shown}: {human_size(result.size)}")
 
 
 SUBCOMMANDS = {
     "list": list_,
+    "add": add,
     "get": get,
     "drop": drop,
     "update": update,
     "where": where,
+    "index": index,
+    "usage": usage,
 }

@@ -26,6 +26,7 @@ from dsvc.commands.diff_options import (
     ShortStat,
     Stat,
     Summary,
+    Text,
     Unified,
     rename_minimum,
 )
@@ -55,6 +56,10 @@ def command(
     diff_filter: DiffFilter = None,
     reverse: Annotated[bool, typer.Option("-R", help="Exchange the two sides.")] = False,
     full: Full = False,
+    text: Text = False,
+    html: Annotated[
+        bool, typer.Option("--html", help="Write an HTML page, with notebooks and images side by side.")
+    ] = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 where there are differences.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing; implies --exit-code.")] = False,
     staged: NoStaging = False,
@@ -64,8 +69,9 @@ def command(
 
     Without a commit compares HEAD's commit with the working copy, with one that commit with the working copy, with two
     these with each other. A..B is the same as A B, A...B compares B with the best common ancestor. A and B may also be
-    REV:PATH. New files that are not ignored count: a commit would take them. Binary files are shown by their sizes,
-    and so are texts above 8 MiB.
+    REV:PATH. New files that are not ignored count: a commit would take them. Notebooks are compared by cells, tables by
+    rows, parameter files by keys, weights by tensors; -p shows lines. Other binary files are shown by their sizes, and
+    so are texts above 8 MiB.
     """
     del staged
     form = DiffForm(
@@ -80,6 +86,7 @@ def command(
         context=unified if unified is not None else context.config().get_int("diff.context"),
         ignore_whitespace=ignore_whitespace,
         full=full,
+        text=text or patch,
     )
     form.check()
     minimum = rename_minimum(find_renames, no_renames=no_renames)
@@ -95,6 +102,11 @@ def command(
             warn_of_limit(context.out, result.limit)
         items = (file_json(file, result.sides, form) for file in result.files)
         stream_json(context.out, "dsvc.diff", {"renames_complete": result.limit is None}, key="files", items=items)
+    elif html:
+        from dsvc.commands.diff_html import html_pieces
+
+        for piece in html_pieces(result, form):
+            context.out.text(piece)
     else:
         with context.paged():
             print_diff(context, result, form)

@@ -10,6 +10,9 @@ from dsvc.errors import UsageError
 from dsvc.history.renames import MINIMUM
 
 Patch = Annotated[bool, typer.Option("-p", "-u", "--patch", help="Show differences line by line.")]
+Text = Annotated[
+    bool, typer.Option("--text", help="Show lines, also of notebooks, tables and other files that are read by content.")
+]
 NoPatch = Annotated[bool, typer.Option("-s", "--no-patch", help="Show no differences.")]
 Stat = Annotated[bool, typer.Option("--stat", help="Show how many lines changed in each file.")]
 NumStat = Annotated[bool, typer.Option("--numstat", help="The same as numbers for programs.")]
@@ -43,6 +46,7 @@ class DiffForm(NamedTuple):
     context: int = 3
     ignore_whitespace: bool = False
     full: bool = False
+    text: bool = False
 
     def any(self) -> bool:
         """Whether anything is to be shown."""

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from dsvc.actions.diff import DiffResult
-from dsvc.actions.filediff import TEXT_LIMIT, FileDiff, Sides, compare, count_lines, new_bytes
+from dsvc.actions.filediff import TEXT_LIMIT, Compared, FileDiff, Sides, compare, count_lines, new_bytes
+from dsvc.actions.insidediff import Inside, inside
+from dsvc.commands.content_text import print_lines
 from dsvc.commands.context import Context
 from dsvc.commands.diff_options import DiffForm
 from dsvc.commands.diff_stat import StatRow, print_stat, print_totals, stat_name
@@ -99,7 +101,13 @@ def _header(file: FileDiff) -> Iterator[bytes]:
 def _print_content(out: Output, file: FileDiff, sides: Sides, form: DiffForm) -> None:
     if file.same_content() or _is_folder(file):
         return
-    compared = compare(
+    found = inside(file, sides, context=form.context) if not form.text else Inside()
+    if found.diff is not None:
+        print_lines(out, found.diff.lines)
+        return
+    if found.note is not None:
+        out.line(out.paint(f"({found.note or 'the same content, written otherwise'})", "dim"))
+    compared = Compared(None, binary=True) if found.binary else compare(
         file,
         sides,
         context=form.context,
@@ -253,9 +261,11 @@ def file_json(file: FileDiff, sides: Sides, form: DiffForm) -> dict[str, Any]:
 
 def _patch_json(file: FileDiff, sides: Sides, form: DiffForm) -> dict[str, Any]:
     compared = compare(file, sides, context=form.context, ignore_whitespace=form.ignore_whitespace)
+    found = inside(file, sides, context=form.context) if not form.text else Inside()
+    content = {"content": found.diff.document} if found.diff is not None else {}
     if compared.text is None:
         why = {"binary": compared.binary, "skipped": compared.skipped, "purged": compared.purged}
-        return {**why, "new_bytes": new_bytes(file, sides)}
+        return {**why, "new_bytes": new_bytes(file, sides), **content}
     hunks = [
         {
             "old_start": hunk.old_start,
@@ -266,7 +276,7 @@ def _patch_json(file: FileDiff, sides: Sides, form: DiffForm) -> dict[str, Any]:
         }
         for hunk in compared.text.hunks
     ]
-    return {"binary": False, "skipped": False, "purged": None, "hunks": hunks}
+    return {"binary": False, "skipped": False, "purged": None, "hunks": hunks, **content}
 
 
 def _entry_json(entry: Entry | None) -> dict[str, Any] | None:

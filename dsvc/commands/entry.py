@@ -15,18 +15,17 @@ import typer
 from dsvc.commands.application import build_application
 from dsvc.commands.context import Context, private_folder
 from dsvc.commands.exit_codes import BROKEN_PIPE, OK
+from dsvc.commands.interpreter import FRAMES
 from dsvc.commands.output import Output
 from dsvc.commands.registry import present_verbs
 from dsvc.errors import DsvcError, RequestError
-
-_FRAMES = 40_000  # a path has up to 4,096 bytes, so up to 2,048 folders; a walk takes several frames for each
 
 
 def main() -> int:
     """Run the command line of this process and return its exit code."""
     # Not sys.stdout.buffer: with PYTHONUNBUFFERED that has no buffer, and may write less than it is given.
     with _stream(0, "rb") as stdin, _stream(1, "wb") as stdout, _stream(2, "wb") as stderr:
-        sys.setrecursionlimit(_FRAMES)
+        sys.setrecursionlimit(FRAMES)
         return run(sys.argv[1:], os.environ, stdin=stdin, stdout=stdout, stderr=stderr)
 
 
@@ -43,7 +42,7 @@ def run(
 
     Nothing is raised and the process stays where it was; `-C` and `directory` change its folder meanwhile.
     """
-    sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), FRAMES))
     out = Output(stdout, stderr, terminal=stdout.isatty(), err_terminal=stderr.isatty())
     out.as_json = "--json" in _before_dashes(arguments)
     context = Context(environment, out, stdin=stdin, err_terminal=stderr.isatty())

@@ -10,6 +10,7 @@ from dsvc.actions.collected import GcResult
 from dsvc.actions.commit_graph import complete_graph
 from dsvc.actions.gc import collect, collect_remote
 from dsvc.actions.remote_access import choose_remote
+from dsvc.actions.snapshot_gc import SnapshotGcResult, collect_snapshots
 from dsvc.commands.bare import repository_here
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
@@ -42,6 +43,8 @@ def command(
     Objects that no branch, tag or other ref and no operation of the last 30 days (gc.graceDays) reaches are removed;
     so 'dsvc undo' reaches back that far. Other commands may run meanwhile.
 
+    Of folders that ZFS keeps, the snapshots that nothing reaches are destroyed, and datasets that dsvc made for them.
+
     In the folder of a repository without a working copy, such as a hub's, that one is meant. With --remote the
     same is done on a remote, while others push and fetch. Its history is read from there, and
     content only of packs that are written anew. In a bucket, uploads that nobody went on with for a week are ended.
@@ -67,6 +70,7 @@ def command(
     workspace = context.workspace()
     settings = None if remote is None else choose_remote(workspace, remote, directory=context.directory)
     now, zone = workspace.time()
+    snapshots: SnapshotGcResult | None = None
     if settings is not None:
         result = collect_remote(
             workspace, settings, grace=days * _DAY, dry_run=dry_run, prune_all=everything, jobs=jobs
@@ -82,19 +86,33 @@ def command(
         )
         if not dry_run:
             complete_graph(workspace)
-    _tell(context, result, settings, zone=zone, json=json, far=settings is not None)
+        snapshots = collect_snapshots(workspace, grace=days * _DAY, dry_run=dry_run)
+    _tell(context, result, settings, zone=zone, json=json, far=settings is not None, snapshots=snapshots)
 
 
 def _tell(
-    context: Context, result: GcResult, settings: RemoteSettings | None, *, zone: int, json: bool, far: bool
+    context: Context,
+    result: GcResult,
+    settings: RemoteSettings | None,
+    *,
+    zone: int,
+    json: bool,
+    far: bool,
+    snapshots: SnapshotGcResult | None = None,
 ) -> None:
     if json:
-        _json(context, result, settings)
+        _json(context, result, settings, snapshots)
     else:
         _show(context, result, zone, far=far)
+        if snapshots is not None and (snapshots.snapshots or snapshots.datasets):
+            does = "Would destroy" if result.dry_run else "Destroyed"
+            datasets = counted(len(snapshots.datasets), "dataset")
+            context.out.line(f"{does} {counted(len(snapshots.snapshots), 'snapshot')} and {datasets} of ZFS")
 
 
-def _json(context: Context, result: GcResult, settings: RemoteSettings | None) -> None:
+def _json(
+    context: Context, result: GcResult, settings: RemoteSettings | None, snapshots: SnapshotGcResult | None
+) -> None:
     context.out.json(
         "dsvc.gc",
         {
@@ -114,6 +132,8 @@ def _json(context: Context, result: GcResult, settings: RemoteSettings | None) -
             "leftover_files": result.leftovers.files,
             "repositories": result.repositories,
             "uploads_ended": result.uploads,
+            "snapshots_destroyed": list(snapshots.snapshots) if snapshots is not None else [],
+            "datasets_destroyed": list(snapshots.datasets) if snapshots is not None else [],
         },
     )
 

@@ -71,27 +71,9 @@ def shell(
 
     What was asked for stands in SSH_ORIGINAL_COMMAND and must be 'dsvc hub serve REPOSITORY'. Nothing of it is run.
     """
-    import socket
+    from dsvc.commands.hub_door import open_door
 
-    from dsvc.actions.hub_shell import hub_shell
-    from dsvc.remotes.ssh.byte_streams import standard_stream
-
-    def now() -> tuple[int, int]:
-        moment = context.now()
-        offset = moment.utcoffset()
-        return int(moment.timestamp() * 1_000_000), int(offset.total_seconds() // 60) if offset is not None else 0
-
-    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "SHELL", "TMPDIR")
-    hub_shell(
-        context.directory / hub,
-        account=user,
-        key=key,
-        command=context.environment.get("SSH_ORIGINAL_COMMAND"),
-        stream=standard_stream,
-        now=now,
-        host=socket.gethostname(),
-        environment={name: value for name, value in context.environment.items() if name in kept},
-    )
+    open_door(context.directory / hub, user=user, key=key, environment=context.environment, moment=context.now)
 
 
 def repos(context: Context, directory: Directory, *, quiet: Quiet = False, json: Json = False) -> None:

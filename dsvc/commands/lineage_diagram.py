@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from dsvc.actions.lineage_graph import CommitNode, Edge, FileNode, Lineage, Mark, Node, RunNode
+from dsvc.actions.lineage_graph import CommitNode, Edge, FileNode, Lineage, Mark, ModelNode, Node, RunNode
 from dsvc.commands.lineage_labels import file_note, run_facts, run_observation, run_word, short_id, size_note, title
 from dsvc.commands.lineage_shape import Shape
 from dsvc.commands.path_text import quote_path
 
-Kind = Literal["file", "run", "commit", "environment"]
+Kind = Literal["file", "run", "commit", "environment", "model"]
 COLORS: Final[dict[Mark, str]] = {"proved": "#2e7d32", "claimed": "#b26a00", "missing": "#c62828"}
 STYLES: Final[dict[Mark, str]] = {"proved": "solid", "claimed": "dashed", "missing": "dotted"}
 _WIDEST: Final = 34
@@ -100,8 +100,11 @@ def _box(graph: Lineage, node: Node, headline: str | None) -> Box:
     elif isinstance(node, CommitNode):
         kind = "commit"
         lines = [f"commit {short_id(node)}" + (f" ({', '.join(node.refs)})" if node.refs else "")]
+    elif isinstance(node, ModelNode):
+        kind = "model"
+        lines = [f"model {short_id(node)}"]
     elif isinstance(node, FileNode):
-        lines = [short_id(node) or "gone", file_note(graph, node)]
+        lines = [short_id(node) or "gone", file_note(graph, node, models=False)]  # a model has a box of its own
     else:
         lines = [f"environment {short_id(node)}"]
     heading = _cut(title(node), _HEADING)
@@ -113,7 +116,9 @@ def _cut(text: str, most: int = _WIDEST) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-_SHAPES: Final[dict[Kind, str]] = {"file": "note", "run": "box", "commit": "oval", "environment": "component"}
+_SHAPES: Final[dict[Kind, str]] = {
+    "file": "note", "run": "box", "commit": "oval", "environment": "component", "model": "cylinder",
+}  # fmt: skip
 
 
 def dot(graph: Lineage, *, headline: str | None = None) -> str:
@@ -138,6 +143,7 @@ def _escaped(text: str) -> str:
 
 _BRACKETS: Final[dict[Kind, tuple[str, str]]] = {
     "file": ("[", "]"), "run": ("[[", "]]"), "commit": ("([", "])"), "environment": ("{{", "}}"),
+    "model": ("[(", ")]"),
 }  # fmt: skip
 _ARROWS: Final[dict[Mark, str]] = {"proved": "-->", "claimed": "-.->", "missing": "-.-x"}
 

@@ -20,10 +20,10 @@ _SWEEPS: Final = 8
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1c2430; --dim: #5c6675; --paper: #fbfbfa; --box: #fff; --rim: #c9ced6;
-  --file: #3b6ea8; --run: #7a4fb0; --commit: #8a6d1f; --environment: #3f7f78;
+  --file: #3b6ea8; --run: #7a4fb0; --commit: #8a6d1f; --environment: #3f7f78; --model: #b04a6f;
   --proved: #2e7d32; --claimed: #b26a00; --missing: #c62828; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e9ee; --dim: #9aa4b2; --paper: #15181d; --box: #1e232a;
-  --rim: #3a424d; --file: #7fb2ea; --run: #bd97ee; --commit: #d8ba63; --environment: #7cc4bb;
+  --rim: #3a424d; --file: #7fb2ea; --run: #bd97ee; --commit: #d8ba63; --environment: #7cc4bb; --model: #f08fb4;
   --proved: #6cc070; --claimed: #f0a63c; --missing: #f2736d; } }
 body { font: 14px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 24px; }
 h1 { font-size: 20px; margin: 0 0 4px; } p { color: var(--dim); margin: 0 0 16px; }
@@ -32,7 +32,7 @@ svg { display: block; } svg text { font: 12px system-ui, sans-serif; fill: var(-
 svg .heading { font-weight: 600; } svg .line { fill: var(--dim); font-size: 11px; }
 rect.box { fill: var(--box); stroke: var(--rim); } .asked rect.box { stroke-width: 2.5; stroke: var(--ink); }
 .file .side { fill: var(--file); } .run .side { fill: var(--run); } .commit .side { fill: var(--commit); }
-.environment .side { fill: var(--environment); }
+.environment .side { fill: var(--environment); } .model .side { fill: var(--model); }
 path { fill: none; stroke-width: 1.6; } .proved { stroke: var(--proved); }
 .claimed { stroke: var(--claimed); stroke-dasharray: 6 4; } .missing { stroke: var(--missing); stroke-dasharray: 2 4; }
 .off { opacity: .15; } g.node { cursor: pointer; }

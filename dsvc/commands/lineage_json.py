@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dsvc.actions.lineage_graph import CommitNode, FileNode, Lineage, Node, RunNode
+from dsvc.actions.lineage_graph import CommitNode, FileNode, Lineage, ModelNode, Node, RunNode
 from dsvc.commands.date_text import iso_text
 from dsvc.commands.lineage_labels import title
 from dsvc.commands.path_text import path_json
@@ -63,6 +63,14 @@ def node_json(graph: Lineage, node: Node) -> dict[str, Any]:
             "author": f"{commit.author.name} <{commit.author.email}>" if commit is not None else None,
             "time": iso_text(commit.author.time, commit.author.zone) if commit is not None else None,
             "refs": list(node.refs),
+        }
+    if isinstance(node, ModelNode):
+        return document | {
+            "kind": "model",
+            "name": node.name,
+            "version": node.version,
+            "id": node.id.hex(),
+            "stages": list(node.stages),
         }
     here = node.environment is not None
     return document | {"kind": "environment", "id": node.id.hex(), "what": title(node) if here else None}

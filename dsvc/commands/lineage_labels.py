@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dsvc.actions.lineage_graph import CommitNode, FileNode, Lineage, Mark, Node, RunNode
+from dsvc.actions.lineage_graph import CommitNode, FileNode, Lineage, Mark, ModelNode, Node, RunNode
 from dsvc.commands.date_text import iso_text
 from dsvc.commands.path_text import quote_path
 from dsvc.commands.ref_text import subject
@@ -39,6 +39,8 @@ def title(node: Node) -> str:
         return run_title(node.summary)
     if isinstance(node, CommitNode):
         return visible(subject(node.commit.message)) if node.commit is not None else "not in this repository"
+    if isinstance(node, ModelNode):
+        return visible(f"{node.name} {node.version}" + (f" ({', '.join(node.stages)})" if node.stages else ""))
     if node.environment is None:
         return "not in this repository"
     python, count = node.environment.python, len(node.environment.distributions)
@@ -84,12 +86,14 @@ def run_observation(node: RunNode) -> str:
     return "observed: " + "; ".join([text, *notes]) if text else ""
 
 
-def file_note(graph: Lineage, node: FileNode, *, tips: bool = True) -> str:
-    """Where a file stands, and whether its content is here."""
+def file_note(graph: Lineage, node: FileNode, *, tips: bool = True, models: bool = True) -> str:
+    """Where a file stands, which models it is, and whether its content is here."""
     parts = []
     names = graph.tips.get(node.key, ())
     if tips and names:
         parts.append("on " + ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else ""))
+    if models and graph.direction == "up":  # downwards they stand below it
+        parts += [f"model {title(model)}" for model in graph.models_of(node)[:3]]
     if node.id is not None and not node.stored:
         parts.append("content not stored")
     return ", ".join(parts)

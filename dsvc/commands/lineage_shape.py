@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dsvc.actions.lineage_graph import CommitNode, Edge, FileNode, Lineage, Node, RunNode
+from dsvc.actions.lineage_graph import CommitNode, Edge, FileNode, Lineage, ModelNode, Node, RunNode
 
 _TOGETHER = 5  # raw files of a folder that are still shown one by one
 
@@ -72,6 +72,8 @@ class Shape:
             return (3 if self.leads_on(node) else 2), node.path
         if isinstance(node, RunNode):
             return (5 if branch.edge.also else 4), bytes(node.run_key)
+        if isinstance(node, ModelNode):
+            return 1, node.key.encode()
         return (0 if isinstance(node, CommitNode) else 1), b""
 
     def _together(self, branches: list[Branch]) -> list[Branch]:

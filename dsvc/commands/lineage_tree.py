@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from dsvc.actions.lineage_graph import CommitNode, FileNode, Lineage, Node, RunNode
+from dsvc.actions.lineage_graph import CommitNode, FileNode, Lineage, ModelNode, Node, RunNode
 from dsvc.commands.lineage_labels import (
     MARK_COLORS,
     PLAIN_SIGNS,
@@ -114,6 +114,8 @@ class TreeWriter:
         elif isinstance(node, CommitNode):
             words = [("commit", ()), (short_id(node), ("yellow",)), (title(node), ())]
             notes.append(commit_note(graph, edge.target))
+        elif isinstance(node, ModelNode):
+            words = [("model", ()), (title(node), ("bold",))]
         else:
             words = [("environment", ()), (short_id(node), ("yellow",)), (title(node), ())]
         notes.append(edge.reason)

@@ -165,6 +165,7 @@ def command(
         context=unified if unified is not None else context.config().get_int("diff.context"),
         ignore_whitespace=ignore_whitespace,
         full=full,
+        text=patch,
     )
     diff_form.check()
     find_diff = _finder(

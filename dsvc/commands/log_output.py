@@ -16,6 +16,8 @@ from dsvc.commands.diff_options import DiffForm
 from dsvc.commands.diff_text import print_diff
 from dsvc.commands.graph_text import GraphWriter, takes_boxes
 from dsvc.commands.run_lines import graph_run_lines
+from dsvc.objects.ids import RunId
+from dsvc.objects.values import Commit
 
 FindDiff = Callable[[LogResult], "DiffResult | None"]
 
@@ -38,16 +40,32 @@ def print_log(
     context: Context, entries: Iterable[LogResult], form: LogForm, *, graph: bool, find_diff: FindDiff
 ) -> None:
     """Print commits as they come."""
-    writer = None
-    if graph:
-        boxes = takes_boxes(context.environment.items(), terminal=context.out.terminal)
-        writer = GraphWriter(context.out, boxes=boxes)
+    if not graph:
+        _print(context, entries, form, None, find_diff=find_diff)
+        return
+    from dsvc.actions.run_claims import late_runs
+
+    boxes = takes_boxes(context.environment.items(), terminal=context.out.terminal)
+    writer = GraphWriter(context.out, boxes=boxes)
+    with late_runs(context.workspace()) as find_runs:
+        _print(context, entries, form, writer, find_diff=find_diff, find_runs=find_runs)
+
+
+def _print(
+    context: Context,
+    entries: Iterable[LogResult],
+    form: LogForm,
+    writer: GraphWriter | None,
+    *,
+    find_diff: FindDiff,
+    find_runs: Callable[[Commit], Sequence[RunId]] = lambda _commit: (),
+) -> None:
     apart = False
     one_line = is_one_line(form.form)
     for entry in entries:
         texts = [*commit_lines(form.shown(entry), form.form, form.style)]
-        if writer is not None and entry.commit.runs:
-            texts += graph_run_lines(context, entry.commit.runs, one_line=one_line)
+        if writer is not None and (runs := entry.commit.runs or find_runs(entry.commit)):
+            texts += graph_run_lines(context, runs, one_line=one_line)
         lines = [line.encode("utf-8", "surrogateescape") for line in texts]
         lines += _diff_lines(context, entry, form, find_diff)
         if writer is not None:

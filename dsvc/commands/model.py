@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -17,6 +17,9 @@ from dsvc.commands.model_text import (
 from dsvc.commands.options import Json, Quiet
 from dsvc.errors import UsageError
 from dsvc.runs.params import parse_assignment
+
+if TYPE_CHECKING:
+    from dsvc.objects.codec import Value
 
 Texts = Sequence[str]
 Spec = Annotated[str, typer.Argument(metavar="NAME[@VERSION|@STAGE]", help="A model; the newest version if no other.")]
@@ -57,6 +60,10 @@ def add(
     framework: Annotated[str, typer.Option("--framework", metavar="NAME", help="sklearn, torch, onnx, ...")] = "",
     message: Annotated[str, typer.Option("-m", "--message", metavar="TEXT", help="What is new in this version.")] = "",
     metric: Annotated[Texts, typer.Option("--metric", metavar="NAME=VALUE", help="A metric beside the run's.")] = (),
+    profile: Annotated[
+        str | None, typer.Option("--profile", metavar="TABLE", help="What it was trained on, in CSV or Parquet.")
+    ] = None,
+    target: Annotated[str, typer.Option("--target", metavar="COLUMN", help="Of that table: what is to answer.")] = "",
     stage: Annotated[str | None, typer.Option("--stage", metavar="STAGE", help="Let this stage point to it.")] = None,
     quiet: Quiet = False,
     json: Json = False,
@@ -67,18 +74,29 @@ def add(
     Without PATH it is what the newest run that named such a model said it is, or the one of --run. Metrics, parameters,
     environment and framework come from the run. The files are kept for as long as the version is there, whatever
     becomes of branches.
+
+    With --profile the columns of a table are described in the version: a server compares what it is asked with them.
+    Without it that is what run.profile(table) said in the run.
     """
     from dsvc.actions.model_add import ModelFacts, model_add
 
     workspace = context.workspace()
     place = None if path is None else workspace.repo_path(path, context.directory)
-    facts = ModelFacts(framework, message, dict(map(parse_assignment, metric)))
+    about = {} if profile is None else {"profile": _profiled(context, profile, target)}
+    facts = ModelFacts(framework, message, dict(map(parse_assignment, metric)), about)
     found, is_new = model_add(workspace, name, place, run=run, facts=facts, stage=stage)
     if json:
         context.out.json("dsvc.model.add", {**version_json(found), "is_new": is_new})
     elif not quiet:
         what = f"{found.version.name} {found.version.version}"
         context.out.note(what if is_new else f"these files of this run are {what} already")
+
+
+def _profiled(context: Context, table: str, target: str) -> Value:
+    from dsvc.actions.profile import profile
+    from dsvc.monitoring.profile import profile_fields
+
+    return cast("Value", profile_fields(profile(context.directory / table, target=target)))
 
 
 def show(context: Context, name: Spec, *, json: Json = False) -> None:

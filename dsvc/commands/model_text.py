@@ -73,8 +73,22 @@ def print_version(context: Context, workspace: Workspace, found: FoundVersion) -
         out.line(f"    {visible(line)}".rstrip())
     print_section(context, "Parameters", [[name, value_text(value)] for name, value in flat(version.params)])
     print_section(context, "Metrics", [[name, value_text(value)] for name, value in flat(version.metrics)])
-    print_section(context, "Facts", [[name, value_text(value)] for name, value in flat(version.metadata)])
+    print_section(context, "Facts", _facts(version))
+    print_section(context, "Profile", _profile(version.metadata.get("profile")))
     print_section(context, "Training data", _data(workspace, version))
+
+
+def _facts(version: ModelVersion) -> list[list[str]]:
+    shown = {name: value for name, value in version.metadata.items() if name != "profile"}
+    return [[name, value_text(value)] for name, value in flat(shown)]
+
+
+def _profile(value: object) -> list[list[str]]:
+    """A profile is long: its size is told, and 'dsvc model show --json' has all of it."""
+    match value:
+        case {"rows": int(rows), "columns": (tuple() | list()) as columns}:
+            return [[f"{rows:,} rows, {len(columns)} columns"]]
+    return []
 
 
 def _data(workspace: Workspace, version: ModelVersion) -> list[list[str]]:

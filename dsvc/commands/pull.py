@@ -36,7 +36,7 @@ def command(
     prune: Annotated[bool, typer.Option("-p", "--prune", help="Drop what follows branches that are gone.")] = False,
     depth: Annotated[
         int | None,
-        typer.Option("--depth", metavar="N", min=1, help="Only the newest N commits; they must reach yours."),
+        typer.Option("--depth", metavar="N", min=1, help="Only the newest N commits, or as many as reach yours."),
     ] = None,
     jobs: Jobs = 8,
     limit_rate: LimitRate = None,

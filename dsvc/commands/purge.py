@@ -62,8 +62,8 @@ def command(
     are not touched: a key that was published must be changed all the same.
 
     With --remote the content is erased there too, and the note is left there: others get it with their next fetch,
-    and cannot push the content again. Their clones keep what they have until they purge it. Forks that share packs
-    with the remote keep their copy unless --forks is given.
+    and cannot push the content again. Their clones keep what they have until they purge it; new clones leave such
+    files out and say why. Forks that share packs with the remote keep their copy unless --forks is given.
     """
     if listing:
         _list(context, [*targets])

@@ -198,6 +198,7 @@ def diff(
         name_only=name_only,
         name_status=name_status,
         context=unified if unified is not None else context.config().get_int("diff.context"),
+        text=patch,
     )
     form.check()
     workspace, settings = place_of(context, remote)

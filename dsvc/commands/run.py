@@ -8,12 +8,15 @@ from typing import Annotated, Literal
 import typer
 
 from dsvc.actions.run import RunRequest, RunResult, Screen, run
+from dsvc.actions.run_after import AFTER, StepResult, run_steps
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json, Quiet
 from dsvc.commands.run_text import ended_text, run_json
 from dsvc.errors import CommandNotFoundError, DsvcError, NotExecutableError, NotStartedError, UsageError
+from dsvc.pipelines.after import FILE, Step, read_steps
 from dsvc.runs.names import short_key
 from dsvc.runs.params import parse_assignment
+from dsvc.workspace import Workspace
 
 PASS_ON = ("run",)
 Texts = Sequence[str]
@@ -41,6 +44,10 @@ def command(
     declared_outputs: Annotated[
         bool, typer.Option("--declared-outputs", help="Count no other changes as outputs: others work here, too.")
     ] = False,
+    container: Annotated[
+        str, typer.Option("--container", metavar="IMAGE", help="Run it in a container, by docker or podman.")
+    ] = "",
+    after: Annotated[bool, typer.Option("--after", help="Then run the steps of .dotscience.yml.")] = False,
     commit: Annotated[bool, typer.Option("--commit", help="Commit afterwards, if the command succeeded.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Take large new files and what looks like keys too.")] = False,
     quiet: Quiet = False,
@@ -51,9 +58,12 @@ def command(
     Its output is passed on as it comes and kept, and its exit code is the one of dsvc: 128 + n where signal n ended it,
     127 for a command that does not exist, 126 for one that cannot be executed, 125 where dsvc failed before it began.
     The state of the working copy is kept as it was when it began, committed or not. With --json its output goes to
-    stderr.
+    stderr. Where COMMAND is NOTEBOOK.ipynb it is executed with the parameters that are given, in its own folder, and
+    kept with its outputs; OUT.ipynb behind it is a file for them. With --container it runs in a container of IMAGE, in
+    which the working copy lies at the same path, as the user who calls; without COMMAND the program of the image. The
+    exit code is 1 when only a step of .dotscience.yml fails.
     """
-    if not words:
+    if not words and not container:
         raise UsageError("which command?", hint="dsvc run -- python train.py")
     request = RunRequest(
         words=words,
@@ -67,9 +77,11 @@ def command(
         confirmed=yes,
         metrics=metrics,
         declared_outputs=declared_outputs,
+        container=container,
     )
     try:
         workspace = context.workspace()
+        steps = _steps(context, workspace, wanted=after, quiet=quiet)
         context.out.flush()
         screen = _screen(context, json=json)
         result = run(workspace, request, screen, directory=context.directory, environment=context.environment)
@@ -83,9 +95,43 @@ def command(
         context.out.warn(text)
     _tell(context, result, quiet=quiet, json=json)
     code = result.ending.shell_code
+    if steps and not _follow(context, steps, result, quiet=quiet, json=json):
+        code = code or 1
     if commit and code == 0 and result.published is not None:
         _commit(context, result)
     return code
+
+
+def _steps(context: Context, workspace: Workspace, *, wanted: bool, quiet: bool) -> list[Step]:
+    """Return the steps that follow the run, if that is wanted; raises BadStepsError."""
+    if AFTER in context.environment or not (workspace.root / FILE).is_file():
+        return []
+    if wanted or workspace.config.get_bool("run.after"):
+        return read_steps(workspace.root)
+    if not quiet:
+        context.out.note(f"{FILE} is there: --after, or 'dsvc config run.after true', lets its steps follow")
+    return []
+
+
+def _follow(context: Context, steps: Sequence[Step], result: RunResult, *, quiet: bool, json: bool) -> bool:
+    """Run the steps that follow, and say whether none of them failed."""
+    import sys
+
+    def tell(done: StepResult) -> None:
+        if done.what == "no engine":
+            text = f"step {done.name} needs a container engine, and none answers"
+            context.out.warn(text, hint="start docker or podman")
+        elif done.outside:
+            context.out.warn(f"step {done.name} ran without the container {done.outside}: no engine answers")
+        if done.what == "failed":
+            context.out.warn(f"step {done.name} failed with exit code {done.exit_code}")
+        elif not quiet:
+            context.out.note(f"step {done.name}: {done.what}")
+
+    workspace = context.workspace()
+    output = sys.stderr.fileno() if json else None
+    done = run_steps(workspace, steps, result, environment=context.environment, tell=tell, output=output)
+    return all(step.what in ("ran", "skipped") for step in done)
 
 
 def _screen(context: Context, *, json: bool) -> Screen:

@@ -13,7 +13,7 @@ from dsvc.commands.run_text import STATE_COLORS, duration_text, plain_json, valu
 from dsvc.objects.codec import Value
 from dsvc.runs.names import short_key
 from dsvc.runs.summary import Summary
-from dsvc.runs.where import column
+from dsvc.runs.where import column, split_column
 
 DEFAULT_COLUMNS: Final = "short,start,elapsed,state,what,metrics.*"
 _MOST = 6  # columns that one pattern gives in a table for people
@@ -46,12 +46,42 @@ def print_csv(context: Context, rows: Sequence[Summary], columns: str) -> None:
 
     wanted = columns or "run,state,name,start,elapsed,exit_code,command,params.*,metrics.*,labels.*"
     names = _names(wanted, rows, most=None)
-    readers = [_plain(name) for name in names]
+    groups = _groups(names)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
-    writer.writerows([read(row) for read in readers] for row in rows)
+    writer.writerows(_csv_row(row, groups) for row in rows)
     context.out.text(text.getvalue())
+
+
+Group = tuple[str, list[str], list[Callable[[Summary], Value]]]
+
+
+def _groups(names: Sequence[str]) -> list[Group]:
+    """Return columns beside each other that are read in one go: a section and the names in it, or readers of fields."""
+    found: list[Group] = []
+    for name in names:
+        section, dot, rest = split_column(name)
+        section = section if dot else ""
+        if not found or found[-1][0] != section:
+            found.append((section, [], []))
+        if section:
+            found[-1][1].append(rest)
+        else:
+            found[-1][2].append(_plain(name))
+    return found
+
+
+def _csv_row(row: Summary, groups: Sequence[Group]) -> list[Value]:
+    cells: list[Value] = []
+    for section, names, readers in groups:
+        if section:  # ten thousand rows of forty values each: the loops are those of C
+            cells += map(getattr(row, section).get, names)
+        else:
+            cells += [read(row) for read in readers]
+    if not _SPELLED.isdisjoint(map(type, cells)):
+        return [value_text(value) if type(value) in _SPELLED else value for value in cells]
+    return cells
 
 
 def summary_json(row: Summary) -> dict[str, Any]:
@@ -84,7 +114,9 @@ def _names(columns: str, rows: Sequence[Summary], *, most: int | None) -> list[s
     for word in (part.strip() for part in columns.split(",")):
         section, dot, rest = word.partition(".")
         if dot and "*" in rest and section in ("params", "metrics", "labels"):
-            present = dict.fromkeys(name for row in rows for name in getattr(row, section))
+            present: dict[str, object] = {}
+            for row in rows:
+                present |= getattr(row, section)
             chosen = [name for name in present if fnmatch.fnmatchcase(name, rest)]
             found |= dict.fromkeys(f"{section}.{name}" for name in chosen[:most])
         elif word:
@@ -113,13 +145,7 @@ def _plain(name: str) -> Callable[[Summary], Value]:
         return lambda row: iso_text(row.start, row.zone)
     if name == "what":
         return lambda row: row.name or row.description or row.command
-    read = column(name)
-
-    def plain(row: Summary) -> Value:
-        value = read(row)
-        return value_text(value) if type(value) in _SPELLED else value
-
-    return plain
+    return column(name)
 
 
 def _cut(text: str) -> str:

@@ -89,16 +89,17 @@ def show(
     *,
     log: Annotated[bool, typer.Option("--log", help="Print what was written to stdout, and nothing else.")] = False,
     err: Annotated[bool, typer.Option("--err", help="The same for stderr.")] = False,
+    notebook: Annotated[bool, typer.Option("--notebook", help="Print the notebook with its outputs.")] = False,
     json: Json = False,
 ) -> None:
     """Show all that is recorded of a run."""
     workspace = context.workspace()
     key = find_run(workspace, name)
     found = show_run(workspace, key)
-    if log or err:
-        stored = found.run.logs.get("stderr" if err else "stdout")
+    if log or err or notebook:
+        stored = found.run.logs.get("stderr" if err else "notebook" if notebook else "stdout")
         if json:
-            raise UsageError("--log and --err print what was written, and no JSON")
+            raise UsageError("--log, --err and --notebook print what was written, and no JSON of dsvc's")
         if stored is not None:
             for piece in workspace.repo.store.file_chunks(stored.id):
                 context.out.raw(piece)

@@ -9,11 +9,13 @@ import typer
 
 from dsvc.actions.decorations import Decorations, decorations
 from dsvc.actions.diff import DiffResult
+from dsvc.actions.insidediff import content_summary
 from dsvc.actions.revision import revision_context
 from dsvc.actions.show import ShowResult, show, shown_changes
 from dsvc.commands.arguments import revisions_and_paths
 from dsvc.commands.commit_format import CommitStyle, ShownCommit
 from dsvc.commands.commit_text import commit_json, commit_lines, is_one_line, person_json
+from dsvc.commands.content_text import print_lines
 from dsvc.commands.context import Context
 from dsvc.commands.diff_options import (
     DiffForm,
@@ -29,6 +31,7 @@ from dsvc.commands.diff_options import (
     ShortStat,
     Stat,
     Summary,
+    Text,
     Unified,
     rename_minimum,
 )
@@ -38,11 +41,12 @@ from dsvc.commands.log_options import Date, Decorate, Form, NoDecorate, OneLine,
 from dsvc.commands.options import Json, NullEnded
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.commands.signature_text import ShowSignature, verdict_json, verdict_lines
+from dsvc.contents.driver import ContentSummary
 from dsvc.contents.kinds import is_binary
 from dsvc.objects import trees
 from dsvc.objects.ids import Kind
 from dsvc.objects.reference import reference_of, shown_id
-from dsvc.objects.tree import CONTENT_KINDS, EntryKind
+from dsvc.objects.tree import CONTENT_KINDS, Entry, EntryKind
 from dsvc.workspace import Workspace
 
 
@@ -70,6 +74,7 @@ def command(
     find_renames: FindRenames = None,
     no_renames: NoRenames = False,
     full: Full = False,
+    text: Text = False,
     show_signature: ShowSignature = False,
     short_ids: ShortIds = False,
     date: Date = None,
@@ -82,8 +87,9 @@ def command(
 
     A commit with what it changed, a tag with what it marks, a folder (REV:DIR) as a list, a file (REV:PATH) as it is,
     an environment with what is installed. Of a merge only files are shown that it has otherwise than each of its
-    parents. Binary files and texts above 8 MiB are summed up in their sizes and how much of them is new; the content
-    of a file goes unchanged to a pipe or file.
+    parents. Binary files and texts above 8 MiB are summed up in their sizes and how much of them is new. The content
+    of a file goes unchanged to a pipe or file; --summary says what is in it, which a terminal gets of notebooks,
+    weights and other files that are no text to read.
     """
     diff_form = DiffForm(
         patch=not no_patch and (patch or not any((stat, numstat, shortstat, summary, name_only, name_status))),
@@ -97,6 +103,7 @@ def command(
         context=unified if unified is not None else context.config().get_int("diff.context"),
         ignore_whitespace=ignore_whitespace,
         full=full,
+        text=text or patch,
     )
     diff_form.check()
     workspace = context.workspace()
@@ -135,7 +142,7 @@ def command(
             elif found.kind == Kind.RUN:
                 _print_run(context, workspace, found)
             else:
-                _print_file(context, workspace, found)
+                _print_file(context, workspace, found, diff_form)
             apart = found.kind in {Kind.COMMIT, Kind.TAG, Kind.TREE} and not is_one_line(chosen)
 
 
@@ -188,6 +195,7 @@ def _print_environment(context: Context, workspace: Workspace, found: ShowResult
 
 
 def _print_run(context: Context, workspace: Workspace, found: ShowResult) -> None:
+    from dsvc.actions.deployments import read_deployment
     from dsvc.actions.model import describe_version
     from dsvc.actions.runs import read_run
     from dsvc.commands.run_text import print_note, print_run
@@ -199,6 +207,12 @@ def _print_run(context: Context, workspace: Workspace, found: ShowResult) -> Non
 
         print_version(context, workspace, version)
         return
+    deployment = read_deployment(workspace, found.id)
+    if deployment is not None:
+        from dsvc.commands.deploy_text import print_deployment
+
+        print_deployment(context, deployment, found.id)
+        return
     what = read_run(workspace, found.id)
     if isinstance(what, Note):
         print_note(context, what)
@@ -206,7 +220,7 @@ def _print_run(context: Context, workspace: Workspace, found: ShowResult) -> Non
         print_run(context, what)
 
 
-def _print_file(context: Context, workspace: Workspace, found: ShowResult) -> None:
+def _print_file(context: Context, workspace: Workspace, found: ShowResult, form: DiffForm) -> None:
     entry = found.resolved.entry if found.resolved is not None else None
     if entry is not None and entry.kind not in CONTENT_KINDS:
         context.out.line(f"{EntryKind(entry.kind).name.lower()} {shown_id(entry).hex()}")
@@ -215,6 +229,14 @@ def _print_file(context: Context, workspace: Workspace, found: ShowResult) -> No
             said = f"{reference.address} {reference.size} {reference.etag} {reference.version}"
             context.out.line(said.rstrip())
         return
+    if not form.text and (form.summary or context.out.terminal):
+        summed = content_summary(workspace.repo.store, *_named_file(workspace, found))
+        if isinstance(summed, ContentSummary) and (form.summary or summed.instead):
+            print_lines(context.out, summed.lines)
+            context.out.note(f"'dsvc cat {found.name}' writes its content, 'dsvc show --text' shows it")
+            return
+        if isinstance(summed, str):
+            context.out.note(f"note: {summed}")
     chunks = workspace.repo.store.file_chunks(found.id)
     first = next(chunks, b"")
     if context.out.terminal and is_binary(first):
@@ -225,6 +247,14 @@ def _print_file(context: Context, workspace: Workspace, found: ShowResult) -> No
     context.out.raw(first)
     for chunk in chunks:
         context.out.raw(chunk)
+
+
+def _named_file(workspace: Workspace, found: ShowResult) -> tuple[Entry, bytes]:
+    """Return a file's entry and path; without a path it is judged by its content."""
+    resolved = found.resolved
+    if resolved is not None and resolved.entry is not None:
+        return resolved.entry, resolved.path or b""
+    return Entry(EntryKind.FILE, found.id, workspace.repo.store.file_size(found.id)), b""
 
 
 def _described(
@@ -253,6 +283,7 @@ def _described(
         environment = decode_environment(workspace.repo.store.get(found.id, Kind.ENVIRONMENT))
         return {**document, "kind": "environment", **environment_json(environment)}
     if found.kind == Kind.RUN:
+        from dsvc.actions.deployments import FoundDeployment, read_deployment
         from dsvc.actions.model import describe_version
         from dsvc.actions.runs import read_run
         from dsvc.commands.run_text import found_json, note_json
@@ -263,11 +294,18 @@ def _described(
             from dsvc.commands.model_text import version_json
 
             return {**document, "kind": "model", **version_json(version)}
+        deployment = read_deployment(workspace, found.id)
+        if deployment is not None:
+            from dsvc.commands.deploy_text import deployment_json
+
+            return {**document, "kind": "deployment", **deployment_json(FoundDeployment(deployment, found.id))}
         what = read_run(workspace, found.id)
         if isinstance(what, Note):
             return {**document, "kind": "note", "run": what.run.hex(), **note_json(what)}
         return {**document, "kind": "run", **found_json(what)}
     resolved = found.resolved
     if resolved is not None and resolved.entry is not None:
-        return {**document, **entry_json(resolved.path or b"", resolved.entry)}
+        summed = content_summary(workspace.repo.store, *_named_file(workspace, found)) if form.summary else None
+        content = {"content": summed.document} if isinstance(summed, ContentSummary) else {}
+        return {**document, **entry_json(resolved.path or b"", resolved.entry), **content}
     return {**document, **path_json(b""), "size": workspace.repo.store.file_size(found.id)}

@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+_DOOR = ["hub", "shell", "--hub", "--user", "--key"]  # the words around the values in a line of authorized_keys
 _ALLOCATIONS = 50_000  # between searches for cycles: there are few, and millions of tuples to look through
 
 
@@ -16,6 +17,8 @@ def main() -> None:
     words = sys.argv[1:]
     if words[:2] == ["hub", "serve"] and len(words) == 3 and _is_plain(words[2]):
         code = _serve(words[2])
+    elif len(words) == 8 and [*words[:3], words[4], words[6]] == _DOOR and _is_plain(words[3]):
+        code = _shell(words[3], words[5], words[7])
     else:
         from dsvc.commands.entry import main as run_command_line
 
@@ -43,6 +46,24 @@ def _serve(path: str) -> int:
         home = os.environ.get("HOME")
         place = far_path(path, home=Path(home) if home else None, below=None)
         serve_folder(Path(os.getcwd()) / place, standard_stream(), now=time.time_ns() // 1000)
+    except BaseException as error:  # noqa: BLE001
+        from dsvc.commands.entry import report_failure
+
+        return report_failure(error)
+    return 0
+
+
+def _shell(hub: str, user: str, key: str) -> int:
+    """Do what `dsvc hub shell` does, in the form in which it stands in an authorized_keys file."""
+    from datetime import datetime
+
+    from dsvc.commands.hub_door import open_door
+    from dsvc.commands.interpreter import FRAMES
+
+    sys.setrecursionlimit(FRAMES)
+    try:
+        folder = Path(os.getcwd()) / hub
+        open_door(folder, user=user, key=key, environment=os.environ, moment=lambda: datetime.now().astimezone())
     except BaseException as error:  # noqa: BLE001
         from dsvc.commands.entry import report_failure
 

@@ -98,7 +98,7 @@ def show(
 
         made = diff(workspace, [stash.commit.parents[0].hex(), stash.commit_id.hex()])
         with context.paged():
-            print_diff(context, made, DiffForm(patch=patch, stat=stat))
+            print_diff(context, made, DiffForm(patch=patch, stat=stat, text=patch))
         return
     for change in changes:
         context.out.line(f"{_letter(change)}\t{quote_path(change.path)}")

@@ -94,7 +94,16 @@ def _with_values(args: list[str], params: Sequence[Any], with_value: set[str]) -
 
 
 class VerbGroup(TyperGroup):
-    """A verb with verbs of its own below it, such as `dsvc op log`."""
+    """A verb with verbs of its own below it, such as `dsvc op log`; `default` is one that need not be named."""
+
+    default: str | None = None
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse `args`; words that name no subcommand are those of the default one."""
+        own = {"--help", "-h", *(name for param in self.params for name in param.opts)}
+        if self.default is not None and args and args[0] not in self.commands and not own.issuperset(args):
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -152,6 +161,7 @@ def build_command(verb: Verb, module: ModuleType) -> Any:
     app.callback(cls=VerbGroup, invoke_without_command=True, help=text)(bare)
     group = typer.main.get_command(app)
     group.name = verb.name
+    group.default = getattr(module, "DEFAULT", None)  # type: ignore[attr-defined]
     return group
 
 

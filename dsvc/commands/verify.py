@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dsvc.actions.lineage_graph import CommitNode, EnvironmentNode, Node, RunNode
+from dsvc.actions.verify_endpoint import EndpointResult, is_endpoint, verify_endpoint
 from dsvc.actions.verify_provenance import verify_provenance
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
@@ -15,7 +16,7 @@ from dsvc.commands.graph_text import takes_boxes
 from dsvc.commands.lineage import targets_of
 from dsvc.commands.lineage_labels import MARK_COLORS, PLAIN_SIGNS, SIGNS, run_word, short_id, title
 from dsvc.commands.options import Json
-from dsvc.commands.run_text import size_text
+from dsvc.commands.run_text import size_text, visible
 from dsvc.errors import UsageError
 
 
@@ -23,13 +24,19 @@ def command(
     context: Context,
     words: Annotated[
         Sequence[str],
-        typer.Argument(metavar="PATH|MODEL|RUN|REV", help="A file, PATH@ID, REV:PATH, a model, run or commit."),
+        typer.Argument(metavar="PATH|MODEL|RUN|REV|URL", help="A file, PATH@ID, REV:PATH, a model, run or commit."),
     ] = (),
     *,
     content: Annotated[bool, typer.Option("--content", help="Read and hash all content too.")] = False,
+    token_file: Annotated[
+        str | None, typer.Option("--token-file", metavar="FILE", help="Send the token in this file to a URL.")
+    ] = None,
     json: Json = False,
 ) -> int | None:
     """Walk back to the raw data, and report what is not proved.
+
+    With the address of a served model it is asked what it serves, and each step from there is told: to the deployment,
+    the image, the model, commit, run, environment and data.
 
     Looked for are all records, sources, environments and commits, and the content of all files on the way. The exit
     code is 1 when anything is missing; what is only claimed is told, and is 0.
@@ -37,6 +44,11 @@ def command(
     if not words:
         raise UsageError("what shall be verified?", hint="dsvc verify PATH, MODEL, RUN or REV")
     workspace = context.workspace()
+    if is_endpoint(words[0]):
+        if len(words) > 1:
+            raise UsageError("one address at a time")
+        token = context.read_text(token_file).strip() if token_file is not None else ""
+        return _endpoint(context, verify_endpoint(workspace, words[0], token=token, content=content), json=json)
     names, paths = targets_of(context, workspace, words)
     result = verify_provenance(workspace, names, paths=paths, content=content)
     runs, out = sum(1 for _ in result.graph.runs()), context.out
@@ -64,6 +76,28 @@ def command(
     }
     walked = f"{counted(runs, 'run')} and {counted(result.files, 'file')} ({size_text(result.size)})"
     out.line(f"{sign} {walked}: {words_of[result.mark]}")
+    return 1 if result.mark == "missing" else None
+
+
+def _endpoint(context: Context, result: EndpointResult, *, json: bool) -> int | None:
+    """Print the steps from an endpoint on, and what is not proved behind them."""
+    out, behind = context.out, result.behind
+    findings = behind.findings if behind is not None else ()
+    if json:
+        fields = {
+            "url": result.url,
+            "mark": result.mark,
+            "served": dict(result.told),
+            "edges": [{"what": edge.what, "mark": edge.mark, "text": edge.text} for edge in result.edges],
+            "findings": [{"node": f.node.key, "mark": f.mark, "text": f.text} for f in findings],
+        }
+        out.json("dsvc.verify.endpoint", fields)
+        return 1 if result.mark == "missing" else None
+    signs = SIGNS if takes_boxes(context.environment.items(), terminal=True) else PLAIN_SIGNS
+    lines = [(edge.mark, f"{edge.what}: {edge.text}") for edge in result.edges]
+    lines += [(each.mark, f"{_name(each.node)}: {each.text}") for each in findings]
+    for mark, text in lines:
+        out.line(f"{out.paint(signs[mark], MARK_COLORS[mark])} {visible(text)}")
     return 1 if result.mark == "missing" else None
 
 

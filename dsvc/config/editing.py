@@ -21,13 +21,19 @@ class KeyNotSetError(AnswerNoError):
     """A key that should be removed or shown is not set."""
 
 
+class KeySetError(RequestError):
+    """A key that should be new has a value."""
+
+
 def set_value(path: Path, key: str, *, value: Value) -> None:
     """Write `key = value` into the TOML file `path`; see `set_values`."""
     set_values(path, {key: value})
 
 
-def set_values(path: Path, values: Mapping[str, Value]) -> None:
+def set_values(path: Path, values: Mapping[str, Value], *, new: str | None = None) -> None:
     """Write every `key = value` into the TOML file `path`, which is made if it is missing, or none of them.
+
+    Raises KeySetError where the key `new` has a value by then.
 
     The file is replaced by a rename, so that a reader finds the old text or the new one; a symbolic link
     stays and the file it points to is replaced. Of two processes that change one file at once the second
@@ -36,6 +42,8 @@ def set_values(path: Path, values: Mapping[str, Value]) -> None:
     """
     with _alone(path):
         document = _document(path)
+        if new is not None and path.is_file() and join_key(split_key(new)) in read_values(path):
+            raise KeySetError(f"{new} is set in {path}", hint="see 'dsvc config --list --show-origin'")
         for key, value in values.items():
             _place(document, path, key, value)
         _replace(path, document.as_string())

@@ -34,6 +34,9 @@ _TABLE: Final = (
     KnownKey("core.editor", "str", "Program that edits messages and configuration."),
     KnownKey("core.gitignore", "bool", "Read .gitignore files beside .dsvcignore.", default=True),
     KnownKey("core.hooksPath", "str", "Folder of hooks, instead of .dsvc/hooks; a relative one counts from the root."),
+    KnownKey("build.base", "str", "The image on which 'dsvc build' builds, where --base does not say."),
+    KnownKey("build.insecureRegistries", "list", "Hosts of image registries that speak HTTP without TLS."),
+    KnownKey("build.registry", "str", "Where 'dsvc deploy' pushes images, such as registry.example.com/team."),
     KnownKey(
         "color.ui",
         "str",
@@ -78,6 +81,7 @@ _TABLE: Final = (
     ),
     KnownKey("pull.rebase", "bool", "Let 'pull' rebase instead of merging.", default=False),
     KnownKey("rebase.autoStash", "bool", "Stash changes before a rebase and apply them after it.", default=False),
+    KnownKey("run.after", "bool", "Let the steps of .dotscience.yml follow each run.", default=False),
     KnownKey(
         "run.environment",
         "str",
@@ -94,11 +98,14 @@ _TABLE: Final = (
     KnownKey(
         "store.link",
         "str",
-        "How a fork shares stored objects with its source.",
+        "How a fork shares stored objects with its source, and how large files are kept beside the working copy's: "
+        "hardlink is one read-only file for both (dsvc init --whole-files), copy stores them a second time.",
         default="auto",
         choices=("auto", "reflink", "hardlink", "copy"),
     ),
     KnownKey("tag.sign", "bool", "Sign each tag.", default=False),
+    KnownKey("zfs.parent", "str", "Dataset below which received datasets are made, such as tank/projects."),
+    KnownKey("zfs.sudo", "bool", "Call 'sudo -n zfs', where Linux lets only root mount.", default=False),
 )
 
 _FREE_SECTIONS: Final = ("alias", "branch", "remote")

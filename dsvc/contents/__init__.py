@@ -1,4 +1,5 @@
-"""What is inside files: text and its diffs, merges and line origins, likeness, and keys left by mistake.
+"""What is inside files: text and its diffs, merges and line origins, likeness, keys left by mistake, and drivers.
 
-Everything here works on bytes in memory and knows neither a store nor files on disk; callers limit sizes.
+A driver compares and merges one kind of file by what is in it (`dsvc.contents.driver`). Everything here works on
+contents and knows neither history nor a working copy; callers limit sizes.
 """

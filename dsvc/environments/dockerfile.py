@@ -25,7 +25,7 @@ def dockerfile_text(environment: Environment, digits: str, *, base: str | None =
     """
     python, system = environment.python, environment.system
     lines = [f"# Environment {digits}: {_one_line(f'{python.implementation} {python.version}')}"]
-    lines.append(f"FROM {base or _one_line(_base_image(environment))}")
+    lines.append(f"FROM {base or _one_line(base_image(environment))}")
     sound = [one for one in system.packages if _PACKAGE.fullmatch(one.name) and one.version.isprintable()]
     names = [one for one in sound if one.used_by == "modules" and not _BASE.match(one.name)]
     if names and system.release.startswith(("debian", "ubuntu")):
@@ -58,7 +58,8 @@ def dockerfile_text(environment: Environment, digits: str, *, base: str | None =
     return "\n".join(lines) + "\n"
 
 
-def _base_image(environment: Environment) -> str:
+def base_image(environment: Environment) -> str:
+    """Return the image to begin with: the recorded container by its digest, else the official one of this Python."""
     container = environment.system.container
     if container is not None and container.image and container.digest:
         return f"{container.image}@{container.digest}"

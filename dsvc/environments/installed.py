@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from dsvc.environments.environment import Distribution
@@ -42,13 +42,18 @@ def normalized(name: str) -> str:
     return _SEPARATORS.sub("-", name).lower()
 
 
-def find_distributions(path: Iterable[str], root: str | None) -> Found:
-    """Return what is installed in the folders of `path`; what lies in `root` is named by its path in there."""
+def find_distributions(path: Iterable[str], root: str | None, *, names: Collection[str] | None = None) -> Found:
+    """Return what is installed in the folders of `path`; what lies in `root` is named by its path in there.
+
+    With `names`, normalized ones, it is no more than those, and what they require is told whether it is there or not.
+    """
     found = Found()
     seen: set[str] = set()
     for folder in path:
         here: dict[str, str] = {}
         for name in info_names(folder):
+            if names is not None and name_of(name) not in names:
+                continue
             distribution = _read(folder, name, root, found)
             if distribution is None or distribution.name in seen:
                 continue
@@ -60,12 +65,20 @@ def find_distributions(path: Iterable[str], root: str | None) -> Found:
             here[distribution.name] = distribution.version
             found.distributions.append(distribution)
         seen |= here.keys()
-    found.distributions = [
-        one._replace(requires=tuple(name for name in one.requires if name in seen)) for one in found.distributions
-    ]
+    if names is None:
+        found.distributions = _among(found.distributions, seen)
     found.distributions.sort(key=lambda one: (one.name, one.version))
     found.notes.sort()
     return found
+
+
+def _among(some: Iterable[Distribution], seen: Collection[str]) -> list[Distribution]:
+    return [one._replace(requires=tuple(name for name in one.requires if name in seen)) for one in some]
+
+
+def name_of(info: str) -> str:
+    """Return the normalized name of the distribution whose metadata are in a folder or file of this name."""
+    return normalized(info.rpartition(".")[0].split("-")[0])
 
 
 def info_names(folder: str) -> list[str]:
@@ -194,14 +207,14 @@ def _contents(folder: str, name: str, found: Found, *, editable: bool) -> bytes 
             found.notes.append(f"{clean(name)} has no RECORD, so its files are not known")
         return None
     rows, bad = [], False
-    for row in _rows(data.decode("utf-8", "surrogateescape")):
+    for row in record_rows(data.decode("utf-8", "surrogateescape")):
         if row is None or len(row) != 3:
             bad = True
             continue
         path, digest, _ = row
         if path.endswith(".so") or ".so." in os.path.basename(path):
             found.modules.append(os.path.normpath(os.path.join(folder, path)))
-        if digest and not _is_added(path, name):
+        if digest and not is_added(path, name):
             rows.append(f"{path},{digest}\n")
     if bad:
         found.notes.append(f"{clean(name)}/RECORD has lines that are not of its form")
@@ -210,7 +223,7 @@ def _contents(folder: str, name: str, found: Found, *, editable: bool) -> bytes 
     return content_id("".join(sorted(rows)).encode("utf-8", "surrogateescape"))
 
 
-def _rows(text: str) -> Iterator[list[str] | None]:
+def record_rows(text: str) -> Iterator[list[str] | None]:
     """Yield the rows of a RECORD, None for what is no row; most hold no quotes and need no CSV reader."""
     for line in text.splitlines():
         if '"' not in line:
@@ -223,7 +236,7 @@ def _rows(text: str) -> Iterator[list[str] | None]:
             yield None
 
 
-def _is_added(path: str, name: str) -> bool:
+def is_added(path: str, name: str) -> bool:
     """Say whether an installer wrote this file, so that it differs from place to place."""
     head, _, tail = path.rpartition("/")
     if head == name:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
+from dsvc.objects.ids import TreeId
 from dsvc.objects.tree import FILE_KINDS, Entry, EntryKind
 
 ConflictKind: TypeAlias = Literal[
@@ -40,7 +41,7 @@ class ContentRequest(NamedTuple):
     """Two versions of a file to merge, and the one they come from; None where both sides added it.
 
     Labels name the path too where it differs between the sides. `depth` counts how deep a base of bases this is: 0
-    for the merge that the user sees.
+    for the merge that the user sees. `tree` is the whole tree that `ours` is of.
     """
 
     path: bytes
@@ -51,14 +52,20 @@ class ContentRequest(NamedTuple):
     ours_label: bytes
     theirs_label: bytes
     depth: int = 0
+    tree: TreeId | None = None
 
 
 class MergedContent(NamedTuple):
-    """A merged file that was stored: its id, length, and how many conflicts are marked in it."""
+    """A merged file that was stored: its id, length, and how many conflicts are marked in it.
+
+    With `apart` it could not be merged, and both sides are kept beside each other. `notes` are for people.
+    """
 
     id: bytes
     size: int
     conflicts: int = 0
+    apart: bool = False
+    notes: tuple[str, ...] = ()
 
 
 MergeContent: TypeAlias = Callable[[ContentRequest], MergedContent | None]
@@ -86,13 +93,15 @@ class Versions(NamedTuple):
 class EntryMerge(NamedTuple):
     """The merged entry (None: nothing), the kind of conflict if there is one, and what to keep beside it.
 
-    `beside` holds theirs where the two could not become one. `merged` says that contents were put together.
+    `beside` holds theirs where the two could not become one. `merged` says that contents were put together,
+    `notes` what is worth saying of that.
     """
 
     entry: Entry | None
     conflict: ConflictKind | None = None
     beside: Entry | None = None
     merged: bool = False
+    notes: tuple[str, ...] = ()
 
 
 class EntryMerger(NamedTuple):
@@ -102,6 +111,7 @@ class EntryMerger(NamedTuple):
     labels: Labels
     reference: MergeReference | None = None
     depth: int = 0
+    tree: TreeId | None = None
 
     def merge(self, path: bytes, versions: Versions) -> EntryMerge:
         """Merge the versions of one file, which goes to `path`."""
@@ -141,11 +151,12 @@ class EntryMerger(NamedTuple):
         if base is not None and base.id == ours.id:
             return EntryMerge(Entry(kind, theirs.id, theirs.size), conflict)
         merged = self.content(self._request(path, versions._replace(base=base), ours, theirs))
-        if merged is None:
-            return self._apart("add/add" if base is None else "binary", base, ours._replace(kind=kind), theirs)
+        if merged is None or merged.apart:
+            apart = self._apart("add/add" if base is None else "binary", base, ours._replace(kind=kind), theirs)
+            return apart._replace(notes=merged.notes) if merged is not None else apart
         if merged.conflicts:
             conflict = "add/add" if base is None else "content"
-        return EntryMerge(Entry(kind, merged.id, merged.size), conflict, merged=True)
+        return EntryMerge(Entry(kind, merged.id, merged.size), conflict, merged=True, notes=merged.notes)
 
     def _request(self, path: bytes, versions: Versions, ours: Entry, theirs: Entry) -> ContentRequest:
         labels = self.labels
@@ -163,6 +174,7 @@ class EntryMerger(NamedTuple):
             label(labels.ours, versions.ours_path),
             label(labels.theirs, versions.theirs_path),
             self.depth,
+            self.tree,
         )
 
 

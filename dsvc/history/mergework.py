@@ -48,10 +48,11 @@ class MergeWork:
     conflicts: list[Conflict] = field(default_factory=list)
     merged: set[bytes] = field(default_factory=set)
     moved: dict[bytes, bytes] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     origins: tuple[dict[bytes, bytes], dict[bytes, bytes]] = field(default_factory=lambda: ({}, {}))
 
     def run(self) -> None:
-        """Decide everything; the outcome is in `results`, `conflicts`, `merged` and `moved`."""
+        """Decide everything; the outcome is in `results`, `conflicts`, `merged`, `moved` and `notes`."""
         pending = {
             path: Versions(base, our, their, path, path, path) for path, base, our, their in self.divided.both
         }
@@ -187,6 +188,7 @@ class MergeWork:
                 pending.pop(place, None)
             self.results[place] = entry
             kept.append(place)
+        self.notes += outcome.notes
         if outcome.merged:
             self.merged.update(kept)
         self.conflicts.append(Conflict(our_place, "rename/rename", versions, tuple(kept)))
@@ -231,6 +233,7 @@ class MergeWork:
             kept.append(name)
         if place:
             self.results[path] = outcome.entry
+        self.notes += outcome.notes
         if outcome.merged:
             self.merged.add(path)
         if outcome.conflict is not None:

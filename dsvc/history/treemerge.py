@@ -22,7 +22,8 @@ class TreeMerge(NamedTuple):
     """A merged tree, which is stored but not flushed, and what stands in the way of calling it done.
 
     `merged` are the paths whose contents were put together, `moved` the (old, new) paths of files that followed a
-    renamed directory, `split` directories that went to several places, `limit` says that renames may be missed.
+    renamed directory, `split` directories that went to several places, `limit` says that renames may be missed,
+    `notes` what is worth telling of single files.
     """
 
     tree: TreeId
@@ -31,6 +32,7 @@ class TreeMerge(NamedTuple):
     moved: tuple[tuple[bytes, bytes], ...] = ()
     split: tuple[bytes, ...] = ()
     limit: RenameLimit | None = None
+    notes: tuple[str, ...] = ()
 
 
 def merge_trees(
@@ -62,7 +64,7 @@ def merge_trees(
     if renames and base is not None:
         sides = (ours, theirs)
         found = find_renames(store, base, sides, divided, similar=similar, limit=limit, directories=not depth)
-    merger = EntryMerger(content, labels, reference, depth)
+    merger = EntryMerger(content, labels, reference, depth, ours)
     work = MergeWork(store, (base, ours, theirs), divided, found, merger)
     work.run()
     tree = assemble(
@@ -81,4 +83,5 @@ def merge_trees(
         moved=tuple(sorted(work.moved.items())),
         split=found.split,
         limit=found.limit,
+        notes=tuple(work.notes),
     )

@@ -45,6 +45,9 @@ class Counter(Protocol):
     def forks(self) -> Sequence[Relative]:
         """See `Forker.forks`."""
 
+    def unfork(self) -> int:
+        """See `Unforker.unfork`."""
+
     def tells_parent(self) -> bool:
         """Say whether the account may know what this repository was forked from."""
 
@@ -175,6 +178,14 @@ class GuardedBackend:
     def forks(self) -> Sequence[Relative]:
         """See `Forker.forks`."""
         return self._counter.forks()
+
+    def unfork(self) -> int:
+        """See `Unforker.unfork`."""
+        try:
+            return self._counter.unfork()
+        except DsvcError as error:
+            self._refused(error)
+            raise
 
     def close(self) -> None:
         """See `Backend.close`."""

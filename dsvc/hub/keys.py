@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import struct
 from dataclasses import dataclass
 
@@ -44,6 +43,8 @@ class PublicKey:
     @property
     def fingerprint(self) -> str:
         """What `ssh-keygen -l` shows of it."""
+        import hashlib
+
         digest = hashlib.sha256(base64.b64decode(self.data)).digest()
         return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 

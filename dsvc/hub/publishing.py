@@ -27,7 +27,7 @@ from dsvc.remotes.wire.publish import Offer, Published, RefChange
 from dsvc.repo.repository import Repository
 from dsvc.repo.tombstones import purged_files
 from dsvc.requests.event import Witness, encode_witness
-from dsvc.requests.names import witness_name
+from dsvc.requests.names import request_prefix, witness_name
 from dsvc.storage.backend import Backend
 from dsvc.workspace import MAIN
 
@@ -165,6 +165,8 @@ def _move(
     for one in brought:
         said = repo.store.put(Kind.STATE, encode_witness(witness, one.id))
         transaction.set(witness_name(one.number, one.id), Direct(Kind.STATE, said))
+        if one.event.kind == "merge":  # what was checked holds only as long as nobody says more about the request
+            transaction.require_below(request_prefix(one.number))
     names = [f"request {one.number}: {one.event.kind}" for one in brought]
     names += [short_name(change.name) for change in changes if not change.name.startswith(REQUESTS)]
     listed = f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"

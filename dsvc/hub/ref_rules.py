@@ -15,7 +15,18 @@ from dsvc.hub.visitor import HubRefusedError, Visitor
 from dsvc.objects.ids import CommitId, Kind, ObjectId, TagId
 from dsvc.objects.store import ObjectMissingError
 from dsvc.objects.values import encode_commit, encode_tag
-from dsvc.refs.names import HEADS, REQUESTS, RUNS, SHARED, TAGS, BadRefNameError, check_name, head_of, short_name
+from dsvc.refs.names import (
+    HEADS,
+    REQUESTS,
+    RUNS,
+    SHARED,
+    STREAMS,
+    TAGS,
+    BadRefNameError,
+    check_name,
+    head_of,
+    short_name,
+)
 from dsvc.refs.transaction import RefMovedError
 from dsvc.refs.view import Symbolic, View
 from dsvc.remotes.wire.publish import RefChange
@@ -48,6 +59,9 @@ def moving(view: View, changes: Sequence[RefChange]) -> list[RefChange]:
                 raise HubRefusedError(f"{change.name} is of a run, which is made once and stays")
             if change.new.kind != Kind.RUN:
                 raise HubRefusedError(f"{change.name} is of a run, and points to something else")
+        elif change.name.startswith(STREAMS):
+            if change.old is not None or change.new is None or change.new.kind != Kind.STREAM:
+                raise HubRefusedError(f"{change.name} is of a dataset's snapshot, which is made once and stays")
         elif change.name.startswith(REQUESTS):
             check_name_of_request(change)
         elif not change.name.startswith(SHARED):

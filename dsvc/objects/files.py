@@ -15,6 +15,19 @@ from dsvc.objects.ids import FileId, Kind, ObjectId, content_id
 EMPTY_FILE = FileId(content_id(b""))
 
 
+class ObjectMissingError(IntegrityError):
+    """An object that something refers to is not in the store."""
+
+    def __init__(self, wanted: bytes, kind: Kind) -> None:
+        name = kind.name.lower().replace("_", " ")
+        super().__init__(
+            f"{name} {wanted.hex()} is not in the store",
+            hint="dsvc fsck",
+            details={"id": wanted.hex(), "kind": name},
+        )
+        self.id, self.kind = ObjectId(wanted), kind
+
+
 class ObjectDamagedError(IntegrityError):
     """The stored bytes of an object do not match its id."""
 

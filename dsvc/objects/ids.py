@@ -26,6 +26,7 @@ ViewId = NewType("ViewId", ObjectId)
 OperationId = NewType("OperationId", ObjectId)
 RunId = NewType("RunId", ObjectId)
 EnvironmentId = NewType("EnvironmentId", ObjectId)
+SnapshotId = NewType("SnapshotId", ObjectId)
 PackId = NewType("PackId", bytes)
 
 
@@ -43,6 +44,8 @@ class Kind(IntEnum):
     STATE = 9  # what a worktree is in the middle of: a merge, a rebase, a bisection
     RUN = 10
     ENVIRONMENT = 11
+    SNAPSHOT = 13  # a dataset's state that ZFS or another provider keeps
+    STREAM = 14  # the bytes from which a provider makes a snapshot again
 
 
 CONTEXTS = {kind: f"dsvc {kind.name.lower().replace('_', ' ')} v1" for kind in Kind if kind > Kind.FILE_MAP}

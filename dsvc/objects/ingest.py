@@ -7,6 +7,7 @@ between them is bounded in bytes. Nothing here is visible to other processes unt
 from __future__ import annotations
 
 import os
+import struct
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -30,6 +31,8 @@ GROUP_BYTES = {PackClass.METADATA: 128 << 10, PackClass.SMALL: 256 << 10, PackCl
 QUEUE_BYTES = 16 << 20  # plain bytes that wait for or are in work
 OBJECT_COST = 128  # what a waiting object takes beside its bytes: a million tiny files must not fill memory
 BATCH_BYTES = 1 << 20  # chunks that go to a worker together
+PART_CHUNKS = 50_000  # so many new chunks of a large file go into one part of a pack
+_LISTED = struct.Struct("=32sI?")  # id, length, whether it is stored
 Encoded = tuple[int, "bytes | memoryview", int, list[Member]]  # encoding, stored, plain length, members
 
 
@@ -72,19 +75,8 @@ class Ingest:
         """Take in a stream as chunks and their map; return the file's id and length."""
         from dsvc.objects.chunker import cut
 
-        hasher, length = blake3(), 0
-        hashing: Future[blake3] | None = None
         pool = self._workers()
-
-        def read_and_hash(size: int) -> bytes | memoryview:
-            nonlocal hashing, length
-            data = read(size)
-            if hashing is not None:
-                hashing.result()
-            hashing = pool.submit(hasher.update, data) if data else None
-            length += len(data)
-            return data
-
+        hashed = _HashedRead(read, pool)
         builder = MapBuilder(lambda payload: self.put(Kind.MAP_PAGE, payload))
         waiting: deque[Future[list[tuple[bytes, Encoded | None, int]]]] = deque()
         batch: list[memoryview] = []
@@ -98,7 +90,7 @@ class Ingest:
                     self._append(PackClass.BULK, encoded)
                 builder.add(Part(chunk_id, chunk_length))
 
-        for chunk in cut(read_and_hash):
+        for chunk in cut(hashed.read):
             batch.append(chunk)
             size += len(chunk)
             if size >= BATCH_BYTES:
@@ -112,12 +104,99 @@ class Ingest:
             waiting.append(pool.submit(self._encode_chunks, batch))
         while waiting:
             take()
-        if hashing is not None:
-            hashing.result()
-        file_id = content_id(b"") if not length else ObjectId(hasher.digest())
+        file_id, length = hashed.finish()
         if not self._known(file_id, Kind.FILE_MAP):
             self.put(Kind.FILE_MAP, builder.finish(), own_id=file_id)
         return file_id, length
+
+    def put_whole(self, file: Path, *, shared: int | None, advance: Callable[[int], None]) -> tuple[ObjectId, int]:
+        """Take in a large file without copying its bytes; return its id and length.
+
+        It lies on the disk of the packs, is the store's own, and nobody writes to it any more; the caller removes its
+        name afterwards. Where half of it or more is stored as chunks of other files, and less than half lies in blocks
+        that were `shared` with other files before it was made, only what is new of it is stored, in the usual way.
+        `advance` hears of the bytes that were read.
+
+        The ids and lengths of its chunks are kept in memory meanwhile: 37 bytes for 64 KiB.
+        """
+        with open(file, "rb", buffering=0) as source:
+
+            def read(size: int) -> bytes:
+                data = source.read(size)
+                advance(len(data))
+                return data
+
+            file_id, length, listed, known = self._identify(read)
+            if self.holds(file_id, Kind.FILE_MAP) or self._known(file_id, Kind.FILE_MAP):
+                return file_id, length
+            if 2 * known >= length > 2 * (shared or 0):
+                source.seek(0)
+                return self.put_large(source.read)
+        self._append_whole(file, file_id, listed)
+        return file_id, length
+
+    def _identify(self, read: Callable[[int], bytes]) -> tuple[ObjectId, int, bytearray, int]:
+        """Return a stream's id and length, its chunks as rows of `_LISTED`, and how many bytes of them are stored."""
+        from dsvc.objects.chunker import cut
+
+        pool = self._workers()
+        hashed = _HashedRead(read, pool)
+        waiting: deque[Future[tuple[bytes, int]]] = deque()
+        listed, known, batch, size = bytearray(), 0, list[memoryview](), 0
+
+        def take() -> int:
+            rows, stored = waiting.popleft().result()
+            listed.extend(rows)
+            return stored
+
+        for chunk in cut(hashed.read):
+            batch.append(chunk)
+            size += len(chunk)
+            if size >= BATCH_BYTES:
+                waiting.append(pool.submit(self._look_up, batch))
+                batch, size = [], 0
+                while len(waiting) * BATCH_BYTES > QUEUE_BYTES:
+                    known += take()
+        if batch:
+            waiting.append(pool.submit(self._look_up, batch))
+        while waiting:
+            known += take()
+        return *hashed.finish(), listed, known
+
+    def _look_up(self, batch: list[memoryview]) -> tuple[bytes, int]:
+        rows, stored = [], 0
+        for chunk in batch:
+            chunk_id = content_id(chunk)
+            known = self._known(chunk_id, Kind.CHUNK)
+            rows.append(_LISTED.pack(chunk_id, len(chunk), known))
+            stored += len(chunk) if known else 0
+        return b"".join(rows), stored
+
+    def _append_whole(self, file: Path, file_id: ObjectId, listed: bytearray) -> None:
+        """Append a file's chunks as parts of packs, and its map to the last of them."""
+        builder = MapBuilder(lambda payload: self.put(Kind.MAP_PAGE, payload))
+        members: list[tuple[bytes, int, int]] = []
+        start = offset = 0
+        for chunk_id, size, known in _LISTED.iter_unpack(listed):
+            builder.add(Part(chunk_id, size))
+            if not known and not self.holds(chunk_id, Kind.CHUNK) and not (start and self._known(chunk_id, Kind.CHUNK)):
+                members.append((chunk_id, offset, size))
+            offset += size
+            if len(members) == PART_CHUNKS:
+                self._append_part(file, start, offset, members)
+                start, members = offset, []
+        if offset > start:
+            self._append_part(file, start, offset, members)
+        self._writers[PackClass.BULK].name_part(file_id)
+        payload = builder.finish()
+        encoding, stored = self._encoder().encode(payload, allow_planes=False)
+        # Not into a group, which may go into another pack: the map lies beside the last part of its file.
+        self._append(PackClass.BULK, (encoding, stored, len(payload), [(file_id, Kind.FILE_MAP, 0, len(payload))]))
+
+    def _append_part(self, file: Path, start: int, end: int, members: list[tuple[bytes, int, int]]) -> None:
+        if PackClass.BULK in self._writers and self._writers[PackClass.BULK].is_full():
+            self._end_pack(PackClass.BULK)
+        self._writer(PackClass.BULK).append_part(file, start=start, length=end - start, members=members)
 
     def holds(self, wanted: bytes, kind: Kind) -> bool:
         """Say whether the object is on its way."""
@@ -141,6 +220,12 @@ class Ingest:
                 plain = Decoder().decode(frame.encoding, writer.read(frame), plain_length=frame.plain)
                 return plain[place.offset : place.offset + place.length]
         return None
+
+    def small_metadata(self) -> tuple[tuple[Kind, bytes], ...] | None:
+        """Return the metadata that waits for a pack if one group holds all of it; None where it is more or nothing."""
+        group = self._groups[PackClass.METADATA]
+        begun = PackClass.METADATA in self._writers or any(queued[1] == PackClass.METADATA for queued in self._queue)
+        return None if begun or not group else tuple(group.values())
 
     def finish(self) -> list[PackRef]:
         """End and deliver all packs; return them in the order in which they were made."""
@@ -206,10 +291,7 @@ class Ingest:
             self._flying.pop(taken, None)
 
     def _append(self, pack_class: PackClass, encoded: Encoded) -> None:
-        writer = self._writers.get(pack_class)
-        if writer is None:
-            writer = self._writers[pack_class] = PackWriter(self._staging(), pack_class, pool=self._pool_of(pack_class))
-            self._synced_at = 0
+        writer = self._writer(pack_class)
         encoding, stored, plain, members = encoded
         writer.append(encoding, stored, plain, members)
         if writer.size - self._synced_at > SYNC_EVERY and (self._syncing is None or self._syncing.done()):
@@ -218,6 +300,13 @@ class Ingest:
             self._syncing = self._workers().submit(writer.sync_data)
         if writer.is_full():
             self._end_pack(pack_class)
+
+    def _writer(self, pack_class: PackClass) -> PackWriter:
+        writer = self._writers.get(pack_class)
+        if writer is None:
+            writer = self._writers[pack_class] = PackWriter(self._staging(), pack_class, pool=self._pool_of(pack_class))
+            self._synced_at = 0
+        return writer
 
     def _end_pack(self, pack_class: PackClass) -> None:
         writer = self._writers.pop(pack_class)
@@ -278,6 +367,30 @@ class Ingest:
             keep_freed_memory()
             self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dsvc-encode")
         return self._pool
+
+
+class _HashedRead:
+    """Hashes a stream in another thread while it is cut."""
+
+    def __init__(self, read: Callable[[int], bytes | memoryview], pool: ThreadPoolExecutor) -> None:
+        self._read, self._pool = read, pool
+        self._hasher, self._length = blake3(), 0
+        self._hashing: Future[blake3] | None = None
+
+    def read(self, size: int) -> bytes | memoryview:
+        """Return what comes next."""
+        data = self._read(size)
+        if self._hashing is not None:
+            self._hashing.result()
+        self._hashing = self._pool.submit(self._hasher.update, data) if data else None
+        self._length += len(data)
+        return data
+
+    def finish(self) -> tuple[ObjectId, int]:
+        """Return the id of all that was read, and its length."""
+        if self._hashing is not None:
+            self._hashing.result()
+        return (ObjectId(self._hasher.digest()) if self._length else content_id(b"")), self._length
 
 
 def _class_of(kind: Kind) -> PackClass:

@@ -1,16 +1,21 @@
-"""Write one pack: frames into a temporary file, then the index behind them. docs/formats/pack.md."""
+"""Write one pack: frames into a temporary file, then the index behind them. docs/formats/pack.md.
+
+A pack that takes in whole files becomes a folder with these beside the other frames. docs/formats/parted-pack.md.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dsvc.atomic import temporary_name
-from dsvc.objects.ids import PackId
+from dsvc.objects.encodings import Encoding
+from dsvc.objects.ids import Kind, PackId
 from dsvc.objects.packindex import (
     NO_BASE,
     SALT_AT,
@@ -23,6 +28,7 @@ from dsvc.objects.packindex import (
     resalted,
 )
 from dsvc.objects.packref import PackClass, PackRef
+from dsvc.storage.parts import LAYOUT, NAMELESS, REST, Part, encode_parts
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -33,6 +39,7 @@ HEADER = struct.Struct(">8sHB5x")  # magic, version, pack class
 FOOTER = struct.Struct(">QQ8s")  # offset of the index, its length, magic
 MAX_BYTES = 512 << 20  # a pack ends behind the frame that passes this
 MAX_OBJECTS = 100_000  # about 30 MB of places while a pack is written
+MAX_PARTS = 4096  # whole files in a pack
 SYNC_EVERY = 64 << 20
 WRITE_BYTES = 1 << 20  # gathered before they go to the file
 
@@ -63,6 +70,9 @@ class PackWriter:
         self.frames: list[Frame] = []
         self.places: dict[bytes, Place] = {}
         self._more: list[bytes] = []  # records of further objects under an id that the pack has
+        self.folder: Path | None = None  # where whole files are, once there are any
+        self._parts: list[Part] = []
+        self._apart = 0  # bytes of the pack that lie in them
 
     def append(self, encoding: int, stored: bytes | memoryview, plain: int, members: list[Member]) -> None:
         """Append a frame that holds these objects."""
@@ -82,21 +92,54 @@ class PackWriter:
             if self.places.setdefault(object_id, place) is not place:
                 self._more.append(record(object_id, place))  # another map of the same file
 
+    def append_part(self, file: Path, *, start: int, length: int, members: Sequence[tuple[bytes, int, int]]) -> None:
+        """Append `length` bytes of `file` from `start` on, which stay where they are: the pack gets a link to the file.
+
+        `members` are the chunks there that the pack is to hold: id, offset in the file, length. The file is on the same
+        disk, synced or not, and nobody writes to it any more.
+        """
+        if self.folder is None:
+            self.folder = self.path.with_name(temporary_name("pack-folder"))
+            os.mkdir(self.folder)
+        os.link(file, self.folder / str(len(self._parts)), follow_symlinks=False)
+        found = os.stat(file)
+        self._parts.append(Part(self.size, length, start, found.st_size, found.st_mtime_ns, NAMELESS))
+        base = self.size - start
+        for object_id, offset, size in members:
+            place = Place(Kind.CHUNK, len(self.frames), 0, size)
+            if self.places.setdefault(object_id, place) is place:
+                self.frames.append(Frame(base + offset, size, size, NO_BASE, Encoding.RAW))
+        self.size += length
+        self._apart += length
+
+    def name_part(self, file_id: bytes) -> None:
+        """Say that the last part belongs to the file of this id, whose map is in this pack."""
+        self._parts[-1] = self._parts[-1]._replace(id=file_id)
+
     def is_full(self) -> bool:
         """Say whether the pack should end here."""
-        return self.size >= MAX_BYTES or len(self.places) >= MAX_OBJECTS
+        inline = self.size - self._apart
+        return inline >= MAX_BYTES or len(self.places) >= MAX_OBJECTS or len(self._parts) >= MAX_PARTS
 
     def read(self, frame: Frame) -> bytes:
         """Return the stored bytes of a frame."""
         self._send(wait=True)
-        return os.pread(self._fd, frame.stored, frame.offset)
+        offset = frame.offset
+        for number, part in enumerate(self._parts):
+            if part.offset <= frame.offset < part.offset + part.length:
+                assert self.folder is not None
+                with open(self.folder / str(number), "rb") as file:
+                    return os.pread(file.fileno(), frame.stored, part.start + frame.offset - part.offset)
+            if part.offset < frame.offset:
+                offset -= part.length
+        return os.pread(self._fd, frame.stored, offset)
 
     def sync_data(self) -> None:
         """Make what was written so far durable; may run in another thread while frames are appended."""
         os.fdatasync(self._fd)
 
     def finish(self) -> PackRef:
-        """Write the index and return the finished pack, which lies at `path` and is not durable yet."""
+        """Write the index and return the finished pack, a file or a folder at `path` that is not durable yet."""
         records = [record(object_id, place) for object_id, place in self.places.items()] + self._more
         index = encode_index(self.pack_class, self.frames, records, salt=os.urandom(SALT_LENGTH))
         offset = self.size
@@ -105,6 +148,12 @@ class PackWriter:
         self._send(wait=True)
         os.close(self._fd)
         self._fd = -1
+        if self.folder is not None:
+            os.rename(self.path, self.folder / REST)
+            with open(self.folder / LAYOUT, "xb") as file:
+                file.write(encode_parts(self._parts))
+                os.fchmod(file.fileno(), 0o444)
+            self.path = self.folder
         pack_id: PackId = pack_id_of(index)
         size = offset + len(index) + FOOTER.size
         return PackRef(pack_id, self.pack_class, size, offset, len(records))
@@ -118,7 +167,9 @@ class PackWriter:
                 self._settle()
             os.close(self._fd)
             self._fd = -1
-        with contextlib.suppress(FileNotFoundError):
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError, PermissionError):
             os.unlink(self.path)
 
     def _write(self, data: bytes | memoryview) -> None:

@@ -27,9 +27,14 @@ class Reliance:
         """Remember that an object was left out because this pack has it."""
         self._ids.setdefault(pack_id, set()).add(wanted)
 
+    def forget(self, packs: Collection[bytes]) -> None:
+        """Forget what was left out because one of these packs has it."""
+        for pack_id in packs:
+            self._ids.pop(pack_id, None)
+
     def gone(self, present: Collection[bytes]) -> list[bytes]:
         """Return the packs that were relied on and are not among those `present`."""
-        return [pack_id for pack_id in self._ids if pack_id not in present]
+        return [pack_id for pack_id in tuple(self._ids) if pack_id not in present]
 
     def move(self, gone: Collection[bytes], find: Callable[[bytes], bytes | None]) -> int:
         """Rely on the pack that `find(id)` names for each object of the packs that are gone; count those without."""

@@ -17,6 +17,7 @@ from dsvc.objects.packindex import NO_BASE, Frame, PackIndex, Place
 from dsvc.objects.packlist import PackClass, PackRef
 from dsvc.objects.packs import PackSet
 from dsvc.objects.packwriter import MAX_OBJECTS, Member, PackWriter
+from dsvc.storage.parts import NAMELESS, PartedBlob, parted
 
 LEVEL = 3  # zstd level of regrouped frames: they are small, and written in the time after a command's work
 FACTOR = 2  # a pack that stays is at least so many times as large as all smaller ones together
@@ -65,11 +66,13 @@ def rewrite_packs(
     deliver: Callable[[PackRef, Path], None],
     keep: Keep | None = None,
     advance: Callable[[int], None] | None = None,
+    parts: bool = False,
 ) -> list[PackRef]:
     """Write what stays of `sources`, packs of one class, into new packs and `deliver` each; return them.
 
     The order of objects is that of the sources. Memory is bounded by the index of the new pack and a group a kind.
-    `advance` hears of the bytes of each source that is done.
+    `advance` hears of the bytes of each source that is done. With `parts`, for new packs on the same disk, whole files
+    that lie in the sources and stay are not copied: the new packs get links to them.
 
     Raises:
         IntegrityError: when a source cannot be read; nothing that was delivered is listed anywhere then.
@@ -79,7 +82,7 @@ def rewrite_packs(
         for group in in_groups(packs.backend, packs, sources, keep):
             for ref in group:
                 if run is None:
-                    run = _Rewrite(packs, ref.pack_class, staging, deliver)
+                    run = _Rewrite(packs, ref.pack_class, staging, deliver, parts=parts)
                 run.take(ref, keep)
                 if advance is not None:
                     advance(ref.size)
@@ -99,7 +102,10 @@ class _Rewrite:
         pack_class: PackClass,
         staging: Callable[[], Path],
         deliver: Callable[[PackRef, Path], None],
+        *,
+        parts: bool,
     ) -> None:
+        self._parts = parts
         self._packs, self._class = packs, pack_class
         self._staging, self._deliver = staging, deliver
         self._encoder = Encoder(level=LEVEL)
@@ -118,8 +124,15 @@ class _Rewrite:
         self._end_if_full()
         bases = {index.frame(number).base for number in range(index.frames)} - {NO_BASE}
         self._hold = bool(bases)
+        blob = parted(self._packs.backend, ref.key) if self._class == PackClass.BULK else None
+        taken = self._take_parts(ref, index, blob, keep) if blob is not None and self._parts else set[int]()
         for number, everything, members in _frames(ref, index, keep):
             frame = index.frame(number)
+            part = blob.part_at(frame.offset) if blob is not None else None
+            if part is not None:
+                if part not in taken and members:
+                    self._gather(ref, number, members)  # raw there because it is a file: here it is compressed
+                continue
             if number in bases or frame.base != NO_BASE:
                 # A base and what is stored against it stay together only as long as both stay whole.
                 if keep is None and not any(self._has(i) for i, _ in members):
@@ -132,6 +145,41 @@ class _Rewrite:
             if members:
                 self._gather(ref, number, members)
         self._hold = False
+        if blob is not None:
+            blob.close()
+
+    def _take_parts(self, ref: PackRef, index: PackIndex, blob: PartedBlob, keep: Keep | None) -> set[int]:
+        """Take over the whole files of which everything stays; return their numbers."""
+        members: dict[int, list[tuple[ObjectId, int, int]]] = {number: [] for number in range(len(blob.parts))}
+        maps: dict[bytes, Place] = {}
+        broken = {number for number in members if not blob.untouched(number)}
+        for position, (object_id, place) in enumerate(index.objects()):
+            if place.kind == Kind.FILE_MAP and (keep is None or keep(ref, position)):
+                maps[object_id] = place
+            offset = index.frame(place.frame).offset
+            number = blob.part_at(offset)
+            if number is None:
+                continue
+            if keep is not None and not keep(ref, position):
+                broken.add(number)
+            part = blob.parts[number]
+            members[number].append((object_id, part.start + offset - part.offset, place.length))
+        taken = set[int]()
+        for number, part in enumerate(blob.parts):
+            if number in broken or (part.id != NAMELESS and part.id not in maps):
+                continue
+            self._end_if_full()
+            writer = self._open()
+            fresh = [row for row in sorted(members[number], key=lambda row: row[1]) if not self._has(row[0])]
+            writer.append_part(blob.path(number), start=part.start, length=part.length, members=fresh)
+            taken.add(number)
+            if part.id != NAMELESS:
+                payload = self._packs.read(ref, maps[part.id])
+                writer.name_part(part.id)
+                self._maps.setdefault(part.id, set()).add(content_id(payload))
+                row: Member = (part.id, Kind.FILE_MAP, 0, len(payload))
+                writer.append(*self._encoder.encode(payload, allow_planes=False), len(payload), [row])
+        return taken
 
     def finish(self) -> list[PackRef]:
         """End and deliver the last pack."""

@@ -4,40 +4,31 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from dsvc.errors import IntegrityError
 from dsvc.objects import files
 from dsvc.objects.encodings import LEVEL
 from dsvc.objects.filemap import Part
-from dsvc.objects.files import ObjectDamagedError
+from dsvc.objects.files import ObjectDamagedError, ObjectMissingError
 from dsvc.objects.ids import FileId, Kind, ObjectId, content_id, object_id
 from dsvc.objects.ingest import Ingest
+from dsvc.objects.own_packs import Flush, OwnPacks
 from dsvc.objects.packindex import Place
-from dsvc.objects.packlist import PackList, PackRef
+from dsvc.objects.packlist import PackClass, PackList, PackRef
 from dsvc.objects.packs import PackSet
 from dsvc.objects.reference import Elsewhere
 from dsvc.objects.reliance import CollectedError, Reliance
 from dsvc.objects.segment import Segments
 from dsvc.objects.sortedmap import MapKind, Node, decode_node
+from dsvc.objects.wholes import Link
 from dsvc.storage.backend import Backend
+
+__all__ = ["ObjectMissingError", "ObjectStore"]
 
 _NODE_CACHE = 512  # decoded nodes
 _REREADS = 20  # how often a look-up follows a list that changes under it
-
-
-class ObjectMissingError(IntegrityError):
-    """An object that something refers to is not in the store."""
-
-    def __init__(self, wanted: bytes, kind: Kind) -> None:
-        name = kind.name.lower().replace("_", " ")
-        super().__init__(
-            f"{name} {wanted.hex()} is not in the store",
-            hint="dsvc fsck",
-            details={"id": wanted.hex(), "kind": name},
-        )
-        self.id, self.kind = ObjectId(wanted), kind
 
 
 class ObjectStore:
@@ -65,18 +56,18 @@ class ObjectStore:
         self.elsewhere: Elsewhere | None = None
         self.near: ObjectStore | None = None
         """Of a store far away: one at hand, in which nodes of views are looked up before they are asked for."""
+        self.wholes: Link | None = None  # how large files are kept whole (dsvc.objects.wholes); None: not
         self._level = level
         self._reread = reread
         self._ingest: Ingest | None = None
         self._nodes: OrderedDict[bytes, Node] = OrderedDict()
         self._relied = Reliance()
-        self._own: dict[bytes, PackRef] = {}  # packs of this process that no list names yet
+        self.own = OwnPacks(backend, self._taken)
         self._list: PackList | None = None  # the newest that was shown
-        self._own_since: PackList | None = None  # the one that was shown when the first of them came
-        self._lost = 0  # objects in such packs that were collected
         self._shown: frozenset[bytes] = frozenset()
         self._lock = threading.RLock()
         self.delivered = 0  # bytes of the packs that this process made and stored
+        self._behind = False  # packs are delivered while the caller goes on
 
     # Reading.
 
@@ -85,15 +76,15 @@ class ObjectStore:
         listed = frozenset(p.id for p in packs.packs)
         with self._lock:
             self._list = packs
-            self._own = {k: v for k, v in self._own.items() if k not in listed}
+            self.own.drop(listed)
             self._shown = listed
-            self.packs.show([*packs.packs, *self._own.values()], packs.segments)
+            self.packs.show([*packs.packs, *self.own.refs.values()], packs.segments)
             self.segments.forget_others(segment.ref for segment in packs.segments)
 
     def published(self, packs: PackList) -> None:
         """Take note that all packs of this process were published; `packs` is the list that did, or a later one."""
         with self._lock:
-            self._own = {}
+            self.own.drop(self.own.refs)
             self.show(packs)
 
     def has(self, wanted: bytes, kind: Kind) -> bool:
@@ -192,9 +183,7 @@ class ObjectStore:
 
     def _verified(self, wanted: bytes, kind: Kind, ref: PackRef, place: Place) -> bytes | None:
         payload = self.packs.read(ref, place)
-        if kind == Kind.FILE_MAP or object_id(kind, payload) == wanted:
-            return payload
-        return None
+        return payload if kind == Kind.FILE_MAP or object_id(kind, payload) == wanted else None
 
     def node(self, map_kind: MapKind, node_id: ObjectId) -> Node:
         """Return a decoded node of a sorted map."""
@@ -208,9 +197,8 @@ class ObjectStore:
 
     def find(self, prefix: str) -> list[tuple[ObjectId, Kind]]:
         """Return the objects whose ids begin with these hexadecimal digits, each once, in order."""
-        half, odd = divmod(len(prefix), 2)
-        found = set(self.packs.find_prefix(bytes.fromhex(prefix[: half * 2])))
-        return sorted((i, k) for i, k in found if not odd or i.hex().startswith(prefix))
+        found = set(self.packs.find_prefix(bytes.fromhex(prefix[: len(prefix) & ~1])))
+        return sorted((i, k) for i, k in found if i.hex().startswith(prefix))
 
     # Files.
 
@@ -272,6 +260,11 @@ class ObjectStore:
         """Store what `read(n)` delivers until it returns nothing; return the file's id and length."""
         return files.put_stream(self._writer(), read)
 
+    def put_whole(self, file: Path, *, shared: int | None, advance: Callable[[int], None]) -> tuple[FileId, int]:
+        """Store a large file of the store's own without copying it; see `Ingest.put_whole`."""
+        file_id, size = self._writer().put_whole(file, shared=shared, advance=advance)
+        return FileId(file_id), size
+
     def rely_on(self, wanted: bytes, kind: Kind) -> bool:
         """Say whether an object is stored; then this process relies on it, which is checked when it publishes."""
         found = self._find(wanted, kind)
@@ -283,15 +276,13 @@ class ObjectStore:
     def adopt(self, ref: PackRef) -> None:
         """Take on a pack that lies in the backend and on no list yet: it counts as stored, and `flush` returns it."""
         with self._lock:
-            if not self._own:
-                self._own_since = self._list
-            self._own[ref.id] = ref
+            self.own.add(ref, self._list)
             self.packs.add(ref)
 
     def take_up(self, refs: Iterable[PackRef]) -> list[PackRef]:
         """Adopt packs that an earlier process stored and did not publish, if they are still there; return them."""
         condemned = set(self._list.condemned) if self._list is not None else set()
-        left = [ref for ref in refs if ref.id not in condemned | self._shown | self._own.keys()]
+        left = [ref for ref in refs if ref.id not in condemned | self._shown | self.own.refs.keys()]
         gone = set(self.backend.missing([ref.key for ref in left]))
         found = [ref for ref in left if ref.key not in gone]
         for ref in found:
@@ -305,7 +296,30 @@ class ObjectStore:
         """
         if self._ingest is not None:
             self._ingest.finish()
-        return list(self._own.values())
+        return list(self.own.refs.values())
+
+    def begin_flush(self) -> Flush:
+        """Do what `flush` does; where it is far to the place, packs may be on their way until `calls.settle`."""
+        earlier = self.own.refs
+        small = self._ingest.small_metadata() if self._ingest is not None else None
+        self._behind = self.own.calls.far
+        try:
+            packs = tuple(self.flush())
+        finally:
+            self._behind = False
+        return Flush(packs, tuple(ref for ref in packs if ref.id not in earlier), small)
+
+    def take_back(self, flush: Flush, *, but: Collection[Kind]) -> None:
+        """Put once more what a small pack of metadata holds that came to nothing, without the kinds in `but`.
+
+        The pack does not count as stored any more and stays where it is until gc finds it (docs/design/0035).
+        """
+        self.own.settle()
+        if flush.small is not None:
+            self.own.disown([ref for ref in flush.fresh if ref.pack_class == PackClass.METADATA])
+            for kind, payload in flush.small:
+                if kind not in but:
+                    self.put(kind, payload)
 
     def abandon(self) -> None:
         """Forget what was put and not flushed."""
@@ -313,51 +327,27 @@ class ObjectStore:
             self._ingest.close()
             self._ingest = None
 
+    def relied_on_gone(self, packs: PackList) -> list[bytes]:
+        """Return the packs because of which something was left out and which this newer list does not have."""
+        return self._relied.gone({p.id for p in packs.packs} | self.own.refs.keys())
+
     def check_relied(self, packs: PackList) -> None:
         """Make sure that what was left out because it was stored is stored in this newer list too.
 
         Raises:
             CollectedError: otherwise.
         """
-        gone = self._relied.gone({p.id for p in packs.packs} | self._own.keys())
+        gone = self.relied_on_gone(packs)
         if gone:
             self.show(packs)
             lost = self._relied.move(gone, self._pack_of)
             if lost:
                 raise CollectedError(lost)
 
-    def check_own(self, packs: PackList) -> None:
-        """Make sure that no unpublished pack of this process was collected, when `packs` is the newest list.
-
-        A pack that gc found unlisted is condemned, then deleted, then forgotten; so one that is neither condemned in
-        this list nor missing can be published by a swap from this list. Nothing can have happened to packs that were
-        made since this very list was read.
-
-        Raises:
-            CollectedError: otherwise; the packs are forgotten, so that the same objects can be put again.
-        """
-        lost = 0 if packs is self._own_since else self._lose_own(packs)
-        lost, self._lost = lost + self._lost, 0
-        if lost:
-            raise CollectedError(lost)
-
-    def _lose_own(self, packs: PackList) -> int:
-        """Forget unpublished packs that were collected; return how many objects they held."""
-        with self._lock:
-            own = dict(self._own)
-        condemned = set(packs.condemned)
-        missing = set(self.backend.missing([ref.key for ref in own.values()]))
-        lost = [ref for ref in own.values() if ref.id in condemned or ref.key in missing]
-        if lost:
-            with self._lock:
-                for ref in lost:
-                    self._own.pop(ref.id, None)
-            self.show(packs)
-        return sum(ref.objects for ref in lost)
-
     def close(self) -> None:
         """Give back threads and files; what was not flushed is dropped."""
         self.abandon()
+        self.own.calls.close()
         self.backend.close()
 
     def _writer(self) -> Ingest:
@@ -370,9 +360,19 @@ class ObjectStore:
         return None if found is None else found[0].id
 
     def _deliver(self, ref: PackRef, path: Path) -> None:
-        self.backend.put(ref.key, path)
-        self.adopt(ref)
+        if self._behind:
+            self.adopt(ref)
+            self.own.send(ref, path)
+        else:
+            self.backend.put(ref.key, path)
+            self.adopt(ref)
         self.delivered += ref.size
+
+    def _taken(self, ids: Collection[bytes]) -> None:
+        with self._lock:
+            self._relied.forget(ids)
+            if self._list is not None:
+                self.show(self._list)
 
     def _find(self, wanted: bytes, kind: Kind) -> tuple[PackRef, Place] | None:
         """Look an object up; where a pack cannot be opened, as long as the list goes on changing."""
@@ -390,7 +390,6 @@ class ObjectStore:
         if self._reread is not None:
             packs = self._reread()
             self.show(packs)
-            lost = self._lose_own(packs)
+            lost = self.own.look(packs, list(self.own.refs.values()))
             if lost:
-                self._lost += lost  # whoever goes on all the same is stopped when it publishes
                 raise CollectedError(lost)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from heapq import heappop, heappush
 from typing import NamedTuple
@@ -72,8 +72,17 @@ def read_head(backend: Backend, segments: Segments | None = None) -> Head | None
     raise DamagedHeadError("the head moved at every attempt to read it", hint="run the same command again")
 
 
-def swap_head(backend: Backend, old: Head | None, operation: OperationId, packs: PackList) -> Head | None:
+def swap_head(
+    backend: Backend,
+    old: Head | None,
+    operation: OperationId,
+    packs: PackList,
+    *,
+    ready: Callable[[], None] = lambda: None,
+) -> Head | None:
     """Move the head from `old` to this operation and pack list; return the new head, None when it had moved.
+
+    `ready` is called right before: it waits until all packs are there, and what it raises stops the swap.
 
     Raises:
         SwapUncertainError: when it is not known whether it moved.
@@ -84,6 +93,7 @@ def swap_head(backend: Backend, old: Head | None, operation: OperationId, packs:
     payload = encode_pack_list(packs)
     list_id = pack_list_id(payload)
     backend.put(pack_list_key(list_id), payload)
+    ready()
     value = codec.encode_plain([VERSION, operation, list_id])
     if backend.swap_cell(CELL, None if old is None else old.value, value):
         if old is not None and old.packs.previous is not None:

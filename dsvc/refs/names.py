@@ -7,12 +7,14 @@ import re
 from dsvc.errors import UsageError
 
 HEADS, TAGS, REMOTES, WORKTREES, STASH = "heads/", "tags/", "remotes/", "worktrees/", "stash/"
-RUNS, MODELS = "runs/", "models/"  # of runs see dsvc.runs.names
+RUNS, MODELS, DEPLOYMENTS = "runs/", "models/", "deployments/"  # of runs see dsvc.runs.names
 REQUESTS = "requests/"  # merge requests of this repository: made by 'dsvc request', not by a push of names
 CUT = "cut/commits"  # which commits were left out here on purpose
 SEEN = "seen/"  # what a remote had under shared names that have no place under remotes/: seen/NAME/requests/...
+STREAMS = "streams/"  # of snapshots, by guid: they lie on remotes, and are neither fetched nor moved
 DATA = "data/"  # what was learned of content: dsvc.repo.ledgers
-SHARED = (HEADS, TAGS, RUNS, MODELS, REQUESTS, "deployments/")
+NAMED = (MODELS, DEPLOYMENTS)  # move, and travel by what was last seen of them
+SHARED = (HEADS, TAGS, RUNS, *NAMED, REQUESTS)
 LOCAL = (REMOTES, WORKTREES, STASH, "added/", "cut/", SEEN, DATA)
 ONCE = ("purged/", RUNS)  # made once and never moved: repositories exchange them as a set
 
@@ -35,7 +37,7 @@ def check_name(name: str) -> str:
         size = len(name.encode())
     except UnicodeEncodeError:
         size = _MAX_BYTES + 1
-    if not name.startswith(SHARED + LOCAL + ONCE) or size > _MAX_BYTES or _BAD.search(name):
+    if not name.startswith((*SHARED, *LOCAL, *ONCE, STREAMS)) or size > _MAX_BYTES or _BAD.search(name):
         raise BadRefNameError(f"{name!r} is not a valid ref name")
     return name
 

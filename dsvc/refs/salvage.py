@@ -31,10 +31,14 @@ class LostSegment(NamedTuple):
 
 
 class Salvaged(NamedTuple):
-    """A head as far as it can be made out. With `lost` segments its list is only about the one that was published."""
+    """A head as far as it can be made out. With `lost` segments its list is only about the one that was published.
+
+    `taken` are the packs that count as listed and that the list does not name.
+    """
 
     head: Head
     lost: tuple[LostSegment, ...]
+    taken: frozenset[PackId] = frozenset()
 
 
 def salvage_head(backend: Backend) -> Salvaged | None:
@@ -60,11 +64,12 @@ def salvage_head(backend: Backend) -> Salvaged | None:
             lost.append(LostSegment(ref, error.message))
     held = tuple(ref for segment in segments for ref in segment.packs if ref.id not in parts.gone)
     packs = held + parts.packs
+    taken: tuple[PackRef, ...] = ()
     if lost:
         known = {ref.id for ref in packs} | set(parts.condemned) | parts.gone
-        packs += _unnamed(backend, known)
-    listed = PackList(packs, parts.condemned, parts.replaced, parts.previous, tuple(segments), parts.retired)
-    return Salvaged(Head(operation, listed, value), tuple(lost))
+        taken = _unnamed(backend, known)
+    listed = PackList(packs + taken, parts.condemned, parts.replaced, parts.previous, tuple(segments), parts.retired)
+    return Salvaged(Head(operation, listed, value), tuple(lost), frozenset(ref.id for ref in taken))
 
 
 def mend_list(backend: Backend, salvaged: Salvaged) -> Head | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dsvc.errors import BusyError, IntegrityError
 from dsvc.objects.codec import Value
 from dsvc.objects.ids import Kind, ObjectId, OperationId, ViewId
-from dsvc.objects.packlist import PackList, PackRef
+from dsvc.objects.packlist import PackClass, PackList, PackRef
 from dsvc.objects.reliance import CollectedError
 from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.objects.values import Operation, encode_operation
@@ -18,6 +19,7 @@ from dsvc.refs.view import Ref, View
 from dsvc.storage.backend import SwapUncertainError
 
 _RETRIES = 200
+_MADE_ANEW = (Kind.OPERATION, Kind.VIEW)  # by each attempt, and put by nobody else
 
 
 class RefMovedError(BusyError):
@@ -79,6 +81,9 @@ class Transaction:
         self.view: View = self._log.view(base.operation)
         self._changes: dict[str, Ref | None] = {}
         self._fixed: set[str] = set()
+        self._below: set[str] = set()
+        self.listed = 0
+        """How many packs its publish added to the list."""
 
     @property
     def changes(self) -> Mapping[str, Ref | None]:
@@ -92,6 +97,10 @@ class Transaction:
     def require(self, name: str) -> None:
         """Refuse to publish when somebody else changes this ref, although it is not changed here."""
         self._fixed.add(check_name(name))
+
+    def require_below(self, prefix: str) -> None:
+        """Refuse to publish when somebody else changes a ref whose name begins so, or makes one."""
+        self._below.add(prefix)
 
     def set(self, name: str, ref: Ref) -> None:
         """Let a ref have this value."""
@@ -125,6 +134,11 @@ class Transaction:
             if now is None or now.packs.holds_all_of(self.base.packs):
                 raise
             raise CollectedError(1) from error
+        except CollectedError:
+            self._store.own.complained()
+            raise
+        finally:
+            self._store.own.calls.drain()
 
     def _publish(self, act: Act, head: Head, wait: Callable[[int], None] | None) -> tuple[OperationId, Head]:
         changes = {name: ref for name, ref in self._changes.items() if self.view.get(name) != ref}
@@ -133,28 +147,31 @@ class Transaction:
         for attempt in range(_RETRIES):
             for operation_id in tried:  # a swap whose answer was lost may take place late
                 if contains_operation(self._log, head.operation, operation_id):
-                    self._store.published(head.packs)
-                    return operation_id, head
+                    return self._done(operation_id, head)
             view = self._log.view(head.operation)
             if head is not self.base:
                 for name, before in expected.items():
                     now = view.get(name)
                     if now != before and not (name.startswith(ONCE) and now == changes.get(name)):
                         raise RefMovedError(name)
+                for name, _, now in (d for prefix in self._below for d in self.view.differences(view, prefix)):
+                    if name not in changes or now != changes[name]:
+                        raise RefMovedError(name)
             operation = act.operation(ViewId(view.changed(changes).id), (head.operation,))
             operation_id = OperationId(self._store.put(Kind.OPERATION, encode_operation(operation)))
-            packs = self._store.flush()
-            if not self._can_swap(head, view, [ref for ref in changes.values() if ref is not None]):
-                moved = None
-            else:
-                try:
-                    moved = swap_head(self._store.backend, head, operation_id, head.packs.adding(tuple(packs)))
-                except SwapUncertainError:
-                    tried.append(operation_id)
-                    moved = None
+            flush = self._store.begin_flush()
+            self._store.own.check(head.packs, fresh=flush.fresh)
+            moved = None
+            try:
+                if self._can_swap(head, view, [ref for ref in changes.values() if ref is not None]):
+                    wanted = head.packs.adding(flush.packs)
+                    moved = swap_head(self._store.backend, head, operation_id, wanted, ready=self._store.own.settle)
+                if moved is None:
+                    self._store.take_back(flush, but=_MADE_ANEW)
+            except SwapUncertainError:  # the pack may be listed by now, or later
+                tried.append(operation_id)
             if moved is not None:
-                self._store.published(moved.packs)
-                return operation_id, moved
+                return self._done(operation_id, moved)
             if wait is not None:
                 wait(attempt)
             newer = read_head(self._store.backend, self._store.segments)
@@ -162,17 +179,33 @@ class Transaction:
                 raise RepositoryDeletedError
             head = newer
             self._store.show(head.packs)
+            self._look_ahead()
         raise BusyError("the repository changes too often to publish", hint="run the same command again")
+
+    def _done(self, operation_id: OperationId, head: Head) -> tuple[OperationId, Head]:
+        self.listed = len(self._store.own.refs)
+        self._store.published(head.packs)
+        return operation_id, head
+
+    def _look_ahead(self) -> None:
+        """Where each call takes a round trip: read what is new of other writers, all at once."""
+        packs, calls = self._store.packs, self._store.own.calls
+        if calls.far:
+            refs = [ref for ref in packs.refs() if ref.pack_class == PackClass.METADATA and not packs.has_index(ref)]
+            with contextlib.suppress(IntegrityError):  # it is looked at again when somebody needs it
+                calls.each(packs.index, refs)
 
     def _can_swap(self, head: Head, view: View, refs: list[Ref]) -> bool:
         """Check that everything the swap from `head` would refer to is stored; False when the head has moved.
 
         Objects vanish only behind a move of the head, so what is there while the head stands is there at the swap.
         """
-        self._store.check_own(head.packs)  # what is gone of it does not come back, wherever the head is
+        collected = self._check_whole is not None and not head.packs.holds_all_of(self.base.packs)
+        if collected or self._store.relied_on_gone(head.packs):
+            self._store.own.settle()  # what is gone of one's own does not come back, wherever the head is
         try:
             self._store.check_relied(head.packs)
-            if self._check_whole is not None and not head.packs.holds_all_of(self.base.packs):
+            if collected and self._check_whole is not None:
                 self._check_whole(refs, view)
         except (CollectedError, IntegrityError):
             now = read_head(self._store.backend, self._store.segments)
@@ -200,3 +233,8 @@ def first_operation(
         raise BusyError("another process created a repository here at the same moment")
     store.show(head.packs)
     return head
+
+
+def storable(text: str) -> str:
+    """Return a text in which bytes of a name that are not UTF-8 are replaced: operations hold proper texts alone."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -20,6 +20,7 @@ from dsvc.repo.maintenance import clear_condemned
 from dsvc.storage.backend import SwapUncertainError
 
 LOOSE = 16  # so many packs may stand beside the segments
+_TURN = 8  # so many packs more, and the next publish tries
 ALONE = 6  # so many large packs may stand beside them too
 MOST = 16  # so many segments may be there before large ones are folded too
 _ATTEMPTS = 4  # at folding behind gc
@@ -54,11 +55,19 @@ def choose_fold(packs: PackList) -> Fold | None:
     return Fold(loose, tuple(absorbed))
 
 
-def fold(store: ObjectStore, head: Head) -> Head:
-    """Fold if there is something to fold; return the newest head. A failure leaves everything as it was."""
+def fold(store: ObjectStore, head: Head, *, added: int | None = None) -> Head:
+    """Fold if there is something to fold; return the newest head. A failure leaves everything as it was.
+
+    `added` is how many packs the publish before added, if there was one. Then only one of several publishes tries: a
+    fold moves the head too, and where many publish all of them would try the same at once.
+    """
     chosen = choose_fold(head.packs)
     if chosen is None:
         return head
+    if added is not None:
+        above = len(chosen.loose) - LOOSE - 1
+        if above // _TURN == (above - added) // _TURN:
+            return head
     try:
         return _fold(store, head, chosen, head.packs)
     except (DsvcError, OSError):

@@ -11,8 +11,10 @@ from dsvc.storage.backend import Backend, SwapUncertainError
 CELL = "format"
 SEGMENTS = "segments-1"
 POOL = "pool-1"
+PARTED = "parted-1"
+SNAPSHOTS = "snapshots-1"
 REFERENCES = "references-1"
-FEATURES = frozenset({"base-1", SEGMENTS, POOL, REFERENCES})
+FEATURES = frozenset({"base-1", SEGMENTS, POOL, PARTED, SNAPSHOTS, REFERENCES})
 _RETRIES = 20
 
 
@@ -44,6 +46,10 @@ FAR = Format(CURRENT.read | {SEGMENTS}, CURRENT.write | {SEGMENTS})
 """Of a repository that is made at a remote place: its indexes are folded into segments."""
 
 
+PARTED_CURRENT = Format(CURRENT.read | {PARTED}, CURRENT.write | {PARTED})
+"""Of a repository on a disk that clones files: it may keep large ones whole, as parts of its packs."""
+
+
 def pointing(pointer: Pointer) -> Format:
     """Return the record of a place whose repository is in a pool elsewhere."""
     return Format(frozenset({POOL}), frozenset({POOL}), pointer)
@@ -69,9 +75,7 @@ def write_format(backend: Backend, record: Format, *, before: Format | None = No
 
 
 def raise_format(backend: Backend, feature: str, *, reading: bool = False) -> None:
-    """Let nobody write to a repository any more who does not know a feature, nor read it with `reading`.
-
-    Safe to call twice.
+    """Let nobody write to a repository any more, or read it, who does not know a feature. Safe to call twice.
 
     Raises:
         BusyError: when others change the record again and again.
@@ -79,9 +83,8 @@ def raise_format(backend: Backend, feature: str, *, reading: bool = False) -> No
     for _ in range(_RETRIES):
         value = backend.read_cell(CELL)
         record = decode_format(value) if value is not None else CURRENT
-        raised = record._replace(write=record.write | {feature})
-        if reading:
-            raised = raised._replace(read=record.read | {feature})
+        read = record.read | {feature} if reading else record.read
+        raised = record._replace(read=read, write=record.write | {feature})
         if raised == record:
             return
         try:

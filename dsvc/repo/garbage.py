@@ -145,6 +145,7 @@ def remove_garbage(repo: Repository, garbage: Garbage, *, progress: Progress) ->
                 deliver=deliver,
                 keep=lambda ref, position: marks.has(ref.id, position),
                 advance=lambda size: progress.advance(size=size),
+                parts=True,
             )
         progress.finish()
     except BaseException:

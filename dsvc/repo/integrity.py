@@ -16,7 +16,7 @@ from blake3 import blake3
 from dsvc.errors import IntegrityError
 from dsvc.objects.ahead import gather_history, groups_by_bytes
 from dsvc.objects.filemap import chunks, decode_page
-from dsvc.objects.files import ObjectDamagedError
+from dsvc.objects.files import ObjectDamagedError, hash_content
 from dsvc.objects.ids import Kind, OperationId, PackId
 from dsvc.objects.packlist import PackClass, PackList, PackRef
 from dsvc.objects.packs import DamagedPackError, PackSet
@@ -24,6 +24,7 @@ from dsvc.objects.sortedmap import decode_node
 from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.objects.values import decode_operation
 from dsvc.objects.verify import Fault, verify_objects, verify_outline
+from dsvc.objects.wholes import whole_files
 from dsvc.progress import Progress
 from dsvc.refs.log import Head, OperationLog
 from dsvc.refs.view import VIEWS
@@ -83,8 +84,23 @@ def check_packs(store: ObjectStore, head: Head, *, deep: bool, progress: Progres
             progress.advance(items=objects, size=size)
 
         faults += verify_objects(store.packs, usable, check=decode_whole, advance=advance)
+        faults += (fault for ref in usable if ref.pack_class == PackClass.BULK for fault in _whole_faults(store, ref))
         progress.finish()
     return [problem for fault in faults for problem in _problems(fault)]
+
+
+def _whole_faults(store: ObjectStore, ref: PackRef) -> Iterator[Fault]:
+    """Read the files that a pack keeps whole: chunks that other packs hold are not looked at one by one there."""
+    try:
+        for file_id, path, _ in whole_files(store.packs, ref):
+            with open(path, "rb", buffering=0) as file:
+                if hash_content(file.read) != file_id:
+                    message = f"file {file_id.hex()}, which pack {ref.id.hex()} keeps whole, has another content"
+                    yield Fault(ref.id, "object", message, ((Kind.FILE_MAP, file_id),))
+    except IntegrityError as error:
+        yield Fault(ref.id, "pack", error.message)
+    except OSError as error:
+        yield Fault(ref.id, "pack", f"a file of pack {ref.id.hex()} cannot be read: {error.strerror}")
 
 
 def _check_far_packs(store: ObjectStore, head: Head, *, deep: bool, progress: Progress) -> list[Problem]:

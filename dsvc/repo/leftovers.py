@@ -1,13 +1,14 @@
 """Remove what dead processes left behind: packs on no list, lists that no head names, temporary files.
 
 Nothing here depends on a clock to be safe. A writer whose unlisted pack is removed finds out before it moves the head
-(see ObjectStore.check_own); the time that is waited only spares it from doing its work twice.
+(see OwnPacks.check); the time that is waited only spares it from doing its work twice.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -148,13 +149,16 @@ def remove_stale_files(folders: Iterable[Path], *, now: int, at_once: bool, dry_
             for entry in entries:
                 with contextlib.suppress(FileNotFoundError):
                     pid = _process_of(entry.name)
-                    if pid is None or not entry.is_file(follow_symlinks=False):
+                    is_folder = entry.is_dir(follow_symlinks=False)
+                    if pid is None or not (is_folder or entry.is_file(follow_symlinks=False)):
                         continue
                     status = entry.stat(follow_symlinks=False)
                     age = now - status.st_mtime_ns // 1000
                     if age >= DAY or (not _lives(pid) and (at_once or age >= HOUR)):
                         count, total = count + 1, total + status.st_size
-                        if not dry_run:
+                        if is_folder and not dry_run:  # a pack of whole files that was not finished
+                            shutil.rmtree(entry.path, ignore_errors=True)
+                        elif not dry_run:
                             os.unlink(entry.path)
     return Leftovers(files=count, size=total)
 

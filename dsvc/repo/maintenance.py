@@ -56,7 +56,7 @@ def merge_packs(
         made.append(ref)
 
     try:
-        rewrite_packs(store.packs, group, store.staging, deliver=deliver, advance=advance)
+        rewrite_packs(store.packs, group, store.staging, deliver=deliver, advance=advance, parts=True)
     except BaseException:
         delete_packs(store, [ref.id for ref in made])
         raise
@@ -117,7 +117,7 @@ def exchange(
 
 
 def _are_collected(store: ObjectStore, packs: PackList, new: list[PackRef]) -> bool:
-    """Say whether packs that `packs`, the newest list, does not have were collected; see `ObjectStore.check_own`."""
+    """Say whether packs that `packs`, the newest list, does not have were collected; see `OwnPacks.check`."""
     listed, condemned = {ref.id for ref in packs.packs}, set(packs.condemned)
     open_ = [ref for ref in new if ref.id not in listed]
     return any(ref.id in condemned for ref in open_) or bool(store.backend.missing([ref.key for ref in open_]))
@@ -134,10 +134,11 @@ def list_packs(store: ObjectStore, head: Head) -> Head:
         return head
 
     def still(newer: Head) -> bool:
-        store.check_own(newer.packs)
+        store.own.check(newer.packs)
+        store.own.settle()
         return True
 
-    store.check_own(head.packs)
+    still(head)
     moved = exchange(store, head, lambda packs: packs.adding(own), old=(), new=own, still=still)
     if moved is None:
         raise CollectedError(sum(ref.objects for ref in own))

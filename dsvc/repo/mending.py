@@ -212,4 +212,4 @@ def _rewrite(repo: Repository, harm: Harm, gone: Iterable[PackRef], deliver: Cal
 
     for pack_class in PackClass:
         group = [ref for ref in partly if ref.pack_class == pack_class]
-        rewrite_packs(packs, group, repo.store.staging, deliver=deliver, keep=keep)
+        rewrite_packs(packs, group, repo.store.staging, deliver=deliver, keep=keep, parts=True)

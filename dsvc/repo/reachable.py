@@ -1,7 +1,7 @@
 """What objects refer to, and marking everything that roots reach.
 
 Marks are bits by position in the packs' indexes, so that a million objects cost 125 kB beside the indexes.
-References out of the store (git links, external references, snapshots) are not followed.
+References out of the store (git links, external references) are not followed; of a snapshot the tree of its files is.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dsvc.objects.ids import ID_LENGTH, Kind, PackId
 from dsvc.objects.packindex import PackIndex, Place
 from dsvc.objects.packlist import PackRef, classes_of
 from dsvc.objects.packs import PackSet
+from dsvc.objects.snapshot import decode_snapshot, decode_stream
 from dsvc.objects.sortedmap import decode_node
 from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.objects.tree import EntryKind
@@ -63,6 +64,13 @@ def references(kind: Kind, payload: bytes) -> Iterator[Target]:
         yield tag.target_kind, tag.target
     elif kind == Kind.OPERATION:
         yield Kind.VIEW, decode_operation(payload).view
+    elif kind == Kind.SNAPSHOT:
+        snapshot = decode_snapshot(payload)
+        if snapshot.tree is not None:
+            yield Kind.TREE, snapshot.tree
+    elif kind == Kind.STREAM:
+        stream = decode_stream(payload)
+        yield (Kind.CHUNK if stream.size <= SMALL_LIMIT else Kind.FILE_MAP), stream.content
     elif kind != Kind.CHUNK:
         yield from _listed(payload)
 
@@ -87,6 +95,8 @@ def _of_tree(payload: bytes) -> Iterator[Target]:
             yield Kind.TREE, target
         elif entry_kind in _FILES:
             yield (Kind.CHUNK if size <= SMALL_LIMIT else Kind.FILE_MAP), target
+        elif entry_kind == EntryKind.SNAPSHOT:
+            yield Kind.SNAPSHOT, target
 
 
 def _listed(payload: bytes) -> Iterator[Target]:

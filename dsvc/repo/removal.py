@@ -96,7 +96,7 @@ def _drop(
     try:
         for pack_class in PackClass:
             group = [ref for ref in sources if ref.pack_class == pack_class]
-            rewrite_packs(store.packs, group, store.staging, deliver=deliver, keep=keep)
+            rewrite_packs(store.packs, group, store.staging, deliver=deliver, keep=keep, parts=True)
     except BaseException:
         delete_packs(store, [ref.id for ref in made])
         raise

@@ -21,6 +21,8 @@ from dsvc.repo.folding import fold, refold
 from dsvc.repo.format import (
     CURRENT,
     FAR,
+    PARTED,
+    PARTED_CURRENT,
     SEGMENTS,
     Format,
     Pointer,
@@ -67,6 +69,8 @@ class Repository:
         self.log = OperationLog(store)
         self.head = head
         self.lost: tuple[LostSegment, ...] = ()
+        self.patience: Callable[[], Callable[[int], None]] | None = None
+        """Makes what waits between attempts to publish, see `Transaction.publish`."""
         self._commits: OrderedDict[bytes, Commit] = OrderedDict()
         self._cut: tuple[OperationId, frozenset[CommitId]] | None = None
 
@@ -80,16 +84,17 @@ class Repository:
         refs: dict[str, Ref],
         packs: tuple[PackRef, ...] = (),
         far: bool = False,
+        parted: bool = False,
     ) -> Repository:
         """Make a new repository with one operation that sets `refs`, over `packs` that lie in the backend already.
 
-        `far` says that it is a remote one, see `open`.
+        `far` says that it is a remote one, see `open`; `parted` that it may keep large files whole.
 
         Raises:
             BusyError: when there is one already.
         """
         if read_format(backend) is None:
-            write_format(backend, FAR if far else CURRENT)
+            write_format(backend, FAR if far else PARTED_CURRENT if parted else CURRENT)
         store = _store(backend, staging, LEVEL)
         return cls(backend, store, first_operation(store, act, refs, packs=packs), tidies=not far, folds=far)
 
@@ -102,12 +107,15 @@ class Repository:
         level: int = LEVEL,
         far: bool = False,
         salvage: bool = False,
+        link: str = "copy",
     ) -> Repository:
         """Open an existing repository.
 
         Behind a publish small packs are merged, unless it is `far`: then its packs stay, and their indexes are folded
         into segments where its format allows that. With `salvage` it may be opened although segments are lost; then
         `lost` says so, and nothing should be published before `mend_list`.
+
+        `link` says how large files are kept whole, where its format allows that: auto, reflink, hardlink, or copy: not.
 
         Raises:
             NotARepositoryError: where there is none. PooledElsewhereError: where there is only a way to it.
@@ -133,7 +141,14 @@ class Repository:
         store.show(head.packs)
         repo = cls(backend, store, head, tidies=not far, folds=far and SEGMENTS in record.write, record=record)
         repo.lost = lost
+        if repo.keeps_parts and link != "copy":
+            store.wholes = "hardlink" if link == "hardlink" else "reflink"
         return repo
+
+    @property
+    def keeps_parts(self) -> bool:
+        """Whether its format allows that large files lie beside its packs."""
+        return self._record is not None and PARTED in self._record.write
 
     @property
     def is_far(self) -> bool:
@@ -193,11 +208,12 @@ class Repository:
 
         Where that makes many small packs, they are merged afterwards.
         """
-        operation_id, self.head = transaction.publish(act, known=self.head)
+        wait = self.patience() if self.patience is not None else None
+        operation_id, self.head = transaction.publish(act, known=self.head, wait=wait)
         if self._tidies:
             self.head = tidy(self.store, self.head)
         if self._folds:
-            self.head = fold(self.store, self.head)
+            self.head = fold(self.store, self.head, added=transaction.listed)
         return operation_id
 
     def commit(self, commit_id: CommitId) -> Commit:

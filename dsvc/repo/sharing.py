@@ -20,9 +20,9 @@ from dsvc.objects.packlist import PackRef
 from dsvc.progress import Progress
 from dsvc.refs.log import Head
 from dsvc.repo.repository import Repository
+from dsvc.storage.cloning import clone_file
 
 Method = Literal["hardlink", "reflink", "copy"]
-_FICLONE = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
 _IMPOSSIBLE = {
     errno.EXDEV,
     errno.EPERM,
@@ -93,8 +93,9 @@ def _method(how: str) -> Method:
 def _finish(head: Head, target: Path, done: dict[str, Method]) -> Shared:
     refs: dict[str, PackRef] = {ref.key: ref for ref in head.packs.packs}
     for key in done.keys() - refs.keys():  # of a list that was given up
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError, PermissionError):
             (target / key).unlink()
+        shutil.rmtree(target / key, ignore_errors=True)
     sync_directory(target / "packs")
     methods = Counter(done[key] for key in refs)
     copied = sum(ref.size for ref in refs.values() if done[ref.key] == "copy")
@@ -105,7 +106,9 @@ def _share(source: Path, target: Path, methods: tuple[Method, ...]) -> Method:
     failure: OSError | None = None
     for method in methods:
         try:
-            if method == "hardlink":
+            if source.is_dir():
+                _share_folder(source, target, method)
+            elif method == "hardlink":
                 with contextlib.suppress(FileExistsError):
                     os.link(source, target, follow_symlinks=False)
             else:
@@ -121,15 +124,23 @@ def _share(source: Path, target: Path, methods: tuple[Method, ...]) -> Method:
     ) from failure
 
 
-def clone_file(source: int, target: int) -> None:
-    """Let the open file `target` share the bytes of `source`, on a disk that can (a reflink).
-
-    Raises:
-        OSError: where the disk cannot.
-    """
-    import fcntl
-
-    fcntl.ioctl(target, _FICLONE, source)
+def _share_folder(source: Path, target: Path, method: Method) -> None:
+    """Share a pack that has whole files; they keep their times, by which is seen that nobody wrote to them."""
+    temporary = target.with_name(temporary_name("pack"))
+    temporary.mkdir()
+    try:
+        for entry in os.scandir(source):
+            if method == "hardlink":
+                os.link(entry.path, temporary / entry.name, follow_symlinks=False)
+                continue
+            _clone_or_copy(Path(entry.path), temporary / entry.name, clone=method == "reflink")
+            found = entry.stat(follow_symlinks=False)
+            os.utime(temporary / entry.name, ns=(found.st_atime_ns, found.st_mtime_ns))
+        sync_directory(temporary)
+        with contextlib.suppress(FileExistsError):
+            os.rename(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _clone_or_copy(source: Path, target: Path, *, clone: bool) -> None:

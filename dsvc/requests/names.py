@@ -34,6 +34,11 @@ def parse_name(name: str) -> RequestRef | None:
     return RequestRef(number, found[3], ObjectId(bytes.fromhex(found[4])))  # type: ignore[arg-type]
 
 
+def request_prefix(number: int) -> str:
+    """Return what comes before the names of all refs of a request."""
+    return f"{REQUESTS}{number}/"
+
+
 def open_name(number: int) -> str:
     """Return the name of the ref that opens a request."""
     return f"{REQUESTS}{number}/open"

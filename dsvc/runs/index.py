@@ -28,7 +28,7 @@ from dsvc.runs.pins import Pin, Pins, PinState, Seen, read_pins
 from dsvc.runs.record import Run, decode_run
 from dsvc.runs.summary import Summary, pack_summary, summarize, unpack_summary, with_labels
 
-VERSION = 2
+VERSION = 3
 _MOST_PINS = 100_000  # of one run and side
 _INPUT, _OUTPUT = 0, 1
 _TABLES = """
@@ -262,7 +262,7 @@ class RunIndex:
             for key, target in changes.runs.items():
                 run = decode_run(store.get(target, Kind.RUN))
                 summary = summarize(run, RunId(target))
-                executed = run.authority == "workload"
+                executed = run.authority != "correction"
                 row = (key, run.start, run.parent, executed, run.base, pack_summary(summary))
                 cursor.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)", row)
                 cursor.executemany("INSERT OR REPLACE INTO pins VALUES (?, ?, ?, ?, ?, ?)", _rows(store, run))

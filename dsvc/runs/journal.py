@@ -11,6 +11,7 @@ that was killed, by the next command. See docs/formats/run.md.
     concurrent   another run went on in the same working copy
     trace     what strace wrote
     stdout, stderr   what was written
+    notebook, order  a notebook with its outputs, and what was to be executed
 """
 
 from __future__ import annotations
@@ -183,8 +184,9 @@ def _read(path: Path) -> dict[str, Value] | None:
 class EventLog:
     """Appends events to a file of this process; each is one write, so that a killed process loses none."""
 
-    def __init__(self, journal: Path) -> None:
+    def __init__(self, journal: Path, *, name: str = "") -> None:
         self._journal = journal
+        self._name = name
         self._token = os.urandom(4).hex()  # one a log: threads whose first events meet write to one file, in order
         self._fd = -1
         self._pid = 0
@@ -196,7 +198,7 @@ class EventLog:
             OSError: when the disk refuses. ValueError, TypeError, OverflowError: for a value that is not storable.
         """
         if self._pid != os.getpid():  # the first one, or a process that was forked
-            name = f"{EVENTS}{os.getpid()}-{self._token}"
+            name = self._name or f"{EVENTS}{os.getpid()}-{self._token}"
             self._fd = os.open(self._journal / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
             self._pid = os.getpid()
         os.write(self._fd, msgpack.packb(event, use_bin_type=True, default=_extended))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -105,3 +106,9 @@ def flat(values: Mapping[str, Value], prefix: str = "") -> Iterator[tuple[str, V
             yield from flat(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
+
+
+def shortest(value: float) -> float:
+    """Return the shortest decimal number that a 32-bit float stands for: 0.1, and not 0.10000000149."""
+    short = float(f"{value:.7g}")
+    return short if struct.pack("<f", short) == struct.pack("<f", value) else value

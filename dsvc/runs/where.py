@@ -70,7 +70,7 @@ def column(name: str) -> Callable[[Summary], Value]:
     Raises:
         BadConditionError: for a name that no run can have.
     """
-    section, dot, rest = _sectioned(name)
+    section, dot, rest = split_column(name)
     if dot:
         values = attrgetter(section)
         return lambda summary: values(summary).get(rest)
@@ -84,7 +84,7 @@ def column(name: str) -> Callable[[Summary], Value]:
 
 
 def _column(name: str, text: str) -> Callable[[Summary], object]:
-    section, dot, rest = _sectioned(name)
+    section, dot, rest = split_column(name)
     if dot:
         values = attrgetter(section)
         return lambda summary: values(summary).get(rest, _MISSING)
@@ -93,7 +93,7 @@ def _column(name: str, text: str) -> Callable[[Summary], object]:
     raise BadConditionError(text, f"no run has a field {name!r}")
 
 
-def _sectioned(name: str) -> tuple[str, str, str]:
+def split_column(name: str) -> tuple[str, str, str]:
     """Return the section of a dotted name, the dot, and the rest; no dot where it is none of a section."""
     section, dot, rest = name.replace("`", "").partition(".")
     section = _SHORT.get(section, section)

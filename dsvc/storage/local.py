@@ -1,5 +1,7 @@
 """A backend in a folder: a blob is a file, a cell a row of numbered files of which the last one counts.
 
+A pack may also be a folder, of which parts lie in files of their own (see dsvc.storage.parts).
+
 No lock is taken. A blob appears by rename of a finished, synced temporary file. A cell moves from number n to n + 1 by
 `link`, which fails when that name exists, so that of two writers one wins; where a file system has no hard links
 the rename of a folder onto a non-empty one, which fails too, does the same. docs/formats/local.md.
@@ -11,6 +13,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import threading
 import time
 from collections import OrderedDict
@@ -23,8 +26,10 @@ from dsvc.atomic import sync_directory, temporary_name
 from dsvc.errors import IntegrityError, RequestError
 from dsvc.storage.backend import BlobDamagedError, BlobMissingError, SwapUncertainError, check_key, check_trial
 from dsvc.storage.cell_files import DIGEST, KEPT_CELLS, pack_cell, unpack_cell
+from dsvc.storage.parts import PartedBlob, size_of, sync_folder
 
 _OPEN_FILES = 128
+_PACKS = "packs/"
 _TICK = 0.01  # seconds by which the times of files lag behind the clock
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 
@@ -35,7 +40,7 @@ class LocalBackend:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._base = os.fspath(root)
-        self._open: OrderedDict[str, int] = OrderedDict()
+        self._open: OrderedDict[str, int | PartedBlob] = OrderedDict()
         self._lock = threading.Lock()
 
     def staging(self) -> Path:
@@ -49,10 +54,11 @@ class LocalBackend:
         with self._lock:
             fd = self._descriptor(key)
             try:
-                size = os.fstat(fd).st_size - offset if length is None else length
-                data = os.pread(fd, size, offset) if size >= 0 and offset >= 0 else b""
+                whole = fd.size if isinstance(fd, PartedBlob) else os.fstat(fd).st_size if length is None else 0
+                size = whole - offset if length is None else length
+                data = _pread(fd, size, offset) if size >= 0 and offset >= 0 else b""
                 while 0 < len(data) < size:  # one call reads at most 2 GiB
-                    more = os.pread(fd, size - len(data), offset + len(data))
+                    more = _pread(fd, size - len(data), offset + len(data))
                     if not more:
                         break
                     data += more
@@ -66,6 +72,9 @@ class LocalBackend:
         """See `Backend.put`."""
         target = Path(self._path(key))
         target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(source, Path) and source.is_dir():
+            self._put_folder(source, target)
+            return
         temporary = source if isinstance(source, Path) else self.staging() / temporary_name("blob")
         try:
             if isinstance(source, Path):
@@ -92,6 +101,33 @@ class LocalBackend:
             raise
         sync_directory(target.parent)
 
+    def _put_folder(self, source: Path, target: Path) -> None:
+        """Put a blob that was written as a folder, which lies on this disk."""
+        try:
+            sync_folder(source)
+            try:
+                os.rename(source, target)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                    raise
+                shutil.rmtree(source)  # there is one of that key
+        except BaseException:
+            shutil.rmtree(source, ignore_errors=True)
+            raise
+        sync_directory(target.parent)
+
+    def parted(self, key: str) -> PartedBlob | None:
+        """Return a blob of which parts lie in files of their own, None for any other; the caller closes it.
+
+        Raises:
+            BlobDamagedError: when its list of parts cannot be used.
+        """
+        path = self._path(key)
+        try:
+            return PartedBlob(path) if os.path.isdir(path) else None
+        except FileNotFoundError:
+            return None
+
     def missing(self, keys: list[str]) -> list[str]:
         """See `Backend.missing`."""
         return [key for key in keys if not os.path.exists(self._path(key))]
@@ -105,6 +141,10 @@ class LocalBackend:
             if base == self._base:
                 folders[:] = [f for f in folders if f not in ("tmp", "cells")]
             relative = os.path.relpath(base, self._base)
+            if relative == _PACKS[:-1]:
+                sizes = ((f"{_PACKS}{name}", size_of(os.path.join(base, name))) for name in folders)
+                found += (row for row in sizes if row[0].startswith(prefix))
+                folders.clear()
             for name in names:
                 key = name if relative == "." else f"{relative}/{name}"
                 if key.startswith(prefix):
@@ -117,9 +157,18 @@ class LocalBackend:
         with self._lock:
             fd = self._open.pop(key, None)
             if fd is not None:
-                os.close(fd)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._path(key))
+                _close(fd)
+        path = self._path(key)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+        except (IsADirectoryError, PermissionError):  # the latter is what macOS says
+            if not os.path.isdir(path):
+                raise
+            away = self.staging() / temporary_name("pack")
+            with contextlib.suppress(FileNotFoundError):  # somebody else deleted it
+                os.rename(path, away)  # so that nobody sees a part of it
+                shutil.rmtree(away, ignore_errors=True)
 
     def read_cell(self, name: str) -> bytes | None:
         """See `Backend.read_cell`.
@@ -178,7 +227,7 @@ class LocalBackend:
         """See `Backend.close`."""
         with self._lock:
             while self._open:
-                os.close(self._open.popitem()[1])
+                _close(self._open.popitem()[1])
 
     def _path(self, key: str) -> str:
         return os.path.join(self._base, check_key(key))
@@ -186,7 +235,7 @@ class LocalBackend:
     def _cell(self, name: str) -> str:
         return os.path.join(self._base, "cells", check_key(name))
 
-    def _descriptor(self, key: str) -> int:
+    def _descriptor(self, key: str) -> int | PartedBlob:
         fd = self._open.get(key)
         if fd is not None:
             self._open.move_to_end(key)
@@ -200,10 +249,17 @@ class LocalBackend:
                 f"{self._path(key)} may not be read by this user",
                 hint="check the owner and the mode of the file and of its folder",
             ) from error
-        self._open[key] = fd
+        held: int | PartedBlob = fd
+        if key.startswith(_PACKS) and stat.S_ISDIR(os.fstat(fd).st_mode):
+            os.close(fd)
+            try:
+                held = PartedBlob(self._path(key))
+            except FileNotFoundError as error:
+                raise BlobMissingError(key, self._base) from error
+        self._open[key] = held
         if len(self._open) > _OPEN_FILES:
-            os.close(self._open.popitem(last=False)[1])
-        return fd
+            _close(self._open.popitem(last=False)[1])
+        return held
 
     def _copy_in(self, source: Path, target: Path) -> None:
         """Move a file in from another disk."""
@@ -227,6 +283,17 @@ class LocalBackend:
                 return newest, body[DIGEST:]
             # It was removed between the listing and the read: the cell has moved on.
         raise IntegrityError(f"the cell {folder} cannot be read: its newest file is not there")
+
+
+def _pread(fd: int | PartedBlob, size: int, offset: int) -> bytes:
+    return os.pread(fd, size, offset) if isinstance(fd, int) else fd.read(offset, size)
+
+
+def _close(fd: int | PartedBlob) -> None:
+    if isinstance(fd, int):
+        os.close(fd)
+    else:
+        fd.close()
 
 
 def _numbers(folder: str) -> list[int]:

@@ -112,6 +112,24 @@ class Run:
         self._append((events.META, "models", dict(self._models)))
         return path
 
+    def profile(self, table: T, *, outputs: object = None, target: str = "") -> T:
+        """Record what the data that a model is trained on looks like, to compare with what the model is asked later.
+
+        `table` is a data frame, an array of two dimensions or a map of names to columns, in the order in which the
+        model takes them; `outputs` is what the model answers to it, or `target` names the column with what it should
+        answer. It counts for every model of this run. A table that has no profile is warned of, and the run goes on.
+        """
+        from dsvc.errors import DsvcError
+        from dsvc.monitoring.profile import profile_fields
+
+        try:
+            from dsvc.monitoring.tables import profile_table
+
+            self._append((events.META, "profile", profile_fields(profile_table(table, outputs=outputs, target=target))))
+        except (DsvcError, ImportError) as error:
+            warnings.warn(f"the run has no profile of its data: {error}", RuntimeWarning, stacklevel=2)
+        return table
+
     def name(self, text: str) -> str:
         """Give the run a name."""
         self._append((events.NAME, clean_name(text)))

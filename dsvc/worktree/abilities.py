@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dsvc.atomic import temporary_name
-from dsvc.repo.sharing import clone_file
+from dsvc.storage.cloning import clone_file
 from dsvc.worktree.names import tells_names_apart
 
 _PROBE = 1_234_567_891_234_567_891  # a time in nanoseconds without a round digit at its end

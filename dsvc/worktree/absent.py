@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from dsvc.objects import trees
 from dsvc.objects.ids import TreeId
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import EntryKind
-from dsvc.worktree.index import join
+from dsvc.worktree.index import ABSENT, join, parents
 
 
 class Absent:
@@ -40,3 +40,23 @@ class Absent:
             if entry is not None and entry.kind == EntryKind.TREE:
                 below = ((join(folder, name), e) for name, e in trees.entries(store, entry.id))
                 yield from (p for p, e in below if p not in written and e.kind != EntryKind.TREE)
+
+    def settle(
+        self, store: ObjectStore, tree: TreeId, written: Collection[bytes], settled: Mapping[bytes, bytes | None]
+    ) -> dict[bytes, bytes | None]:
+        """Return signatures of what stays absent, None for what is gone: the topmost folder not on disk stands for all.
+
+        What is `settled` already is not asked about.
+        """
+        found: dict[bytes, bytes | None] = {}
+        if not self.paths and not self.folders:
+            return found
+        folders = {*self._known, *parents(written)}
+        for path in self.listed(store, tree, folders, written):
+            at = path.find(b"/")
+            while at >= 0 and path[:at] in folders:
+                at = path.find(b"/", at + 1)
+            top = path if at < 0 else path[:at]
+            if top not in settled and top not in found:
+                found[top] = ABSENT if trees.lookup(store, tree, top) is not None else None
+        return found

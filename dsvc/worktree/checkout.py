@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dsvc.atomic import temporary_name
 from dsvc.errors import RequestError
@@ -25,9 +26,12 @@ from dsvc.objects.tree import CONTENT_KINDS, FILE_KINDS, Entry, EntryKind
 from dsvc.progress import Progress, Silent
 from dsvc.worktree.creating import Creator
 from dsvc.worktree.drafts import Drafts
-from dsvc.worktree.index import DIRECTORY, GITLINK, join, signature
+from dsvc.worktree.index import DATASET, DIRECTORY, GITLINK, join, signature
 from dsvc.worktree.name_map import NameMap
 from dsvc.worktree.plan import InTheWayError, Obstacle, Plan
+
+if TYPE_CHECKING:
+    from dsvc.worktree.delegation import Delegation
 
 Writes = Sequence[tuple[bytes, Entry]]
 _STAGED_BYTES = 64 << 20  # a new directory with more in it is filled in place, so that a killed checkout keeps it
@@ -47,6 +51,7 @@ class Writer:
     """Writes entries of the store below `root`; `scratch` is a folder on the same disk for unfinished files.
 
     `names` says which paths lie under other names there. `drafts` have large files that were written already.
+    `datasets` are the folders that a provider serves.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class Writer:
         names: NameMap | None = None,
         progress: Progress | None = None,
         drafts: Drafts | None = None,
+        datasets: Delegation | None = None,
     ) -> None:
         self._store = store
         self._root = root
@@ -65,6 +71,7 @@ class Writer:
         self._scratch = os.fsencode(scratch)
         self._progress = progress or Silent()
         self._drafts = drafts
+        self._datasets = datasets
         os.makedirs(self._scratch, exist_ok=True)
 
     def apply(self, plan: Plan) -> dict[bytes, bytes | None]:
@@ -82,6 +89,9 @@ class Writer:
         self._bring_references(plan)
         self._store.complete(entry.id for _, entry in plan.writes if entry.kind in CONTENT_KINDS)
         changed: dict[bytes, bytes | None] = dict(plan.settled)
+        for path in plan.leaving:
+            assert self._datasets is not None
+            self._datasets.leave(path)
         for path in plan.removals:
             with self._naming(path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 self._refuse_changed(path, plan)
@@ -89,6 +99,10 @@ class Writer:
             changed[path] = None
         self._remove_folders(plan, changed)
         self._write_all(plan, changed)
+        for path, entry in plan.datasets:
+            assert self._datasets is not None
+            self._datasets.bring(path, entry)
+            changed[path] = DATASET
         return changed
 
     def _bring_references(self, plan: Plan) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dsvc.errors import UsageError
@@ -80,3 +80,15 @@ def join_filters(filters: Iterable[ContentFilter | None]) -> ContentFilter | Non
     found = list(filters)
     given = [one for one in found if one is not None]
     return given[0] if given and len(given) == len(found) else None
+
+
+def configured_filter(remotes: Mapping[str, object]) -> ContentFilter | None:
+    """Return what the section `remote` of the configuration says is kept here, None for a full repository."""
+    if not any(key.endswith(".filter") for key in remotes):
+        return None
+    filters: list[ContentFilter | None] = []
+    for key in remotes:
+        if key.endswith(".url"):
+            texts = remotes.get(f"{key.removesuffix('.url')}.filter", ())
+            filters.append(parse_filter(texts if isinstance(texts, tuple) else (str(texts),)))
+    return join_filters(filters)

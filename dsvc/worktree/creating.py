@@ -13,7 +13,9 @@ from dsvc.objects.chunker import SMALL_LIMIT
 from dsvc.objects.ids import Kind, TreeId
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import FILE_KINDS, Entry, EntryKind
+from dsvc.objects.wholes import LARGE, whole_file
 from dsvc.progress import Progress
+from dsvc.storage.cloning import clone_to
 from dsvc.worktree.bulkread import Near, Pieces, chunk_places, read_carefully, read_in_order
 from dsvc.worktree.drafts import Drafts
 from dsvc.worktree.index import DIRECTORY, GITLINK, signature
@@ -64,6 +66,8 @@ class Creator:
             return signature(os.lstat(full))
         if content is None and kind == EntryKind.FILE and self._move_draft(entry, full):
             return signature(os.lstat(full))
+        if content is None and self._store.wholes is not None and entry.size >= LARGE and self._share(entry, full):
+            return signature(os.lstat(full))
         mode = 0o777 if kind == EntryKind.EXECUTABLE else 0o666
         fd = os.open(full, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
         try:
@@ -97,6 +101,25 @@ class Creator:
             os.rename(draft, full)
         except OSError:  # another disk is mounted there: the content is in the store, too
             return False
+        self._progress.advance(size=entry.size)
+        return True
+
+    def _share(self, entry: Entry, full: bytes) -> bool:
+        """Make the file from the one that the store keeps whole, without reading it; say whether there was one."""
+        whole = whole_file(self._store.packs, entry.id)
+        if whole is None:
+            return False
+        mode = 0o777 if entry.kind == EntryKind.EXECUTABLE else 0o666
+        try:
+            with open(whole, "rb", buffering=0) as source:
+                os.close(clone_to(source.fileno(), full, mode=mode))
+        except OSError:  # it lies on another disk, or on one that cannot
+            if self._store.wholes != "hardlink" or entry.kind != EntryKind.FILE:
+                return False
+            try:
+                os.link(whole, full)
+            except OSError:
+                return False
         self._progress.advance(size=entry.size)
         return True
 

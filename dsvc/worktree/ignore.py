@@ -19,7 +19,7 @@ import stat
 from itertools import groupby
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 
-from dsvc.worktree.ignore_rules import GLOB_SPECIAL, Rule, expression, literal_head, matcher, parse
+from dsvc.contents.path_rules import GLOB_SPECIAL, Rule, expression, literal_head, matcher, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

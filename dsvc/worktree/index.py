@@ -36,6 +36,7 @@ pack_signature_into = _SIGNATURE.pack_into
 
 DIRECTORY = _SIGNATURE.pack(0, 0, 0, 0, stat.S_IFDIR)
 GITLINK = _SIGNATURE.pack(0, 0, 0, 0, 0o160000)
+DATASET = _SIGNATURE.pack(0, 0, 0, 0, 0o040001)  # a provider of snapshots serves it, or it is not here
 ABSENT = _SIGNATURE.pack(0, 0, 0, 0, 0)  # left out of the working copy on purpose
 UNKNOWN = _SIGNATURE.pack(0, -1, -1, 0, 0)  # on disk, but nothing is known of it: compare the content
 

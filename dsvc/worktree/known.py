@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 
 from dsvc.history.treediff import diff_trees
@@ -10,8 +10,8 @@ from dsvc.objects import trees
 from dsvc.objects.ids import TreeId
 from dsvc.objects.sortedmap import NodeStore
 from dsvc.objects.store import ObjectMissingError, ObjectStore
-from dsvc.objects.tree import Entry, EntryKind
-from dsvc.worktree.index import ABSENT, DIRECTORY, EMPTY, GITLINK, UNKNOWN, Block, Index, join
+from dsvc.objects.tree import FILE_KINDS, Entry, EntryKind
+from dsvc.worktree.index import ABSENT, DATASET, DIRECTORY, EMPTY, GITLINK, UNKNOWN, Block, Index, join
 from dsvc.worktree.name_map import NameMap
 from dsvc.worktree.plan import LeavesOut
 from dsvc.worktree.sparse import Sparse
@@ -60,6 +60,31 @@ def refit_index(
     return index
 
 
+def unread(entry: Entry) -> bytes:
+    """Return the signature of a path of which nothing is known but its entry."""
+    known = {EntryKind.TREE: DIRECTORY, EntryKind.GITLINK: GITLINK, EntryKind.SNAPSHOT: DATASET}
+    return known.get(EntryKind(entry.kind), UNKNOWN)
+
+
+def lacking(
+    store: ObjectStore, wants: Callable[[bytes, int], bool] | None, erased: Collection[bytes]
+) -> LeavesOut | None:
+    """Return what says whether a file is left out because its content is not here; None where none is.
+
+    It is where `wants(path, size)` says no, or where its content was `erased` from the history.
+    """
+    if wants is None and not erased:
+        return None
+
+    def leaves(path: bytes, entry: Entry) -> bool:
+        if entry.kind not in FILE_KINDS:
+            return False
+        unwanted = entry.id in erased or (wants is not None and not wants(path, entry.size))
+        return unwanted and not store.has_file(entry.id)
+
+    return leaves
+
+
 def _unknown(
     store: ObjectStore, sparse: Sequence[bytes], leaves_out: LeavesOut | None
 ) -> Callable[[bytes, Entry], bytes]:
@@ -68,13 +93,13 @@ def _unknown(
     elsewhere = store.elsewhere
 
     def sign(path: bytes, entry: Entry) -> bytes:
-        if wanted is not None and not wanted.includes(path):
+        if wanted is not None and not wanted.includes(path) and entry.kind != EntryKind.SNAPSHOT:
             return ABSENT
         if leaves_out is not None and leaves_out(path, entry):
             return ABSENT
         if entry.kind == EntryKind.REFERENCE and (elsewhere is None or elsewhere.here(entry) is None):
             return ABSENT  # it was not fetched, so it cannot have been checked out
-        return {EntryKind.TREE: DIRECTORY, EntryKind.GITLINK: GITLINK}.get(EntryKind(entry.kind), UNKNOWN)
+        return unread(entry)
 
     return sign
 

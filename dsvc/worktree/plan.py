@@ -6,9 +6,8 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-from dsvc.errors import RequestError
 from dsvc.history.treediff import diff_trees, is_empty
 from dsvc.objects import trees
 from dsvc.objects.files import hash_content
@@ -16,34 +15,16 @@ from dsvc.objects.ids import ObjectId, TreeId
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.worktree.absent import Absent
-from dsvc.worktree.index import ABSENT, DIRECTORY, GITLINK, Index, changed_at, join, parents, signature
+from dsvc.worktree.index import ABSENT, DATASET, DIRECTORY, GITLINK, Index, changed_at, join, parents, signature
 from dsvc.worktree.names import CollidingNamesError, find_collisions
+from dsvc.worktree.obstacles import Checked, InTheWayError, Obstacle, blocking_parent
 from dsvc.worktree.sparse import Includes, Sparse
 
-_SHOWN = 10
+if TYPE_CHECKING:
+    from dsvc.worktree.delegation import Delegation
+
 LeavesOut = Callable[[bytes, Entry], bool]
-Checked = dict[bytes, "bool | None"]  # paths that were looked at: a folder, something else, or nothing (None)
-
-
-class Obstacle(NamedTuple):
-    """A path that a checkout would destroy, and why it may not."""
-
-    path: bytes
-    reason: str
-
-
-class InTheWayError(RequestError):
-    """Files whose content is not stored stand where a checkout would write."""
-
-    def __init__(self, obstacles: Sequence[Obstacle]) -> None:
-        lines = [f"\n  {os.fsdecode(o.path)}: {o.reason}" for o in obstacles[:_SHOWN]]
-        more = f"\n  and {len(obstacles) - _SHOWN} more" if len(obstacles) > _SHOWN else ""
-        super().__init__(
-            f"these files would be overwritten and their content is not stored:{''.join(lines)}{more}",
-            hint="commit them or put them aside with 'dsvc stash', then run the same command again",
-            details={"paths": [os.fsdecode(o.path) for o in obstacles]},
-        )
-        self.obstacles = tuple(obstacles)
+__all__ = ["InTheWayError", "LeavesOut", "Obstacle", "Plan", "Planner"]
 
 
 @dataclass(slots=True)
@@ -52,7 +33,8 @@ class Plan:
 
     `writes` are (path, entry) of files, links and empty directories; `removals` are paths of files; `settled` are paths
     that have the wanted content already, with their signatures (None: gone); `folders` may be empty afterwards and go
-    then.
+    then. `leaving` are folders that are no dataset any more, `datasets` those that come to a snapshot, and `not_here`
+    those whose snapshot this machine has not.
     """
 
     base: TreeId
@@ -63,10 +45,13 @@ class Plan:
     folders: set[bytes] = field(default_factory=set)
     seen: dict[bytes, bytes] = field(default_factory=dict)
     obstacles: list[Obstacle] = field(default_factory=list)
+    leaving: list[bytes] = field(default_factory=list)
+    datasets: list[tuple[bytes, Entry]] = field(default_factory=list)
+    not_here: list[bytes] = field(default_factory=list)
 
     def is_empty(self) -> bool:
         """Say whether nothing on disk changes."""
-        return not (self.writes or self.removals or self.folders)
+        return not (self.writes or self.removals or self.folders or self.leaving or self.datasets)
 
 
 @dataclass(slots=True)
@@ -78,6 +63,7 @@ class Planner:
     index: Index
     overwrite: bool = False
     fold_names: bool = False
+    datasets: Delegation | None = None
     leaves_out: LeavesOut | None = None  # of a partial clone: what comes new is not on disk where this says yes
 
     def plan(self, base: TreeId, target: TreeId, *, paths: Sequence[bytes] = ()) -> Plan:
@@ -103,14 +89,16 @@ class Planner:
                 continue
             old, new = self._here(old), self._here(new)  # noqa: PLW2901
             present = old if same else self._known(path)
-            if new is not None and new.kind == EntryKind.TREE:
+            if _is_dataset(old) or _is_dataset(new):
+                self._dataset(plan, path, old, present, new, checked=checked)
+            elif new is not None and new.kind == EntryKind.TREE:
                 self._directory(plan, path, old, present, new, checked=checked)
             elif old is not None and old.kind == EntryKind.TREE and new is None:
                 self._folder_gone(plan, path, checked)
             else:
                 self._file(plan, path, old, present, new, checked=checked)
         plan.folders |= parents([*plan.removals, *plan.folders]) - {b""}
-        self._settle_absent(plan, absent)
+        plan.settled |= absent.settle(self.store, target, dict(plan.writes), plan.settled)
         if self.fold_names:
             self._find_collisions(target, plan, sparse)
         if plan.removals or any(o.reason == _FOLDER for o in plan.obstacles):
@@ -135,6 +123,8 @@ class Planner:
         for path, entry in trees.walk(self.store, self.index.tree):
             present = self.index.get(path) not in (None, ABSENT)
             wanted = sparse is None or sparse.includes(path)
+            if entry.kind == EntryKind.SNAPSHOT:
+                continue
             if entry.kind == EntryKind.REFERENCE:
                 wanted = wanted and (present or not self._is_out(path, entry))
                 entry = self._here(entry) or entry  # noqa: PLW2901
@@ -187,19 +177,6 @@ class Planner:
             if new is not None and self._is_out(path, new):
                 return True
         return sparse is not None and not sparse.includes(path)
-
-    def _settle_absent(self, plan: Plan, absent: Absent) -> None:
-        """Let the topmost folder that is not on disk stand for what stays absent in it."""
-        if not absent.paths and not absent.folders:
-            return
-        folders = self.index.blocks.keys() | parents(path for path, _ in plan.writes)
-        for path in absent.listed(self.store, plan.target, folders, {path for path, _ in plan.writes}):
-            at = path.find(b"/")
-            while at >= 0 and path[:at] in folders:
-                at = path.find(b"/", at + 1)
-            top = path if at < 0 else path[:at]
-            if top not in plan.settled:
-                plan.settled[top] = ABSENT if trees.lookup(self.store, plan.target, top) is not None else None
 
     def _known(self, path: bytes) -> Entry | None:
         entry = trees.lookup(self.store, self.index.tree, path)
@@ -292,6 +269,49 @@ class Planner:
             self._needs_folders(plan, path, checked)
         plan.writes.append((path, new))
 
+    def _dataset(
+        self,
+        plan: Plan,
+        path: bytes,
+        old: Entry | None,
+        present: Entry | None,
+        new: Entry | None,
+        *,
+        checked: Checked,
+    ) -> None:
+        """Plan a folder that is or becomes a dataset: what was written to it since its snapshot stands in the way."""
+        served = self.datasets if self.datasets is not None and self.datasets.is_mounted(path) else None
+        if new is not None and served is not None and _is_dataset(new) and served.stands_at(path, new):
+            plan.settled[path] = DATASET
+            return
+        if served is not None:
+            known = [entry for entry in (old, present) if entry is not None and _is_dataset(entry)]
+            if not any(served.stands_at(path, entry) for entry in known):
+                plan.obstacles.append(Obstacle(path, "changed since the last commit"))
+        if new is None or not _is_dataset(new):
+            if served is not None:
+                plan.leaving.append(path)
+            checked[path] = None  # what lies in the dataset is no part of the folder that comes
+            if new is not None:
+                plan.writes.append((path, new))
+            else:
+                plan.settled[path] = None
+            return
+        if not _is_dataset(old):
+            self._file(plan, path, old, present, None, checked=checked)
+            st = self._lstat(path) if checked.get(path, True) is not None else None
+            if st is not None and stat.S_ISDIR(st.st_mode):
+                plan.obstacles.append(Obstacle(path, _FOLDER))
+        if self.datasets is not None and self.datasets.is_here(path, new):
+            plan.datasets.append((path, new))
+        else:
+            if served is not None:
+                from dsvc.worktree.delegation import SnapshotAbsentError
+
+                raise SnapshotAbsentError(path, served.snapshot(new))
+            plan.not_here.append(path)
+            plan.settled[path] = DATASET
+
     def _folder_gone(self, plan: Plan, path: bytes, checked: Checked) -> None:
         """Plan a folder that goes when it is empty; the index forgets one that is none, or lies behind a link."""
         if self._is_folder(path, checked):
@@ -302,7 +322,7 @@ class Planner:
     def _needs_folders(self, plan: Plan, path: bytes, checked: Checked) -> None:
         """Note what stands where a path needs a folder and does not go."""
         if not self._parents_are_folders(path, checked):
-            blocking = _blocking_parent(path, checked)
+            blocking = blocking_parent(path, checked)
             if blocking and blocking not in plan.seen:  # what is there and was seen goes
                 obstacle = Obstacle(blocking, _PARENT)
                 if not plan.obstacles or plan.obstacles[-1] != obstacle:
@@ -372,12 +392,8 @@ class Planner:
         return checked[path] is True
 
 
-def _blocking_parent(path: bytes, checked: Checked) -> bytes:
-    """Return the topmost parent that is no folder and exists, or an empty path; all parents were looked at."""
-    at = path.rpartition(b"/")[0]
-    while (known := checked[at]) is None:
-        at = at.rpartition(b"/")[0]
-    return b"" if known else at
+def _is_dataset(entry: Entry | None) -> bool:
+    return entry is not None and entry.kind == EntryKind.SNAPSHOT
 
 
 _FOLDER = "a folder with files that are not part of any commit"

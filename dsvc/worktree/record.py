@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from dsvc.errors import RequestError
 from dsvc.objects import mapedit, trees
-from dsvc.objects.chunker import SMALL_LIMIT
 from dsvc.objects.ids import ObjectId, TreeId
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind, is_valid_name
 from dsvc.objects.trees import TREES
 from dsvc.progress import Progress, Silent
-from dsvc.worktree.guard import HEAD_BYTES, Guard
+from dsvc.worktree.guard import Guard
 from dsvc.worktree.ignore import DirectoryRules, IgnoreRules
 from dsvc.worktree.index import DIRECTORY, EMPTY, Block, Index, join, signature
 from dsvc.worktree.measure import measure_folder
 from dsvc.worktree.scan import CONTROL, Delta, Scanner, Skipped, UnreadableError, special
+from dsvc.worktree.storing import store_file
 
-_ATTEMPTS = 5
-
-
-class UnstableFileError(RequestError):
-    """A file changed at every attempt to read it."""
-
-    def __init__(self, path: bytes) -> None:
-        super().__init__(
-            f"{os.fsdecode(path)} changes while it is read",
-            hint="wait until the program that writes it is done, or name it in .dsvcignore",
-        )
+if TYPE_CHECKING:
+    from dsvc.worktree.delegation import Delegation
 
 
 @dataclass(slots=True)
@@ -52,7 +42,8 @@ class Recorder:
 
     With `paths` only these files and directories are taken; all others stay as the index's tree has them. `changes`
     lists every changed path then (a whole run does without, to stay within bounds of memory). `guard` watches new
-    files. `known_only` leaves files alone that the index does not know.
+    files. `known_only` leaves files alone that the index does not know. `datasets` are the folders that a provider
+    serves.
     """
 
     def __init__(
@@ -68,6 +59,7 @@ class Recorder:
         list_changes: bool = False,
         guard: Guard | None = None,
         known_only: bool = False,
+        datasets: Delegation | None = None,
     ) -> None:
         self._store = store
         self._root = root
@@ -77,6 +69,7 @@ class Recorder:
         self._list = list_changes or bool(paths)
         self._guard = guard
         self._known_only = known_only
+        self._datasets = datasets
         # What was not looked at keeps its old time: racy entries there stay racy.
         new_stamp = min(stamp, index.stamp) if paths else stamp
         self._result = Recorded(
@@ -100,8 +93,20 @@ class Recorder:
         else:
             self._scanner.prepare()
             entry = self._directory(b"", lambda: self._old.tree)
-        self._result.tree = self._result.index.tree = TreeId(ObjectId(entry.id if entry else self._old.tree))
+        self._result.tree = TreeId(ObjectId(entry.id if entry else self._old.tree))
+        if self._datasets is not None:
+            self._record_datasets(self._datasets)
+        self._result.index.tree = self._result.tree
         return self._result
+
+    def _record_datasets(self, datasets: Delegation) -> None:
+        """Put the folders that a provider serves into the tree, by snapshots that are taken now."""
+        found = datasets.record(self._result.tree, self._scanner.paths)
+        if found:
+            changed = trees.edit_tree(self._store, self._result.tree, found)
+            self._result.tree = TreeId(ObjectId(changed.id))
+            if self._list:
+                self._result.changes |= found
 
     def _directory(self, path: bytes, old_tree: Callable[[], bytes | None]) -> Entry | None:
         """Record a directory that the index knows; return its new entry, or None when it is as before."""
@@ -306,90 +311,3 @@ def _below(store: ObjectStore, old_tree: Callable[[], bytes | None], name: bytes
 
 def _look(guard: Guard | None, path: bytes) -> Callable[[bytes], None] | None:
     return None if guard is None else lambda head: guard.content(path, head)
-
-
-def store_file(
-    store: ObjectStore,
-    path: bytes,
-    sig: bytes,
-    look: Callable[[bytes], None] | None = None,
-    *,
-    progress: Progress,
-) -> tuple[Entry, bytes]:
-    """Store the file or link at `path`, whose signature was `sig` just now; return its entry and signature.
-
-    `look` is given the first bytes of a file that is no larger than such secrets are, and may raise.
-    A file that changes while it is read is read again, a few times. `progress` hears of it piece by piece.
-
-    Raises:
-        FileNotFoundError: when it is gone, or is neither a file nor a link any more.
-        UnreadableError, UnstableFileError: naming it.
-    """
-    for _ in range(_ATTEMPTS):
-        try:
-            found = _store_once(store, path, sig, look, progress)
-        except FileNotFoundError:
-            raise
-        except PermissionError as error:
-            raise UnreadableError(path, error) from error
-        except OSError as error:
-            if error.errno not in (errno.EISDIR, errno.EINVAL):
-                raise
-            found = signature(os.lstat(path))  # it has become a folder, or is no link any more
-        if isinstance(found, tuple):
-            entry = found[0]
-            progress.advance(items=1, size=entry.size if entry.size <= SMALL_LIMIT else 0)
-            return found
-        sig = found
-    raise UnstableFileError(path)
-
-
-def _store_once(
-    store: ObjectStore, path: bytes, sig: bytes, look: Callable[[bytes], None] | None, progress: Progress
-) -> tuple[Entry, bytes] | bytes:
-    """Store a file whose signature should be `sig`; return its entry, or the signature that it has now."""
-    mode = int.from_bytes(sig[-4:], "little")
-    if stat.S_ISLNK(mode):
-        target = os.readlink(path)
-        now = signature(os.lstat(path))
-        if now != sig:
-            return now
-        return Entry(EntryKind.SYMLINK, store.put_content(target), len(target)), sig
-    if not stat.S_ISREG(mode):
-        raise FileNotFoundError(errno.ENOENT, "it is no file any more", path)
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        if isinstance(error, (FileNotFoundError, PermissionError)):
-            raise
-        return signature(os.lstat(path))  # it has become a link or something else
-    try:
-        size = int.from_bytes(sig[:8], "little")
-        if size <= SMALL_LIMIT:
-            data = _read(fd, size + 1)
-            now = signature(os.fstat(fd))
-            if now != sig or len(data) != size:
-                return now
-            if look is not None and size <= HEAD_BYTES:
-                look(data)
-            file_id = store.put_content(data)
-        else:
-            file_id, length = store.put_stream(lambda count: _watched(_read(fd, count), progress))
-            now = signature(os.fstat(fd))
-            if now != sig or length != size:
-                return now
-    finally:
-        os.close(fd)
-    return Entry(EntryKind.EXECUTABLE if mode & 0o100 else EntryKind.FILE, file_id, size), sig
-
-
-def _watched(data: bytes, progress: Progress) -> bytes:
-    progress.advance(size=len(data))
-    return data
-
-
-def _read(fd: int, count: int) -> bytes:
-    try:
-        return os.read(fd, count)
-    except IsADirectoryError as error:
-        raise FileNotFoundError(errno.ENOENT, "it is a folder by now") from error

@@ -7,7 +7,7 @@ import shutil
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dsvc.objects import trees
 from dsvc.objects.ids import OperationId, TreeId
@@ -19,9 +19,13 @@ from dsvc.refs.log import OperationLog
 from dsvc.worktree import journal
 from dsvc.worktree.checkout import Writer
 from dsvc.worktree.drafts import Drafts
-from dsvc.worktree.index import DIRECTORY, GITLINK, UNKNOWN, Index, parents
+from dsvc.worktree.index import DATASET, Index, parents
 from dsvc.worktree.journal import CheckoutRunningError, Journal
+from dsvc.worktree.known import unread
 from dsvc.worktree.plan import LeavesOut, Plan, Planner
+
+if TYPE_CHECKING:
+    from dsvc.worktree.delegation import Delegation
 
 JOURNAL = "journal"  # the key of an operation's metadata that names its journal
 _LOOK_BACK = 100_000
@@ -42,6 +46,7 @@ class Place(Protocol):
     def write_index(self, index: Index) -> None: ...
     def clock(self) -> int: ...
     def leaves_out(self) -> LeavesOut | None: ...
+    def datasets(self) -> Delegation | None: ...
 
 
 def move_files(
@@ -69,7 +74,13 @@ def move_files(
     place.journal_path.parent.mkdir(parents=True, exist_ok=True)
     journal.begin(place.journal_path, record)
     writer = Writer(
-        store, place.root_bytes, place.scratch, names=index.names, progress=place.progress, drafts=drafts
+        store,
+        place.root_bytes,
+        place.scratch,
+        names=index.names,
+        progress=place.progress,
+        drafts=drafts,
+        datasets=place.datasets(),
     )
     before = index.tree
     try:
@@ -133,7 +144,9 @@ def recover(place: Place, store: ObjectStore, log: OperationLog, head: Operation
 
 def _go_to(place: Place, store: ObjectStore, index: Index, goal: TreeId, other: TreeId) -> None:
     """Bring the files that differ between two trees to `goal`; those with any other content stay as they are."""
-    plan = Planner(store, place.root_bytes, index, leaves_out=place.leaves_out()).plan(other, goal)
+    datasets = place.datasets()
+    planner = Planner(store, place.root_bytes, index, leaves_out=place.leaves_out(), datasets=datasets)
+    plan = planner.plan(other, goal)
     blocked = {o.path for o in plan.obstacles}
     around = parents(blocked)
     left: dict[bytes, bytes | None] = {}
@@ -144,13 +157,17 @@ def _go_to(place: Place, store: ObjectStore, index: Index, goal: TreeId, other: 
 
     for path, entry in plan.writes:
         if stays(path):
-            left[path] = {EntryKind.TREE: DIRECTORY, EntryKind.GITLINK: GITLINK}.get(EntryKind(entry.kind), UNKNOWN)
+            left[path] = unread(entry)
     left |= dict.fromkeys([path for path in plan.removals if stays(path)])
     plan.writes = [(p, e) for p, e in plan.writes if p not in left]
     plan.removals = [p for p in plan.removals if p not in left]
+    plan.leaving = [p for p in plan.leaving if not stays(p)]
+    left |= {p: DATASET for p, _ in plan.datasets if stays(p)}
+    plan.datasets = [(p, e) for p, e in plan.datasets if not stays(p)]
     plan.folders -= around
     plan.obstacles = []
-    writer = Writer(store, place.root_bytes, place.scratch, names=index.names, progress=place.progress)
+    scratch, names = place.scratch, index.names
+    writer = Writer(store, place.root_bytes, scratch, names=names, progress=place.progress, datasets=datasets)
     changed = _carry_out(place, writer, plan)
     index.restamp(place.clock())
     index.update({**left, **_without_kept_folders(store, plan, changed, goal)})

@@ -14,6 +14,7 @@ from dsvc.objects.tree import is_valid_name
 from dsvc.worktree.ignore import DirectoryRules, IgnoreRules
 from dsvc.worktree.index import (
     ABSENT,
+    DATASET,
     DIRECTORY,
     EMPTY,
     GITLINK,
@@ -214,6 +215,8 @@ class Scanner:
                 continue
             if before == sig and sig is not None and sig != DIRECTORY and changed_at(sig) < stamp:
                 continue
+            if before == DATASET:
+                continue  # what is in it is known to who serves it
             if sig is None:
                 if before == DIRECTORY and self.index.may_lack and self._holds_absent(join(delta.path, name)):
                     delta.directories.append(name)  # only the files that were checked out are gone

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 from dsvc.atomic import write_file
+from dsvc.contents.path_rules import Rule, matcher, parse
 from dsvc.errors import UsageError
-from dsvc.worktree.ignore_rules import Rule, matcher, parse
 
 GLOB = re.compile(rb"[*?\[\\!]")
 

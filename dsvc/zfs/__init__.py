@@ -1,1 +1,1 @@
-"""Datasets that ZFS keeps; nothing lives here yet."""
+"""Datasets that ZFS keeps, through the programs of OpenZFS or zfs-fuse."""

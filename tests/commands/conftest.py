@@ -69,6 +69,11 @@ class CommandLine:
 
 @pytest.fixture
 def cli(tmp_path: Path) -> CommandLine:
+    return command_line(tmp_path)
+
+
+def command_line(tmp_path: Path) -> CommandLine:
+    """A command line whose project and home are in a folder."""
     directory = tmp_path / "project"
     home = tmp_path / "home"
     directory.mkdir()

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -102,24 +101,6 @@ def test_another_disk_gets_copies(cli, project):
         assert at(cli, target, "fsck").code == 0
     finally:
         shutil.rmtree(target, ignore_errors=True)
-
-
-@pytest.fixture
-def cloning_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk that clones files, in a file."""
-    image, place = tmp_path / "disk.img", tmp_path / "disk"
-    place.mkdir()
-    if shutil.which("mkfs.xfs") is None or os.geteuid() != 0:
-        pytest.skip("needs mkfs.xfs and the right to mount")
-    with image.open("wb") as file:
-        file.truncate(320 << 20)
-    subprocess.run(["mkfs.xfs", "-q", str(image)], check=True)
-    if subprocess.run(["mount", "-o", "loop", str(image), str(place)], check=False, capture_output=True).returncode:
-        pytest.skip("no XFS image can be mounted here")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
 
 
 def test_a_disk_that_clones_files_shares_their_blocks(cli, project, cloning_disk):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands.conftest import CommandLine
+
 
 @pytest.fixture
 def project(cli) -> Path:
@@ -173,3 +175,56 @@ def test_git_gets_the_history_without_it(cli, purged):
     assert "first" in names
     assert "a.txt" in names
     assert "secret.txt" not in names
+
+
+@pytest.fixture
+def half_purged(cli, project):
+    """A hub whose branch still names what was purged, beside a file that is whole."""
+    (project / "folder").mkdir()
+    (project / "folder" / "key").write_text("a key\n")
+    (project / "big.bin").write_bytes(bytes(range(256)) * 40_000)
+    cli.ok("commit", "-q", "-m", "fourth")
+    cli.ok("purge", "folder/key", "big.bin", "--reason", "published by mistake", "--yes")
+    cli.ok("push", "-q", "./hub")
+    return project / "hub"
+
+
+@pytest.mark.parametrize("extra", [(), ("--no-data",)])
+def test_a_clone_leaves_out_what_was_purged_and_says_why(cli, half_purged, extra):
+    answer = cli.ok("clone", "hub", "copy", *extra)
+    for name in ("folder/key", "big.bin"):
+        assert f"{name} is left out: its content {_WHO}" in answer.err
+    copy = cli.directory / "copy"
+    assert (copy / "a.txt").read_text() == "a\n"
+    assert not (copy / "folder").exists()
+    assert not (copy / "big.bin").exists()
+    there = CommandLine(copy, cli.environment)
+    assert "nothing to commit" in there.ok("status").out.lower()
+    gone = there("restore", "big.bin")
+    assert (gone.code, _WHO in gone.err) == (3, True)
+    (copy / "a.txt").write_text("more\n")
+    there.ok("commit", "-q", "-m", "fifth")
+    assert "folder/key" in there.ok("ls", "-r", "HEAD").out  # it is absent, not deleted
+    there.ok("push", "-q")
+    there.ok("fsck")
+
+
+def test_what_takes_the_place_of_a_purged_file_comes_with_the_next_pull(cli, half_purged):
+    cli.ok("clone", "-q", "hub", "copy")
+    (cli.directory / "big.bin").write_text("small now\n")
+    cli.ok("rm", "folder/key")
+    cli.ok("commit", "-q", "-m", "without")
+    cli.ok("push", "-q", "./hub")
+    there = CommandLine(cli.directory / "copy", cli.environment)
+    there.ok("pull", "-q")
+    assert (cli.directory / "copy" / "big.bin").read_text() == "small now\n"
+    assert "nothing to commit" in there.ok("status").out.lower()
+    there.ok("switch", "-q", "--detach", "HEAD")
+    assert there("switch", "-q", "--detach", "HEAD~1").code == 3
+
+
+def test_a_clone_says_so_to_scripts(cli, half_purged):
+    found = cli.ok("clone", "hub", "copy", "--json").json["left_out"]
+    assert [(f["path"], f["reason"]) for f in found] == [
+        ("big.bin", "published by mistake"), ("folder/key", "published by mistake")
+    ]

@@ -1,5 +1,7 @@
 """`dsvc remote`, as people meet it."""
 
+import multiprocessing
+
 
 def test_list(clones):
     ada = clones.ada
@@ -78,3 +80,25 @@ def test_show_and_prune(clones):
     assert "Would prune origin/topic" in bob.ok("remote", "prune", "-n").err
     assert "Pruned origin/topic" in bob.ok("remote", "prune").err
     assert bob.ok("remote", "prune").err == ""
+
+
+def test_one_name_is_added_once_by_several_at_once(clones):
+    """Each of them has read that the name is free before the first one writes."""
+    fork = multiprocessing.get_context("fork")
+    answers, start = fork.SimpleQueue(), fork.Barrier(6)
+
+    def add(number):
+        start.wait(30)
+        answer = clones.ada("remote", "add", "up", f"../hub{number}")
+        answers.put((answer.code, answer.err, number))
+
+    processes = [fork.Process(target=add, args=(number,)) for number in range(6)]
+    for process in processes:
+        process.start()
+    found = [answers.get() for _ in processes]
+    for process in processes:
+        process.join(30)
+    (winner,) = [number for code, _, number in found if code == 0]
+    assert [code for code, _, _ in found].count(3) == 5
+    assert all("there is already a remote up" in err for code, err, _ in found if code)
+    assert clones.ada.ok("remote", "get-url", "up").out.strip().endswith(f"/hub{winner}")

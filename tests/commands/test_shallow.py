@@ -287,8 +287,39 @@ def test_pull_takes_no_more_than_is_asked_for(long):
     for number in (11, 12, 13):
         long.commit(long.ada, str(number), {"a": f"{number}\n" * 5})
     long.ada.ok("push", "-q")
-    assert bob("pull", "-q", "--depth", "2", "--ff-only").code == 12, "nobody knows how the two belong together"
     bob.ok("pull", "-q", "--depth", "4", "--ff-only")
     assert subjects(bob) == ["13", "12", "11", "merged"]
     assert (bob.directory / "a").read_text() == "13\n" * 5
+    whole(bob)
+
+
+@pytest.mark.parametrize("words", [("--ff-only",), ()])
+def test_pull_brings_what_lies_between_where_the_depth_does_not_reach(long, words):
+    bob = long.join("bob", "--depth", "1")
+    if "--ff-only" not in words:
+        long.commit(bob, "bob's", {"bob": "bob\n"})
+    for number in (11, 12, 13):
+        long.commit(long.ada, str(number), {"a": f"{number}\n" * 5})
+    long.ada.ok("push", "-q")
+    answer = bob.ok("pull", "--depth", "1", *words)
+    assert "commit in common" not in answer.err
+    ours = [] if "--ff-only" in words else ["bob's"]
+    assert sorted(s for s in subjects(bob) if not s.startswith("Merge")) == sorted(["11", "12", "13", "merged", *ours])
+    assert (bob.directory / "a").read_text() == "13\n" * 5
+    assert subjects(bob, "origin/main") == ["13", "12", "11", "merged"]
+    whole(bob)
+
+
+def test_pull_of_a_history_that_was_begun_anew(long):
+    """Nothing leads from there to what is here: all of it comes, and it is not joined."""
+    bob = long.join("bob", "--depth", "1")
+    carol = long.person("carol")
+    carol.directory.mkdir()
+    carol.ok("init", "-q")
+    for number in range(3):
+        long.commit(carol, f"new {number}", {"new": f"{number}"})
+    carol.ok("push", "-q", "--force", str(long.hub), "main")
+    answer = bob("pull", "-q", "--depth", "1")
+    assert answer.code == 3
+    assert "no commit in common" in answer.err
     whole(bob)

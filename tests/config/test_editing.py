@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from dsvc.config.editing import KeyNotSetError, set_value, set_values, unset_value
+from dsvc.config.editing import KeyNotSetError, KeySetError, set_value, set_values, unset_value
 from dsvc.config.settings import read_values
 from dsvc.errors import RequestError
 
@@ -140,3 +140,12 @@ def test_several_keys_are_set_together_or_not_at_all(tmp_path):
     assert path.read_text() == WRITTEN
     set_values(path, {"branch.main.remote": "origin", "branch.main.merge": "main"})
     assert read_values(path)["branch.main.merge"] == "main"
+
+
+def test_a_key_that_should_be_new_and_was_set_meanwhile(tmp_path):
+    path = tmp_path / "config.toml"
+    set_values(path, {"remote.up.url": "one"}, new="remote.up.url")
+    with pytest.raises(KeySetError):
+        set_values(path, {"remote.up.url": "two", "remote.up.client": "ssh"}, new="remote.up.url")
+    assert dict(read_values(path)) == {"remote.up.url": "one"}
+    set_values(path, {"remote.other.url": "two"}, new="remote.other.url")

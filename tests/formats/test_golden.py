@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dsvc.actions.state import Conflict, WorktreeState, decode_state, encode_state
+from dsvc.deployments.deployment import Deployment, Spec, decode_deployment, encode_deployment
 from dsvc.environments import decode_environment, encode_environment, packages_key
 from dsvc.models.version import ModelVersion, decode_version, encode_version
 from dsvc.objects import codec, packwriter
@@ -27,6 +28,14 @@ from dsvc.objects.reference import (
     reference_id,
 )
 from dsvc.objects.segment import Segment, SegmentRef, encode_segment, segment_id
+from dsvc.objects.snapshot import (
+    Snapshot,
+    Stream,
+    decode_snapshot,
+    decode_stream,
+    encode_snapshot,
+    encode_stream,
+)
 from dsvc.objects.sortedmap import Child, Node, decode_node, encode_node
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
@@ -61,6 +70,8 @@ from dsvc.runs.record import Run, decode_run, encode_run
 from dsvc.runs.series import Point, Series, decode_block, encode_block
 from dsvc.storage.local import LocalBackend
 from dsvc.storage.memory import MemoryBackend
+from dsvc.storage.parts import NAMELESS, decode_parts, encode_parts
+from dsvc.storage.parts import Part as BlobPart
 from dsvc.worktree.index import DIRECTORY, UNKNOWN, Index, make_block, pack_signature, read_index, write_index
 from dsvc.worktree.journal import Journal, begin, read
 from tests.formats.environment_value import FULL, SMALL
@@ -69,6 +80,19 @@ from tests.formats.wire_bytes import WIRE
 PAGES = Path(__file__).parents[2] / "docs" / "formats"
 
 GOLDEN: dict[str, str] = {
+    "snapshot": (
+        "83a467756964b43137303234333934333232353735323630393735a870726f7669646572a37a6673a473697a65ce0001d000"
+    ),
+    "indexed snapshot": (
+        "85a467756964b2343039363937343034343836343137363336a870726576696f7573b4313730323433393433323235373532"
+        "3630393735a870726f7669646572a37a6673a473697a65ce0001d600a474726565c420444444444444444444444444444444"
+        "4444444444444444444444444444444444"
+    ),
+    "stream": (
+        "86a462617365b43137303234333934333232353735323630393735a7636f6e74656e74c42055555555555555555555555555"
+        "55555555555555555555555555555555555555a5666c616773a34c6563a467756964b2343039363937343034343836343137"
+        "363336a870726f7669646572a37a6673a473697a65cd1b08"
+    ),
     "tombstone": (
         "85a6726561736f6eaa612070617373776f7264a474696d65cf0006474846204000a475736572a3616461a477686174a67075"
         "72676564a47a6f6e653c"
@@ -93,6 +117,14 @@ GOLDEN: dict[str, str] = {
         "2f766973696f6e227d0a"
     ),
     "deleted head": "9301c0c0",
+    "parts": (
+        "6473766370617274000000010000000200000000000000100000000000080000"
+        "0000000000000000000000000008000017979cfe3d85cd156666666666666666"
+        "6666666666666666666666666666666666666666666666660000000000080010"
+        "00000000000493e000000000c350000000000000c35493e017979cfe71c4ca00"
+        "0000000000000000000000000000000000000000000000000000000000000000"
+        "08154baa76c08ff464f2d59baec5a32a50c159ea00290229afc1c56cc533a9e5"
+    ),
     "small environment": (
         "84ad646973747269627574696f6e739184a8636f6e74656e7473c42011111111111111111111111111111111111111111111"
         "11111111111111111111a9696e7374616c6c6572a3706970a46e616d65a3736978a776657273696f6ea6312e31372e30a76d"
@@ -304,6 +336,34 @@ GOLDEN: dict[str, str] = {
         "82a363757491c4205555555555555555555555555555555555555555555555555555555555555555a47365656e9192c4"
         "209999999999999999999999999999999999999999999999999999999999999999cf00060a24185b4900"
     ),
+    "deployment": (
+        "8ea6646967657374d9477368613235363a363636363636363636363636363636363636363636363636363636363636363636"
+        "36363636363636363636363636363636363636363636363636363636363636a5696d616765b4636875726e3a312d30613162"
+        "3263336434653566a56d6f64656ca5636875726ea86d6f64656c5f6964c42055555555555555555555555555555555555555"
+        "55555555555555555555555555a46e616d65a5636875726ea66e756d62657201a5706c616365ac6465706c6f792f63687572"
+        "6ea47265667391920ac4205555555555555555555555555555555555555555555555555555555555555555a6746172676574"
+        "a86d616e6966657374a474696d65cf00060a24181e4000a475736572b5416461203c616461406578616d706c652e6f72673e"
+        "a776657273696f6e01a477686174aa6465706c6f796d656e74a47a6f6e653c"
+    ),
+    "full deployment": (
+        "de0013a6646967657374d9477368613235363a36363636363636363636363636363636363636363636363636363636363636"
+        "363636363636363636363636363636363636363636363636363636363636363636a5696d616765d96772656769737472792e"
+        "6578616d706c652e636f6d2f7465616d2f636875726e407368613235363a3636363636363636363636363636363636363636"
+        "3636363636363636363636363636363636363636363636363636363636363636363636363636363636363636a66c6162656c"
+        "7381ae696f2e647376632e636f6d6d6974d94062636435353736303264363735333462313436373630363063366536653562"
+        "646231343330626433396463383438356361346233356464656330613039356334a86d6574616461746181a8726567697374"
+        "7279b972656769737472792e6578616d706c652e636f6d2f7465616da56d6f64656caa7465616d2f636875726ea86d6f6465"
+        "6c5f6964c4205555555555555555555555555555555555555555555555555555555555555555a46e616d65a8636875726e2d"
+        "6575a66e756d62657203a5706c616365a86d696e696b756265a870726576696f7573c4207777777777777777777777777777"
+        "777777777777777777777777777777777777a47265667393920ac42055555555555555555555555555555555555555555555"
+        "55555555555555555555920ac4207777777777777777777777777777777777777777777777777777777777777777920ac420"
+        "7878787878787878787878787878787878787878787878787878787878787878a8726573746f726573c42078787878787878"
+        "78787878787878787878787878787878787878787878787878a47370656389a3637075a43530306da3656e7682a74150495f"
+        "4b4559c0a44d4f4445a466617374a367707501a4686f7374b1636875726e2e6578616d706c652e636f6da66d656d6f7279a3"
+        "314769a46d6f737405a96e616d657370616365a473686f70a4706f7274cd2328a87265706c6963617302a6746172676574a3"
+        "6b3873a474696d65cf00060a24181e4000a475736572b5416461203c616461406578616d706c652e6f72673ea77665727369"
+        "6f6e0ca477686174aa6465706c6f796d656e74a47a6f6e653c"
+    ),
     "model": (
         "8ba26964c4208e4c7c1b99dbfd50e7a95185fead5ee1448fa904a2fdd778eaf5f2dbfd629a99a46b696e6401a46e616d65a5"
         "636875726ea470617468c4096d6f64656c2e706b6ca472656673919201c4208e4c7c1b99dbfd50e7a95185fead5ee1448fa9"
@@ -410,6 +470,9 @@ GOLDEN: dict[str, str] = {
     ),
 }
 IDS: dict[str, str] = {
+    "snapshot": "1eba8dabdbf67916dec331a62dadc3b8684b446abdd2f367c0f3cc60c0ccfc98",
+    "indexed snapshot": "565b24a44248f8ffa8f783fcc8bd28656983ac35594456211aaabb09f8105554",
+    "stream": "224327c2a3a0a4823d2009a1a2b80ae8e141e915ea511ee3c90f4775ba8460be",
     "small environment": "a2c1a43c550c61c552264c72ee3735368aa678a11deaab83836035ef132c3231",
     "full environment": "bf6db33c65d20f4d34bcf48568dce22598ec416c855cb078abc13716194e7c29",
     "small environment's packages": "9efbeb812ee62a10bb5ad6a9e432b8f38ba687eedf8d87c48108e5ebf710ab2c",
@@ -431,6 +494,8 @@ IDS: dict[str, str] = {
     "view": "e6924b4c1b51a56f83944273436afbd45d8f5d7828662bd836b583e562df200a",
     "operation": "0cef1eb24e74eff6e2a2b610508432af2181ec0838daf64dfb535e8d740fd442",
     "map page": "d9a6fc7a1c570327697b64cadfa17a776c4b9dcece5706f4859dfd90b25aa78f",
+    "deployment": "da1fcc00016e1fb6309e7a2941851c9f074989f89af0a5cad2a0c5974d593118",
+    "full deployment": "b82ecf24463f3080f7e8b07469503061104815f427bc5a1f73f064248182b9fb",
     "model": "399dab81ecae5f1aacdd3c3481ffc67cc3c31617b242c9345014dffc8dd5ba5f",
     "full model": "fe60043e0222dccddd2dcc5f0e5d60d659c1152392873f7dbfe3d6c5700a7cf8",
     "run": "d5658264f2aa04a64029e4acb0dd76d07916dc40f2e926666940ea1f5c03d14c",
@@ -623,6 +688,29 @@ FULL_MODEL = ModelVersion(
     params={"lr": 0.1},
     metadata={"classes": 2},
 )
+DEPLOYMENT = Deployment(
+    "churn", 1, "manifest", "churn", 1, b"\x55" * 32, "churn:1-0a1b2c3d4e5f", "sha256:" + "6" * 64,
+    "Ada <ada@example.org>", ADA.time, 60, place="deploy/churn",
+)  # fmt: skip
+FULL_DEPLOYMENT = Deployment(
+    name="churn-eu",
+    number=3,
+    target="k8s",
+    model="team/churn",
+    version=12,
+    model_id=b"\x55" * 32,
+    image="registry.example.com/team/churn@sha256:" + "6" * 64,
+    digest="sha256:" + "6" * 64,
+    user="Ada <ada@example.org>",
+    time=ADA.time,
+    zone=60,
+    place="minikube",
+    spec=Spec(2, 5, {"MODE": "fast", "API_KEY": None}, "500m", "1Gi", 1, "churn.example.com", 9000, "shop"),
+    labels={"io.dsvc.commit": COMMIT_ID.hex()},
+    previous=b"\x77" * 32,
+    restores=b"\x78" * 32,
+    metadata={"registry": "registry.example.com/team"},
+)
 FULL_RUN = Run(
     key=RunKey(bytes.fromhex("018bcfe56801") + b"\x02" * 10),
     authority="workload",
@@ -686,7 +774,14 @@ def a_head():
     return codec.encode_plain([1, OPERATION_ID, pack_list_id(encode_pack_list(PACKS))])
 
 
+SNAPSHOT = Snapshot("zfs", "17024394322575260975", 118784)
+INDEXED = Snapshot("zfs", "409697404486417636", 120320, "17024394322575260975", b"\x44" * 32)
+STREAM = Stream("zfs", "409697404486417636", b"\x55" * 32, 6920, "17024394322575260975", "Lec")
+
 ENCODED = {
+    "snapshot": lambda: encode_snapshot(SNAPSHOT),
+    "indexed snapshot": lambda: encode_snapshot(INDEXED),
+    "stream": lambda: encode_stream(STREAM),
     "small environment": lambda: encode_environment(SMALL),
     "full environment": lambda: encode_environment(FULL),
     "value": lambda: codec.encode(VALUE),
@@ -710,6 +805,8 @@ ENCODED = {
     "head": a_head,
     "format": lambda: encode_format(CURRENT),
     "state": lambda: encode_state(STATE),
+    "deployment": lambda: encode_deployment(DEPLOYMENT),
+    "full deployment": lambda: encode_deployment(FULL_DEPLOYMENT),
     "model": lambda: encode_version(MODEL),
     "full model": lambda: encode_version(FULL_MODEL),
     "run": lambda: encode_run(RUN),
@@ -723,6 +820,9 @@ ENCODED = {
     "witness": lambda: encode_witness(WITNESS, APPROVAL_ID),
 }
 DECODED = {
+    "snapshot": (decode_snapshot, SNAPSHOT),
+    "indexed snapshot": (decode_snapshot, INDEXED),
+    "stream": (decode_stream, STREAM),
     "small environment": (decode_environment, SMALL),
     "full environment": (decode_environment, FULL),
     "tree": (lambda data: decode_node(TREES, data), TREE),
@@ -741,6 +841,8 @@ DECODED = {
     "pack list": (lambda data: decode_pack_list(data, no_segment), PACKS),
     "folded pack list": (lambda data: decode_pack_list(data, lambda _ref: SEGMENT), folded_packs()),
     "state": (decode_state, STATE),
+    "deployment": (decode_deployment, DEPLOYMENT),
+    "full deployment": (decode_deployment, FULL_DEPLOYMENT),
     "model": (decode_version, MODEL),
     "full model": (decode_version, FULL_MODEL),
     "run": (decode_run, RUN),
@@ -754,6 +856,9 @@ DECODED = {
     "witness": (lambda data: decode_witness(data, APPROVAL_ID), WITNESS),
 }
 KINDS = {
+    "snapshot": Kind.SNAPSHOT,
+    "indexed snapshot": Kind.SNAPSHOT,
+    "stream": Kind.STREAM,
     "small environment": Kind.ENVIRONMENT,
     "full environment": Kind.ENVIRONMENT,
     "tree": Kind.TREE,
@@ -768,6 +873,8 @@ KINDS = {
     "view": Kind.VIEW,
     "operation": Kind.OPERATION,
     "map page": Kind.MAP_PAGE,
+    "deployment": Kind.RUN,
+    "full deployment": Kind.RUN,
     "model": Kind.RUN,
     "full model": Kind.RUN,
     "run": Kind.RUN,
@@ -816,14 +923,13 @@ def test_the_value_of_every_type_is_read():
 
 def test_the_numbers_of_kinds_and_classes_are_fixed():
     names = "CHUNK FILE_MAP MAP_PAGE TREE COMMIT TAG VIEW OPERATION STATE RUN ENVIRONMENT"
-    assert [(k.name, k.value) for k in Kind] == [(name, n) for n, name in enumerate(names.split(), 1)]
+    later = [("SNAPSHOT", 13), ("STREAM", 14)]
+    assert [(k.name, k.value) for k in Kind] == [*((name, n) for n, name in enumerate(names.split(), 1)), *later]
     names = "FILE EXECUTABLE SYMLINK TREE GITLINK REFERENCE SNAPSHOT"
     assert [(k.name, k.value) for k in EntryKind] == [(name, n) for n, name in enumerate(names.split(), 1)]
     assert [(c.name, c.value) for c in PackClass] == [("METADATA", 0), ("SMALL", 1), ("BULK", 2)]
-    assert list(CONTEXTS.values()) == [
-        f"dsvc {name} v1"
-        for name in ("map page", "tree", "commit", "tag", "view", "operation", "state", "run", "environment")
-    ]
+    names = "map page,tree,commit,tag,view,operation,state,run,environment,snapshot,stream"
+    assert list(CONTEXTS.values()) == [f"dsvc {name} v1" for name in names.split(",")]
 
 
 def test_the_pack(tmp_path, monkeypatch):
@@ -940,6 +1046,15 @@ def shown():
     for page in sorted(PAGES.glob("*.md")):
         for name, digits in re.findall(r"^```hex ([a-z0-9 ]+)\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
             yield page.name, name, "".join(digits.split())
+
+
+def test_the_parts_of_a_pack():
+    parts = (
+        BlobPart(16, 524288, 0, 524288, 1_700_000_000_123_456_789, b"\x66" * 32),
+        BlobPart(524304, 300_000, 3_276_800_000, 3_277_100_000, 1_700_000_001_000_000_000, NAMELESS),
+    )
+    assert encode_parts(parts).hex() == GOLDEN["parts"]
+    assert decode_parts(bytes.fromhex(GOLDEN["parts"]), "packs/x") == parts
 
 
 @pytest.mark.parametrize("name", ["tombstone", "signed tombstone"])

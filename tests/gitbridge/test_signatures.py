@@ -115,7 +115,7 @@ def _other_message(_: Repository, commit: Commit) -> Commit:
 
 
 def _other_author(_: Repository, commit: Commit) -> Commit:
-    return commit._replace(author=commit.author._replace(name="Eve"))
+    return replace(commit, author=commit.author._replace(name="Eve"))
 
 
 def _other_parents(_: Repository, commit: Commit) -> Commit:

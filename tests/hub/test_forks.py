@@ -128,6 +128,39 @@ def test_who_may_not(host: HubHost, ada: Person, bob: Person) -> None:
     assert "bob may not make the repository team/mine" in log
 
 
+def test_whoever_made_a_fork_deletes_it(host: HubHost, ada: Person, bob: Person) -> None:
+    host.rules('create = ["owner", "writer"]\n')
+    host.user("cleo", "writer")
+    cleo = host.person("cleo")
+    cleo.ok("fork", cleo.address("team/vision"), cleo.address("cleo/vision"))
+    bob.ok("fork", bob.address("team/vision"), bob.address("bob/vision"))
+    mine = bob.clone("bob/vision")
+    mine.commit("since then", a=b"a")
+    mine.ok("push")
+
+    for person, name, reason in (
+        (cleo, "bob/vision", "cleo may not delete bob/vision, a fork that bob made"),
+        (cleo, "team/vision", "team/vision is no fork"),
+        (ada, "team/vision", "team/vision is no fork"),
+        (ada, "bob/vision", "no repository bob/vision that ada may read"),
+    ):
+        refused = person("fork", "--delete", person.address(name), "--yes")
+        assert refused.code == 14, name
+        assert reason in refused.err
+    assert mine.ok("ls-remote").out
+
+    done = cleo.ok("fork", "--delete", cleo.address("cleo/vision"), "--yes", "--json").json
+    assert done["shared_with"] == 2
+    said = bob.ok("fork", "--delete", bob.address("bob/vision"), "--yes")
+    assert "1 other repository uses its pool" in said.err
+    gone = mine("fetch")
+    assert gone.code == 14
+    assert "no repository bob/vision that bob may read" in gone.err
+    log = host.hub("log", str(host.folder)).out
+    assert "bob  bob/vision  deleted; 1 others use its packs" in log
+    ada.ok("fsck", "--remote", str(host.repo("team/vision")))
+
+
 def test_asking_again_for_a_fork_whose_answer_was_lost(host: HubHost, ada: Person, bob: Person) -> None:
     first = bob.ok("fork", bob.address("team/vision"), bob.address("bob/vision"), "--json").json
     again = bob.ok("fork", bob.address("team/vision"), bob.address("bob/vision"), "--json").json

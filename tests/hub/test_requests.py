@@ -159,6 +159,26 @@ def test_conflicts_are_named_and_settled_in_the_branch(host: HubHost, team: tupl
     assert (ada.directory / "code").read_bytes().endswith(b"Nine\n")
 
 
+def test_a_hub_makes_merges_by_rows_and_keys_again(host: HubHost, team: tuple[Person, Person, Person]) -> None:
+    ada, walt, bo = team
+    table = b"id,n\n1,a\n2,b\n3,c\n"
+    host.rules("")
+    ada.commit("table", **{"t.csv": table, "p.json": b'{"x": 1, "y": 2}\n'})
+    ada.ok("push")
+    host.rules(APPROVED)
+    for person in (walt, bo):
+        person.ok("fetch", "-q")
+    asked(walt, **{"t.csv": table.replace(b"1,a", b"1,A"), "p.json": b'{"x": 5, "y": 2}\n'})
+    asked(bo, "other", **{"t.csv": table.replace(b"2,b", b"2,B"), "p.json": b'{"x": 1, "y": 6}\n'})
+    for number in ("1", "2"):
+        ada.ok("request", "show", number)
+        ada.ok("request", "approve", number)
+        walt.ok("request", "merge", number)
+    ada.ok("pull", "-q")
+    assert (ada.directory / "t.csv").read_bytes() == b"id,n\n1,A\n2,B\n3,c\n"
+    assert (ada.directory / "p.json").read_bytes() == b'{"x": 5, "y": 6}\n'
+
+
 def test_a_request_outlives_its_branch(host: HubHost, team: tuple[Person, Person, Person]) -> None:
     ada, walt, _ = team
     commit = asked(walt)
@@ -202,3 +222,38 @@ def test_many_people_at_once(host: HubHost, team: tuple[Person, Person, Person],
     assert len({r["source"] for r in found}) == len(people) + 1
     said = walt.ok("request", "show", "1", "--json").json
     assert {e["text"] for e in said["events"] if e["event"] == "comment"} == {f"from {n}" for n in range(len(people))}
+
+
+def test_an_approval_that_is_taken_back_while_a_merge_is_checked(
+    host: HubHost, team: tuple[Person, Person, Person]
+) -> None:
+    """Between the hub's look at it and the move of the target."""
+    ada, walt, _ = team
+    asked(walt)
+    before = main_of(ada)
+    ada.ok("request", "show", "1")
+    ada.ok("request", "approve", "1")
+    begun, go = host.folder / "begun", host.folder / "go"
+    host.hook(
+        "pre-receive",
+        "import pathlib, sys, time\n"
+        "if any(line.split()[2] == 'heads/main' for line in sys.stdin):\n"
+        f"    pathlib.Path({str(begun)!r}).touch()\n"
+        "    for _ in range(600):\n"
+        f"        if pathlib.Path({str(go)!r}).exists():\n"
+        "            break\n"
+        "        time.sleep(0.05)\n",
+    )
+    merged: list[Answer] = []
+    merging = threading.Thread(target=lambda: merged.append(walt("request", "merge", "1")))
+    merging.start()
+    while not begun.exists() and merging.is_alive():
+        merging.join(0.05)
+    assert begun.exists(), merged
+    ada.ok("request", "approve", "1", "--withdraw")
+    go.touch()
+    merging.join(60)
+    assert merged[0].code == 1
+    assert "0 of the 1 approvals" in merged[0].err
+    assert main_of(ada) == before
+    assert ada.ok("request", "show", "1", "--json").json["state"] == "open"

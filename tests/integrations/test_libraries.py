@@ -61,6 +61,56 @@ with dsvc.start_run("torch"):
     save(model, "model.pt", name="net")
 """
 
+KERAS = """
+import keras, numpy, dsvc
+from dsvc.integrations.keras import Recorder, save
+keras.utils.set_random_seed(0)
+model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(3)])
+model.compile(optimizer=keras.optimizers.SGD(learning_rate=0.05), loss="mse")
+x, y = numpy.random.rand(20, 4), numpy.random.rand(20, 3)
+with dsvc.start_run("keras"):
+    model.fit(x, y, epochs=3, batch_size=5, verbose=0, validation_split=0.2, callbacks=[Recorder(batches=True)])
+    save(model, "model.keras", name="net")
+"""
+
+LIGHTNING = """
+import torch, lightning, dsvc
+from dsvc.integrations.lightning import Recorder
+class Net(lightning.LightningModule):
+    def __init__(self, rate=0.05):
+        super().__init__()
+        self.save_hyperparameters()
+        self.layer = torch.nn.Linear(4, 1)
+    def training_step(self, batch, number):
+        loss = self.layer(batch[0]).square().mean()
+        self.log("loss", loss)
+        return loss
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=self.hparams.rate)
+data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.randn(20, 4)), batch_size=4)
+best = lightning.pytorch.callbacks.ModelCheckpoint(dirpath="kept", monitor="loss")
+with dsvc.start_run("lightning"):
+    trainer = lightning.Trainer(max_epochs=2, logger=Recorder(name="net"), callbacks=[best], accelerator="cpu",
+                                log_every_n_steps=1, enable_progress_bar=False, enable_model_summary=False)
+    trainer.fit(Net(), data)
+"""
+
+TRANSFORMERS = """
+import torch, transformers, dsvc
+from dsvc.integrations.transformers import Recorder, save
+config = transformers.BertConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
+                                 intermediate_size=8, max_position_embeddings=8, num_labels=2)
+model = transformers.BertForSequenceClassification(config)
+data = [{"input_ids": torch.randint(0, 20, (6,)), "labels": torch.tensor(n % 2)} for n in range(8)]
+args = transformers.TrainingArguments("out", max_steps=4, logging_steps=1, per_device_train_batch_size=2,
+                                      learning_rate=0.01, report_to="none", use_cpu=True, save_strategy="no",
+                                      disable_tqdm=True)
+with dsvc.start_run("transformers"):
+    trainer = transformers.Trainer(model, args, train_dataset=data, callbacks=[Recorder()])
+    trainer.train()
+    save(trainer, "saved", name="bert")
+"""
+
 
 @pytest.fixture
 def project(cli):
@@ -127,3 +177,50 @@ def test_torch(project):
     assert counts == {"loss": (10, 9), "lr": (10, 9)}
     project.ok("model", "add", "net")
     assert project.ok("model", "show", "--json", "net").json["framework"] == "torch"
+
+
+@needs("keras")
+def test_keras(project):
+    project.environment["KERAS_BACKEND"] = backend = keras_backend()
+    run = recorded(project, KERAS)["keras"]
+    expected = {"model": "Sequential", "parameters": 15, "optimizer": "SGD", "learning_rate": 0.05, "epochs": 3}
+    assert run["params"] | expected == run["params"]
+    counts = {series["name"]: (series["count"], series["last_step"]) for series in run["series"]}
+    assert counts == {"loss": (3, 2), "val_loss": (3, 2), "batch/loss": (12, 11)}
+    project.ok("model", "add", "net")
+    model = project.ok("model", "show", "--json", "net").json
+    assert (model["framework"], model["facts"]["backend"]) == ("keras", backend)
+
+
+def keras_backend():
+    """One that can train and is installed."""
+    for module, name in (("torch", "torch"), ("jax", "jax"), ("tensorflow", "tensorflow")):
+        if importlib.util.find_spec(module) is not None:
+            return name
+    pytest.skip("Keras has no backend here that can train: torch, jax or tensorflow")
+
+
+@needs("lightning")
+def test_lightning(project):
+    run = recorded(project, LIGHTNING)["lightning"]
+    assert run["params"]["rate"] == 0.05
+    (series,) = run["series"]
+    assert (series["name"], series["count"], series["last_step"]) == ("loss", 10, 9)
+    assert 0 < run["metrics"]["best_loss"] <= series["max"]
+    project.ok("model", "add", "net")
+    assert project.ok("model", "show", "--json", "net").json["framework"] == "lightning"
+
+
+@needs("transformers")
+def test_transformers(project):
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("torch is not installed")
+    run = recorded(project, TRANSFORMERS)["transformers"]
+    assert run["params"] | {"learning_rate": 0.01, "max_steps": 4, "model": "BertForSequenceClassification"} == run[
+        "params"
+    ]
+    counts = {series["name"]: (series["count"], series["last_step"]) for series in run["series"]}
+    assert counts["loss"] == (4, 4)
+    assert run["metrics"]["train_runtime"] > 0
+    project.ok("model", "add", "bert")
+    assert project.ok("model", "show", "--json", "bert").json["framework"] == "transformers"

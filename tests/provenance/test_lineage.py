@@ -93,6 +93,28 @@ def test_a_model_stands_for_its_files(stages: Project):
     assert stages("rerun", "sizes", "--check").returncode == 0
 
 
+def test_versions_of_models_are_nodes(stages: Project):
+    stages.ok("model", "add", "-q", "size", "model.json", "--stage", "prod")
+    graph = json.loads(stages.ok("lineage", "--json", "--down", "raw/day1.csv"))
+    (model,) = [node for node in graph["nodes"] if node["kind"] == "model"]
+    assert (model["key"], model["name"], model["version"], model["stages"]) == ("model:size@1", "size", 1, ["prod"])
+    (edge,) = [edge for edge in graph["edges"] if edge["what"] == "became"]
+    assert edge["source"].startswith("file:model.json@")
+    assert (edge["target"], edge["mark"]) == ("model:size@1", "proved")
+    assert "✓ model size 1 (prod)" in stages.ok("lineage", "raw/day1.csv", "--down")
+    first = stages.ok("lineage", "size@prod").splitlines()[0]
+    assert "model size 1 (prod)" in first
+    assert "cylinder" in stages.ok("lineage", "size", "--format", "dot")
+    assert '[("size 1 #40;prod#41;<br>model ' in stages.ok("lineage", "size", "--format", "mermaid")
+    assert 'class="node model"' in stages.ok("lineage", "size", "--format", "html")
+    stages.ok("verify", "size")
+    # A folder is a model, too, and its files lead to it.
+    stages.write("saved/a.bin", "a")
+    stages.ok("run", "-q", "--", "sh", "-c", "echo 1 > saved/b.bin")
+    stages.ok("model", "add", "-q", "net", "saved")
+    assert "model net 1" in stages.ok("lineage", "saved/b.bin")
+
+
 def test_a_clone_knows_it_too(stages: Project):
     stages.ok("clone", "-q", ".", "../clone")
     clone = Project(stages.folder.parent / "clone", stages.environment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dsvc.commands.run_headline import headline
+from tests.runs.conftest import Project
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,22 @@ def test_log_shows_runs_with_it(project):
     project.ok("config", "run.headline", "seconds")
     assert "python train.py  seconds=3" in project.ok("log", "--graph", "--oneline")
     assert "seconds=3" in project.ok("lineage", "m")
+
+
+def test_runs_that_are_fetched_after_the_commit_are_shown(project):
+    project.write("a", "1")
+    project.ok("commit", "-qm", "First")
+    other = Project(project.folder.parent / "other", project.environment)
+    project.ok("clone", "-q", ".", "../other")
+    project.ok("run", "-q", "--", "sh", "-c", "echo result > m")
+    other.write("m", "result\n")
+    other.ok("commit", "-qm", "What Ada sent by mail")
+    other.write("n", "by hand\n")
+    other.ok("commit", "-qm", "Something else")
+    assert "run " not in other.ok("log", "--graph")
+    other.ok("fetch", "-q")
+    shown = other.ok("log", "--graph", "--oneline").splitlines()
+    (at,) = [number for number, line in enumerate(shown) if "sh -c" in line]
+    assert "What Ada sent by mail" in shown[at - 1]
+    other.ok("run", "-q", "--", "sh", "-c", "echo by hand > n")
+    assert other.ok("log", "--graph", "--oneline").count("sh -c") == 1  # it came after the commit

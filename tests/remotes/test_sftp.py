@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.errors import RemoteError
+from dsvc.errors import RemoteError, RequestError
 from dsvc.remotes.sftp.backend import SftpBackend, SftpTooPlainError
 from dsvc.remotes.ssh.failures import NoFarProgramError
 from dsvc.remotes.ssh.opening import open_ssh
@@ -93,6 +93,14 @@ def test_errors_have_their_kind(settings, tmp_path):
 
     with pytest.raises(RemoteAbsentError, match="holds other things"):
         opened(replace(settings, path=str(tmp_path / "other")))
+
+
+def test_a_pack_that_is_a_folder_is_named(settings, tmp_path):
+    with opened(settings) as backend:
+        (tmp_path / "store/packs/aa").mkdir(parents=True)
+        for size in (None, 3):
+            with pytest.raises(RequestError, match="keeps large files whole"):
+                backend.get("packs/aa", length=size)
 
 
 def test_a_far_disk_without_room(settings, tmp_path):

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
+from dsvc.actions.fsck_remote import rewrite_segments
 from dsvc.actions.gc import collect
 from dsvc.actions.purge import purge
 from dsvc.objects.ids import FileId, ObjectId
 from dsvc.repo.family import read_family
+from dsvc.repo.member import FIRST, member_of
+from dsvc.repo.repository import Repository
 from dsvc.storage.local import LocalBackend
 from dsvc.storage.memory import MemoryBackend
 from tests.repo.pool import DAY, Pool
@@ -186,3 +189,28 @@ def test_a_fork_that_died_is_forgotten(pool: Pool) -> None:
     assert not list(pool.backend.list("forks/"))
     pool.fork("mine")
     pool.check()
+
+
+def test_a_list_that_lost_a_segment_takes_back_what_is_its_own(tmp_path: Path) -> None:
+    """And not what other members of the family have: nobody else may read that."""
+    pool = Pool(MemoryBackend(), tmp_path / "staging")
+    pool.commit("parent", {b"shared": noise(1, 900)})
+    pool.fork("mine")
+    for number in range(20):
+        pool.commit("parent", {b"theirs%d" % number: noise(100 + number, 700)})
+        pool.commit("mine", {b"own%d" % number: noise(200 + number, 700)})
+    pool.commit("parent", {b"both": noise(3, 800)})
+    pool.commit("mine", {b"both": noise(3, 800)})
+    for name, secret in (("mine", noise(101, 700)), ("parent", noise(201, 700))):
+        repo = pool.open(name)
+        segments = repo.head.packs.segments
+        assert segments
+        before = {ref.id for ref in repo.head.packs.packs}
+        repo.backend.delete(segments[0].ref.key)
+        member = FIRST if name == "parent" else pool.ids[name]
+        broken = Repository.open(member_of(pool.backend, member), pool.staging, far=True, salvage=True)
+        assert broken.lost
+        assert rewrite_segments(broken) == 1
+        assert {ref.id for ref in pool.open(name).head.packs.packs} <= before
+        assert not pool.has(name, secret)
+        pool.check()

@@ -189,6 +189,26 @@ def test_dsvc_killed_leaves_a_run_that_is_lost(project):
     project.sound()
 
 
+def test_dsvc_killed_loses_nothing_that_was_printed(project):
+    block = '[[DOTSCIENCE-RUN:{0}]]{{"version": "1", "summary": {{"rows": "{1}"}}}}[[/DOTSCIENCE-RUN:{0}]]'
+    for count in (1, 2):
+        text = "".join(block.format(f"k{count}{number}", number) for number in range(count))
+        process = project.start("run", "--", "sh", "-c", f"echo '{text}'; touch printed; exec sleep 20")
+        until((project.folder / "printed").exists)
+        until(lambda: project.journals() and any(
+            (project.folder / ".dsvc/worktree/runs" / name / "stdout").read_bytes() for name in project.journals()
+        ))  # fmt: skip
+        process.kill()
+        process.communicate()
+        (project.folder / "printed").unlink()
+        runs = project.runs("--where", "metrics.rows >= 0")
+        if count == 1:
+            assert [(run["state"], run["metrics"]["rows"]) for run in runs] == [("lost", 0)]
+        else:
+            assert sorted(run["metrics"]["rows"] for run in runs if run["parent"]) == [0, 1]
+    project.sound()
+
+
 def test_killed_at_any_moment_the_repository_is_sound(project):
     project.write("big.bin", os.urandom(3_000_000))
     for delay in (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3):

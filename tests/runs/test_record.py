@@ -39,7 +39,7 @@ VALUES = st.recursive(
 MAPS = st.dictionaries(TEXTS, VALUES, max_size=4)
 FILES = st.builds(StoredFile, IDS.map(FileId), st.integers(0, 2**40))
 PINS = st.one_of(
-    st.builds(Pin, st.binary(min_size=1, max_size=9), st.just(PinState.MISSING), st.just(Seen.DECLARED)),
+    st.binary(min_size=1, max_size=9).map(lambda path: Pin(path, PinState.MISSING, Seen.DECLARED)),
     st.builds(
         Pin,
         st.binary(min_size=1, max_size=9),

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
 
@@ -88,7 +87,7 @@ def test_who_is_alive(path, dead):
     assert not journal.is_alive(path, dead)
     assert not journal.is_alive(path, OWN)  # this process would know
     assert journal.is_alive(path, OWN._replace(pid=os.getppid()))
-    assert journal.is_alive(path, replace(dead, host="elsewhere"))
+    assert journal.is_alive(path, dead._replace(host="elsewhere"))
 
 
 def test_one_process_takes_over(path, dead):

@@ -16,8 +16,8 @@ from dsvc.objects import trees
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.worktree import record
 from dsvc.worktree.guard import Guard, NeedsConfirmationError
-from dsvc.worktree.record import UnstableFileError
 from dsvc.worktree.scan import UnreadableError
+from dsvc.worktree.storing import UnstableFileError
 from tests.worktree.working_states import FILES
 
 PROPERTY = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

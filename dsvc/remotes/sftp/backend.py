@@ -16,7 +16,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from dsvc.atomic import temporary_name
-from dsvc.errors import IntegrityError, RemoteError
+from dsvc.errors import IntegrityError, RemoteError, RequestError
 from dsvc.remotes.sftp.connection import LINK, SftpConnection, SftpError, SftpMissingError
 from dsvc.remotes.wire.errors import RemoteAbsentError, RemoteFullError
 from dsvc.remotes.wire.frames import FRAME, Bytes, ConnectionCutError
@@ -32,6 +32,16 @@ _OWN = {"cells", "packs", "lists", _STAGING}
 
 class SftpTooPlainError(RemoteError):
     """The SFTP server lacks what shared writing needs."""
+
+
+class PartedElsewhereError(RequestError):
+    """A pack is a folder there, which only dsvc on that host puts together."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(
+            f"the repository at {place} keeps large files whole, which cannot be read by SFTP alone",
+            hint="install dsvc on that host, or let its owner push to a remote",
+        )
 
 
 class SftpBackend:
@@ -90,6 +100,10 @@ class SftpBackend:
                 return connection.read(path, offset, length)
             except SftpMissingError as error:
                 raise BlobMissingError(key, self.place) from error
+            except SftpError as error:
+                if key.startswith("packs/") and connection.attributes(path).is_folder:
+                    raise PartedElsewhereError(self.place) from error
+                raise
 
         data = self._connections.again(read)
         if length is not None and len(data) != length:

@@ -24,7 +24,7 @@ from dsvc.repo.reachable import Marks, Target, references
 from dsvc.repo.repository import Repository
 from dsvc.storage.backend import BlobMissingError
 
-_SHARED_KINDS = frozenset({Kind.COMMIT, Kind.TREE, Kind.TAG, Kind.RUN, Kind.ENVIRONMENT})
+_SHARED_KINDS = frozenset({Kind.COMMIT, Kind.TREE, Kind.TAG, Kind.RUN, Kind.ENVIRONMENT, Kind.SNAPSHOT})
 _ATTEMPTS = 8
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from dsvc.atomic import sync_directory, temporary_name
 from dsvc.objects.ids import PackId
 from dsvc.objects.packlist import PackClass, PackRef
-from dsvc.repo.sharing import clone_file
+from dsvc.storage.cloning import clone_file
 
 _JOURNAL = "journal"
 

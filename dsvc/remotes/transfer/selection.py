@@ -146,6 +146,8 @@ class Walk:
                     below.append((entry.id, [o.id for o in others if o.kind == EntryKind.TREE]))
                 elif entry.kind in CONTENT_KINDS:
                     self._file(entry.id, small=is_small(entry.size))
+                elif entry.kind == EntryKind.SNAPSHOT:
+                    self._below([(Kind.SNAPSHOT, entry.id)])
         return below
 
     def _node(self, node_id: bytes) -> Node:

@@ -13,6 +13,7 @@ from dsvc.objects.packlist import PackClass, PackRef
 from dsvc.objects.packwriter import renamed
 from dsvc.objects.repack import rewrite_packs
 from dsvc.objects.store import ObjectStore
+from dsvc.objects.wholes import is_parted
 from dsvc.progress import Progress
 from dsvc.remotes.transfer.outbox import Outbox, copy_file
 from dsvc.repo.reachable import Marks
@@ -73,7 +74,11 @@ def send(
     """
     marks = load.marks
     together, apart = _small_metadata(source, load)
-    total = sum(ref.size for ref in load.whole)
+    # What shares its blocks with a working copy here is compressed before it travels.
+    shared = {ref.id for ref in load.whole if ref.pack_class == PackClass.BULK and is_parted(source.packs, ref)}
+    apart += (ref for ref in load.whole if ref.id in shared)
+    entire = [ref for ref in load.whole if ref.id not in shared]
+    total = sum(ref.size for ref in entire)
     progress.start("Sending", total_bytes=total or None, unit="packs")
     sent: list[PackRef] = []
     with ThreadPoolExecutor(jobs, thread_name_prefix="dsvc-send") as pool:
@@ -95,7 +100,7 @@ def send(
                 progress.advance(items=1, size=ref.size)
 
         try:
-            for ref in load.whole:
+            for ref in entire:
                 copy = outbox.staging() / temporary_name("copy")
                 copy_file(whole(ref), copy)
                 deliver(renamed(ref, source.packs.index(ref).data, copy), copy)

@@ -16,24 +16,26 @@ from dsvc.objects.values import Commit, decode_commit, decode_tag
 from dsvc.remotes.transfer.history_reader import HistoryReader
 from dsvc.repo.reachable import Target, references
 
-_FOLLOWED = frozenset({Kind.TREE, Kind.RUN, Kind.ENVIRONMENT})
+_FOLLOWED = frozenset({Kind.TREE, Kind.RUN, Kind.ENVIRONMENT, Kind.SNAPSHOT})
 
 
 class Wish(NamedTuple):
     """How much history is wanted.
 
     `depth`: so many commits from each tip. `deepen`: so many more behind each place where history was cut. `whole`: all
-    of it. With none of them what is new, and what was cut stays cut.
+    of it. `reach`: what lies between these commits, which were left out, and what is here. With none of them what is
+    new, and what was cut stays cut.
     """
 
     depth: int | None = None
     deepen: int | None = None
     whole: bool = False
+    reach: frozenset[CommitId] = frozenset()
 
     @property
     def any(self) -> bool:
         """Whether something is wanted that a fetch does not do by itself."""
-        return self.depth is not None or self.deepen is not None or self.whole
+        return self.depth is not None or self.deepen is not None or self.whole or bool(self.reach)
 
 
 class Brought(NamedTuple):
@@ -78,6 +80,7 @@ class Choice:
             if wish.whole:
                 commits += self._absent()
             self._walk(commits, most=None)
+            self._walk([i for i in self._absent() if i in wish.reach], most=None)
             if wish.deepen is not None:
                 self._walk(self._absent(), most=wish.deepen)
         fresh = [commit for commit_id, commit in self._walked.items() if commit_id not in self._here]

@@ -11,8 +11,8 @@ from blake3 import blake3
 
 from dsvc.errors import RemoteError
 from dsvc.remotes.wire.connection import WireConnection
+from dsvc.remotes.wire.forks import DELETING, HubFork, Relative, decode_fork, decode_relatives
 from dsvc.remotes.wire.forks import FEATURE as FORKS
-from dsvc.remotes.wire.forks import HubFork, Relative, decode_fork, decode_relatives
 from dsvc.remotes.wire.frames import INLINE, MAX_CONTROL, ConnectionCutError, ProtocolError, field
 from dsvc.remotes.wire.publish import FEATURE, Offer, Published, decode_published, encode_offer
 from dsvc.remotes.wire.reconnecting import DELAYS, Reconnecting
@@ -63,9 +63,15 @@ class WireBackend:
         self._require_forks()
         return decode_relatives(self._connections.again(lambda c: c.call("forks")))
 
-    def _require_forks(self) -> None:
-        if not self._connections.again(lambda connection: FORKS in connection.features):
-            raise RemoteError(f"{self.place} knows of no forks", hint="an older dsvc runs there: ask who runs it")
+    def unfork(self) -> int:
+        """See `Unforker.unfork`."""
+        self._require_forks(DELETING)
+        return field(self._connections.again(lambda c: c.call("unfork")), "shared_with", int)
+
+    def _require_forks(self, feature: str = FORKS) -> None:
+        if not self._connections.again(lambda connection: feature in connection.features):
+            what = "knows of no forks" if feature == FORKS else "deletes no forks for those who made them"
+            raise RemoteError(f"{self.place} {what}", hint="an older dsvc runs there: ask who runs it")
 
     def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
         """See `Backend.get`."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from dsvc.remotes.wire.frames import ProtocolError, field
 
 FEATURE = "fork"
+DELETING = "unfork"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,18 @@ class Forker(Protocol):
 
     def forks(self) -> Sequence[Relative]:
         """Return the family of this repository, as far as the account may know of it; this one is among them."""
+
+
+@runtime_checkable
+class Unforker(Protocol):
+    """A place that deletes a fork itself, when it is asked to and agrees."""
+
+    def unfork(self) -> int:
+        """Delete this repository, which is a fork; return how many others go on using the packs that it shared.
+
+        Raises:
+            RemoteDeniedError: when it is no fork, or the account may not.
+        """
 
 
 def encode_fork(fork: HubFork) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from blake3 import blake3
 
 from dsvc.errors import DsvcError
 from dsvc.remotes.wire.errors import RemoteDeniedError, encode_error
+from dsvc.remotes.wire.forks import DELETING, Forker, Unforker, encode_fork, encode_relatives
 from dsvc.remotes.wire.forks import FEATURE as FORKS
-from dsvc.remotes.wire.forks import Forker, encode_fork, encode_relatives
 from dsvc.remotes.wire.frames import (
     ANSWER,
     BEGIN,
@@ -89,6 +89,7 @@ def serve(
         raise
     features = [FEATURE] if isinstance(backend, PublishingPlace) else []
     features += [FORKS] if isinstance(backend, Forker) else []
+    features += [DELETING] if isinstance(backend, Unforker) else []
     answer = {"version": version, "program": f"dsvc {__version__}", "features": features, "read_only": read_only}
     limits = {"clock": time.time(), "window": WINDOW, "uploads": MOST_UPLOADS, "inline": INLINE}
     try:
@@ -352,6 +353,12 @@ class _Session:
             raise ProtocolError("this place does not say who forked it")
         return encode_relatives(self._backend.forks())
 
+    def _unfork(self, request: int, fields: Fields) -> Fields:
+        del request, fields
+        if not isinstance(self._backend, Unforker):
+            raise ProtocolError("this place deletes no forks; whoever may write to it deletes them")
+        return {"shared_with": self._backend.unfork()}
+
     def _remove_trial(self, request: int, fields: Fields) -> Fields:
         del request
         name = check_trial(field(fields, "name", str))
@@ -375,8 +382,9 @@ _OPERATIONS: dict[str, Callable[[_Session, int, Fields], Fields | None]] = {
     "publish": _Session._publish,
     "fork": _Session._fork,
     "forks": _Session._forks,
+    "unfork": _Session._unfork,
 }
-_WRITING = {"put", "upload", "delete", "swap_cell", "remove_trial", "publish", "fork"}
+_WRITING = {"put", "upload", "delete", "swap_cell", "remove_trial", "publish", "fork", "unfork"}
 
 
 def _blob_key(fields: Fields) -> str:

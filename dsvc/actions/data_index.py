@@ -1,0 +1,171 @@
+"""Index the files of datasets, and check indexed ones out where there is no ZFS."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dsvc.actions.checkout import checkout, keep_index_tree
+from dsvc.actions.commit import CommitResult, NothingToCommitError, commit
+from dsvc.actions.state import require_no_state
+from dsvc.errors import RequestError
+from dsvc.objects import trees
+from dsvc.objects.ids import Kind, ObjectId, TreeId
+from dsvc.objects.snapshot import encode_snapshot
+from dsvc.objects.tree import Entry, EntryKind
+from dsvc.workspace import Workspace
+from dsvc.worktree.datasets import Place
+from dsvc.worktree.delegation import Delegation, SnapshotAbsentError
+from dsvc.worktree.ignore import IgnoreRules
+from dsvc.worktree.index import DATASET, Index
+from dsvc.worktree.record import Recorder
+
+
+class NotIndexedError(RequestError):
+    """A dataset has no index of its files, so that they cannot be checked out without ZFS."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataIndexResult:
+    """The datasets that were indexed, how many files of how many bytes were stored, and the commit that says so."""
+
+    paths: tuple[bytes, ...]
+    files: int
+    size: int
+    commit: CommitResult
+
+
+def index_datasets(workspace: Workspace, paths: Sequence[bytes] = (), *, message: str = "") -> DataIndexResult:
+    """Store the files of the datasets at these paths (all, where none are given), and commit references with them.
+
+    The files are read from a clone of the committed snapshot, which goes again: the folder may be written to meanwhile,
+    but must be as it was committed when this begins. Every file is read once and stored like any other.
+
+    Raises:
+        RequestError: when a dataset was changed since. NothingToCommitError: when all of them are indexed.
+    """
+    require_no_state(workspace)
+    datasets = workspace.datasets()
+    index, store = workspace.index(), workspace.repo.store
+    found = {
+        path: entry
+        for path in (datasets.paths(paths) if datasets is not None else ())
+        if (entry := trees.lookup(store, index.tree, path)) is not None and entry.kind == EntryKind.SNAPSHOT
+    }
+    if datasets is None or not found:
+        raise RequestError("no dataset serves a folder there", hint="dsvc data add PATH")
+    changed = datasets.changed(index.tree, list(found))
+    if changed:
+        shown = os.fsdecode(next(iter(changed)))
+        raise RequestError(f"{shown} was changed since its snapshot", hint="dsvc commit, then index it")
+    lacking = {path: entry for path, entry in found.items() if datasets.snapshot(entry).tree is None}
+    if not lacking:
+        raise NothingToCommitError
+    files = size = 0
+    entries: dict[bytes, Entry | None] = {}
+    for path, entry in lacking.items():
+        tree, count, stored = _read(workspace, datasets, path, entry)
+        files, size = files + count, size + stored
+        made = encode_snapshot(replace(datasets.snapshot(entry), tree=tree))
+        entries[path] = Entry(EntryKind.SNAPSHOT, store.put(Kind.SNAPSHOT, made), entry.size)
+    indexed = TreeId(ObjectId(trees.edit_tree(store, index.tree, entries).id))
+    transaction = workspace.transaction()
+    keep_index_tree(workspace, transaction, indexed)
+    shown = ", ".join(os.fsdecode(path).encode("utf-8", "replace").decode() for path in lacking)
+    workspace.publish(transaction, workspace.act("data index", f"data index: {shown}"))
+    index.tree = indexed
+    workspace.write_index(index)
+    done = commit(workspace, message or f"Index the files of {shown}", paths=list(lacking), run_hooks=False)
+    return DataIndexResult(tuple(lacking), files, size, done)
+
+
+def _read(workspace: Workspace, datasets: Delegation, path: bytes, entry: Entry) -> tuple[TreeId, int, int]:
+    """Store the files of a snapshot; return their tree, and how many of how many bytes they are."""
+    provider, snapshot = datasets.provider, datasets.snapshot(entry)
+    kept = datasets.find(path, snapshot.guid)
+    if kept is None:
+        raise SnapshotAbsentError(path, snapshot)
+    folder = workspace.scratch / f"index-{secrets.token_hex(4)}"
+    folder.mkdir(parents=True)
+    clone = datasets.clone_name(kept.dataset)
+    provider.clone(kept.name, clone, folder, mark=datasets.mark)
+    store, root = workspace.repo.store, os.fsencode(folder)
+    workspace.progress.start("Storing files")
+    try:
+        empty = Index(trees.empty_tree(store), 0)
+        recorder = Recorder(store, root, empty, IgnoreRules.nothing(root), stamp=0, progress=workspace.progress)
+        recorded = recorder.run()
+    finally:
+        workspace.progress.finish()
+        provider.unmount(clone)
+        provider.destroy(clone)
+        with suppress(OSError):
+            Path(folder).rmdir()
+    return recorded.tree, recorded.files, recorded.size
+
+
+def check_out_files(workspace: Workspace, paths: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Check the files of indexed datasets out as plain files, here and from now on; return the folders.
+
+    A commit keeps the reference as long as the files are as they were indexed. Safe to call again.
+
+    Raises:
+        NotIndexedError: for a dataset without an index. InTheWayError: when files stand where they would be written.
+    """
+    store = workspace.repo.store
+    head = workspace.head().commit_id
+    raw = workspace.repo.commit(head).tree if head is not None else trees.empty_tree(store)
+    datasets = workspace.datasets(begin=True)
+    assert datasets is not None
+    before = workspace.head_tree()
+    for path in paths:
+        entry = trees.lookup(store, raw, path)
+        if entry is None or entry.kind != EntryKind.SNAPSHOT:
+            raise RequestError(f"{os.fsdecode(path)} is no dataset in the current commit", hint="dsvc ls")
+        place = datasets.places.get(path) or Place("", "", active=False)
+        if place.active:
+            raise RequestError(f"{os.fsdecode(path)} is served by {place.dataset} here", hint="zfs list")
+        if datasets.snapshot(entry).tree is None:
+            raise NotIndexedError(
+                f"the files of {os.fsdecode(path)} were not indexed, so that only ZFS can make them",
+                hint=f"dsvc data index {os.fsdecode(path)}, on the machine whose pool has it; then push",
+            )
+    kept = dict(datasets.places)
+    try:
+        for path in paths:
+            datasets.set_place(path, replace(kept.get(path) or Place("", "", active=False), files=True))
+        _write(workspace, before)
+    except BaseException:
+        for path in paths:
+            datasets.set_place(path, kept.get(path) or Place("", "", active=False))
+        raise
+    return tuple(paths)
+
+
+def _write(workspace: Workspace, before: TreeId) -> None:
+    goal = workspace.head_tree()
+    index = workspace.index()
+    if before != goal:
+        index.tree = before
+        index.update(dict.fromkeys(_datasets_of(workspace, before, goal), DATASET))
+    checkout(
+        workspace,
+        before,
+        goal,
+        transaction=workspace.transaction(),
+        verb="data get",
+        description="data get: files of datasets",
+        index=index,
+        raw=True,
+    )
+
+
+def _datasets_of(workspace: Workspace, before: TreeId, goal: TreeId) -> list[bytes]:
+    datasets = workspace.datasets()
+    store = workspace.repo.store
+    paths = datasets.places if datasets is not None else ()
+    return [path for path in paths if trees.lookup(store, before, path) != trees.lookup(store, goal, path)]

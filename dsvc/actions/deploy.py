@@ -1,0 +1,265 @@
+"""Deploy a model: build its image, hand it to a place, record what is where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from dsvc.actions.build import BuildOptions, BuildResult, build, push_image
+from dsvc.actions.deploy_place import (
+    check_target,
+    folder_of,
+    image_name,
+    open_place,
+    package_of,
+    place_of,
+    wait_until_ready,
+)
+from dsvc.actions.deployments import FoundDeployment, UnknownDeploymentError, find_deployment, history_of
+from dsvc.actions.run_begin import user_of
+from dsvc.deployments.deployment import Deployment, Spec, Target, encode_deployment
+from dsvc.deployments.files import files_of
+from dsvc.deployments.names import check_deployment_name, deployment_ref, name_for
+from dsvc.deployments.place import Applied
+from dsvc.deployments.quantities import bytes_of, cores_of
+from dsvc.errors import RequestError, UsageError
+from dsvc.images.transfer import Sent
+from dsvc.objects.ids import Kind, ObjectId
+from dsvc.refs.view import Direct
+from dsvc.workspace import Workspace
+
+Outcome = Literal["new", "changed", "same"]
+_QUIET: Callable[[str], None] = lambda _line: None  # noqa: E731
+
+
+class NothingBeforeError(RequestError):
+    """A deployment that was never another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeployOptions:
+    """What of a deployment is said anew; None stands for what it had before, else for what is usual.
+
+    `env` is added to the variables that it had; a name that stands in `without` is taken away. `place` is a folder for
+    files. `registry` is where the image is pushed; an empty text: nowhere.
+    """
+
+    build: BuildOptions
+    target: Target | None = None
+    name: str | None = None
+    place: str | None = None
+    registry: str | None = None
+    replicas: int | None = None
+    most: int | None = None
+    env: Mapping[str, str | None] = field(default_factory=dict)
+    without: Iterable[str] = ()
+    cpu: str | None = None
+    memory: str | None = None
+    gpu: int | None = None
+    host: str | None = None
+    port: int | None = None
+    namespace: str | None = None
+    reset: bool = False
+    wait: int | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeployResult:
+    """What is deployed now: `outcome` says whether it is another than before, `files` what was written or applied.
+
+    `sent` is what a registry was sent, None without one. After a dry run `id` is None, and nothing was done.
+    """
+
+    deployment: Deployment
+    id: ObjectId | None
+    outcome: Outcome
+    files: Mapping[str, str]
+    applied: Applied | None
+    built: BuildResult | None = None
+    sent: Sent | None = None
+
+
+def deploy(
+    workspace: Workspace, model: str, options: DeployOptions, *, tell: Callable[[str], None] = _QUIET
+) -> DeployResult:
+    """Bring a version of a model to a place.
+
+    The image is built and pushed first, then the place is told, and at last the ref moves: a command that was broken
+    off is completed by the same one again. What is deployed just so already is not recorded twice.
+
+    Raises:
+        What `build` and `push_image` raise. UsageError, BadDeploymentNameError, BadQuantityError: for what makes no
+            sense. NeverReadyError: with `wait`, when it was not ready in that time; it is recorded all the same.
+    """
+    built = build(workspace, model, options.build, tell=tell)
+    version = built.found.version
+    name = check_deployment_name(options.name or name_for(version.name))
+    before = _before(workspace, name)
+    target = options.target or (before.deployment.target if before is not None else None)
+    if target is None:
+        raise UsageError(
+            f"there is no deployment {name} yet: where to?", hint=f"dsvc deploy {model} --to manifest, k8s, docker, ..."
+        )
+    same_target = before is not None and before.deployment.target == target
+    spec = _spec(options, before.deployment.spec if before is not None and not options.reset else Spec())
+    registry = options.registry
+    if registry is None:
+        registry = _registry_before(before) if same_target else None
+        registry = registry if registry is not None else workspace.config.get_str("build.registry") or ""
+    old_place = before.deployment.place if before is not None and same_target else None
+    place = place_of(workspace, target, name, options.place, old_place, directory=options.build.directory)
+    check_target(target, spec)
+    time, zone = workspace.time()
+    made = Deployment(
+        name=name,
+        number=before.deployment.number + 1 if before is not None else 1,
+        target=target,
+        model=version.name,
+        version=version.version,
+        model_id=built.found.version_id,
+        image=image_name(built, registry, target),
+        digest=built.image.digest,
+        user=user_of(workspace),
+        time=time,
+        zone=zone,
+        place=place,
+        spec=spec,
+        labels={key: value for key, value in built.image.annotations.items() if key.startswith("io.dsvc.")},
+        previous=before.id if before is not None else None,
+        metadata={"registry": registry} if registry else {},
+    )
+    if options.dry_run:
+        files = files_of(made, folder=folder_of(workspace, made))
+        return DeployResult(made, None, _outcome(made, before), files, None, built)
+    sent = push_image(workspace, built, registry)[1] if registry else None
+    return _carry_out(workspace, made, before, built, sent, wait=options.wait, tell=tell)
+
+
+def rollback(
+    workspace: Workspace,
+    name: str,
+    options: BuildOptions,
+    *,
+    to: int | None = None,
+    wait: int | None = None,
+    tell: Callable[[str], None] = _QUIET,
+) -> DeployResult:
+    """Deploy again what was deployed before, or as number `to`; the image is built again where it is needed.
+
+    Raises:
+        UnknownDeploymentError. NothingBeforeError: when there was nothing before. What `deploy` raises.
+    """
+    found = find_deployment(workspace, name)
+    older = _older(workspace, found, to)
+    one = older.deployment
+    built = build(workspace, f"{one.model}@{one.version}", options, tell=tell)
+    registry = str(one.metadata.get("registry") or "")
+    sent = push_image(workspace, built, registry)[1] if registry else None
+    time, zone = workspace.time()
+    made = replace(
+        one, number=found.deployment.number + 1, user=user_of(workspace), time=time, zone=zone,
+        image=image_name(built, registry, one.target), digest=built.image.digest, previous=found.id, restores=older.id,
+    )  # fmt: skip
+    return _carry_out(workspace, made, found, built, sent, wait=wait, tell=tell)
+
+
+def _carry_out(
+    workspace: Workspace,
+    made: Deployment,
+    before: FoundDeployment | None,
+    built: BuildResult,
+    sent: Sent | None,
+    *,
+    wait: int | None,
+    tell: Callable[[str], None],
+) -> DeployResult:
+    place = open_place(workspace, made.target)
+    if wait is not None and not place.starts:
+        raise UsageError(f"--wait has nothing to wait for: {made.target} writes files, and starts nothing")
+    package = package_of(workspace, made, built)
+    older = before.deployment if before is not None else None
+    if made.target in ("k8s", "kserve", "manifest") and not made.metadata.get("registry"):
+        tell(f"the image {made.image} is at no registry, from which a cluster could fetch it: --registry REGISTRY")
+    applied = place.apply(made, package, older)
+    if older is not None and _where(older) != _where(made):
+        open_place(workspace, older.target).remove(older)
+        tell(f"{made.name} was taken away from where it was: {older.target} {older.place}".rstrip())
+    outcome = _outcome(made, before)
+    if outcome == "same" and before is not None:
+        found = before
+    else:
+        found = _publish(workspace, made)
+    if wait is not None:
+        wait_until_ready(place, found.deployment, wait)
+    return DeployResult(found.deployment, found.id, outcome, package.files, applied, built, sent)
+
+
+def _where(one: Deployment) -> tuple[str, str, str]:
+    return one.target, one.place, one.spec.namespace
+
+
+def _publish(workspace: Workspace, made: Deployment) -> FoundDeployment:
+    object_id = workspace.repo.store.put(Kind.RUN, encode_deployment(made))
+    transaction = workspace.repo.transaction()
+    transaction.require(deployment_ref(made.name))
+    transaction.set(deployment_ref(made.name), Direct(Kind.RUN, object_id))
+    what = f"{made.name} is {made.model} {made.version} by {made.target}"
+    verb = "deploy rollback" if made.restores is not None else "deploy"
+    workspace.publish(transaction, workspace.act(verb, f"{verb}: {what}"))
+    return FoundDeployment(made, object_id)
+
+
+def _before(workspace: Workspace, name: str) -> FoundDeployment | None:
+    try:
+        return find_deployment(workspace, name)
+    except UnknownDeploymentError:
+        return None
+
+
+def _registry_before(before: FoundDeployment | None) -> str | None:
+    return str(before.deployment.metadata.get("registry") or "") if before is not None else None
+
+
+def _outcome(made: Deployment, before: FoundDeployment | None) -> Outcome:
+    if before is None:
+        return "new"
+    told = replace(
+        made, number=before.deployment.number, user=before.deployment.user, time=before.deployment.time,
+        zone=before.deployment.zone, previous=before.deployment.previous, restores=before.deployment.restores,
+    )  # fmt: skip
+    return "same" if told == before.deployment else "changed"
+
+
+def _older(workspace: Workspace, found: FoundDeployment, to: int | None) -> FoundDeployment:
+    """Return what was deployed before; behind one that was brought back it is what was before that one."""
+    past = list(history_of(workspace, found))
+    if to is not None:
+        for each in past[1:]:
+            if each.deployment.number == to:
+                return each
+        there = ", ".join(str(each.deployment.number) for each in past[1:]) or "none"
+        raise NothingBeforeError(f"{found.deployment.name} has no deployment {to} before this one; there is: {there}")
+    at = next((each for each in past if each.id == found.deployment.restores), found)
+    for each in past[past.index(at) + 1 :]:
+        return each
+    raise NothingBeforeError(
+        f"{found.deployment.name} was never another one", hint=f"dsvc deploy list {found.deployment.name} shows them"
+    )
+
+
+def _spec(options: DeployOptions, before: Spec) -> Spec:
+    env = {name: value for name, value in before.env.items() if name not in set(options.without)}
+    named = ("replicas", "most", "cpu", "memory", "gpu", "host", "port", "namespace")
+    told = {name: getattr(options, name) for name in named if getattr(options, name) is not None}
+    if options.replicas is not None and options.most is None:
+        told["most"] = 0
+    spec = replace(before, env={**env, **options.env}, **told)
+    if spec.cpu:
+        cores_of(spec.cpu)
+    if spec.memory:
+        bytes_of(spec.memory)
+    if spec.most and spec.most < spec.replicas:
+        raise UsageError(f"--replicas {spec.replicas}-{spec.most} ends below where it begins")
+    return spec

@@ -1,0 +1,158 @@
+"""Write what Prometheus, Alertmanager and Grafana need to watch a served model, and read how it does."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from dsvc.errors import RequestError, UsageError
+from dsvc.monitoring.dashboard import dashboard
+from dsvc.monitoring.prometheus import Sample, query
+from dsvc.monitoring.rules import Watch, alertmanager_config, prometheus_config, rules
+
+_GATE: Final = re.compile(r"\s*(\w+)\s*(<=|>=|<|>|==)\s*([-+.\deE]+)\s*")
+
+
+class InTheWayError(RequestError):
+    """A file that is there already and was changed."""
+
+
+class NoSeriesError(RequestError):
+    """A Prometheus that knows no such model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A condition on one figure, such as `psi < 0.2`."""
+
+    name: str
+    sign: str
+    limit: float
+
+    def holds(self, value: float | None) -> bool:
+        """Say whether a value meets it; what is not known does not."""
+        if value is None or math.isnan(value):
+            return False
+        return {
+            "<": value < self.limit, "<=": value <= self.limit, ">": value > self.limit,
+            ">=": value >= self.limit, "==": value == self.limit,
+        }[self.sign]  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.sign} {self.limit:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """Figures of one server, None where they are not known; `failed` are the gates that they do not meet."""
+
+    labels: Mapping[str, str]
+    figures: Mapping[str, float | None]
+    failed: tuple[Gate, ...]
+
+
+def dump_yaml(value: Mapping[str, Any]) -> str:
+    """Return a configuration as text, its fields in their order."""
+    import yaml
+
+    return str(yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True, width=1000))
+
+
+def dump_dashboard(watch: Watch) -> str:
+    """Return the dashboard of a model as text."""
+    return json.dumps(dashboard(watch), indent=2, ensure_ascii=False) + "\n"
+
+
+def monitor_files(watch: Watch) -> dict[str, str]:
+    """Return the files of a folder that watches a model, by their names."""
+    rule_file = f"{watch.job}.rules.yml"
+    return {
+        "prometheus.yml": dump_yaml(prometheus_config(watch, [rule_file])),
+        rule_file: dump_yaml(rules(watch)),
+        "alertmanager.yml": dump_yaml(alertmanager_config(watch)),
+        f"{watch.job}.dashboard.json": dump_dashboard(watch),
+    }
+
+
+def monitor_init(watch: Watch, folder: Path, *, force: bool = False) -> list[Path]:
+    """Write these files into a folder; return their paths. What is there and differs is replaced only with `force`.
+
+    Raises:
+        InTheWayError: then; nothing is written.
+    """
+    files = monitor_files(watch)
+    for name, text in files.items():
+        path = folder / name
+        if not force and path.exists() and path.read_bytes() != text.encode():
+            raise InTheWayError(f"{path} is there already and differs", hint="--force replaces it")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_bytes(text.encode())
+    return [folder / name for name in files]
+
+
+def parse_gate(text: str) -> Gate:
+    """Return what `psi < 0.2` says; raises UsageError for what says nothing."""
+    found = _GATE.fullmatch(text)
+    if found is None or found[1] not in FIGURES:
+        raise UsageError(f"{text!r} is no gate", hint=f"psi < 0.2, with one of {', '.join(FIGURES)}")
+    try:
+        return Gate(found[1], found[2], float(found[3]))
+    except ValueError as error:
+        raise UsageError(f"{found[3]!r} in {text!r} is no number") from error
+
+
+FIGURES: Final = ("requests", "errors", "p50", "p99", "psi", "samples")
+
+
+def monitor_status(
+    address: str, watch: Watch, *, gates: Sequence[Gate] = (), minutes: int = 5
+) -> list[ServerStatus]:
+    """Return the figures of each served version of a model, of the last minutes, from a Prometheus.
+
+    `requests` a second, `errors` as a share, `p50` and `p99` in seconds, `psi` of the column that drifts most,
+    `samples` in the window.
+
+    Raises:
+        NoSeriesError: when it knows no such model. PrometheusError.
+    """
+    of, labels, by = watch.selector, watch.labels, "by (model, version, deployment)"
+    span = f"[{minutes}m]"
+    total = f"sum {by} (rate(dsvc_requests_total{of}{span}))"
+    failed = f'sum {by} (rate(dsvc_requests_total{{{labels},code=~"5.."}}{span}))'
+    buckets = f"sum by (le, model, version, deployment) (rate(dsvc_request_seconds_bucket{of}{span}))"
+    expressions = {
+        "requests": total,
+        "errors": f"({failed} or {total} * 0) / {total}",
+        "p50": f"histogram_quantile(0.5, {buckets})",
+        "p99": f"histogram_quantile(0.99, {buckets})",
+        "psi": f"max {by} (dsvc_drift_psi{of})",
+        "samples": f"max {by} (dsvc_drift_samples{of})",
+    }
+    known = [_key(sample) for sample in query(address, f"sum {by} (dsvc_model_info{of})")]
+    if not known:
+        what = watch.deployment or watch.model
+        raise NoSeriesError(f"{address} knows no served model {what}", hint="is it among the targets of Prometheus?")
+    found = {name: {_key(s): s.value for s in query(address, expr)} for name, expr in expressions.items()}
+    status = []
+    for key in sorted(known):
+        figures = {name: _number(values.get(key)) for name, values in found.items()}
+        failing = tuple(gate for gate in gates if not gate.holds(figures[gate.name]))
+        status.append(ServerStatus(dict(zip(_LABELS, key, strict=True)), figures, failing))
+    return status
+
+
+_LABELS: Final = ("model", "version", "deployment")
+
+
+def _key(sample: Sample) -> tuple[str, ...]:
+    return tuple(sample.labels.get(label, "") for label in _LABELS)
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else value

@@ -1,0 +1,169 @@
+"""The `dsvc monitor` command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dsvc.commands.context import Context
+from dsvc.commands.options import Json, Quiet
+
+if TYPE_CHECKING:
+    from dsvc.actions.monitor import ServerStatus
+
+Model = Annotated[str, typer.Argument(metavar="NAME", help="The model, as what it is served.")]
+Deployment = Annotated[str, typer.Option("--deployment", metavar="NAME", help="Only the servers of this deployment.")]
+Psi = Annotated[float, typer.Option("--psi", metavar="X", help="Alert when a column's PSI is above.")]
+Errors = Annotated[float, typer.Option("--errors", metavar="X", help="Alert when more than this share fails.")]
+Latency = Annotated[float, typer.Option("--latency", metavar="S", help="Alert when a hundredth takes longer.")]
+
+
+def init(
+    context: Context,
+    name: Model,
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="The folder to write into.")] = "monitoring",
+    *,
+    target: Annotated[
+        Sequence[str], typer.Option("--target", metavar="HOST:PORT", help="Where it is served; may be repeated.")
+    ] = (),
+    deployment: Deployment = "",
+    psi: Psi = 0.2,
+    errors: Errors = 0.01,
+    latency: Latency = 1.0,
+    interval: Annotated[int, typer.Option("--interval", min=1, metavar="S", help="Seconds between scrapes.")] = 15,
+    webhook: Annotated[str, typer.Option("--webhook", metavar="URL", help="Where alerts are sent.")] = "",
+    alertmanager: Annotated[
+        str, typer.Option("--alertmanager", metavar="HOST:PORT", help="Where Alertmanager listens.")
+    ] = "127.0.0.1:9093",
+    token_file: Annotated[
+        str, typer.Option("--token-file", metavar="FILE", help="The token that the servers ask for, at Prometheus.")
+    ] = "",
+    tls: Annotated[bool, typer.Option("--tls", help="The servers speak TLS.")] = False,
+    force: Annotated[bool, typer.Option("-f", "--force", help="Replace files that differ.")] = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Write what watches a served model: for Prometheus, Alertmanager and Grafana.
+
+    The folder gets prometheus.yml with the scrape config, the rules that alert when the model is down, fails, is slow
+    or drifts, alertmanager.yml with the routes, and the dashboard as JSON.
+    """
+    from dsvc.actions.monitor import monitor_init
+    from dsvc.monitoring.rules import Watch
+
+    watch = Watch(
+        name,
+        deployment,
+        targets=tuple(target) or ("127.0.0.1:8080",),
+        psi=psi,
+        errors=errors,
+        latency=latency,
+        interval=interval,
+        webhook=webhook,
+        token_file=token_file,
+        tls=tls,
+        alertmanager=alertmanager,
+    )
+    paths = [str(path) for path in monitor_init(watch, context.directory / folder, force=force)]
+    if json:
+        context.out.json("dsvc.monitor.init", {"files": paths})
+    elif not quiet:
+        for path in paths:
+            context.out.line(path)
+
+
+def dashboard(context: Context, name: Model, *, deployment: Deployment = "", json: Json = False) -> None:
+    """Print the Grafana dashboard of a model.
+
+    Grafana imports it by its menu, or finds it in a folder of provisioned dashboards.
+    """
+    from dsvc.actions.monitor import dump_dashboard
+    from dsvc.monitoring.dashboard import dashboard as make
+    from dsvc.monitoring.rules import Watch
+
+    watch = Watch(name, deployment)
+    if json:
+        context.out.json("dsvc.monitor.dashboard", {"dashboard": make(watch)})
+    else:
+        context.out.raw(dump_dashboard(watch).encode())
+
+
+def rules(
+    context: Context,
+    name: Model,
+    *,
+    deployment: Deployment = "",
+    psi: Psi = 0.2,
+    errors: Errors = 0.01,
+    latency: Latency = 1.0,
+    json: Json = False,
+) -> None:
+    """Print the recording and alert rules of a model."""
+    from dsvc.actions.monitor import dump_yaml
+    from dsvc.monitoring.rules import Watch
+    from dsvc.monitoring.rules import rules as make
+
+    found = make(Watch(name, deployment, psi=psi, errors=errors, latency=latency))
+    if json:
+        context.out.json("dsvc.monitor.rules", {"rules": found})
+    else:
+        context.out.raw(dump_yaml(found).encode())
+
+
+Prometheus = Annotated[str, typer.Option("--prometheus", metavar="URL", help="The Prometheus to ask.")]
+Minutes = Annotated[int, typer.Option("--minutes", min=1, metavar="N", help="Rates are of the last N minutes.")]
+
+
+def status(
+    context: Context,
+    name: Model,
+    *,
+    prometheus: Prometheus = "http://127.0.0.1:9090",
+    deployment: Deployment = "",
+    gate: Annotated[
+        Sequence[str], typer.Option("--gate", metavar="CONDITION", help="'psi < 0.2'; may be repeated.")
+    ] = (),
+    minutes: Minutes = 5,
+    json: Json = False,
+) -> int:
+    """Show how the served versions of a model do, from Prometheus; exit 1 when a gate is not met.
+
+    A gate compares one of requests (a second), errors (a share), p50, p99 (seconds), psi and samples with a number.
+    What is not known, such as the drift of a window with too few rows, does not meet a gate.
+    """
+    from dsvc.actions.monitor import monitor_status, parse_gate
+    from dsvc.monitoring.rules import Watch
+
+    gates = [parse_gate(text) for text in gate]
+    found = monitor_status(prometheus, Watch(name, deployment), gates=gates, minutes=minutes)
+    return _show(context, "dsvc.monitor.status", found, json=json)
+
+
+def _show(context: Context, schema: str, found: Sequence[ServerStatus], *, json: bool) -> int:
+    failed = any(each.failed for each in found)
+    if json:
+        rows = [
+            {**each.labels, **each.figures, "failed": [str(gate) for gate in each.failed]} for each in found
+        ]
+        context.out.json(schema, {"servers": rows, "ok": not failed})
+        return int(failed)
+    names = list(found[0].figures)
+    shown = [label for label in found[0].labels if any(each.labels[label] for each in found)]
+    table = [
+        [*(each.labels[label] for label in shown), *(_figure(each.figures[name]) for name in names),
+         ", ".join(map(str, each.failed))]
+        for each in found
+    ]  # fmt: skip
+    header = [*map(str.upper, shown), *map(str.upper, names), "NOT MET" if failed else ""]
+    right = range(len(shown), len(shown) + len(names))
+    context.out.table(table, header=header, right=list(right))
+    return int(failed)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+SUBCOMMANDS = {"init": init, "dashboard": dashboard, "rules": rules, "status": status}

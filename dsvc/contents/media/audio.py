@@ -1,0 +1,74 @@
+"""The driver for audio: length and rate of WAV files, the size of others, and both sides to listen to on a page."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from dsvc.contents.driver import ContentDiff, ContentMerge, ContentSummary, MergeLabels, Settings, Source
+from dsvc.contents.media.sides import both_on_page, compared, one_side, summed
+from dsvc.contents.sizes import size_text
+
+NAME = "audio"
+MERGE_LIMIT = 1 << 40
+
+_FORMS = {b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3\x03": "MP3", b"ID3\x04": "MP3"}
+_MIMES = {"WAV": "audio/wav", "FLAC": "audio/flac", "Ogg": "audio/ogg", "MP3": "audio/mpeg"}
+
+
+def diff(old: Source | None, new: Source | None, settings: Settings) -> ContentDiff:
+    """Compare size, length and rate."""
+    del settings
+    return compared(NAME, _facts(old), _facts(new), {})
+
+
+def merge(
+    base: Source | None, ours: Source, theirs: Source, labels: MergeLabels, settings: Settings
+) -> ContentMerge:
+    """Keep both sides beside each other."""
+    del settings
+    return one_side(base, ours, theirs, labels)
+
+
+def summary(source: Source, settings: Settings) -> ContentSummary:
+    """Say what kind of file it is and how long."""
+    del settings
+    return summed(NAME, _facts(source) or {})
+
+
+def page(old: Source | None, new: Source | None, settings: Settings) -> str | None:
+    """Give both to listen to."""
+    del settings
+    form = (_facts(new if new is not None else old) or {}).get("form", "")
+    element = '<audio controls src="ADDRESS"></audio>'
+    return both_on_page(element, _MIMES.get(form, "application/octet-stream"), old, new, [])
+
+
+def _facts(source: Source | None) -> dict[str, Any] | None:
+    if source is None:
+        return None
+    head = source.head(1 << 16)
+    wave = _wave(head, source.size)
+    if wave is not None:
+        return {"form": "WAV", "size": size_text(source.size), **wave}
+    form = _FORMS.get(head[:4], "MP3" if head[:1] == b"\xff" else "unknown form")
+    return {"form": form, "size": size_text(source.size)}
+
+
+def _wave(head: bytes, size: int) -> dict[str, Any] | None:
+    """Read the chunks of a RIFF file before its data: format, then length."""
+    if not head.startswith(b"RIFF") or head[8:12] != b"WAVE":
+        return None
+    facts: dict[str, Any] = {}
+    at, per_second = 12, 0
+    while at + 8 <= len(head):
+        name, length = head[at : at + 4], int.from_bytes(head[at + 4 : at + 8], "little")
+        if name == b"fmt " and at + 24 <= len(head):
+            _, channels, rate, per_second = struct.unpack("<HHII", head[at + 8 : at + 20])
+            facts |= {"channels": channels, "rate": f"{rate} Hz"}
+        elif name == b"data":
+            if per_second:
+                facts["length"] = f"{min(length, size - at - 8) / per_second:.2f} s"
+            break
+        at += 8 + length + length % 2
+    return facts

@@ -1,0 +1,258 @@
+"""A Kubernetes cluster as a place, through the official client, by server-side apply.
+
+https://kubernetes.io/docs/reference/using-api/server-side-apply/ : the cluster keeps which fields are dsvc's, and
+leaves those alone that others set, such as the number of replicas that an autoscaler chose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from dsvc.deployments.deployment import Deployment
+from dsvc.deployments.kserve import kserve_documents
+from dsvc.deployments.manifests import MANAGER, documents, monitor
+from dsvc.deployments.place import Applied, InTheWayError, Package, PlaceError, Status
+from dsvc.errors import RequestError
+
+_NAME, _MANAGED = "app.kubernetes.io/name", "app.kubernetes.io/managed-by"
+_KSERVE = ("serving.kserve.io/v1beta1", "InferenceService")
+_MONITORING = "monitoring.coreos.com/v1"
+# All kinds that a deployment may have made, in the order in which they are taken away.
+_KINDS = (
+    ("networking.k8s.io/v1", "Ingress"),
+    ("autoscaling/v2", "HorizontalPodAutoscaler"),
+    ("policy/v1", "PodDisruptionBudget"),
+    (_MONITORING, "ServiceMonitor"),
+    (_MONITORING, "PodMonitor"),
+    _KSERVE,
+    ("apps/v1", "Deployment"),
+    ("v1", "Service"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
+    ("v1", "ServiceAccount"),
+)
+_EVENTS = 5  # that are told of a deployment that is not ready
+_FAILED = ("CrashLoopBackOff", "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError")
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPlace:
+    """A cluster; `client` is the library's dynamic client, `namespace` the one of the context that is used."""
+
+    client: Any
+    namespace: str
+
+    @property
+    def starts(self) -> bool:
+        """It runs what is brought to it."""
+        return True
+
+    def apply(self, made: Deployment, package: Package, before: Deployment | None) -> Applied:
+        """Apply each object, then remove those that the deployment had and has no more; see `Place`."""
+        del package, before
+        namespace = self._namespace(made)
+        changed, removed = [], []
+        with _told():
+            wanted = self._documents(made)
+            there = {_key(each): self._get(*_key(each), made.name, namespace) for each in wanted}
+            for (_, kind), old in there.items():
+                if old is not None and (old.metadata.labels or {}).get(_MANAGED) != MANAGER:
+                    raise InTheWayError(
+                        f"there is a {kind} {made.name} in {namespace}, which is none of dsvc's", hint="--name NAME"
+                    )
+            for each in wanted:
+                resource = self.client.resources.get(api_version=each["apiVersion"], kind=each["kind"])
+                now = self.client.server_side_apply(
+                    resource, body=dict(each), name=made.name, namespace=namespace, field_manager=MANAGER,
+                    force_conflicts=True,
+                )  # fmt: skip
+                old = there[_key(each)]
+                if old is None or old.metadata.resourceVersion != now.metadata.resourceVersion:
+                    changed.append(f"{each['kind']} {namespace}/{made.name}")
+            for api_version, kind in _KINDS:
+                if (api_version, kind) not in there and self._delete(api_version, kind, made.name, namespace):
+                    removed.append(f"{kind} {namespace}/{made.name}")
+        return Applied(tuple(changed), tuple(removed))
+
+    def status(self, made: Deployment) -> Status:
+        """Ask for the rollout, its pods and their last events."""
+        namespace = self._namespace(made)
+        with _told():
+            if made.target == "kserve":
+                return self._inference(made, namespace)
+            one = self._get("apps/v1", "Deployment", made.name, namespace)
+            if one is None:
+                return Status("gone", 0, made.spec.replicas, facts=(f"there is no Deployment {namespace}/{made.name}",))
+            pods = self._pods(made, namespace)
+            told, wanted = one.status, int(one.spec.replicas or 0)
+            updated, ready = int(told.updatedReplicas or 0), int(told.readyReplicas or 0)
+            seen = int(told.observedGeneration or 0) >= int(one.metadata.generation or 0)
+            digests = {_digest(each) for each in pods if not each.metadata.deletionTimestamp}
+            digest = digests.pop() if len(digests) == 1 else ""
+            if seen and updated == ready == wanted == int(told.replicas or 0) and wanted:
+                return Status("ready", ready, wanted, self._addresses(made, namespace), digest=digest)
+            reasons = [reason for each in pods for reason in _reasons(each)]
+            state: Any = "failed" if any(word in _FAILED for word, _ in reasons) else "waiting"
+            facts = [": ".join(filter(None, reason)) for reason in reasons] + self._events(pods, namespace)
+            return Status(state, min(updated, ready), wanted, (), tuple(facts), digest)
+
+    def logs(self, made: Deployment, lines: int) -> Iterator[str]:
+        """Yield the last lines of each pod."""
+        from kubernetes.client import CoreV1Api
+
+        namespace, core = self._namespace(made), CoreV1Api(self.client.client)
+        with _told():
+            for pod in self._pods(made, namespace):
+                name = pod.metadata.name
+                text = core.read_namespaced_pod_log(name, namespace, tail_lines=lines)
+                yield from (f"{name}: {line}" for line in text.splitlines())
+
+    def logs_elsewhere(self, made: Deployment) -> str:
+        """They are here."""
+        del made
+        return ""
+
+    def remove(self, made: Deployment) -> Applied:
+        """Remove all objects that dsvc made for it."""
+        namespace = self._namespace(made)
+        with _told():
+            removed = [
+                f"{kind} {namespace}/{made.name}"
+                for api_version, kind in _KINDS
+                if self._delete(api_version, kind, made.name, namespace)
+            ]
+        return Applied(removed=tuple(removed))
+
+    def _namespace(self, made: Deployment) -> str:
+        return made.spec.namespace or self.namespace
+
+    def _documents(self, made: Deployment) -> list[dict[str, Any]]:
+        if made.target == "kserve":
+            return kserve_documents(made)
+        kinds = [kind for kind in ("ServiceMonitor", "PodMonitor") if self._knows(_MONITORING, kind)]
+        return [*documents(made), *(monitor(made, kind) for kind in kinds[:1])]  # either of them finds all pods
+
+    def _knows(self, api_version: str, kind: str) -> bool:
+        from kubernetes.dynamic.exceptions import ResourceNotFoundError
+
+        try:
+            self.client.resources.get(api_version=api_version, kind=kind)
+        except ResourceNotFoundError:
+            return False
+        return True
+
+    def _get(self, api_version: str, kind: str, name: str, namespace: str) -> Any:
+        from kubernetes.dynamic.exceptions import NotFoundError
+
+        try:
+            resource = self.client.resources.get(api_version=api_version, kind=kind)
+            return self.client.get(resource, name=name, namespace=namespace)
+        except NotFoundError:
+            return None
+
+    def _delete(self, api_version: str, kind: str, name: str, namespace: str) -> bool:
+        """Remove an object of dsvc's; False where there is none."""
+        if not self._knows(api_version, kind):
+            return False
+        old = self._get(api_version, kind, name, namespace)
+        if old is None or (old.metadata.labels or {}).get(_MANAGED) != MANAGER:
+            return False
+        resource = self.client.resources.get(api_version=api_version, kind=kind)
+        self.client.delete(resource, name=name, namespace=namespace, body={"propagationPolicy": "Background"})
+        return True
+
+    def _pods(self, made: Deployment, namespace: str) -> list[Any]:
+        pods = self.client.resources.get(api_version="v1", kind="Pod")
+        return list(self.client.get(pods, namespace=namespace, label_selector=f"{_NAME}={made.name}").items)
+
+    def _events(self, pods: list[Any], namespace: str) -> list[str]:
+        events = self.client.resources.get(api_version="v1", kind="Event")
+        names = {pod.metadata.name for pod in pods}
+        found = [
+            each
+            for each in self.client.get(events, namespace=namespace).items
+            if each.involvedObject.name in names
+        ]
+        found.sort(key=lambda each: str(each.lastTimestamp or each.eventTime or ""))
+        return [f"{each.involvedObject.name}: {each.reason}: {each.message}" for each in found[-_EVENTS:]]
+
+    def _addresses(self, made: Deployment, namespace: str) -> tuple[str, ...]:
+        inside = f"http://{made.name}.{namespace}.svc"
+        return (inside, f"http://{made.spec.host}") if made.spec.host else (inside,)
+
+    def _inference(self, made: Deployment, namespace: str) -> Status:
+        one = self._get(*_KSERVE, made.name, namespace)
+        if one is None:
+            return Status("gone", 0, made.spec.replicas)
+        conditions = {each.type: each for each in (one.status.conditions or [])} if one.status else {}
+        ready = conditions.get("Ready")
+        if ready is not None and ready.status == "True":
+            return Status("ready", made.spec.replicas, made.spec.replicas, (str(one.status.url or ""),))
+        facts = [f"{name}: {each.message}" for name, each in conditions.items() if each.message]
+        return Status("waiting", 0, made.spec.replicas, facts=tuple(facts))
+
+
+def open_cluster(variables: Mapping[str, str]) -> ClusterPlace:
+    """Return the cluster of the context that KUBECONFIG, or ~/.kube/config, has as its current one.
+
+    Raises:
+        PlaceError: when it does not answer, or no file names one. RequestError: when the library is missing.
+    """
+    try:
+        from kubernetes import config
+        from kubernetes.dynamic import DynamicClient
+    except ModuleNotFoundError as error:
+        raise RequestError("speaking to Kubernetes needs a library", hint="pip install 'dsvc[k8s]'") from error
+    file = variables.get("KUBECONFIG") or f"{variables.get('HOME', '')}/.kube/config"
+    with _told():
+        _, context = config.list_kube_config_contexts(config_file=file)
+        client = DynamicClient(config.new_client_from_config(config_file=file))
+    return ClusterPlace(client, str((context.get("context") or {}).get("namespace") or "default"))
+
+
+def _key(document: Mapping[str, Any]) -> tuple[str, str]:
+    return str(document["apiVersion"]), str(document["kind"])
+
+
+def _digest(pod: Any) -> str:
+    """Return the digest of the image that a pod runs, as its node says."""
+    for each in pod.status.containerStatuses or []:
+        _, at, digest = str(each.imageID or "").rpartition("@")
+        if at:
+            return digest
+    return ""
+
+
+def _reasons(pod: Any) -> Iterator[tuple[str, str]]:
+    """Yield why the containers of a pod do not run: a word and a text."""
+    for each in pod.status.containerStatuses or []:
+        waiting = each.state.waiting if each.state is not None else None
+        ended = each.lastState.terminated if each.lastState is not None else None
+        if waiting is not None:
+            yield str(waiting.reason or ""), str(waiting.message or "")
+        if ended is not None:
+            yield str(ended.reason or ""), f"exit code {ended.exitCode} {ended.message or ''}".strip()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say in words of ours what the cluster says."""
+    from kubernetes.client.exceptions import ApiException
+    from kubernetes.config import ConfigException
+    from kubernetes.dynamic.exceptions import KubernetesValidateMissing, ResourceNotFoundError
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except ConfigException as error:
+        raise PlaceError(f"no cluster is known: {error}", hint="KUBECONFIG names a file with one") from error
+    except ApiException as error:
+        text = " ".join(str(error.body or error.reason or error).split())[:500]
+        hint = "kubectl auth can-i --list shows what you may do there"
+        raise PlaceError(f"the cluster answered with {error.status}: {text}", hint=hint) from error
+    except (ResourceNotFoundError, KubernetesValidateMissing) as error:
+        raise PlaceError(f"the cluster does not know this: {error}", hint="is KServe installed there?") from error
+    except (HTTPError, OSError) as error:
+        raise PlaceError(f"the cluster cannot be reached: {error}", hint="kubectl cluster-info") from error

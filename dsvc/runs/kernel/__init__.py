@@ -1,0 +1,1 @@
+"""What executes notebooks, in whatever interpreter has nbclient: it imports nothing of dsvc."""

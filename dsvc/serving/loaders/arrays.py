@@ -1,0 +1,50 @@
+"""Rows of a request in the forms that libraries take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dsvc.serving.predictor import Rows
+from dsvc.serving.refusals import Refusal
+
+
+class TensorModel:
+    """What models have in common that are asked through `predict` only."""
+
+    takes_query = False
+
+    def answer(self, query: Mapping[str, Any]) -> Any:
+        """Never called: bodies are read by the server."""
+        raise NotImplementedError
+
+
+def matrix_of(rows: Rows) -> Any:
+    """Return rows as an array with a line a row: numbers where all are, and anything otherwise."""
+    if rows.matrix is not None:
+        return rows.matrix
+    columns = list((rows.columns or {}).values())
+    if len(columns) == 1:
+        return columns[0] if columns[0].ndim > 1 else columns[0].reshape(-1, 1)
+    if any(each.ndim != 1 for each in columns):
+        raise Refusal("the model takes one table, not several tensors")
+    return np.column_stack([each.astype(object) for each in columns])
+
+
+def columns_of(rows: Rows, names: Sequence[str]) -> dict[str, Any]:
+    """Return rows as a map of names to columns."""
+    if rows.columns is not None:
+        return dict(rows.columns)
+    given = names if len(names) == rows.matrix.shape[1] else [f"x{at}" for at in range(rows.matrix.shape[1])]
+    return {name: rows.matrix[:, at] for at, name in enumerate(given)}
+
+
+def frame_of(rows: Rows, names: Sequence[str]) -> Any:
+    """Return rows as a table of pandas."""
+    import pandas as pd  # type: ignore[import-not-found, import-untyped, unused-ignore]
+
+    if rows.matrix is not None and len(names) == rows.matrix.shape[1]:
+        return pd.DataFrame(rows.matrix, columns=list(names))
+    return pd.DataFrame(columns_of(rows, names))

@@ -1,0 +1,118 @@
+"""Load the model of a folder with the library that it was made with."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from importlib import metadata
+from typing import Final
+
+from dsvc.errors import DsvcError
+from dsvc.serving.files import CUSTOM, PREDICTOR, CannotLoadError
+from dsvc.serving.predictor import Predictor
+from dsvc.serving.record import ServedModel
+
+REQUIREMENTS: Final = "runtime-requirements.txt"
+
+# The frameworks of a record, and the module in `loaders` that knows them.
+_LOADERS: Final = {
+    "sklearn": "sklearn", "scikit-learn": "sklearn", "onnx": "onnx", "onnxruntime": "onnx", "xgboost": "xgboost",
+    "lightgbm": "lightgbm", "torch": "torch", "pytorch": "torch", "torchscript": "torch", "keras": "keras",
+    "tensorflow": "keras", "tf": "keras", "mlflow": "pyfunc", "pyfunc": "pyfunc", "python": "python",
+}  # fmt: skip
+# Names of files by which a model is known whose record names no framework, in the order in which they are looked for.
+_ENDINGS: Final = (
+    ("MLmodel", "pyfunc"), ("saved_model.pb", "keras"), (".keras", "keras"), (".onnx", "onnx"), (".skops", "sklearn"),
+    (".joblib", "sklearn"), (".pkl", "sklearn"), (".pickle", "sklearn"), (".ubj", "xgboost"), (".lgb", "lightgbm"),
+    (".pt", "torch"), (".pth", "torch"), (".ts", "torch"), (".xgb", "xgboost"), (PREDICTOR, "python"),
+)  # fmt: skip
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def load_model(served: ServedModel, *, allow_pickle: bool = False) -> Predictor:
+    """Return the model of a folder, ready to be asked.
+
+    Raises:
+        UntrustedModelError: when it would run code, nobody vouches for it, and `allow_pickle` is off.
+        CannotLoadError: when the library is missing, or does not take the file.
+    """
+    if served.has(REQUIREMENTS):
+        _check_requirements(served)
+    trusted = allow_pickle or served.is_trusted
+    if served.has(PREDICTOR) and not served.framework:
+        return _load("python", served, trusted=trusted)
+    known = _LOADERS.get(served.framework) or _by_files(served)
+    if known is None and served.has(CUSTOM):
+        return _custom(served, None, trusted=trusted)
+    if known is None:
+        what = f"the framework {served.framework!r}" if served.framework else "the files of the model"
+        raise CannotLoadError(f"{what} cannot be served", hint=f"add a {PREDICTOR} to the model")
+    model = _load(known, served, trusted=trusted)
+    return _custom(served, model, trusted=trusted) if served.has(CUSTOM) else model
+
+
+def _custom(served: ServedModel, model: Predictor | None, *, trusted: bool) -> Predictor:
+    from dsvc.serving.loaders.python import load_custom
+
+    return load_custom(served, model, trusted=trusted)
+
+
+def _load(name: str, served: ServedModel, *, trusted: bool) -> Predictor:
+    module = importlib.import_module(f"dsvc.serving.loaders.{name}")
+    try:
+        found: Predictor = module.load(served, trusted=trusted)
+    except DsvcError:
+        raise
+    except ModuleNotFoundError as error:
+        raise CannotLoadError(
+            f"the model needs {error.name}, which is not installed",
+            hint=f"pip install {served.fields.get('framework') or error.name} in the Python that serves it",
+        ) from error
+    except Exception as error:  # whatever a library raises for a file that it does not take
+        reason = (str(error) or type(error).__name__).strip().splitlines()[0]
+        hint = "was it made with other versions?"
+        raise CannotLoadError(f"{served.name} cannot be loaded: {reason}", hint=hint) from error
+    return found
+
+
+def _by_files(served: ServedModel) -> str | None:
+    for ending, loader in _ENDINGS:
+        if any(name == ending or name.endswith(ending) for name in served.files):
+            return loader
+    return None
+
+
+def _check_requirements(served: ServedModel) -> None:
+    """Refuse a model whose requirements are not installed."""
+    missing = []
+    for raw in served.path(REQUIREMENTS).read_text("utf-8", "replace").splitlines():
+        line = raw.partition("#")[0].strip()
+        found = _NAME.match(line)
+        if found is None or " @ " in line:
+            continue
+        try:
+            installed = metadata.version(found[0])
+        except metadata.PackageNotFoundError:
+            missing.append(line)
+            continue
+        if not _satisfies(line, installed):
+            missing.append(f"{line} (there is {installed})")
+    if missing:
+        raise CannotLoadError(
+            f"{REQUIREMENTS} asks for what is not installed: {', '.join(missing[:10])}",
+            hint=f"pip install -r {served.path(REQUIREMENTS)}",
+        )
+
+
+def _satisfies(line: str, installed: str) -> bool:
+    try:
+        from packaging.requirements import InvalidRequirement, Requirement
+    except ModuleNotFoundError:
+        return True
+    try:
+        wanted = Requirement(line)
+    except InvalidRequirement:
+        return True
+    if wanted.marker is not None and not wanted.marker.evaluate():
+        return True
+    return wanted.specifier.contains(installed, prereleases=True)

@@ -1,0 +1,41 @@
+"""What stands in the way of a checkout: files and datasets whose content is not stored."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from dsvc.errors import RequestError
+
+_SHOWN = 10
+Checked = dict[bytes, "bool | None"]  # paths that were looked at: a folder, something else, or nothing (None)
+
+
+class Obstacle(NamedTuple):
+    """A path that a checkout would destroy, and why it may not."""
+
+    path: bytes
+    reason: str
+
+
+class InTheWayError(RequestError):
+    """Files whose content is not stored stand where a checkout would write."""
+
+    def __init__(self, obstacles: Sequence[Obstacle]) -> None:
+        lines = [f"\n  {os.fsdecode(o.path)}: {o.reason}" for o in obstacles[:_SHOWN]]
+        more = f"\n  and {len(obstacles) - _SHOWN} more" if len(obstacles) > _SHOWN else ""
+        super().__init__(
+            f"these files would be overwritten and their content is not stored:{''.join(lines)}{more}",
+            hint="commit them or put them aside with 'dsvc stash', then run the same command again",
+            details={"paths": [os.fsdecode(o.path) for o in obstacles]},
+        )
+        self.obstacles = tuple(obstacles)
+
+
+def blocking_parent(path: bytes, checked: Checked) -> bytes:
+    """Return the topmost parent that is no folder and exists, or an empty path; all parents were looked at."""
+    at = path.rpartition(b"/")[0]
+    while (known := checked[at]) is None:
+        at = at.rpartition(b"/")[0]
+    return b"" if known else at

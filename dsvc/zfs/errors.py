@@ -1,0 +1,123 @@
+"""What can go wrong with ZFS, told from the words of its programs."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+
+from dsvc.errors import BusyError, DsvcError, IntegrityError, RequestError
+
+# What `zfs allow` must give somebody for a command of zfs. https://openzfs.github.io/openzfs-docs/man/8/zfs-allow.8.html
+_PERMISSIONS = {
+    "snapshot": "snapshot,mount",
+    "hold": "hold",
+    "release": "release",
+    "destroy": "destroy,mount",
+    "clone": "clone,create,mount,mountpoint,userprop",
+    "create": "create,mount,mountpoint",
+    "rollback": "rollback,mount",
+    "send": "send",
+    "receive": "receive,create,mount",
+    "set": "mountpoint,userprop",
+    "mount": "mount",
+    "unmount": "mount",
+    "diff": "diff",
+}
+EVERYTHING = "clone,create,destroy,diff,hold,mount,mountpoint,receive,release,rollback,send,snapshot,userprop"
+_QUOTED = re.compile(r"'([^']+)'")
+
+
+class ZfsMissingError(RequestError):
+    """There is no ZFS on this machine, or it does not run."""
+
+
+class PermissionMissingError(RequestError):
+    """ZFS lets somebody not do what is asked for."""
+
+
+class DatasetMissingError(RequestError):
+    """There is no dataset or snapshot of this name."""
+
+
+class DatasetBusyError(BusyError):
+    """A dataset is in use."""
+
+
+class PoolFullError(RequestError):
+    """A pool or dataset has no room left."""
+
+
+class BrokenStreamError(IntegrityError):
+    """A stream is damaged, ends early, or does not fit what it is to be received into."""
+
+
+class ZfsFailedError(RequestError):
+    """A command of ZFS failed in a way that has no words of its own here."""
+
+
+def user_name() -> str:
+    """Return the login name of who runs this."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def failure(words: tuple[str, ...], said: str) -> DsvcError:
+    """Return the error for a command of zfs (`snapshot`, `tank/data@x` …) that failed and said this on stderr."""
+    verb, about = words[0], _about(words, said)
+    text = said.lower()
+    line = " ".join(said.strip().splitlines()[-1:]) or "it gave no reason"
+    if "failed to initialize zfs library" in text or "modules are not loaded" in text or "/dev/zfs" in text:
+        if "permission denied" in text:
+            return PermissionMissingError(
+                f"ZFS on this machine may not be used by {user_name()}",
+                hint="run dsvc as root, or let it use sudo: dsvc config zfs.sudo true",
+            )
+        return ZfsMissingError(
+            "ZFS does not run on this machine",
+            hint="load it with 'modprobe zfs', or start zfs-fuse, and run the same command again",
+        )
+    if "only be mounted by root" in text or "insufficient privileges" in text or "must be superuser" in text:
+        return PermissionMissingError(
+            f"{about} cannot be mounted by {user_name()}: Linux lets only root mount a dataset",
+            hint="dsvc config zfs.sudo true lets dsvc call 'sudo zfs'",
+        )
+    if "permission denied" in text or "not owner" in text:
+        wanted = _PERMISSIONS.get(verb, verb)
+        where = about.partition("@")[0]
+        return PermissionMissingError(
+            f"ZFS does not let {user_name()} {verb} {about}: the permission {wanted.partition(',')[0]} is missing",
+            hint=f"sudo zfs allow {user_name()} {wanted} {where}",
+            details={"dataset": where, "permission": wanted},
+        )
+    if "out of space" in text or "no space left" in text or "quota exceeded" in text:
+        pool = about.partition("/")[0].partition("@")[0]
+        return PoolFullError(
+            f"there is no room for 'zfs {verb}' of {about}: {line}",
+            hint=f"'zfs list -o space -r {pool}' shows what takes it; dsvc gc destroys snapshots that nothing reaches",
+        )
+    if verb == "receive":
+        return BrokenStreamError(
+            f"the stream for {about} was not received: {line}",
+            hint="dsvc fsck --remote looks at what the remote has; nothing was kept of it here",
+        )
+    if "does not exist" in text or "no such pool" in text or "could not find" in text:
+        return DatasetMissingError(
+            f"there is no {'snapshot' if '@' in about else 'dataset'} {about}",
+            hint="'zfs list -r -t all' shows what there is; after a rename: dsvc data add PATH --zfs DATASET",
+        )
+    if "busy" in text:
+        return DatasetBusyError(
+            f"{about} is in use: {line}", hint="end the programs that work in it ('fuser -m FOLDER' names them)"
+        )
+    return ZfsFailedError(f"'zfs {verb}' failed for {about}: {line}", hint="'zpool status' tells how the pool is")
+
+
+def _about(words: tuple[str, ...], said: str) -> str:
+    found = _QUOTED.search(said)
+    if found is not None:
+        return found[1]
+    named = [word for word in words[1:] if "/" in word or "@" in word]
+    return named[-1] if named else words[-1]

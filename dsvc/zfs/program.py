@@ -1,0 +1,117 @@
+"""Run the program zfs: one process a call, with busy datasets waited for and failures told in words."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from dsvc.storage.snapshots import Read
+from dsvc.zfs.errors import ZfsMissingError, failure
+
+_PLACES = ":/usr/local/sbin:/usr/sbin:/sbin"  # where the programs lie, and the path of a user often does not
+_PATIENCE = 10.0  # seconds; zfs-fuse lets go of a dataset up to 3 s after it was unmounted, a busy OpenZFS later
+_PAUSE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """How zfs is called: with `sudo` in front of it, in this environment."""
+
+    sudo: bool = False
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    def find(self, name: str = "zfs") -> str | None:
+        """Return where a program of ZFS lies."""
+        return shutil.which(name, path=self.environment.get("PATH", os.defpath) + _PLACES)
+
+    def call(self, *words: str, name: str = "zfs", patience: float = _PATIENCE) -> str:
+        """Return what `zfs WORDS...` prints. A dataset in use is waited for, so many seconds.
+
+        Raises:
+            What `dsvc.zfs.errors.failure` returns.
+        """
+        end = time.monotonic() + patience
+        while True:
+            done = subprocess.run(
+                self._line(name, words), capture_output=True, env=self._env(), stdin=subprocess.DEVNULL, check=False
+            )
+            if done.returncode == 0:
+                return done.stdout.decode("utf-8", "surrogateescape")
+            said = done.stderr.decode("utf-8", "replace")
+            if "busy" not in said or time.monotonic() > end:
+                raise failure(words, said)
+            time.sleep(_PAUSE)
+
+    @contextmanager
+    def reading(self, *words: str, whole: bool = True) -> Iterator[Read]:
+        """Give what reads the output of `zfs WORDS...`, which is ended when the caller has enough.
+
+        With `whole` it must have come to its end by itself.
+
+        Raises:
+            What `failure` returns, at the end, where it failed.
+        """
+        with tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(
+                self._line("zfs", words), stdout=subprocess.PIPE, stderr=said, stdin=subprocess.DEVNULL, env=self._env()
+            )
+            assert process.stdout is not None
+            try:
+                yield process.stdout.read
+                if whole and process.stdout.read(1):
+                    raise failure(words, "it was not read to its end")
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                process.stdout.close()
+                if not whole:
+                    process.kill()
+                process.wait()
+            if whole and process.returncode:
+                said.seek(0)
+                raise failure(words, said.read().decode("utf-8", "replace"))
+
+    def write(self, pieces: Iterable[bytes], *words: str) -> None:
+        """Give `zfs WORDS...` its input. When a piece cannot be had the program is ended before its input ends.
+
+        Raises:
+            What `failure` returns. What `pieces` raises.
+        """
+        with tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(
+                self._line("zfs", words), stdin=subprocess.PIPE, stdout=said, stderr=said, env=self._env()
+            )
+            assert process.stdin is not None
+            try:
+                with suppress(BrokenPipeError):  # it says itself what it did not like
+                    for piece in pieces:
+                        process.stdin.write(piece)
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                with suppress(BrokenPipeError):
+                    process.stdin.close()
+                process.wait()
+            if process.returncode:
+                said.seek(0)
+                raise failure(words, said.read().decode("utf-8", "replace"))
+
+    def _line(self, name: str, words: tuple[str, ...]) -> list[str]:
+        found = self.find(name)
+        if found is None:
+            raise ZfsMissingError(
+                f"there is no program {name} on this machine",
+                hint="install OpenZFS (on Debian: zfsutils-linux), or check out a commit that 'dsvc data index' made",
+            )
+        return [*(("sudo", "-n") if self.sudo else ()), found, *words]
+
+    def _env(self) -> dict[str, str]:
+        return {**self.environment, "LC_ALL": "C"}

@@ -1,0 +1,367 @@
+"""ZFS as a provider of snapshots: what zfs-fuse and OpenZFS share, and what is newer where it is there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import chain
+from pathlib import Path
+
+from dsvc.config.settings import Config
+from dsvc.errors import DsvcError
+from dsvc.storage.snapshots import Dataset, FileChange, Kept, Read
+from dsvc.zfs.errors import BrokenStreamError, DatasetMissingError, ZfsFailedError
+from dsvc.zfs.mounts import mounted
+from dsvc.zfs.program import Program
+from dsvc.zfs.stream import changes_nothing, is_clone
+
+MADE = "dsvc:made"  # a user property of datasets that dsvc made, with the mark of the repository
+_NONE = "-"
+_PIECE = 1 << 20
+_OTHERS = 3.0  # seconds for a program that works in a dataset to be done
+
+
+def open_zfs(environment: Mapping[str, str], config: Config) -> ZfsProvider:
+    """Return ZFS as programs in this environment see it, called by `sudo` where the configuration says so."""
+    return ZfsProvider(Program(sudo=config.get_bool("zfs.sudo"), environment=dict(environment)))
+
+
+class ZfsProvider:
+    """Datasets of ZFS by the program zfs."""
+
+    kind = "zfs"
+
+    def __init__(self, program: Program | None = None) -> None:
+        self._zfs = program or Program()
+        self.in_turn = False
+
+    def available(self) -> bool:
+        """Say whether there is a program zfs."""
+        return self._zfs.find() is not None
+
+    # Datasets.
+
+    def dataset(self, name: str) -> Dataset | None:
+        """See SnapshotProvider."""
+        try:
+            said = self._get(("guid", "origin"), name)
+        except DatasetMissingError:
+            return None
+        properties = said[name]
+        places = [folder for folder, found in mounted().items() if found == name]
+        origin = properties.get("origin", _NONE)
+        return Dataset(name, properties["guid"], places[0] if places else None, "" if origin == _NONE else origin)
+
+    def dataset_at(self, folder: Path) -> str | None:
+        """See SnapshotProvider."""
+        return mounted().get(Path(os.path.realpath(folder)))
+
+    def make(self, name: str, folder: Path) -> None:
+        """Create a dataset that is mounted at a folder. Access times are not kept: reading would count as a change."""
+        self._zfs.call("create", "-o", "atime=off", "-o", f"mountpoint={folder}", name)
+
+    def children(self, name: str) -> list[str]:
+        """Return the datasets right below one."""
+        said = self._zfs.call("list", "-H", "-r", "-d", "1", "-t", "filesystem", "-o", "name", name)
+        return [line for line in said.splitlines() if line != name]
+
+    def made(self, mark: str, near: Sequence[str]) -> list[str]:
+        """Return the datasets that were made under `mark` in the pools of these datasets."""
+        found: list[str] = []
+        for pool in _pools(near):
+            said = self._zfs.call("get", "-Hp", "-r", "-o", "name,value", MADE, pool)
+            found += [name for name, value in _rows(said) if value == mark and "@" not in name]
+        return found
+
+    # Snapshots.
+
+    def create(self, datasets: Sequence[str], label: str) -> list[Kept]:
+        """See SnapshotProvider. Several in one pool are taken by one call, or one by one where ZFS is too old."""
+        names = [f"{dataset}@{label}" for dataset in datasets]
+        self.in_turn = len(_pools(datasets)) > 1
+        for pool in _pools(datasets):
+            here = [name for name in names if name.partition("/")[0].partition("@")[0] == pool]
+            try:
+                self._zfs.call("snapshot", *here)
+            except ZfsFailedError:
+                if len(here) == 1:
+                    raise
+                self.in_turn = True
+                for name in here:  # a zfs that takes one name a call
+                    self._zfs.call("snapshot", name)
+        found = self._get(("guid", "referenced"), *names)
+        sizes = self._sizes(names)
+        return [Kept(n, found[n]["guid"], sizes.get(n, int(found[n]["referenced"]))) for n in names]
+
+    def find(self, guids: Iterable[str], near: Sequence[str]) -> dict[str, Kept]:
+        """See SnapshotProvider. The datasets themselves are looked at first, then their pools."""
+        wanted, found = set(guids), dict[str, Kept]()
+
+        def look(said: str) -> None:
+            for name, guid in _rows(said):
+                if "@" in name and guid in wanted:
+                    found.setdefault(guid, Kept(name, guid))
+
+        for name in near:
+            if not wanted <= found.keys():
+                with suppress(DatasetMissingError):
+                    look(self._zfs.call("get", "-Hp", "-r", "-d", "1", "-o", "name,value", "guid", name))
+        for pool in _pools(near):
+            if not wanted <= found.keys():
+                with suppress(DatasetMissingError):
+                    look(self._zfs.call("get", "-Hp", "-r", "-o", "name,value", "guid", pool))
+        return found
+
+    def snapshots(self, dataset: str) -> list[Kept]:
+        """See SnapshotProvider."""
+        said = self._zfs.call("list", "-H", "-r", "-d", "1", "-t", "snapshot", "-s", "creation", "-o", "name", dataset)
+        names = [name for name in said.splitlines() if name.partition("@")[0] == dataset]
+        found = self._get(("guid", "referenced"), *names) if names else {}
+        return [Kept(name, found[name]["guid"], int(found[name]["referenced"])) for name in names]
+
+    def held(self, mark: str, near: Sequence[str]) -> list[Kept]:
+        """Return the snapshots in the pools of these datasets that dsvc took, or received, under `mark`.
+
+        Holds cannot be listed by zfs-fuse: snapshots are told by their names, and by the datasets that they are in.
+        """
+        found: list[Kept] = []
+        made = set(self.made(mark, near))
+        for pool in _pools(near):
+            for name, guid in _rows(self._zfs.call("get", "-Hp", "-r", "-o", "name,value", "guid", pool)):
+                dataset, _, label = name.partition("@")
+                if label.startswith(f"dsvc-{mark}-") or (label.startswith("dsvc-") and dataset in made):
+                    found.append(Kept(name, guid))
+        return found
+
+    def hold(self, snapshots: Sequence[str], tag: str) -> None:
+        """See SnapshotProvider."""
+        for name in snapshots:
+            try:
+                self._zfs.call("hold", tag, name)
+            except ZfsFailedError as error:
+                if "already exists" not in error.message:
+                    raise
+
+    def release(self, snapshot: str, tag: str) -> None:
+        """See SnapshotProvider."""
+        try:
+            self._zfs.call("release", tag, snapshot)
+        except (DatasetMissingError, ZfsFailedError) as error:
+            if isinstance(error, ZfsFailedError) and "no such tag" not in error.message:
+                raise
+
+    def destroy(self, name: str) -> bool:
+        """See SnapshotProvider."""
+        if "@" in name and int(self._get(("userrefs",), name)[name]["userrefs"] or 0) > 0:
+            return False
+        try:
+            self._zfs.call("destroy", name)
+        except ZfsFailedError as error:
+            if "dependent clones" in error.message or "has children" in error.message:
+                return False
+            raise
+        except DatasetMissingError:
+            pass
+        return True
+
+    def rollback(self, snapshot: str) -> None:
+        """See SnapshotProvider. Without -r: it fails where there are newer snapshots, which it would destroy."""
+        self._zfs.call("rollback", snapshot)
+
+    def clone(self, snapshot: str, dataset: str, folder: Path | None, *, mark: str) -> None:
+        """See SnapshotProvider."""
+        where = "none" if folder is None else os.fspath(folder)
+        self._zfs.call("clone", "-o", f"mountpoint={where}", "-o", f"{MADE}={mark}", snapshot, dataset)
+        if folder is not None:
+            self.mount(dataset, folder)
+
+    def mount(self, dataset: str, folder: Path) -> None:
+        """See SnapshotProvider."""
+        folder = Path(os.path.realpath(folder))
+        if mounted().get(folder) == dataset:
+            return
+        self.unmount(dataset)
+        self._zfs.call("set", f"mountpoint={folder}", dataset)  # OpenZFS mounts it by this, zfs-fuse does not
+        if mounted().get(folder) != dataset:
+            self._zfs.call("mount", dataset)
+
+    def unmount(self, dataset: str) -> None:
+        """See SnapshotProvider. Afterwards nothing mounts it by itself at the next start of the machine."""
+        if dataset in mounted().values():
+            self._zfs.call("unmount", dataset, patience=_OTHERS)
+        self._zfs.call("set", "mountpoint=none", dataset)
+
+    def unmount_below(self, folder: Path) -> None:
+        """Unmount every dataset in a folder that is about to be removed."""
+        place = Path(os.path.realpath(folder))
+        for mountpoint, name in sorted(mounted().items(), reverse=True):
+            if place == mountpoint or place in mountpoint.parents:
+                self.unmount(name)
+
+    # What differs.
+
+    def differs(self, old: str, new: str) -> bool:
+        """See SnapshotProvider. Asks for the stream between the two, and reads it up to the first change."""
+        with self._zfs.reading("send", "-i", old, new, whole=False) as read:
+            return not changes_nothing(read)
+
+    def written(self, dataset: str, since: str) -> bool:
+        """See SnapshotProvider. What is not on disk yet counts: `written` would not know of it."""
+        label = f"dsvc-look-{os.urandom(6).hex()}"
+        name = f"{dataset}@{label}"
+        self._zfs.call("snapshot", name)
+        try:
+            return self.differs(since, name)
+        finally:
+            with suppress(DsvcError):
+                self._zfs.call("destroy", name)
+
+    def diff(self, old: str, new: str) -> list[FileChange] | None:
+        """See SnapshotProvider. zfs-fuse has no `zfs diff`."""
+        try:
+            said = self._zfs.call("diff", "-FHt", old, new)
+        except (ZfsFailedError, DatasetMissingError):
+            return None
+        root = next((folder for folder, name in mounted().items() if name == new.partition("@")[0]), None)
+        prefix = os.fsencode(root) + b"/" if root is not None else b"/"
+        return [change for line in said.splitlines() if (change := _change(line, prefix)) is not None]
+
+    # Streams.
+
+    @contextmanager
+    def send(self, snapshot: str, base: str | None) -> Iterator[Read]:
+        """See SnapshotProvider. With large blocks, embedded and compressed data as they lie on disk, where it can."""
+        between = ("-i", base) if base is not None else ()
+        with self._zfs.reading("send", *self.send_options(snapshot), *between, snapshot) as read:
+            yield read
+
+    def send_options(self, snapshot: str) -> tuple[str, ...]:
+        """Return the options with which a snapshot is sent: -w for an encrypted one, nothing where zfs knows none."""
+        try:
+            encrypted = self._get(("encryption",), snapshot)[snapshot]["encryption"] not in ("off", _NONE)
+        except (ZfsFailedError, KeyError):
+            return ()
+        return ("-w",) if encrypted else ("-Lec",)
+
+    def receive(self, dataset: str, pieces: Iterable[bytes], guid: str, base: Kept | None, mark: str) -> Kept:
+        """See SnapshotProvider. A snapshot that is not the expected one goes again.
+
+        A clone's first stream names what it was cloned from, and ZFS finds that by its guid. Any other increment goes
+        into a dataset that ends with its base: that of the base, if it is nobody's at the moment, or a copy of it.
+
+        Raises:
+            BrokenStreamError: when the stream is damaged, or makes another snapshot than `guid`.
+        """
+        stream = iter(pieces)
+        first = next(stream, b"")
+        target, options, copied = dataset, tuple[str, ...](), False
+        if base is not None and not is_clone(first):
+            if self._ends_with(base, mark):
+                target = base.dataset
+            elif self._receives_from_origin():
+                options = ("-o", f"origin={base.name}")
+            else:
+                self._copy(base, dataset)
+                copied = True
+        try:
+            kept = self._receive(target, chain((first,), stream), guid, options)
+            if target == dataset:
+                self._zfs.call("set", f"{MADE}={mark}", dataset)
+                self._zfs.call("set", "mountpoint=none", dataset)
+        except BaseException:
+            if copied:
+                self._zfs.call("destroy", "-r", dataset)
+            raise
+        return kept
+
+    def _receive(self, dataset: str, pieces: Iterable[bytes], guid: str, options: Sequence[str]) -> Kept:
+        before = self.dataset(dataset)
+        known = {kept.guid for kept in self.snapshots(dataset)} if before is not None else set[str]()
+        self._zfs.write(pieces, "receive", "-u", *options, dataset)
+        came = [kept for kept in self.snapshots(dataset) if kept.guid not in known]
+        if [kept.guid for kept in came] == [guid]:
+            return came[0]
+        for kept in came:
+            self.destroy(kept.name)
+        if before is None:
+            self.destroy(dataset)
+        raise BrokenStreamError(
+            f"the stream for {dataset} does not make the snapshot {guid} that it is said to make",
+            hint="dsvc fsck --remote looks at what the remote has; nothing was kept of it here",
+        )
+
+    def _ends_with(self, kept: Kept, mark: str) -> bool:
+        """Say whether a dataset was made by dsvc, is mounted nowhere, and has nothing newer than a snapshot."""
+        if kept.dataset in mounted().values() or self._get((MADE,), kept.dataset)[kept.dataset][MADE] != mark:
+            return False
+        return self.snapshots(kept.dataset)[-1].guid == kept.guid and not self.written(kept.dataset, kept.name)
+
+    def _receives_from_origin(self) -> bool:
+        """Say whether zfs receives an increment as a clone of its base: OpenZFS does, which has `zfs version` too."""
+        try:
+            self._zfs.call("version")
+        except ZfsFailedError:
+            return False
+        return True
+
+    def _copy(self, kept: Kept, dataset: str) -> None:
+        """Make a dataset that ends with a snapshot, by all of its bytes."""
+        with self.send(kept.name, None) as read:
+            self._zfs.write(iter(lambda: read(_PIECE), b""), "receive", "-u", dataset)
+
+    def _get(self, properties: Sequence[str], *names: str) -> dict[str, dict[str, str]]:
+        """Return the values of properties by name and property.
+
+        Raises:
+            ZfsFailedError: for a property that this ZFS has not. DatasetMissingError.
+        """
+        said = self._zfs.call("get", "-Hp", "-o", "name,property,value", ",".join(properties), *names)
+        found: dict[str, dict[str, str]] = {}
+        for line in said.splitlines():
+            name, property_name, value = line.split("\t", 2)
+            found.setdefault(name, {})[property_name] = value
+        return found
+
+    def _sizes(self, names: Sequence[str]) -> dict[str, int]:
+        """Return the logical sizes of snapshots, nothing where ZFS does not know them."""
+        try:
+            found = self._get(("logicalreferenced",), *names)
+        except ZfsFailedError:
+            return {}
+        return {name: int(values["logicalreferenced"]) for name, values in found.items()}
+
+
+def _pools(datasets: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(name.partition("/")[0].partition("@")[0] for name in datasets))
+
+
+def _rows(said: str) -> Iterator[tuple[str, str]]:
+    for line in said.splitlines():
+        name, _, value = line.partition("\t")
+        yield name, value
+
+
+def _change(line: str, prefix: bytes) -> FileChange | None:
+    """Return what a line of `zfs diff -FHt` says: time, letter, kind of file, path, new path of a renamed one."""
+    fields = line.split("\t")
+    if len(fields) < 4:
+        return None
+    paths = [_unescaped(path).removeprefix(prefix) for path in fields[3:5]]
+    letter = {"+": "A", "-": "D"}.get(fields[1], fields[1])
+    if fields[2] == "/" and letter == "M":
+        return None  # a directory in which names changed
+    return FileChange(letter, paths[-1], paths[0] if letter == "R" else None)
+
+
+def _unescaped(text: str) -> bytes:
+    """Return a path as zfs diff writes it, with bytes that it does not print as a backslash and four octal digits."""
+    raw, found, at = text.encode("utf-8", "surrogateescape"), bytearray(), 0
+    while at < len(raw):
+        if raw[at : at + 1] == b"\\" and raw[at + 1 : at + 5].isdigit():
+            found.append(int(raw[at + 1 : at + 5], 8) & 255)
+            at += 5
+        else:
+            found.append(raw[at])
+            at += 1
+    return bytes(found)

@@ -1,0 +1,234 @@
+"""Deployments as files: what Kubernetes, Compose and systemd say of them, and what a rerun does."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import warnings
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.commands.conftest import CommandLine
+from tests.images.shop import Shop
+
+SETTINGS = ("--replicas", "2-5", "--cpu", "500m", "--memory", "1Gi", "--gpu", "1", "--host", "churn.example.com",
+            "--env", "MODE=fast", "--env", "API_KEY", "--namespace", "shop")  # fmt: skip
+
+
+def deploy(shop: Shop, *words: str) -> dict:
+    return shop.cli.ok("deploy", "churn", "--base", str(shop.base), "--json", *words).json
+
+
+def documents(folder: Path) -> dict[str, dict]:
+    found = [yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yaml"))]
+    return {each["kind"]: each for each in found}
+
+
+@pytest.fixture
+def folder(shop: Shop) -> Path:
+    return shop.cli.directory / "deploy" / "churn"
+
+
+def test_manifests_are_what_the_schemas_of_kubernetes_want(shop, folder):
+    validate = pytest.importorskip("kubernetes_validate")
+    deploy(shop, "--to", "manifest", *SETTINGS)
+    found = documents(folder)
+    assert set(found) == {"Deployment", "Service", "ServiceAccount", "Ingress", "HorizontalPodAutoscaler",
+                          "NetworkPolicy", "PodDisruptionBudget", "Kustomization"}  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for kind, document in found.items():
+            if kind != "Kustomization":
+                validate.validate(document, validate.latest_version(), strict=True)
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl")
+def test_kustomize_takes_the_folder(shop, folder):
+    deploy(shop, "--to", "manifest", *SETTINGS)
+    done = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True, check=True)
+    kinds = [each["kind"] for each in yaml.safe_load_all(done.stdout)]
+    assert len(kinds) == 7
+
+
+def test_pods_run_without_root_and_know_where_they_come_from(shop, folder):
+    done = deploy(shop, "--to", "manifest", *SETTINGS)
+    pod = documents(folder)["Deployment"]["spec"]["template"]
+    (server,) = pod["spec"]["containers"]
+    assert pod["spec"]["securityContext"]["runAsNonRoot"]
+    assert server["securityContext"]["readOnlyRootFilesystem"]
+    assert server["image"] == done["image"]
+    assert pod["metadata"]["annotations"]["dsvc.io/commit"] == shop.cli.ok("rev-parse", "HEAD").out.strip()
+    assert pod["metadata"]["annotations"]["dsvc.io/image-digest"] == done["digest"]
+    variables = {each["name"]: each for each in server["env"]}
+    assert variables["MODE"]["value"] == "fast"
+    assert variables["API_KEY"]["valueFrom"]["secretKeyRef"] == {"name": "churn-env", "key": "API_KEY"}
+    assert server["resources"]["limits"] == {"memory": "1Gi", "nvidia.com/gpu": "1"}
+
+
+def test_an_image_at_a_registry_is_named_by_its_digest(shop, folder, oci_registry):
+    done = deploy(shop, "--to", "manifest", "--registry", f"{oci_registry.host}/team")
+    assert done["image"] == f"{oci_registry.host}/team/churn@{done['digest']}"
+    assert documents(folder)["Deployment"]["spec"]["template"]["spec"]["containers"][0]["image"] == done["image"]
+    again = deploy(shop)  # the registry is remembered
+    assert (again["outcome"], again["image"]) == ("same", done["image"])
+
+
+def test_kserve(shop):
+    done = deploy(shop, "--to", "kserve", "--dry-run", "--replicas", "1-3")
+    document = yaml.safe_load(done["files"]["inferenceservice.yaml"])
+    predictor = document["spec"]["predictor"]
+    assert (predictor["minReplicas"], predictor["maxReplicas"]) == (1, 3)
+    assert predictor["containers"][0]["image"] == done["image"]
+
+
+def test_compose_with_the_image_beside_it(shop, folder):
+    done = deploy(shop, "--to", "compose", "--replicas", "2", "--cpu", "500m", "--memory", "256Mi", "--port", "9000",
+                  "--env", "MODE=a b", "--env", "API_KEY")  # fmt: skip
+    service = yaml.safe_load((folder / "compose.yaml").read_text())["services"]["churn"]
+    assert service["ports"] == ["127.0.0.1:9000-9001:8080"]
+    assert service["deploy"]["resources"]["limits"] == {"cpus": "0.5", "memory": str(256 << 20)}
+    assert service["environment"]["MODE"] == "a b"
+    assert service["env_file"][0]["path"] == "churn.env"
+    assert done["next"].startswith("docker load -i ")
+    assert (folder / "image.tar").exists()
+    assert deploy(shop)["changed"] == []
+
+
+def test_a_unit_of_systemd_with_the_files_of_the_image(shop, folder):
+    words = ("--memory", "256Mi", "--cpu", "1.5", "--env", 'MODE=a "b" 100%')
+    deploy(shop, "--to", "systemd", *words)
+    (root,) = folder.glob("root-*")
+    assert (root / "model" / "dsvc-model.json").exists()
+    text = (folder / "dsvc-churn.service").read_text()
+    assert f"RootDirectory={root}" in text
+    assert 'Environment="MODE=a \\"b\\" 100%%"' in text
+    assert "CPUQuota=150%" in text
+    assert "must be 1" in shop.cli("deploy", "churn", "--base", str(shop.base), "--replicas", "2").err
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+def test_systemd_reads_the_unit(shop, folder):
+    deploy(shop, "--to", "systemd", "--cpu", "1", "--env", "MODE=a b")
+    unit = folder / "dsvc-churn.service"
+    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
+    ours = [line for line in done.stderr.splitlines() if "dsvc-churn.service" in line]
+    # It looks for the program in the root of this machine, not in the one of the service.
+    assert [line for line in ours if "is not executable" not in line] == []
+
+
+def test_the_same_again_changes_nothing_and_a_new_version_does(shop, folder):
+    first = deploy(shop, "--to", "manifest", "--replicas", "3")
+    assert (first["outcome"], first["deployment"]) == ("new", 1)
+    again = deploy(shop)
+    assert (again["outcome"], again["deployment"], again["changed"], again["id"]) == ("same", 1, [], first["id"])
+    shop.train("b")
+    second = deploy(shop)
+    assert (second["outcome"], second["deployment"], second["number"]) == ("changed", 2, 2)
+    assert second["spec"]["replicas"] == 3
+    assert second["previous"] == first["id"]
+    assert second["changed"] == ["serviceaccount.yaml"] or "deployment.yaml" in second["changed"]
+    assert deploy(shop, "--reset")["spec"]["replicas"] == 1
+    assert not (folder / "poddisruptionbudget.yaml").exists()
+
+
+def test_rollback_goes_back_one_by_one(shop, folder):
+    for word in "bc":
+        shop.train(word)
+    for number in (1, 2, 3):
+        deploy_of(shop, f"churn@{number}")
+    back = shop.cli.ok("deploy", "rollback", "churn", "--base", str(shop.base), "--json").json
+    assert (back["number"], back["deployment"]) == (2, 4)
+    back = shop.cli.ok("deploy", "rollback", "churn", "--base", str(shop.base), "--json").json
+    assert (back["number"], back["deployment"]) == (1, 5)
+    assert documents(folder)["Service"]["metadata"]["labels"]["app.kubernetes.io/version"] == "1"
+    answer = shop.cli("deploy", "rollback", "churn", "--base", str(shop.base))
+    assert (answer.code, "never another one" in answer.err) == (3, True)
+    back = shop.cli.ok("deploy", "rollback", "churn", "--to", "3", "--base", str(shop.base), "--json").json
+    assert back["number"] == 3
+    listed = shop.cli.ok("deploy", "list", "churn", "--json").json["deployments"]
+    assert [each["number"] for each in listed] == [3, 1, 2, 3, 2, 1]
+    assert [each["number"] for each in shop.cli.ok("deploy", "--json").json["deployments"]] == [3]
+
+
+def deploy_of(shop: Shop, model: str) -> dict:
+    return shop.cli.ok("deploy", model, "--to", "manifest", "--base", str(shop.base), "--json").json
+
+
+def test_files_that_somebody_changed(shop, folder):
+    deploy(shop, "--to", "manifest")
+    assert shop.cli.ok("deploy", "status", "churn", "--json").json["state"] == "written"
+    (folder / "service.yaml").write_text("other: true\n")
+    (folder / "networkpolicy.yaml").unlink()
+    answer = shop.cli("deploy", "status", "churn", "--json")
+    assert (answer.code, answer.json["state"]) == (1, "gone")
+    assert answer.json["facts"] == ["service.yaml was changed", "networkpolicy.yaml is gone"]
+    answer = shop.cli("deploy", "diff", "churn")
+    assert (answer.code, "+other: true" in answer.out) == (1, True)
+    answer = shop.cli("deploy", "churn", "--base", str(shop.base), "--replicas", "2")
+    assert (answer.code, "was not written for churn" in answer.err) == (3, True)
+    assert (folder / "service.yaml").read_text() == "other: true\n"
+    shop.cli.ok("deploy", "rm", "churn")
+    assert [path.name for path in folder.iterdir()] == ["service.yaml"]
+    assert shop.cli("deploy", "status", "churn").code == 3
+
+
+def test_a_difference_to_what_would_be_deployed(shop):
+    deploy(shop, "--to", "manifest")
+    assert shop.cli("deploy", "diff", "churn", "churn@1", "--base", str(shop.base)).code == 0
+    run = shop.train("b")
+    answer = shop.cli("deploy", "diff", "churn", "churn", "--base", str(shop.base), "--json")
+    assert answer.code == 1
+    facts = {each["what"]: each["new"] for each in answer.json["facts"]}
+    assert (facts["model"], facts["run"]) == ("churn@2", run)
+    assert any(line.startswith("+") and "dsvc.io/run" in line for line in answer.json["lines"])
+
+
+def test_a_dry_run_does_nothing(shop, folder):
+    answer = shop.cli.ok("deploy", "churn", "--to", "manifest", "--base", str(shop.base), "--dry-run")
+    assert {each["kind"] for each in yaml.safe_load_all(answer.out)} >= {"Deployment", "Service"}
+    assert not folder.exists()
+    assert shop.cli.ok("deploy", "list", "--json").json["deployments"] == []
+
+
+def test_another_target_takes_the_first_one_away(shop, folder):
+    deploy(shop, "--to", "manifest", "-o", "out")
+    deploy(shop, "--to", "compose")
+    assert not (shop.cli.directory / "out").exists()
+    assert (folder / "compose.yaml").exists()
+
+
+def test_what_makes_no_sense(shop):
+    base = ("--base", str(shop.base))
+    for words, said in [
+        ((), "where to?"),
+        (("--to", "manifest", "--name", "No"), "not a valid name"),
+        (("--to", "manifest", "--cpu", "much"), "no amount of CPU"),
+        (("--to", "manifest", "--memory", "0"), "no amount of memory"),
+        (("--to", "manifest", "--replicas", "5-2"), "ends below"),
+        (("--to", "manifest", "--env", "A-B=1"), "names no variable"),
+        (("--to", "manifest", "--wait"), "nothing to wait for"),
+        (("--to", "elsewhere"), "elsewhere"),
+    ]:
+        answer = shop.cli("deploy", "churn", *base, *words)
+        assert (answer.code, said in answer.err) == (2, True), answer.err
+    assert shop.cli.ok("deploy", "list", "--json").json["deployments"] == []
+
+
+def test_deployments_travel_and_undo(shop, tmp_path):
+    deploy(shop, "--to", "manifest")
+    shop.cli.ok("remote", "add", "origin", str(tmp_path / "hub"))
+    shop.cli.ok("push", "-q", "origin")
+    shop.cli.ok("clone", "-q", str(tmp_path / "hub"), str(tmp_path / "other"))
+    other = CommandLine(tmp_path / "other", {**shop.cli.environment, "DSVC_USER_NAME": "Bob"})
+    assert other.ok("deploy", "list", "--json").json["deployments"][0]["model"] == "churn"
+    other.ok("deploy", "churn", "--replicas", "2", "--base", str(shop.base))
+    other.ok("push", "-q")
+    shop.cli.ok("fetch", "-q")
+    assert shop.cli.ok("deploy", "list", "--json").json["deployments"][0]["spec"]["replicas"] == 2
+    shop.cli.ok("fsck")
+    shop.cli.ok("undo", "-q")
+    shop.cli.ok("model", "rm", "churn")
+    shop.cli.ok("gc")
+    assert shop.cli.ok("deploy", "list", "--json").json["deployments"][0]["spec"]["replicas"] == 1

@@ -1,0 +1,47 @@
+"""`dsvc run --container`: a real engine, if one can be started here."""
+
+from __future__ import annotations
+
+from tests.runs.conftest import files
+from tests.servers.docker import docker
+
+__all__ = ["docker"]
+
+
+def test_a_command_runs_in_an_image_and_its_files_are_its_outputs(project, docker):
+    project.environment |= docker | {"CHOSEN": "yes", "OTHER": "no"}
+    script = "cat data.csv > copy.csv; echo $CHOSEN$OTHER; id -u; exit 3"
+    words = ["run", "-i", "data.csv", "--env", "CHOSEN", "--container", "tiny", "--", "sh", "-c", script]
+    done = project(*words)
+    assert (done.returncode, done.stdout) == (3, b"yes\n0\n"), done.stderr
+    run = project.shown()
+    assert (run["exit_code"], run["command"][:2]) == (3, ["sh", "-c"])
+    assert files(run["inputs"]) == {"data.csv": "pinned"}
+    assert files(run["outputs"]) == {"copy.csv": "pinned"}
+    assert run["environment"] is None  # it is not that of this machine
+    assert run["resources"] == {}
+    assert run["metadata"]["container"]["image"] == "tiny"
+    assert run["metadata"]["container"]["id"].startswith("sha256:")
+    assert project("rerun", "@", "--check").returncode == 0
+    project.sound()
+
+
+def test_an_image_that_is_nowhere_and_an_engine_that_does_not_answer(project, docker):
+    project.environment |= docker
+    done = project("run", "--container", "nobody.invalid/nothing", "--", "true")
+    assert done.returncode == 125
+    assert b"docker has no image nobody.invalid/nothing" in done.stderr
+    project.environment["DOCKER_HOST"] = "unix:///nowhere"
+    done = project("run", "--container", "tiny", "--", "true")
+    assert done.returncode == 125
+    assert b"no container engine answers" in done.stderr
+    assert project.runs() == []
+
+
+def test_a_step_without_commands_runs_the_program_of_its_image(project, docker):
+    project.environment |= docker
+    project.write(".dotscience.yml", "after:\n- {name: plugin, image: tiny, settings: {slackUrl: https://x.test}}\n")
+    project.ok("run", "--after", "--", "true")
+    said = (project.folder / "plugin.txt").read_text().splitlines()
+    assert "PLUGIN_SLACK_URL=https://x.test" in said
+    assert "PLUGIN_STATUS=ok" in said

@@ -1,0 +1,234 @@
+"""Every form of model is loaded by the real library and asked; a missing library is said."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+
+import numpy as np
+import pytest
+
+from dsvc.serving.application import signature_of
+from dsvc.serving.files import CannotLoadError, UntrustedModelError
+from dsvc.serving.inputs import InputReader
+from dsvc.serving.loading import load_model
+from dsvc.serving.record import NoModelFolderError, read_model
+from dsvc.serving.refusals import Refusal
+
+X = np.random.default_rng(0).normal(size=(60, 2))
+Y = (X @ [2.0, 3.0] > 0).astype(int)
+ROWS = [[1.0, 1.0], [-1.0, -2.0]]
+# One multiplication of x, [n, 2] of 32-bit floats, with [2, 3].
+ONNX = (
+    "CAg6VwoRCgF4CgF3EgF5IgZNYXRNdWwSAWcqEwgCCAEQASIIAAAAQAAAQEBCAXdaFAoBeBIPCg0IARIJCgMSAW4KAggCYhQKAXkSDwoN"
+    "CAESCQoDEgFuCgIIAUIECgAQDQ=="
+)
+
+
+def library(name):
+    return pytest.mark.skipif(importlib.util.find_spec(name) is None, reason=f"{name} is not installed")
+
+
+def answers(folder, instances=ROWS, output="", *, allow_pickle=False):
+    """What the model in a folder answers to rows of TensorFlow's form."""
+    served = read_model(folder)
+    model = load_model(served, allow_pickle=allow_pickle)
+    rows = InputReader(signature_of(served, model)).instances(instances)
+    return np.asarray(model.predict(rows, output or model.outputs[0])).tolist()
+
+
+def classifier():
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression().fit(X, Y)
+
+
+def test_a_file_of_skops_needs_nobodys_word(tmp_path):
+    from skops import io
+
+    io.dump(classifier(), tmp_path / "model.skops")
+    assert answers(tmp_path) == [1, 0]
+    assert np.allclose(np.sum(answers(tmp_path, output="predict_proba"), axis=1), 1)
+
+
+def test_unknown_types_in_a_file_of_skops_do(tmp_path):
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer
+    from skops import io
+
+    io.dump(make_pipeline(FunctionTransformer(np.linalg.norm), classifier()), tmp_path / "model.skops")
+    with pytest.raises(UntrustedModelError, match="norm"):
+        load_model(read_model(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["model.joblib", "model.pkl"])
+def test_a_pickle_is_not_loaded_without_somebodys_word(tmp_path, name):
+    import joblib
+
+    joblib.dump(classifier(), tmp_path / name)
+    with pytest.raises(UntrustedModelError, match=name) as raised:
+        load_model(read_model(tmp_path))
+    assert "--allow-pickle" in raised.value.hint
+    assert answers(tmp_path, allow_pickle=True) == [1, 0]
+
+
+def test_an_estimator_that_chooses_columns_by_name(tmp_path):
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    import joblib
+    from sklearn.compose import ColumnTransformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    table = pandas.DataFrame({"size": [1.0, 2.0, 3.0, 4.0] * 5, "colour": ["red", "blue"] * 10})
+    encode = ColumnTransformer([("colour", OneHotEncoder(), ["colour"])], remainder="passthrough")
+    model = make_pipeline(encode, LogisticRegression()).fit(table, [1, 0] * 10)
+    joblib.dump(model, tmp_path / "model.joblib")
+    rows = [{"colour": "red", "size": 1.0}, {"colour": "blue", "size": 2.0}]
+    assert answers(tmp_path, rows, allow_pickle=True) == [1, 0]
+
+
+@library("onnxruntime")
+def test_onnx(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(base64.b64decode(ONNX))
+    assert answers(tmp_path) == [[5.0], [-8.0]]
+    with pytest.raises(Refusal, match="row 0 has 3 values, the model takes 2"):
+        answers(tmp_path, [[1, 2, 3]])
+
+
+@library("xgboost")
+def test_xgboost(tmp_path):
+    import xgboost
+
+    matrix = xgboost.DMatrix(X, Y, feature_names=["width", "height"])
+    xgboost.train({"objective": "binary:logistic", "nthread": 1}, matrix, 5).save_model(tmp_path / "model.ubj")
+    high, low = answers(tmp_path)
+    assert high > 0.5 > low
+    assert answers(tmp_path, [{"height": 1.0, "width": 1.0}]) == [high]
+    assert len(answers(tmp_path, [[None, 1.0]])) == 1  # it knows missing values
+
+
+@library("lightgbm")
+def test_lightgbm(tmp_path):
+    import lightgbm
+
+    data = lightgbm.Dataset(X, Y, feature_name=["width", "height"])
+    settings = {"objective": "binary", "verbose": -1, "num_threads": 1, "min_data_in_leaf": 2}
+    lightgbm.train(settings, data, 5).save_model(tmp_path / "model.lgb")
+    high, low = answers(tmp_path)
+    assert high > 0.5 > low
+
+
+@library("torch")
+def test_torchscript(tmp_path):
+    import torch
+
+    layer = torch.nn.Linear(2, 1, bias=False)
+    torch.nn.init.ones_(layer.weight)
+    torch.jit.script(layer).save(tmp_path / "model.pt")
+    with pytest.raises(UntrustedModelError):
+        load_model(read_model(tmp_path))
+    assert answers(tmp_path, allow_pickle=True) == [[2.0], [-3.0]]
+
+
+@library("keras")
+def test_keras(tmp_path):
+    import keras
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+    model.save(tmp_path / "model.keras")
+    assert answers(tmp_path) == [[2.0], [-3.0]]
+
+
+@library("mlflow")
+def test_a_folder_of_mlflow(tmp_path):
+    import mlflow.sklearn
+
+    mlflow.sklearn.save_model(classifier(), tmp_path / "model")
+    assert answers(tmp_path / "model", allow_pickle=True) == [1, 0]
+
+
+CLASS = """
+import typing
+class Row(typing.TypedDict):
+    width: float
+    height: int
+    colour: str | None
+class Predictor:
+    def __init__(self, folder):
+        self.unit = (folder / "unit.txt").read_text()
+    def predict(self, rows: list[Row]) -> list[str]:
+        return [f"{row['width'] * row['height']} {self.unit} {row['colour']}" for row in rows]
+"""
+
+
+def test_a_class_whose_type_hints_are_the_signature(tmp_path):
+    (tmp_path / "predictor.py").write_text(CLASS)
+    (tmp_path / "unit.txt").write_text("mm")
+    with pytest.raises(UntrustedModelError, match=r"predictor\.py runs code"):
+        load_model(read_model(tmp_path))
+    rows = [{"width": 1.5, "height": 2, "colour": "red"}, {"width": 1, "height": 1}]
+    assert answers(tmp_path, rows, allow_pickle=True) == ["3.0 mm red", "1.0 mm None"]
+    with pytest.raises(Refusal, match=r"row 0, 'height': 1\.5 is no integer"):
+        answers(tmp_path, [[1.5, 1.5, "red"]], allow_pickle=True)
+    assert not list(tmp_path.rglob("*.pyc"))
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("def predict(rows):\n    return rows.sum(axis=1)", [2.0, -3.0]),
+        ("def predict(rows: list):\n    return [max(row) for row in rows]", [1.0, -1.0]),
+        ("def predict(columns: dict):\n    return columns['x1']", [1.0, -2.0]),
+        ("def predict(rows: list[dict]):\n    return [row['x0'] for row in rows]", [1.0, -1.0]),
+    ],
+)
+def test_a_function_is_given_what_its_hint_asks_for(tmp_path, code, found):
+    (tmp_path / "predictor.py").write_text(code + "\n")
+    assert answers(tmp_path, allow_pickle=True) == found
+
+
+def test_custom_predict_gets_the_model_and_the_whole_body(tmp_path):
+    import joblib
+
+    joblib.dump(classifier(), tmp_path / "model.joblib")
+    answer = "{'labels': model.predict(query['instances']).tolist(), 'of': query['of']}"
+    (tmp_path / "custom_predict.py").write_text(f"def predict(model, query):\n    return {answer}\n")
+    model = load_model(read_model(tmp_path), allow_pickle=True)
+    assert model.takes_query
+    assert model.answer({"instances": ROWS, "of": "today"}) == {"labels": [1, 0], "of": "today"}
+
+
+def test_requirements_of_the_model_are_checked(tmp_path):
+    (tmp_path / "predictor.py").write_text("def predict(rows):\n    return rows\n")
+    (tmp_path / "runtime-requirements.txt").write_text("# all\nnumpy>=1\nno-such-thing==1.0\nscikit-learn<0.1\n")
+    with pytest.raises(CannotLoadError) as raised:
+        load_model(read_model(tmp_path), allow_pickle=True)
+    assert "no-such-thing==1.0, scikit-learn<0.1 (there is " in raised.value.message
+    assert raised.value.hint.startswith("pip install -r ")
+    (tmp_path / "runtime-requirements.txt").write_text("numpy>=1\n")
+    assert answers(tmp_path, allow_pickle=True) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"notes.txt": "hello"}, "cannot be served"),
+        ({"model.skops": "hello"}, "cannot be loaded"),
+        ({"model.joblib": "hello"}, "cannot be loaded"),
+        ({"predictor.py": "def other(): ..."}, "neither a class Predictor"),
+        ({"predictor.py": "1 / 0"}, "predictor.py fails: ZeroDivisionError"),
+    ],
+)
+def test_what_cannot_be_loaded_says_why(tmp_path, files, says):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(CannotLoadError, match=says):
+        load_model(read_model(tmp_path), allow_pickle=True)
+
+
+def test_an_empty_folder_is_no_model(tmp_path):
+    with pytest.raises(NoModelFolderError):
+        read_model(tmp_path)
+    with pytest.raises(NoModelFolderError):
+        read_model(tmp_path / "missing")

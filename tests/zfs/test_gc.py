@@ -1,0 +1,82 @@
+"""What gc does with snapshots: what nothing reaches is released and destroyed, and nothing else."""
+
+from __future__ import annotations
+
+
+def later(project, day: int) -> None:
+    project.pool.environment["DSVC_DATE"] = f"2026-02-{day:02}T12:00:00+01:00"
+
+
+def test_destroys_what_nothing_reaches(project):
+    pool = project.pool
+    before = dict(pool.environment)
+    try:
+        pool.zfs("snapshot", f"{project.dataset}@mine")
+        project.ok("switch", "-q", "-c", "other")
+        (project.data / "a").write_text("two\n")
+        project.commit("second")
+        project.ok("switch", "-q", "main")  # a clone of the first one
+        assert len(project.snapshots()) == 4
+        later(project, 1)
+        project.ok("branch", "-D", "other")
+        assert project.ok("gc", "--json").json["snapshots_destroyed"] == []  # undo reaches it
+        later(project, 2)
+        would = project.ok("gc", "--prune=now", "-n", "--json").json
+        said = project.ok("gc", "--prune=now", "--json").json
+        assert len(said["snapshots_destroyed"]) == 2  # that of data add too
+        assert sorted(would["snapshots_destroyed"]) == sorted(said["snapshots_destroyed"])
+        assert f"{project.dataset}@mine" in project.snapshots()
+        assert len(project.snapshots()) == 2
+        assert (project.data / "a").read_text() == "one\n"
+        assert project.ok("status", "--json").json["clean"]
+    finally:
+        pool.environment.clear()
+        pool.environment.update(before)
+
+
+def test_clones_that_dsvc_made_go_with_what_they_hold(project):
+    pool = project.pool
+    before = dict(pool.environment)
+    try:
+        first = project.ok("rev-parse", "HEAD").out.strip()
+        (project.data / "a").write_text("two\n")
+        project.commit("second")
+        project.ok("switch", "-q", "--detach", first)
+        (project.data / "a").write_text("aside\n")
+        aside = project.commit("aside")
+        project.ok("switch", "-q", "main")
+        assert (project.data / "a").read_text() == "two\n"
+        assert any("-dsvc-" in name for name in project.snapshots())
+        later(project, 3)
+        (project.folder / "code").write_text("x")
+        project.commit("code")
+        said = project.ok("gc", "--prune=now", "--json").json
+        assert len(said["datasets_destroyed"]) == 1
+        assert not any("-dsvc-" in name for name in project.snapshots())
+        assert project("show", aside).code != 0
+    finally:
+        pool.environment.clear()
+        pool.environment.update(before)
+
+
+def test_a_snapshot_that_somebody_else_holds_stays(project):
+    pool = project.pool
+    before = dict(pool.environment)
+    try:
+        project.ok("switch", "-q", "-c", "other")
+        (project.data / "a").write_text("two\n")
+        project.commit("second")
+        name = project.snapshots()[-1]
+        pool.zfs("hold", "backup", name)
+        project.ok("switch", "-q", "main")
+        project.ok("branch", "-D", "other")
+        later(project, 4)
+        (project.folder / "code").write_text("x")
+        project.commit("code")
+        project.ok("gc", "--prune=now", "--json")
+        assert name in project.snapshots()
+        pool.zfs("release", "backup", name)
+        assert name in project.ok("gc", "--prune=now", "--json").json["snapshots_destroyed"]
+    finally:
+        pool.environment.clear()
+        pool.environment.update(before)
