@@ -19,6 +19,7 @@ from dsvc.progress import Progress, Silent
 from dsvc.refs.names import HEADS, added_of, head_of, state_of
 from dsvc.refs.transaction import Act, Transaction, storable
 from dsvc.refs.view import Direct, Symbolic, View
+from dsvc.repo.fetched import Fetched
 from dsvc.repo.repository import Repository
 from dsvc.storage.local import LocalBackend
 from dsvc.worktree.index import Index, file_clock, read_index, write_index
@@ -80,8 +81,7 @@ class Workspace:
         progress: Progress | None = None,
     ) -> None:
         self.root = root
-        self.private = private
-        self.common = common
+        self.private, self.common = private, common
         self.repo = repo
         self.worktree_id = worktree_id
         self.config = config
@@ -89,6 +89,7 @@ class Workspace:
         self.progress: Progress = progress or Silent()
         self.published = False
         self.left_out: dict[bytes, bytes] = {}  # path -> file id of what the last checkout left out: it was purged
+        self.fetched = repo.store.elsewhere = Fetched(repo)
         self._datasets: Delegation | None = None
 
     @classmethod

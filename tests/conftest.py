@@ -8,6 +8,7 @@ from tests.servers.docker_engine import docker_host
 from tests.servers.oci_registry import locked_registry, oci_registry
 from tests.servers.rclone import rclone
 from tests.servers.seaweed import seaweed
+from tests.servers.web import web, web_server
 from tests.servers.wine import wine, wine_project
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "shop",
     "tiny_base",
     "trained",
+    "web",
+    "web_server",
     "wine",
     "wine_project",
 ]

@@ -79,6 +79,25 @@ def folder_of_wheels(home: Path) -> None:
         make_wheel(home / "wheels", "rentals", version, headers=("Requires-Dist: left-pad",))
 
 
+def sources(home: Path, request: pytest.FixtureRequest) -> dict[str, str]:
+    """A web server and a bucket with data, and a program that uploads to it."""
+    pytest.importorskip("obstore")
+    web, seaweed = request.getfixturevalue("web"), request.getfixturevalue("seaweed")
+    web.files["/rentals.csv"] = b"hour,rented\n" * 1000
+    client = seaweed.client()
+    client.create_bucket(Bucket="rides")
+    for number in (1, 2, 3):
+        client.put_object(Bucket="rides", Key=f"2026/{number:04}.jpg", Body=bytes([number]) * 100_000)
+    upload = home / "bin" / "upload"
+    upload.parent.mkdir()
+    code = "import sys; from tests.servers.seaweed import plain_client as c; a, b = sys.argv[1:]"
+    code += f"; c('{seaweed.endpoint}').put_object(Bucket='rides', Key=b[11:], Body=open(a, 'rb'))"
+    upload.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -c "{code}" "$@"\n')
+    upload.chmod(0o755)
+    return {**seaweed.environment, "DATA": web.url, "PATH": f"{upload.parent}{os.pathsep}"}
+
+
+SERVED = {"large-data.md": sources}
 def small_notebook(home: Path) -> None:
     """A notebook that was run."""
 
@@ -111,7 +130,7 @@ BEFORE = {
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if console(page)], ids=lambda page: str(page.relative_to(ROOT))
 )
-def test_commands_run_as_shown(page: Path, tmp_path: Path):
+def test_commands_run_as_shown(page: Path, tmp_path: Path, request: pytest.FixtureRequest):
     home = tmp_path / "home"
     home.mkdir()
     BEFORE.get(page.name, lambda _: None)(home)
@@ -123,6 +142,9 @@ def test_commands_run_as_shown(page: Path, tmp_path: Path):
     }
     if page.name != "index.md":
         environment |= {"DSVC_USER_NAME": "Ada Keller", "DSVC_USER_EMAIL": "ada@example.com"}
+    if page.name in SERVED:
+        more = SERVED[page.name](home, request)
+        environment |= {**more, "PATH": more.get("PATH", "") + environment["PATH"]}
     shown = console(page)
     if shutil.which("ssh-keygen") is None and any("ssh-keygen" in one.command for one in shown):
         pytest.skip("needs ssh-keygen")

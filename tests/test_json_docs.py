@@ -19,6 +19,7 @@ from dsvc.commands.registry import all_verbs
 from tests.commands.conftest import CommandLine, cli
 from tests.images.bases import tiny_members, write_base
 from tests.json_page import PAGE, documented
+from tests.servers.web import Web
 
 __all__ = ["cli"]
 
@@ -264,6 +265,11 @@ blame-data made.txt
 rerun made.txt --check
 verify made.txt
 verify http://served
+import-url http://web/x.txt imported.txt
+data list imported.txt
+data where imported.txt
+data update imported.txt
+data drop --numcopies 0 imported.txt
 ! book.ipynb {"nbformat": 4, "cells": [{"cell_type": "code", "execution_count": 1, "source": "1", "outputs": []}]}
 watch --once
 doctor
@@ -298,9 +304,10 @@ class Stranger(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def told(cli: CommandLine) -> dict[str, dict[str, Any]]:
+def told(cli: CommandLine, web: Web) -> dict[str, dict[str, Any]]:
     """Line -> the document that it printed, of a story whose lines succeed, stop at a conflict or say no."""
     found: dict[str, dict[str, Any]] = {}
+    web.files["/x.txt"] = b"from the web\n"
     tiny = cli.directory.parent / "tiny"
     venv.create(tiny, with_pip=False)
     cli.environment |= {"VIRTUAL_ENV": str(tiny), "PATH": f"{Path(sys.executable).parent}:{cli.environment['PATH']}"}
@@ -308,7 +315,8 @@ def told(cli: CommandLine) -> dict[str, dict[str, Any]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Stranger)
     Thread(target=server.serve_forever, daemon=True).start()
     try:
-        tell(cli, found, {"http://served": f"http://127.0.0.1:{server.server_port}"})
+        served = f"http://127.0.0.1:{server.server_port}"
+        tell(cli, found, {"http://served": served, "http://web/x.txt": f"{web.url}/x.txt"})
     finally:
         server.shutdown()
         server.server_close()

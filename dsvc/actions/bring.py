@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from dsvc.actions.remote_access import open_remote
 from dsvc.errors import BusyError, RemoteError, RequestError
-from dsvc.objects import trees
 from dsvc.objects.files import is_complete
 from dsvc.objects.reliance import CollectedError
-from dsvc.objects.tree import CONTENT_KINDS, Entry, EntryKind
 from dsvc.remotes.settings import RemoteSettings, read_remotes
 from dsvc.remotes.transfer.arrivals import Arrivals
 from dsvc.remotes.transfer.fetching import fetch_files
@@ -106,26 +103,6 @@ def _from(workspace: Workspace, settings: RemoteSettings, file_ids: Sequence[byt
             except CollectedError:
                 continue  # gc was faster than we: what it took is fetched again by whoever asks for it
     raise BusyError("the repository changes too often to take in what was fetched", hint="run the same command again")
-
-
-def entries_below(workspace: Workspace, paths: Sequence[bytes]) -> dict[bytes, Entry]:
-    """Return the files of HEAD's tree at or below `paths`, or all of them for none, by path.
-
-    Raises:
-        RequestError: for a path that the tree has not.
-    """
-    store, tree = workspace.repo.store, workspace.head_tree()
-    found: dict[bytes, Entry] = {}
-    for path in paths or (b"",):
-        entry = trees.lookup(store, tree, path) if path else trees.tree_entry(store, tree)
-        if entry is None:
-            raise RequestError(f"there is no {os.fsdecode(path)} in the commit", hint="dsvc ls")
-        if entry.kind in CONTENT_KINDS:
-            found[path] = entry
-        elif entry.kind == EntryKind.TREE:
-            below = trees.walk(store, entry.id, path + b"/" if path else b"")
-            found |= {name: inside for name, inside in below if inside.kind in CONTENT_KINDS}
-    return found
 
 
 def _count(files: int) -> str:

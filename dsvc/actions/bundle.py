@@ -25,7 +25,7 @@ from dsvc.remotes.transfer.outbox import Outbox
 from dsvc.remotes.transfer.purged import Spared
 from dsvc.remotes.transfer.selection import Stored, Walk
 from dsvc.remotes.transfer.sending import Sent, cargo, send
-from dsvc.repo.format import CURRENT
+from dsvc.repo.format import CURRENT, REFERENCES
 from dsvc.repo.reachable import Marks, mark, references
 from dsvc.repo.repository import Repository
 from dsvc.repo.tombstones import PURGED, purged_files
@@ -269,4 +269,6 @@ def _publish(
     if default is not None:
         named[head_of(MAIN)] = Symbolic(default)
     act = workspace.act("bundle", f"bundle: {name}")
-    Repository.create(writer, target.staging, act=act, refs=named, packs=packs)
+    repo = Repository.create(writer, target.staging, act=act, refs=named, packs=packs)
+    if workspace.repo.needs(REFERENCES):
+        repo.need(REFERENCES)

@@ -12,6 +12,7 @@ from dsvc.history.revisions import RevisionContext, UnknownRevisionError, resolv
 from dsvc.objects import trees
 from dsvc.objects.ids import FileId, Kind, ObjectId
 from dsvc.objects.tree import CONTENT_KINDS, Entry, EntryKind
+from dsvc.repo.fetched import with_content
 from dsvc.workspace import Workspace
 
 
@@ -66,6 +67,7 @@ def _in_head(context: RevisionContext, path: bytes) -> Entry | None:
 
 
 def _opened(workspace: Workspace, name: str, path: bytes | None, entry: Entry) -> CatResult:
+    entry = with_content(workspace.repo, entry)
     if entry.kind not in CONTENT_KINDS:
         if entry.kind == EntryKind.TREE:
             raise NoContentError(f"{name} is a folder", hint=f"dsvc ls {name}")

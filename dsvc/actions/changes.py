@@ -73,6 +73,8 @@ def working_changes(
             place = index.names.on_disk(path)
             resized = not ids and old is not None and old.size != int.from_bytes(sig[:8], "little")
             entry = _unread(root, place) if resized else describe_file(root, place)
+            if old is not None and old.kind == EntryKind.REFERENCE and store.elsewhere is not None:
+                old = store.elsewhere.here(old)
             if entry is None or entry != old:
                 found.entries[path] = entry
                 if changed_at(sig) >= index.stamp:

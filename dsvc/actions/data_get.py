@@ -1,14 +1,19 @@
-"""Fetch the content of files that a partial clone left out, and check them out."""
+"""Fetch the content of files that a partial clone left out and of references, and check them out."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import os
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from dsvc.actions.bring import bring, entries_below
+from dsvc.actions.bring import bring
 from dsvc.actions.sparse import check_out_where
 from dsvc.actions.stream_get import SnapshotsGot, get_snapshots
+from dsvc.errors import RequestError
+from dsvc.objects import trees
 from dsvc.objects.files import is_complete
+from dsvc.objects.ids import CommitId
+from dsvc.objects.tree import CONTENT_KINDS, Entry, EntryKind
 from dsvc.remotes.transfer.receiving import Received
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import Index
@@ -19,31 +24,79 @@ _NO_SNAPSHOTS = SnapshotsGot()
 
 @dataclass(frozen=True, slots=True)
 class DataGetResult:
-    """How many files were asked for and fetched (`size`: bytes of content), and how many came onto the disk."""
+    """How many files were asked for and fetched (`size`: bytes of content), and how many came onto the disk.
+
+    `references` of the fetched ones came from their sources. `commit_id` is that of the commit that pins them.
+    """
 
     asked: int
     fetched: int
     size: int
     received: Received
     written: int
+    references: int = 0
+    commit_id: CommitId | None = None
     snapshots: SnapshotsGot = _NO_SNAPSHOTS
 
 
-def data_get(workspace: Workspace, paths: Sequence[bytes] = (), *, jobs: int = 8) -> DataGetResult:
+def data_get(
+    workspace: Workspace, paths: Sequence[bytes] = (), *, jobs: int = 8, pin: bool = False, sign: bool | None = None
+) -> DataGetResult:
     """Fetch what is not here of the files at or below `paths` in HEAD's commit, or of all, and check these files out.
 
-    Files that hold changes are left as they are. Safe to call again, also after it was broken off.
+    References are fetched from where they point to; with `pin` a new commit has ordinary files in their place. Files
+    that hold changes are left as they are. Safe to call again, also after it was broken off.
 
     Raises:
-        RemoteError: when the remote cannot be reached. RequestError: for a path that is not in the commit.
+        RemoteError: when a remote or a source cannot be reached. RequestError: for a path that is not in the commit.
+        SourceMissingError, SourceChangedError: when a source has a reference's content no more.
     """
     snapshots = get_snapshots(workspace, paths)
-    store = workspace.repo.store
-    wanted = entries_below(workspace, paths)
-    lacking = {entry.id: entry.size for entry in wanted.values() if not is_complete(store, entry.id)}
+    store, tree = workspace.repo.store, workspace.head_tree() if pin else workspace.index().tree
+    wanted = dict(entries_at(workspace, tree, paths))
+    references = [entry for entry in wanted.values() if entry.kind == EntryKind.REFERENCE]
+    far = [entry for entry in references if _not_here(workspace, entry)]
+    lacking = {
+        entry.id: entry.size
+        for entry in wanted.values()
+        if entry.kind != EntryKind.REFERENCE and not is_complete(store, entry.id)
+    }
+    size = sum(lacking.values())
     received = bring(workspace, list(lacking), jobs=jobs).received if lacking else Received()
+    if far:
+        from dsvc.actions.sources import fetch_references
+
+        size += fetch_references(workspace, far, jobs=jobs)
+    commit_id = None
+    if pin and references:
+        from dsvc.actions.data_pin import pin_references
+
+        commit_id = pin_references(workspace, wanted, sign=sign)
     written = check_out_where(workspace, _Chosen(workspace.index(), wanted.keys()))
-    return DataGetResult(len(wanted), len(lacking), sum(lacking.values()), received, written.written, snapshots)
+    count = len(lacking) + len(far)
+    return DataGetResult(len(wanted), count, size, received, written.written, len(far), commit_id, snapshots)
+
+
+def entries_at(workspace: Workspace, tree: bytes, paths: Sequence[bytes]) -> Iterator[tuple[bytes, Entry]]:
+    """Yield (path, entry) of the files, links and references of a tree at or below `paths`, or of all for none.
+
+    Raises:
+        RequestError: for a path that the tree has not.
+    """
+    store = workspace.repo.store
+    for path in paths or (b"",):
+        entry = trees.lookup(store, tree, path) if path else trees.tree_entry(store, tree)
+        if entry is None:
+            raise RequestError(f"there is no {os.fsdecode(path)} in the commit", hint="dsvc ls")
+        below = trees.walk(store, entry.id, path + b"/" if path else b"") if entry.kind == EntryKind.TREE else ()
+        for place, inside in below or [(path, entry)]:
+            if inside.kind in CONTENT_KINDS or inside.kind == EntryKind.REFERENCE:
+                yield place, inside
+
+
+def _not_here(workspace: Workspace, entry: Entry) -> bool:
+    elsewhere = workspace.repo.store.elsewhere
+    return elsewhere is None or elsewhere.here(entry) is None
 
 
 class _Chosen:

@@ -22,6 +22,7 @@ from dsvc.objects.snapshot import decode_snapshot
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.progress import Progress
+from dsvc.repo.fetched import each_with_content
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import join
 
@@ -68,6 +69,8 @@ def export(
     name when it is complete. A folder must be empty or new, unless `force` is set: then files of the same names are
     replaced and others stay. `prefix` is put before all paths. Memory does not grow with sizes.
 
+    What is kept by reference is fetched.
+
     Raises:
         UnknownRevisionError, NoSuchPathError, InTheWayError: before anything is written.
         IntegrityError: when stored bytes are damaged; what was written so far of a folder stays.
@@ -112,13 +115,17 @@ def write_folder(
     watch.start("Writing files")
     try:
         add = FolderWriter(_prepared(destination, b"", force=force), workspace.repo.store, watch).add
-        files, size, _ = _write(leaves, add, progress=watch)
+        files, size, _ = _write(each_with_content(workspace.repo.store, leaves), add, progress=watch)
     finally:
         watch.finish()
     return files, size
 
 
 def _leaves(store: ObjectStore, tree_id: TreeId, paths: Sequence[bytes]) -> Iterator[tuple[bytes, Entry]]:
+    yield from each_with_content(store, _changed(store, tree_id, paths))
+
+
+def _changed(store: ObjectStore, tree_id: TreeId, paths: Sequence[bytes]) -> Iterator[tuple[bytes, Entry]]:
     for change in diff_trees(store, None, tree_id, paths=paths):
         if change.new is not None and change.new.kind == EntryKind.SNAPSHOT:
             yield from _of_dataset(store, change.path, change.new)

@@ -30,6 +30,7 @@ from dsvc.remotes.transfer.purged import take_notes
 from dsvc.remotes.transfer.receiving import EarlyFiles, Received
 from dsvc.remotes.transfer.selection import present_tips
 from dsvc.remotes.transfer.shallow import Wish
+from dsvc.repo.format import REFERENCES
 from dsvc.repo.tombstones import purged_files
 from dsvc.workspace import Workspace
 
@@ -116,6 +117,8 @@ def fetch(
             received = Received()
             erased: list[FileId] = []
             if not dry_run:
+                if remote.repo.needs(REFERENCES):
+                    workspace.repo.need(REFERENCES)
                 received = bring_tips(
                     workspace, remote, tips, shallow, jobs=jobs, early=early(remote) if early is not None else None
                 )

@@ -17,6 +17,7 @@ from dsvc.history.renames import MINIMUM, RenameLimit, detect
 from dsvc.history.treediff import Change
 from dsvc.objects.files import is_small
 from dsvc.objects.ids import ObjectId
+from dsvc.objects.reference import reference_of
 from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.objects.tree import CONTENT_KINDS, FILE_KINDS, Entry, EntryKind
 from dsvc.repo.repository import Repository
@@ -140,6 +141,10 @@ def _stand_in(entry: Entry) -> bytes | None:
         return b"Subproject commit %s\n" % entry.id.hex().encode()
     if entry.kind == EntryKind.TREE:
         return b""
+    if entry.kind == EntryKind.REFERENCE:
+        address, size, etag, version = reference_of(entry)
+        said = f"Reference {address}\nsize {size}\netag {etag}\n" + (f"version {version}\n" if version else "")
+        return said.encode("utf-8", "replace")
     if entry.kind == EntryKind.SNAPSHOT and not any(entry.id):
         return b"snapshot that is not taken yet\n"
     return b"%s %s\n" % (EntryKind(entry.kind).name.lower().encode(), entry.id.hex().encode())

@@ -13,6 +13,7 @@ from dsvc.refs.log import Head, OperationLog, read_head
 from dsvc.refs.salvage import Salvaged, salvage_head
 from dsvc.repo.gcrecord import read_record
 from dsvc.repo.integrity import Problem, check_files, check_packs, follow
+from dsvc.repo.ledgers import DROPPED, ledger_entry
 from dsvc.repo.reachable import Target
 from dsvc.repo.removal import drop_objects
 from dsvc.repo.repository import Repository
@@ -147,8 +148,13 @@ def _check_at(repo: Repository, head: Head, *, deep: bool, partial: bool, progre
     reached = follow(store, head, cut=cut, progress=progress)
     problems += reached.problems
     absent = [target for target in reached.absent if target[1] not in reached.purged]
-    not_fetched = [target for target in absent if partial and target[0] in _CONTENT]
-    problems += _missing(target for target in absent if not (partial and target[0] in _CONTENT))
+    view = OperationLog(store).view(head.operation)
+
+    def on_purpose(target: Target) -> bool:
+        return target[0] in _CONTENT and (partial or ledger_entry(view, store, DROPPED, target[1].hex()) is not None)
+
+    not_fetched = [target for target in absent if on_purpose(target)]
+    problems += _missing(target for target in absent if not on_purpose(target))
     if deep and not isinstance(repo.backend, Gathers):  # each object was compared; this would fetch all of them again
         problems += check_files(store, reached.files, progress=progress)
     return FsckResult(

@@ -19,6 +19,7 @@ from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.objects.tree import CONTENT_KINDS, Entry, EntryKind
 from dsvc.refs.names import DEPLOYMENTS, MODELS
+from dsvc.repo.fetched import content_of
 from dsvc.runs.index import RunIndex
 from dsvc.runs.names import RunKey
 from dsvc.runs.pins import read_pins
@@ -160,6 +161,8 @@ def _at_path(workspace: Workspace, index: RunIndex, path: bytes) -> Iterator[Tar
 
 
 def _of_entry(workspace: Workspace, index: RunIndex, path: bytes, entry: Entry) -> list[Target]:
+    if entry.kind == EntryKind.REFERENCE:
+        entry = content_of(workspace.repo, entry)
     if entry.kind != EntryKind.TREE:
         return [FileTarget(path, EntryKind(entry.kind), ObjectId(entry.id), entry.size)]
     written, store = set(index.written_files()), workspace.repo.store

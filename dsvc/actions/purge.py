@@ -80,10 +80,10 @@ def purge(
             transaction.set(*put_tombstone(repo, tombstone if sign is None else sign(tombstone)))
     repo.publish(transaction, act)
     gather_history(repo.backend, repo.store.packs, repo.head.packs.packs, progress=progress or Silent())
-    own = _parts(repo, files)
+    own = parts_of(repo, files)
     for _ in range(_ATTEMPTS):
         repo.refresh()
-        needed = _needed(repo, frozenset(files), own, progress or Silent())
+        needed = needed_of(repo, frozenset(files), own, progress or Silent())
         try:
             packs = drop_objects(repo, own - needed, since=repo.head.operation)
         except OperationMovedError:
@@ -191,7 +191,7 @@ def is_on_remote(workspace: Workspace, settings: RemoteSettings, file_id: bytes)
         return remote.repo.store.has_file(file_id) or tombstone_of(remote.repo, file_id) is not None
 
 
-def _parts(repo: Repository, files: Iterable[FileId]) -> set[bytes]:
+def parts_of(repo: Repository, files: Iterable[FileId]) -> set[bytes]:
     """Return the ids of everything that files consist of, as far as it is stored."""
     found: set[bytes] = set()
     for file_id in files:
@@ -209,7 +209,7 @@ def _parts(repo: Repository, files: Iterable[FileId]) -> set[bytes]:
     return found
 
 
-def _needed(repo: Repository, files: frozenset[bytes], own: set[bytes], progress: Progress) -> set[bytes]:
+def needed_of(repo: Repository, files: frozenset[bytes], own: set[bytes], progress: Progress) -> set[bytes]:
     """Return those of the ids `own` that other files need."""
     marks = Marks(repo.store.packs, repo.head.packs.packs)
     shared: set[bytes] = set()

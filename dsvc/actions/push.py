@@ -18,6 +18,7 @@ from dsvc.errors import DivergedError
 from dsvc.refs.names import HEADS
 from dsvc.remotes.settings import RemoteSettings
 from dsvc.remotes.transfer.sending import Sent
+from dsvc.repo.format import REFERENCES
 from dsvc.workspace import Workspace
 
 
@@ -110,6 +111,8 @@ def push(
                     updates += [update for update in models if update.theirs not in listed]
             sent, said = Sent(0, 0, 0), ""
             if not dry_run:
+                if workspace.repo.needs(REFERENCES) and remote.publisher is None:  # a hub keeps its record itself
+                    remote.repo.need(REFERENCES)
                 streams = None if delete or streams_made is None else streams_made.add
                 sent, said = deliver(workspace, remote, updates, runs=found, jobs=jobs, streams=streams)
             follows = not dry_run and settings.name is not None and (set_up or chosen.follows)

@@ -14,6 +14,7 @@ from dsvc.objects.ids import TreeId
 from dsvc.objects.tree import Entry
 from dsvc.repo.tombstones import PurgedError, tombstone_of
 from dsvc.workspace import Workspace
+from dsvc.worktree.index import Index
 
 
 class RestoreResult(NamedTuple):
@@ -40,13 +41,9 @@ def restore(
     source_tree = tree_of(workspace, source) if source is not None else workspace.head_tree()
     index = workspace.index()
     _refuse_purged(workspace, source_tree, paths)
-    absent = [path for path in paths if path and index.is_absent(path)]
-    left_out = [path for path in absent if not _is_purged(workspace, index.tree, path)]
-    if left_out:
-        raise RequestError(
-            f"{os.fsdecode(left_out[0])} is not checked out here: this is a partial working copy",
-            hint=f"dsvc sparse add {os.fsdecode(left_out[0])}",
-        )
+    for path in paths:
+        if path and index.is_absent(path) and not _is_purged(workspace, index.tree, path):
+            _check_absent(workspace, index, source_tree, path)
     recorded = record_working_copy(workspace, paths=paths)
     changes: dict[bytes, Entry | None] = {}
     for path in paths:
@@ -87,3 +84,22 @@ def _is_purged(workspace: Workspace, tree: TreeId, path: bytes) -> bool:
     erased = workspace.says_erased()
     entry = trees.lookup(workspace.repo.store, tree, path) if path and erased is not None else None
     return entry is not None and erased is not None and erased(path, entry)
+
+
+def _check_absent(workspace: Workspace, index: Index, source_tree: TreeId, path: bytes) -> None:
+    """Refuse a path that is not on disk on purpose; one that was removed, or a reference to another version, may be.
+
+    Raises:
+        RequestError: naming what brings it.
+    """
+    known = trees.lookup(workspace.repo.store, index.tree, path)
+    shown = os.fsdecode(path)
+    wanted = trees.lookup(workspace.repo.store, source_tree, path)
+    if known is not None and (index.partial or index.sparse):
+        raise RequestError(
+            f"{shown} is not checked out here: this is a partial working copy", hint=f"dsvc sparse add {shown}"
+        )
+    if known is not None and known == wanted:
+        raise RequestError(
+            f"{shown} is kept by reference, as the commit has it", hint=f"dsvc data get {shown} brings its content"
+        )

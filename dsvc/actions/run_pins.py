@@ -240,7 +240,10 @@ class _Finder:
     def _lookup(self, tree: TreeId | None, path: bytes) -> Entry | None:
         if tree is None or path.startswith(b"/"):
             return None
-        return trees.lookup(self._store, tree, path)
+        entry = trees.lookup(self._store, tree, path)
+        if entry is not None and entry.kind == EntryKind.REFERENCE and self._store.elsewhere is not None:
+            return self._store.elsewhere.here(entry)  # a run reads what was fetched of it
+        return entry
 
     def _is_noise(self, path: bytes) -> bool:
         """Say whether a path is of a cache, or none that can be versioned at all."""

@@ -111,6 +111,8 @@ def _index(
 
     def sign(path: bytes, entry: Entry) -> bytes:
         before = index.get(path)
+        if entry.kind == EntryKind.REFERENCE and before in (None, ABSENT) and path not in written:
+            return ABSENT
         if path in kept:
             return before if before not in (None, ABSENT) else UNKNOWN
         if wanted is not None and not wanted.includes(path):

@@ -13,6 +13,7 @@ from dsvc.commands.copied_text import tell_copies
 from dsvc.commands.options import DryRun, Json, Quiet, Verbose
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.errors import UsageError
+from dsvc.objects.reference import shown_id
 
 
 def command(
@@ -59,7 +60,7 @@ def _json(context: Context, result: AddResult, *, dry_run: bool) -> None:
                 {
                     **path_json(c.path),
                     "change": "deleted" if c.new is None else "added" if c.old is None else "modified",
-                    "id": c.new.id.hex() if c.new else None,
+                    "id": shown_id(c.new).hex() if c.new else None,
                     "size": c.new.size if c.new else None,
                 }
                 for c in result.changes

@@ -9,6 +9,7 @@ from dsvc.actions.state import Conflict
 from dsvc.commands.context import Context
 from dsvc.commands.entry_text import kind_word
 from dsvc.commands.path_text import path_json, quote_path
+from dsvc.objects.reference import shown_id
 from dsvc.objects.tree import Entry
 
 
@@ -40,4 +41,4 @@ def _missing(conflict: Conflict) -> str:
 
 
 def _entry_json(entry: Entry | None) -> dict[str, Any] | None:
-    return None if entry is None else {"id": entry.id.hex(), "kind": kind_word(entry), "size": entry.size}
+    return None if entry is None else {"id": shown_id(entry).hex(), "kind": kind_word(entry), "size": entry.size}

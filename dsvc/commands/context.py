@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dsvc.config.identity import Identity
     from dsvc.config.settings import Config, ConfigFiles
     from dsvc.config.signing import SigningSettings
+    from dsvc.objects.tree import Entry
     from dsvc.progress import Progress
     from dsvc.workspace import Surroundings, Workspace
 
@@ -166,12 +167,19 @@ class Context:
                 from dsvc.actions.bring import attach
 
                 attach(self._workspace, offline=self.offline)
+            self._workspace.fetched.fetch = self._fetch_references
             if (self._workspace.local / "runs").exists():
                 from dsvc.runs.journal import left_behind
 
                 if left_behind(self._workspace.local / "runs"):
                     self._take_up_runs(self._workspace)
         return self._workspace
+
+    def _fetch_references(self, entries: Sequence[Entry]) -> None:
+        """Fetch the content of references that a command reads."""
+        from dsvc.actions.elsewhere import fetch_when_read
+
+        fetch_when_read(self.workspace(), entries, offline=self.offline)
 
     def _take_up_runs(self, workspace: Workspace) -> None:
         """Make the records of runs whose process was lost, or could not make them."""

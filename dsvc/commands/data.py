@@ -11,6 +11,7 @@ from dsvc.actions.data_get import data_get
 from dsvc.actions.data_index import check_out_files, index_datasets
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
+from dsvc.commands.data_content import drop, list_, update, where
 from dsvc.commands.data_usage import usage
 from dsvc.commands.entry_text import human_size
 from dsvc.commands.options import Jobs, Json, Paths, Quiet
@@ -22,6 +23,7 @@ def get(
     context: Context,
     paths: Paths = (),
     *,
+    pin: Annotated[bool, typer.Option("--pin", help="Commit ordinary files in the place of references.")] = False,
     files: Annotated[
         bool, typer.Option("--files", help="Check out indexed datasets as plain files: for machines without ZFS.")
     ] = False,
@@ -29,9 +31,11 @@ def get(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Fetch the content of files that a partial clone left out, and check them out.
+    """Fetch content that is not here, of a partial clone and of references, and check it out.
 
-    Without paths that is all of the current commit. Files with changes stay as they are. Of folders that ZFS keeps,
+    Without paths that is all of the current commit. Files with changes stay as they are. A reference stays one in
+    history: what was fetched of it is compared with its size and ETag, and what it was found to be is noted beside
+    history. With --pin a new commit has the content itself in its place. Of folders that ZFS keeps,
     the snapshots of all branches are received from the remote, and mounted: below the dataset zfs.parent where nothing
     else says in which pool.
     """
@@ -41,16 +45,18 @@ def get(
         if not selected:
             raise UsageError("--files needs the folders of the datasets", hint="dsvc data get --files FOLDER")
         check_out_files(workspace, selected)
-    result = data_get(workspace, selected, jobs=jobs)
+    result = data_get(workspace, selected, jobs=jobs, pin=pin)
     if json:
         context.out.json(
             "dsvc.data.get",
             {
                 "files": result.asked,
                 "fetched": result.fetched,
+                "references": result.references,
                 "content_bytes": result.size,
                 "bytes": result.received.size,
                 "checked_out": result.written,
+                "commit": result.commit_id.hex() if result.commit_id is not None else None,
                 "snapshots": len(result.snapshots.received),
                 "snapshot_bytes": result.snapshots.size,
                 "mounted": [path_json(path) for path in result.snapshots.mounted],
@@ -67,10 +73,12 @@ def get(
     if not result.fetched:
         context.out.note(f"The content of {counted(result.asked, 'file')} is here already")
     else:
-        size = human_size(result.size)
-        context.out.note(f"Fetched {counted(result.fetched, 'file')} of {size}: {human_size(result.received.size)}")
+        moved = f": {human_size(result.received.size)}" if result.received.size else ""
+        context.out.note(f"Fetched {counted(result.fetched, 'file')} of {human_size(result.size)}{moved}")
     if result.written:
         context.out.note(f"Checked out {counted(result.written, 'file')}")
+    if result.commit_id is not None:
+        context.out.note(f"Committed their content as {result.commit_id.hex()[:10]}")
 
 
 def add(
@@ -131,4 +139,13 @@ def index(context: Context, paths: Paths = (), *, quiet: Quiet = False, json: Js
     context.out.note(f"Indexed {counted(result.files, 'file')} of {shown}: {human_size(result.size)}")
 
 
-SUBCOMMANDS = {"add": add, "get": get, "index": index, "usage": usage}
+SUBCOMMANDS = {
+    "list": list_,
+    "add": add,
+    "get": get,
+    "drop": drop,
+    "update": update,
+    "where": where,
+    "index": index,
+    "usage": usage,
+}

@@ -18,6 +18,7 @@ from dsvc.commands.output import Output
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.contents.text_diff import TextDiff, hunk_header, quoted_name
 from dsvc.history.renames import RenameLimit
+from dsvc.objects.reference import shown_id
 from dsvc.objects.tree import Entry, EntryKind
 
 _SHORT: Final = 10
@@ -182,7 +183,7 @@ def _mode(entry: Entry) -> bytes:
 
 
 def _id(entry: Entry | None) -> bytes:
-    return (entry.id.hex()[:_SHORT] if entry is not None else "0" * _SHORT).encode()
+    return (shown_id(entry).hex()[:_SHORT] if entry is not None else "0" * _SHORT).encode()
 
 
 def _print_names(out: Output, result: DiffResult, form: DiffForm) -> None:
@@ -281,4 +282,4 @@ def _patch_json(file: FileDiff, sides: Sides, form: DiffForm) -> dict[str, Any]:
 def _entry_json(entry: Entry | None) -> dict[str, Any] | None:
     if entry is None:
         return None
-    return {"kind": kind_word(entry), "id": entry.id.hex(), "size": entry.size}
+    return {"kind": kind_word(entry), "id": shown_id(entry).hex(), "size": entry.size}

@@ -6,6 +6,7 @@ import os
 from typing import Any, Final
 
 from dsvc.commands.path_text import path_json
+from dsvc.objects.reference import shown_id
 from dsvc.objects.tree import Entry, EntryKind
 
 _WORDS: Final = {
@@ -40,7 +41,7 @@ def git_mode(entry: Entry) -> str:
 
 def entry_json(path: bytes, entry: Entry) -> dict[str, Any]:
     """An entry as an object of a JSON document."""
-    return {**path_json(path), "kind": kind_word(entry), "id": entry.id.hex(), "size": entry.size}
+    return {**path_json(path), "kind": kind_word(entry), "id": shown_id(entry).hex(), "size": entry.size}
 
 
 def human_size(size: int) -> str:

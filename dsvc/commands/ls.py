@@ -16,6 +16,7 @@ from dsvc.commands.json_stream import stream_json
 from dsvc.commands.options import Json, NullEnded
 from dsvc.commands.path_text import quote_path
 from dsvc.errors import UsageError
+from dsvc.objects.reference import shown_id
 from dsvc.objects.tree import EntryKind
 
 
@@ -60,5 +61,5 @@ def command(
 def _columns(context: Context, listed: Listed, *, human: bool) -> str:
     entry = listed.entry
     size = human_size(entry.size) if human else str(entry.size)
-    shown = context.out.paint(entry.id.hex()[:10], "yellow")
+    shown = context.out.paint(shown_id(entry).hex()[:10], "yellow")
     return f"{kind_word(entry):<10} {size:>12}  {shown}  "

@@ -29,6 +29,7 @@ _SECTIONS: Final = {
     "Work on files": {
         "status": "Show what changed since the last commit",
         "add": "Store the content of files ahead of a commit",
+        "import-url": "Import from a bucket or a web server, by copy or by reference",
         "rm": "Remove files from the working copy",
         "mv": "Move or rename a file or folder",
         "restore": "Give files the content of a commit",
@@ -96,7 +97,7 @@ _SECTIONS: Final = {
         "sync": "Fetch, move the current branch forward, and push it",
         "request": "Ask for merges on a remote, review and merge them",
         "ls-remote": "List what a remote has",
-        "data": "Fetch the content of files that a partial clone left out",
+        "data": "List, fetch, drop and update large content",
         "bundle": "Write history into one file, for machines without a network",
         "hub": "Serve a repository to other machines",
     },

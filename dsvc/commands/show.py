@@ -45,6 +45,7 @@ from dsvc.contents.driver import ContentSummary
 from dsvc.contents.kinds import is_binary
 from dsvc.objects import trees
 from dsvc.objects.ids import Kind
+from dsvc.objects.reference import reference_of, shown_id
 from dsvc.objects.tree import CONTENT_KINDS, Entry, EntryKind
 from dsvc.workspace import Workspace
 
@@ -222,7 +223,11 @@ def _print_run(context: Context, workspace: Workspace, found: ShowResult) -> Non
 def _print_file(context: Context, workspace: Workspace, found: ShowResult, form: DiffForm) -> None:
     entry = found.resolved.entry if found.resolved is not None else None
     if entry is not None and entry.kind not in CONTENT_KINDS:
-        context.out.line(f"{EntryKind(entry.kind).name.lower()} {entry.id.hex()}")
+        context.out.line(f"{EntryKind(entry.kind).name.lower()} {shown_id(entry).hex()}")
+        if entry.kind == EntryKind.REFERENCE:
+            reference = reference_of(entry)
+            said = f"{reference.address} {reference.size} {reference.etag} {reference.version}"
+            context.out.line(said.rstrip())
         return
     if not form.text and (form.summary or context.out.terminal):
         summed = content_summary(workspace.repo.store, *_named_file(workspace, found))

@@ -14,6 +14,7 @@ from dsvc.commands.options import Json
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.commands.status_text import status_letter, status_lines
 from dsvc.history.treediff import Change
+from dsvc.objects.reference import shown_id
 from dsvc.refs.names import short_name
 
 if TYPE_CHECKING:
@@ -92,8 +93,8 @@ def _json(context: Context, result: StatusResult) -> None:
         return {
             **path_json(change.path),
             "change": {"M": "modified", "D": "deleted", "A": "added", "T": "type"}[status_letter(change)],
-            "old": change.old.id.hex() if change.old else None,
-            "new": change.new.id.hex() if change.new else None,
+            "old": shown_id(change.old).hex() if change.old else None,
+            "new": shown_id(change.new).hex() if change.new else None,
             "size": change.new.size if change.new else None,
         }
 
@@ -126,5 +127,5 @@ def _upstream_json(result: StatusResult) -> dict[str, object] | None:
 
 def _renamed_json(file: FileDiff) -> dict[str, object]:
     old_names = {f"old_{key}": value for key, value in path_json(file.old_path).items()}
-    ids = {"old": file.old.id.hex() if file.old else None, "new": file.new.id.hex() if file.new else None}
+    ids = {"old": shown_id(file.old).hex() if file.old else None, "new": shown_id(file.new).hex() if file.new else None}
     return {**path_json(file.path), **old_names, "score": file.score, **ids}

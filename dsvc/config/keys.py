@@ -53,6 +53,7 @@ _TABLE: Final = (
         choices=("auto", "always", "never"),
     ),
     KnownKey("commit.sign", "bool", "Sign each commit.", default=False),
+    KnownKey("data.numcopies", "int", "In how many other places what 'data drop' removes must be.", default=1),
     KnownKey("diff.context", "int", "Lines of context around a change.", default=3),
     KnownKey("env.variables", "list", "Environment variables to record too; * and ? stand for any characters."),
     KnownKey("fork.parent", "str", "Where this repository was forked from."),

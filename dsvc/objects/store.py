@@ -18,6 +18,7 @@ from dsvc.objects.own_packs import Flush, OwnPacks
 from dsvc.objects.packindex import Place
 from dsvc.objects.packlist import PackClass, PackList, PackRef
 from dsvc.objects.packs import PackSet
+from dsvc.objects.reference import Elsewhere
 from dsvc.objects.reliance import CollectedError, Reliance
 from dsvc.objects.segment import Segments
 from dsvc.objects.sortedmap import MapKind, Node, decode_node
@@ -52,6 +53,7 @@ class ObjectStore:
         self.staging = staging
         self.bring: Callable[[list[bytes]], None] | None = None
         """In a partial clone: fetches the content of these files, or raises."""
+        self.elsewhere: Elsewhere | None = None
         self.near: ObjectStore | None = None
         """Of a store far away: one at hand, in which nodes of views are looked up before they are asked for."""
         self.wholes: Link | None = None  # how large files are kept whole (dsvc.objects.wholes); None: not

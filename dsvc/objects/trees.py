@@ -10,6 +10,7 @@ from dsvc.errors import IntegrityError
 from dsvc.objects import mapdiff, mapedit, sortedmap
 from dsvc.objects.codec import BadEncodingError
 from dsvc.objects.ids import ID_LENGTH, Kind, ObjectId, TreeId
+from dsvc.objects.reference import decode_reference
 from dsvc.objects.sortedmap import MapKind, NodeStore
 from dsvc.objects.tree import Entry, EntryKind, check_names
 
@@ -41,6 +42,7 @@ def _are_plain(values: Sequence[Any]) -> bool:
         and min(sizes) >= 0
         and min(kinds) >= 1
         and max(kinds) <= EntryKind.SNAPSHOT
+        and EntryKind.REFERENCE not in kinds
     )
 
 
@@ -53,7 +55,10 @@ def _check_each(values: Sequence[Any]) -> None:
             raise BadEncodingError("a directory entry is not of its form")
         if not 1 <= kind <= EntryKind.SNAPSHOT:
             raise BadEncodingError(f"a directory entry has the unknown kind {kind}")
-        if len(target) != ID_LENGTH and not (kind == EntryKind.GITLINK and len(target) in _GIT_IDS):
+        if kind == EntryKind.REFERENCE:
+            if decode_reference(target).size != size:
+                raise BadEncodingError("a directory entry and its reference differ in size")
+        elif len(target) != ID_LENGTH and not (kind == EntryKind.GITLINK and len(target) in _GIT_IDS):
             raise BadEncodingError("a directory entry has an id of a wrong length")
 
 

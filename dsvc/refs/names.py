@@ -12,9 +12,10 @@ REQUESTS = "requests/"  # merge requests of this repository: made by 'dsvc reque
 CUT = "cut/commits"  # which commits were left out here on purpose
 SEEN = "seen/"  # what a remote had under shared names that have no place under remotes/: seen/NAME/requests/...
 STREAMS = "streams/"  # of snapshots, by guid: they lie on remotes, and are neither fetched nor moved
+DATA = "data/"  # what was learned of content: dsvc.repo.ledgers
 NAMED = (MODELS, DEPLOYMENTS)  # move, and travel by what was last seen of them
 SHARED = (HEADS, TAGS, RUNS, *NAMED, REQUESTS)
-LOCAL = (REMOTES, WORKTREES, STASH, "added/", "cut/", SEEN)
+LOCAL = (REMOTES, WORKTREES, STASH, "added/", "cut/", SEEN, DATA)
 ONCE = ("purged/", RUNS)  # made once and never moved: repositories exchange them as a set
 
 # The rules of git-check-ref-format, so that every branch can be exported.

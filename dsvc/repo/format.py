@@ -13,7 +13,8 @@ SEGMENTS = "segments-1"
 POOL = "pool-1"
 PARTED = "parted-1"
 SNAPSHOTS = "snapshots-1"
-FEATURES = frozenset({"base-1", SEGMENTS, POOL, PARTED, SNAPSHOTS})
+REFERENCES = "references-1"
+FEATURES = frozenset({"base-1", SEGMENTS, POOL, PARTED, SNAPSHOTS, REFERENCES})
 _RETRIES = 20
 
 

@@ -205,6 +205,16 @@ class Repository:
         if self._record is not None:
             check_writable(self._record)
 
+    def needs(self, feature: str) -> bool:
+        """Say whether a program must know a feature to read this repository."""
+        return self._record is not None and feature in self._record.read
+
+    def need(self, feature: str) -> None:
+        """Let programs that do not know a feature keep off from now on; before what they would misread is published."""
+        if not self.needs(feature):
+            raise_format(self.backend, feature, reading=True)
+            self._record = read_format(self.backend)
+
     def publish(self, transaction: Transaction, act: Act) -> OperationId:
         """Publish a transaction and see its result; raises what `Transaction.publish` raises.
 

@@ -86,6 +86,7 @@ class Writer:
         """
         if plan.obstacles:
             raise InTheWayError(plan.obstacles)
+        self._bring_references(plan)
         self._store.complete(entry.id for _, entry in plan.writes if entry.kind in CONTENT_KINDS)
         changed: dict[bytes, bytes | None] = dict(plan.settled)
         for path in plan.leaving:
@@ -103,6 +104,17 @@ class Writer:
             self._datasets.bring(path, entry)
             changed[path] = DATASET
         return changed
+
+    def _bring_references(self, plan: Plan) -> None:
+        """Put the content of references in their place, which is fetched where it is not here."""
+        references = [entry for _, entry in plan.writes if entry.kind == EntryKind.REFERENCE]
+        elsewhere = self._store.elsewhere
+        if references and elsewhere is not None:
+            elsewhere.bring(references)
+            plan.writes = [
+                (path, (elsewhere.here(entry) or entry) if entry.kind == EntryKind.REFERENCE else entry)
+                for path, entry in plan.writes
+            ]
 
     def _place(self, path: bytes) -> bytes:
         """Return where a path lies on disk."""

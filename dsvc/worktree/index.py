@@ -133,7 +133,7 @@ class Index:
     @property
     def may_lack(self) -> bool:
         """Say whether something may have been left out of the working copy on purpose."""
-        return self.partial or bool(self.sparse)
+        return self.partial or bool(self.sparse) or any(ABSENT in block.signatures for block in self.blocks.values())
 
     def update(self, changes: Mapping[bytes, bytes | None]) -> None:
         """Set the signatures of paths (None: gone); directories on the way are made, emptied ones stay."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from itertools import islice
 
 from dsvc.history.treediff import diff_trees
 from dsvc.objects import trees
@@ -17,7 +18,7 @@ from dsvc.worktree.sparse import Sparse
 
 
 def index_of_tree(
-    store: NodeStore,
+    store: ObjectStore,
     tree_id: TreeId,
     *,
     sparse: Sequence[bytes] = (),
@@ -29,12 +30,12 @@ def index_of_tree(
     `sparse` are the patterns of a partial working copy, `names` the paths that lie under other names on disk. In a
     partial clone `leaves_out` says of a file that it is not there.
     """
-    blocks = blocks_of_tree(store, tree_id, _unknown(sparse, leaves_out))
+    blocks = blocks_of_tree(store, tree_id, _unknown(store, sparse, leaves_out))
     return Index(tree_id, 0, blocks, tuple(sparse), names or NameMap())
 
 
 def refit_index(
-    store: NodeStore, index: Index, tree_id: TreeId, *, leaves_out: LeavesOut | None = None
+    store: ObjectStore, index: Index, tree_id: TreeId, *, leaves_out: LeavesOut | None = None
 ) -> Index:
     """Return the index with `tree_id` as its tree; files in which that differs from its own count as unknown.
 
@@ -42,7 +43,7 @@ def refit_index(
     """
     if index.sparse or leaves_out is not None:
         return index_of_tree(store, tree_id, sparse=index.sparse, names=index.names, leaves_out=leaves_out)
-    sign = _unknown((), None)
+    sign = _unknown(store, (), None)
     changes: dict[bytes, bytes | None] = {}
     try:
         for path, _, new in diff_trees(store, index.tree, tree_id):
@@ -84,15 +85,20 @@ def lacking(
     return leaves
 
 
-def _unknown(sparse: Sequence[bytes], leaves_out: LeavesOut | None) -> Callable[[bytes, Entry], bytes]:
+def _unknown(
+    store: ObjectStore, sparse: Sequence[bytes], leaves_out: LeavesOut | None
+) -> Callable[[bytes, Entry], bytes]:
     """Return what gives the signature of a path of which nothing is known but its entry."""
     wanted = Sparse(sparse) if sparse else None
+    elsewhere = store.elsewhere
 
     def sign(path: bytes, entry: Entry) -> bytes:
         if wanted is not None and not wanted.includes(path) and entry.kind != EntryKind.SNAPSHOT:
             return ABSENT
         if leaves_out is not None and leaves_out(path, entry):
             return ABSENT
+        if entry.kind == EntryKind.REFERENCE and (elsewhere is None or elsewhere.here(entry) is None):
+            return ABSENT  # it was not fetched, so it cannot have been checked out
         return unread(entry)
 
     return sign
@@ -111,17 +117,23 @@ def blocks_of_tree(
     def fill(path: bytes, tree: bytes) -> bool:
         names: list[bytes] = []
         signatures = bytearray()
-        present = False
+        present, passed = False, 0
         for name, entry in trees.entries(store, tree):
             below = join(path, name)
             if entry.kind == EntryKind.TREE:
                 sig = DIRECTORY if fill(below, entry.id) else ABSENT
             else:
                 sig = sign(below, entry)
+            if sig == ABSENT and path and not present:
+                passed += 1  # where all of a million names are absent, no list of them is made
+                continue
+            if passed:
+                names = [earlier for earlier, _ in islice(trees.entries(store, tree), passed)]
+                signatures, passed = bytearray(ABSENT * passed), 0
             present = present or sig != ABSENT
             names.append(name)
             signatures += sig
-        if not names and path:
+        if not names and not passed and path:
             present = sign(path, Entry(EntryKind.TREE, tree, 0)) != ABSENT
         if present or not path:
             blocks[path] = Block(b"\0".join(names), bytes(signatures))

@@ -14,6 +14,7 @@ from dsvc.objects.files import hash_content
 from dsvc.objects.ids import ObjectId, TreeId
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
+from dsvc.worktree.absent import Absent
 from dsvc.worktree.index import ABSENT, DATASET, DIRECTORY, GITLINK, Index, changed_at, join, parents, signature
 from dsvc.worktree.names import CollidingNamesError, find_collisions
 from dsvc.worktree.obstacles import LAST_COPY, Checked, InTheWayError, Obstacle, blocking_parent
@@ -55,15 +56,16 @@ class Planner:
         same = base == self.index.tree
         checked: Checked = {b"": True}
         sparse = Sparse(self.index.sparse) if self.index.sparse else None
-        absent: list[bytes] = []
+        absent = Absent(self.index.blocks)
         for path, old, new in diff_trees(self.store, base, target, paths=paths):
-            if self._stays_absent(path, new, sparse):
-                absent.append(path)
+            if self._stays_absent(path, old, new, sparse):
+                absent.add(path)
                 continue
+            old, new = self._here(old), self._here(new)  # noqa: PLW2901
             present = old if same else self._known(path)
             if new is not None and self.erased is not None and self.erased(path, new):
                 if not self._left_out(plan, path, old, present, new, checked=checked):
-                    absent.append(path)
+                    absent.add(path)
             elif _is_dataset(old) or _is_dataset(new):
                 self._dataset(plan, path, old, present, new, checked=checked)
             elif new is not None and new.kind == EntryKind.TREE:
@@ -73,7 +75,7 @@ class Planner:
             else:
                 self._file(plan, path, old, present, new, checked=checked)
         plan.folders |= parents([*plan.removals, *plan.folders]) - {b""}
-        self._settle_absent(plan, absent)
+        plan.settled |= absent.settle(self.store, target, dict(plan.writes), plan.settled)
         if self.fold_names:
             self._find_collisions(target, plan, sparse)
         if plan.removals or any(o.reason == _FOLDER for o in plan.obstacles):
@@ -100,6 +102,9 @@ class Planner:
             wanted = sparse is None or sparse.includes(path)
             if entry.kind == EntryKind.SNAPSHOT:
                 continue
+            if entry.kind == EntryKind.REFERENCE:
+                wanted = wanted and (present or not self._is_out(path, entry))
+                entry = self._here(entry) or entry  # noqa: PLW2901
             if entry.kind == EntryKind.TREE:
                 if is_empty(self.store, TreeId(ObjectId(entry.id))):
                     if wanted and not present:
@@ -136,33 +141,35 @@ class Planner:
         """Return where a path lies on disk."""
         return join(self.root, self.index.names.on_disk(path))
 
-    def _stays_absent(self, path: bytes, new: Entry | None, sparse: Sparse | None) -> bool:
-        if sparse is None and self.leaves_out is None:
+    def _stays_absent(self, path: bytes, old: Entry | None, new: Entry | None, sparse: Sparse | None) -> bool:
+        refers = EntryKind.REFERENCE in (old and old.kind, new and new.kind)
+        if sparse is None and self.leaves_out is None and not refers:
             return False
         known = self.index.get(path)
         if known is not None:
-            return known == ABSENT
-        if self.leaves_out is not None:
+            return known == ABSENT and (sparse is not None or not refers or new is None or self._is_out(path, new))
+        if self.leaves_out is not None or refers:
             if self.index.is_absent(path):
-                return new is None or self.leaves_out(path, new)
-            if new is not None and self.leaves_out(path, new):
+                return new is None or self._is_out(path, new)
+            if new is not None and self._is_out(path, new):
                 return True
         return sparse is not None and not sparse.includes(path)
 
-    def _settle_absent(self, plan: Plan, absent: Sequence[bytes]) -> None:
-        """Let the topmost folder that is not on disk stand for what stays absent in it."""
-        folders = self.index.blocks.keys() | parents(path for path, _ in plan.writes) if absent else set()
-        for path in absent:
-            at = path.find(b"/")
-            while at >= 0 and path[:at] in folders:
-                at = path.find(b"/", at + 1)
-            top = path if at < 0 else path[:at]
-            if top not in plan.settled:
-                plan.settled[top] = ABSENT if trees.lookup(self.store, plan.target, top) is not None else None
-
     def _known(self, path: bytes) -> Entry | None:
         entry = trees.lookup(self.store, self.index.tree, path)
-        return None if entry is not None and entry.kind == EntryKind.TREE else entry
+        return None if entry is not None and entry.kind == EntryKind.TREE else self._here(entry)
+
+    def _here(self, entry: Entry | None) -> Entry | None:
+        """Return an entry, of a reference that was fetched that of its content."""
+        if entry is None or entry.kind != EntryKind.REFERENCE or self.store.elsewhere is None:
+            return entry
+        return self.store.elsewhere.here(entry) or entry
+
+    def _is_out(self, path: bytes, entry: Entry) -> bool:
+        """Say whether what comes new is not written: a reference that was not fetched, or what a clone left out."""
+        if entry.kind == EntryKind.REFERENCE:
+            return self._here(entry) is entry
+        return self.leaves_out is not None and self.leaves_out(path, entry)
 
     def _file(
         self,

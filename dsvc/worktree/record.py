@@ -140,6 +140,7 @@ class Recorder:
                     entry = self._new_tree(join(path, name), rules.enter(name))
                 if entry is not None:
                     changes[name], touched[name] = entry, DIRECTORY
+        self._keep_references(path, old_tree, changes)
         if touched:
             self._result.index.blocks[path] = self._old.blocks.get(path, EMPTY).changed(touched)
         if not changes:
@@ -149,6 +150,19 @@ class Recorder:
             return trees.write_tree(self._store, sorted((n, e) for n, e in changes.items() if e is not None))
         root = mapedit.update(self._store, TREES, ObjectId(tree_id), changes.items())
         return None if root.id == tree_id else Entry(EntryKind.TREE, root.id, root.weight)
+
+    def _keep_references(
+        self, path: bytes, old_tree: Callable[[], bytes | None], changes: dict[bytes, Entry | None]
+    ) -> None:
+        """Leave references alone whose file on disk was touched and still has their content."""
+        elsewhere = self._store.elsewhere
+        if not changes or elsewhere is None or not elsewhere.any_here() or (tree := old_tree()) is None:
+            return
+        for name, entry in list(changes.items()):
+            old = trees.lookup(self._store, tree, name) if entry is not None else None
+            if old is not None and old.kind == EntryKind.REFERENCE and elsewhere.here(old) == entry:
+                del changes[name]
+                self._result.changes.pop(join(path, name), None)
 
     def _expect(self, delta: Delta) -> None:
         """Tell who watches of the files of a known directory that will be stored."""

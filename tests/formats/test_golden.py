@@ -20,6 +20,13 @@ from dsvc.objects.ids import CONTEXTS, CommitId, FileId, Kind, ObjectId, Operati
 from dsvc.objects.packindex import NO_BASE, Frame, PackIndex, Place, encode_index, pack_id_of, record
 from dsvc.objects.packlist import PackClass, PackList, PackRef, decode_pack_list, encode_pack_list, pack_list_id
 from dsvc.objects.packwriter import FOOTER, PackWriter
+from dsvc.objects.reference import (
+    Reference,
+    decode_reference,
+    encode_reference,
+    reference_entry,
+    reference_id,
+)
 from dsvc.objects.segment import Segment, SegmentRef, encode_segment, segment_id
 from dsvc.objects.snapshot import (
     Snapshot,
@@ -52,6 +59,7 @@ from dsvc.remotes.s3.cells import CellObject, decode_cell
 from dsvc.repo.family import Family, FamilyMember, decode_family, encode_family
 from dsvc.repo.format import CURRENT, Pointer, decode_format, encode_format, pointing, read_format
 from dsvc.repo.gcrecord import GcRecord, change_record, read_record
+from dsvc.repo.ledgers import Copy, learned_entry, where_entry, where_key
 from dsvc.repo.lineage import Lineage, read_lineage, write_lineage
 from dsvc.repo.tombstones import Tombstone, decode_tombstone, encode_tombstone
 from dsvc.requests.event import Event, Witness, decode_event, decode_witness, encode_event, encode_witness
@@ -217,6 +225,25 @@ GOLDEN: dict[str, str] = {
         "111111111111111111111111111111111111111100"
     ),
     "empty tree": "9100",
+    "reference": (
+        "94bb73333a2f2f6275636b65742f696d616765732f303030312e6a7067cdbc55d9222239626235386632363139326534"
+        "6261303066303165326537623133366262643822b533484c346b71744a766a56424834304e726a666b64"
+    ),
+    "tree of references": (
+        "9300c408303030312e6a70679306c45a94bb73333a2f2f6275636b65742f696d616765732f303030312e6a7067cdbc55"
+        "d92222396262353866323631393265346261303066303165326537623133366262643822b533484c346b71744a766a56"
+        "424834304e726a666b64cdbc55"
+    ),
+    "learned": (
+        "9300c4403833353839373338333562663737373463353333306463663338636363633039316161303334643566613465"
+        "62376666373764636531343731663062303965619305c4208e4c7c1b99dbfd50e7a95185fead5ee1448fa904a2fdd778"
+        "eaf5f2dbfd629a9906"
+    ),
+    "where": (
+        "9300c4613865346337633162393964626664353065376139353138356665616435656531343438666139303461326664"
+        "64373738656166356632646266643632396139392e313131313131313131313131313131313131313131313131313131"
+        "31313131319305c4202222222222222222222222222222222222222222222222222222222222222222ce6553f100"
+    ),
     "inner node": (
         "9501c408303939392e6a706793c420aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaacd"
         "01f4ce00011170c408313939392e6a706793c420bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
@@ -455,6 +482,10 @@ IDS: dict[str, str] = {
     "segment": "6b4049667e482159f098c732e8c5a0d774131e94deb8dd94b728748bda0fe7dc",
     "folded pack list": "124443623e0ee7318a8578f0a7eb4a785cd02549c32e9777f2c13288ce7bc655",
     "tree": "71bc815d73dd5ebbd1402e32738057a0e8263dca55d39c73e77b5c4bfc0724e8",
+    "tree of references": "6841f8b9160658dc9ab59a367dac409c41664b5adf2258476e7e919e0be82024",
+    "learned": "c426eafd7a16ab01b7c1f3748a9f98e28b34057e7b800824f4384c050697eb5c",
+    "where": "8d37c281f62caf60336b82782a8d2ff912230dd30b62e90b6efc8cea73f06a64",
+    "reference": "8358973835bf7774c5330dcf38cccc091aa034d5fa4eb7ff77dce1471f0b09ea",
     "empty tree": "ac76122d7bc42c957a67e5fd51cdeecbaf7ec98443744f9f3e7c95fceaee43a2",
     "inner node": "ac4eaff551d55549f2065a8a57fc745c630b2932739ff4b67c73327fac0951fa",
     "commit": "bcd557602d67534b14676060c6e6e5bdb1430bd39dc8485ca4b35ddec0a095c4",
@@ -497,6 +528,14 @@ TREE = Node(
         (b"sub", (int(EntryKind.GITLINK), b"\x11" * 20, 0)),
     ),
 )
+REFERENCE = Reference(
+    "s3://bucket/images/0001.jpg", 48_213, '"9bb58f26192e4ba00f01e2e7b136bbd8"', "3HL4kqtJvjVBH40Nrjfkd"
+)
+REFERENCES = Node(0, ((b"0001.jpg", tuple(reference_entry(REFERENCE))),))
+REFERENCE_KEY = reference_id(encode_reference(REFERENCE)).hex()
+LEARNED = Node(0, ((REFERENCE_KEY.encode(), tuple(learned_entry(HELLO, 6))),))
+COPY = Copy(b"\x11" * 16, b"\x22" * 32, 1_700_000_000)
+WHERE = Node(0, ((where_key(HELLO, COPY.remote).encode(), tuple(where_entry(COPY))),))
 TREE_ID = object_id(Kind.TREE, encode_node(TREE.level, TREE.items))
 INNER = Node(1, ((b"0999.jpg", Child(b"\xaa" * 32, 500, 70_000)), (b"1999.jpg", Child(b"\xbb" * 32, 12, 300))))
 COMMIT = Commit(tree=TREE_ID, parents=(), author=ADA, committer=ADA, message="first\n")
@@ -748,6 +787,10 @@ ENCODED = {
     "value": lambda: codec.encode(VALUE),
     "tree": lambda: encode_node(TREE.level, TREE.items),
     "empty tree": lambda: encode_node(0, ()),
+    "reference": lambda: encode_reference(REFERENCE),
+    "tree of references": lambda: encode_node(REFERENCES.level, REFERENCES.items),
+    "learned": lambda: encode_node(LEARNED.level, LEARNED.items),
+    "where": lambda: encode_node(WHERE.level, WHERE.items),
     "inner node": lambda: encode_node(INNER.level, INNER.items),
     "commit": lambda: encode_commit(COMMIT),
     "full commit": lambda: encode_commit(FULL_COMMIT),
@@ -784,6 +827,10 @@ DECODED = {
     "full environment": (decode_environment, FULL),
     "tree": (lambda data: decode_node(TREES, data), TREE),
     "empty tree": (lambda data: decode_node(TREES, data), Node(0, ())),
+    "reference": (decode_reference, REFERENCE),
+    "tree of references": (lambda data: decode_node(TREES, data), REFERENCES),
+    "learned": (lambda data: decode_node(TREES, data), LEARNED),
+    "where": (lambda data: decode_node(TREES, data), WHERE),
     "inner node": (lambda data: decode_node(TREES, data), INNER),
     "commit": (decode_commit, COMMIT),
     "full commit": (decode_commit, FULL_COMMIT),
@@ -816,6 +863,9 @@ KINDS = {
     "full environment": Kind.ENVIRONMENT,
     "tree": Kind.TREE,
     "empty tree": Kind.TREE,
+    "tree of references": Kind.TREE,
+    "learned": Kind.TREE,
+    "where": Kind.TREE,
     "inner node": Kind.TREE,
     "commit": Kind.COMMIT,
     "full commit": Kind.COMMIT,
@@ -855,6 +905,7 @@ def test_ids(name):
 
 
 def test_ids_of_what_is_no_object():
+    assert reference_id(golden("reference")).hex() == IDS["reference"]
     assert content_id(b"hello\n").hex() == IDS["hello"]
     assert packages_key(SMALL).hex() == IDS["small environment's packages"]
     assert packages_key(FULL).hex() == IDS["full environment's packages"]

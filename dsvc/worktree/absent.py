@@ -1,0 +1,62 @@
+"""What a checkout leaves absent, without a list of a million names."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from dsvc.objects import trees
+from dsvc.objects.ids import TreeId
+from dsvc.objects.store import ObjectStore
+from dsvc.objects.tree import EntryKind
+from dsvc.worktree.index import ABSENT, join, parents
+
+
+class Absent:
+    """What stays absent: of a folder that is not on disk the folder alone, for a million names may be in it."""
+
+    def __init__(self, known: Collection[bytes]) -> None:
+        self._known = known
+        self.paths: list[bytes] = []
+        self.folders: dict[bytes, bytes] = {}  # with one of the paths in each
+
+    def add(self, path: bytes) -> None:
+        """Note a path."""
+        folder = path.rpartition(b"/")[0]
+        if folder in self._known:
+            self.paths.append(path)
+        elif folder not in self.folders:
+            self.folders[folder] = path
+
+    def listed(
+        self, store: ObjectStore, tree: TreeId, on_disk: Collection[bytes], written: Collection[bytes]
+    ) -> Iterator[bytes]:
+        """Yield all paths, and of folders that are not `on_disk` one of theirs."""
+        yield from self.paths
+        for folder, path in self.folders.items():
+            if folder not in on_disk:
+                yield path
+                continue
+            entry = trees.lookup(store, tree, folder)
+            if entry is not None and entry.kind == EntryKind.TREE:
+                below = ((join(folder, name), e) for name, e in trees.entries(store, entry.id))
+                yield from (p for p, e in below if p not in written and e.kind != EntryKind.TREE)
+
+    def settle(
+        self, store: ObjectStore, tree: TreeId, written: Collection[bytes], settled: Mapping[bytes, bytes | None]
+    ) -> dict[bytes, bytes | None]:
+        """Return signatures of what stays absent, None for what is gone: the topmost folder not on disk stands for all.
+
+        What is `settled` already is not asked about.
+        """
+        found: dict[bytes, bytes | None] = {}
+        if not self.paths and not self.folders:
+            return found
+        folders = {*self._known, *parents(written)}
+        for path in self.listed(store, tree, folders, written):
+            at = path.find(b"/")
+            while at >= 0 and path[:at] in folders:
+                at = path.find(b"/", at + 1)
+            top = path if at < 0 else path[:at]
+            if top not in settled and top not in found:
+                found[top] = ABSENT if trees.lookup(store, tree, top) is not None else None
+        return found

@@ -1,0 +1,168 @@
+"""`dsvc import-url` against a real web server and a real bucket."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.commands.conftest import CommandLine
+from tests.servers.seaweed import Seaweed
+from tests.servers.web import Web
+
+DATA = os.urandom(3_000_000)
+
+
+@pytest.fixture
+def project(cli: CommandLine) -> CommandLine:
+    cli.ok("init", "-q")
+    return cli
+
+
+@pytest.fixture(scope="module")
+def filled(seaweed: Seaweed) -> str:
+    pytest.importorskip("obstore")
+    name = seaweed.bucket()
+    client = seaweed.client()
+    for key, data in (("d/big.bin", DATA), ("d/one.txt", b"one"), ("d/sub/two.txt", b"two"), ("d.txt", b"beside")):
+        client.put_object(Bucket=name, Key=key, Body=data)
+    return name
+
+
+@pytest.fixture
+def bucket(cli: CommandLine, seaweed: Seaweed, filled: str) -> str:
+    cli.environment.update(seaweed.environment)
+    return filled
+
+
+def test_a_copy_from_the_web_is_a_file_like_others(project: CommandLine, web: Web):
+    web.files["/data.bin"] = DATA
+    answer = project.ok("import-url", f"{web.url}/data.bin", "data/set.bin")
+    assert "Imported 1 file of 2.9 MiB to data/set.bin" in answer.err
+    assert (project.directory / "data/set.bin").read_bytes() == DATA
+    project.ok("commit", "-q", "-m", "set")
+    project.ok("data", "drop", "--numcopies", "0", "data/set.bin")  # nothing but the store could bring it back
+    assert "missing" not in project.ok("status").out
+
+
+def test_no_temporary_file_beside_the_packs(project: CommandLine, web: Web, monkeypatch: pytest.MonkeyPatch):
+    opened: list[str] = []
+    real = os.open
+
+    def watched(path, flags, *rest, **more):
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            opened.append(os.fsdecode(path) if isinstance(path, (str, bytes)) else str(path))
+        return real(path, flags, *rest, **more)
+
+    web.files["/data.bin"] = DATA
+    monkeypatch.setattr(os, "open", watched)
+    project.ok("import-url", f"{web.url}/data.bin", "set.bin")
+    assert not [path for path in opened if path.startswith("/tmp/tmp")]
+
+
+def test_a_source_that_breaks_off_is_gone_on_with(project: CommandLine, web: Web):
+    web.files["/data.bin"] = DATA
+    web.break_after = [1_000_000]
+    project.ok("import-url", f"{web.url}/data.bin", "set.bin")
+    assert (project.directory / "set.bin").read_bytes() == DATA
+
+
+def test_a_source_that_changes_in_the_middle_leaves_nothing(project: CommandLine, web: Web):
+    web.files["/data.bin"] = DATA
+    web.break_after = [1_000_000]
+    web.change_after = ("/data.bin", os.urandom(3_000_000))
+    answer = project("import-url", f"{web.url}/data.bin", "set.bin")
+    assert answer.code == 14
+    assert "has changed since" in answer.err
+    assert not (project.directory / "set.bin").exists()
+    assert project.ok("op", "log").out.count("import-url:") == 0
+    assert "set.bin" not in project.ok("status").out
+
+
+def test_a_reference_is_absent_until_it_is_wanted(project: CommandLine, web: Web):
+    web.files["/data.bin"] = DATA
+    project.ok("import-url", "--reference", f"{web.url}/data.bin", "set.bin")
+    assert [method for method, _, _ in web.requests] == ["HEAD"]
+    project.ok("commit", "-q", "-m", "set")
+    assert not (project.directory / "set.bin").exists()
+    assert "clean" in project.ok("status").out
+    assert project.ok("ls", "-l").out.split()[-4:-2] == ["reference", "3000000"]
+    assert f"Reference {web.url}/data.bin" in project.ok("show").out
+    assert project.ok("cat", "HEAD:set.bin").raw == DATA
+
+
+def test_all_below_a_prefix(project: CommandLine, bucket: str):
+    answer = project.ok("import-url", "--prefix", f"s3://{bucket}/d", "copies", "--json").json
+    assert (answer["files"], answer["size"], answer["reference"]) == (3, len(DATA) + 6, False)
+    project.ok("import-url", "--prefix", f"s3://{bucket}/d/", "refs", "--reference")
+    project.ok("commit", "-q", "-m", "both")
+    listed = project.ok("ls", "-r").out.split()
+    assert [path for path in listed if path.startswith("refs/")] == [
+        "refs/big.bin", "refs/one.txt", "refs/sub/two.txt",
+    ]  # fmt: skip
+    assert (project.directory / "copies/sub/two.txt").read_bytes() == b"two"
+    assert not (project.directory / "refs").exists()
+    assert "clean" in project.ok("status").out
+
+
+def test_empty_objects_that_stand_for_folders(project: CommandLine, bucket: str, seaweed: Seaweed):
+    for key in ("m/", "m/sub/"):
+        seaweed.client().put_object(Bucket=bucket, Key=key, Body=b"")
+    seaweed.client().put_object(Bucket=bucket, Key="m/sub/x", Body=b"x")
+    project.ok("import-url", "--prefix", f"s3://{bucket}/m", "m")
+    assert [p.name for p in (project.directory / "m").rglob("*") if p.is_file()] == ["x"]
+
+
+def test_bad_input_changes_nothing(project: CommandLine, bucket: str):
+    (project.directory / "kept.txt").write_text("kept")
+    project.ok("commit", "-q", "-m", "kept")
+    (project.directory / "taken.txt").write_text("taken")
+    before = project.ok("op", "log").out
+    for words, said in (
+        ((f"s3://{bucket}/none", "x"), "nothing at"),
+        (("--prefix", f"s3://{bucket}/none", "x"), "nothing below"),
+        (("--prefix", "s3://no-such-bucket/d", "x"), "no bucket"),
+        ((f"s3://{bucket}/d/one.txt", "taken.txt"), "stands in the way"),
+        ((f"s3://{bucket}/d/one.txt", "kept.txt"), "there already"),
+        ((f"s3://{bucket}/d/one.txt", ".dsvc/x"), "no path"),
+        ((f"s3://{bucket}/d/one.txt", "kept.txt/below"), "stands in the way"),
+        (("--prefix", "https://host/x", "x"), "does not list"),
+        (("--reference", "https://host/x?X-Amz-Signature=1", "x"), "signature"),
+        (("--reference", "--copy", f"s3://{bucket}/d/one.txt", "x"), "exclude"),
+        (("ftp://host/x", "x"), "nothing can be imported"),
+    ):
+        answer = project("import-url", *words)
+        assert answer.code in {2, 3, 14}, words
+        assert said in answer.err
+    assert project.ok("op", "log").out == before
+    here = sorted(p.name for p in project.directory.iterdir() if not p.name.startswith("."))
+    assert here == ["kept.txt", "taken.txt"]
+
+
+def test_refused_credentials(project: CommandLine, bucket: str):
+    project.environment["AWS_SECRET_ACCESS_KEY"] = "wrong"
+    answer = project("import-url", f"s3://{bucket}/d/one.txt", "one.txt")
+    assert answer.code == 14
+    assert "access was denied" in answer.err
+
+
+def test_a_server_that_says_too_little_for_a_reference(project: CommandLine, web: Web):
+    web.files["/data.bin"] = DATA
+    web.etags = web.modified = False
+    answer = project("import-url", "--reference", f"{web.url}/data.bin", "set.bin")
+    assert answer.code == 14
+    assert "tells its versions apart" in answer.err
+    web.lengths = False
+    assert "how long it is" in project("import-url", "--reference", f"{web.url}/data.bin", "set.bin").err
+    project.ok("import-url", f"{web.url}/data.bin", "set.bin")
+    assert (project.directory / "set.bin").read_bytes() == DATA
+
+
+def test_undo_takes_an_import_back(project: CommandLine, bucket: str, tmp_path: Path):
+    (project.directory / "a.txt").write_text("a")
+    project.ok("commit", "-q", "-m", "a")
+    project.ok("import-url", "--prefix", f"s3://{bucket}/d", "copies")
+    project.ok("undo")
+    assert not (project.directory / "copies").exists()
+    assert "clean" in project.ok("status").out
