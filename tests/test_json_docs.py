@@ -233,6 +233,9 @@ repro -n
 sweep -p a=1 -- true
 runs plot --x params.lr --y elapsed
 runs export ../runs.csv
+blame-data made.txt
+rerun made.txt --check
+verify made.txt
 runs rm @~1
 model add churn a.txt --framework words
 model
@@ -261,9 +264,6 @@ monitor rules adder
 monitor dashboard adder
 serve adder --check --allow-pickle
 lineage HEAD
-blame-data made.txt
-rerun made.txt --check
-verify made.txt
 verify http://served
 import-url http://web/x.txt imported.txt
 data list imported.txt
