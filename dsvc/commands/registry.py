@@ -58,9 +58,7 @@ _SECTIONS: Final = {
         "repro": "Run the stages of dsvc.toml that are out of date",
         "sweep": "Run a command for combinations of parameters",
         "model": "Keep models by name, with versions and stages",
-        "serve": "Answer requests with a model",
         "profile": "Say what the columns of a table look like",
-        "monitor": "Watch a served model with Prometheus and Grafana",
         "env": "Record, compare and make again what programs run with",
         "lineage": "Show where a file, a run or a commit came from",
         "blame-data": "Show which run wrote a file and which raw files it rests on",
@@ -68,8 +66,10 @@ _SECTIONS: Final = {
         "verify": "Walk back to the raw data and report what is not proved",
     },
     "Serve models": {
+        "serve": "Answer requests with a model",
         "build": "Make an image that serves a model, without a container engine",
         "deploy": "Bring a model to where it is served, and know what is where",
+        "monitor": "Watch a served model with Prometheus and Grafana",
     },
     "Look at history": {
         "log": "Show commits",

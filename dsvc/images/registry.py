@@ -51,7 +51,7 @@ class NotInRegistryError(RegistryError):
     """A registry has no such image or blob."""
 
 
-class _PassingError(RegistryError):
+class UnreachableRegistryError(RegistryError):
     """A failure that may be gone the next time."""
 
     def __init__(self, text: str) -> None:
@@ -170,7 +170,7 @@ class Registry:
                     target = f"{place}{joint}digest={urllib.parse.quote(descriptor.digest)}"
                     self._once("PUT", target, headers=headers, body=content)
                 return
-            except _PassingError:
+            except UnreachableRegistryError:
                 if attempt == _TRIES - 1:
                     raise
                 self._pause(_WAIT * 2**attempt)
@@ -201,7 +201,7 @@ class Registry:
         for attempt in range(_TRIES):
             try:
                 return self._once(method, url, headers=headers or {}, body=body, allow=allow)
-            except _PassingError:
+            except UnreachableRegistryError:
                 if attempt == _TRIES - 1:
                     raise
                 self._pause(_WAIT * 2**attempt)
@@ -220,7 +220,7 @@ class Registry:
             try:
                 data = b"" if method == "HEAD" else response.read(MAX_JSON + 1)
             except (OSError, http.client.HTTPException) as error:
-                raise _PassingError(f"{self.reference.host} broke off: {error}") from error
+                raise UnreachableRegistryError(f"{self.reference.host} broke off: {error}") from error
             return _Answer(response.status, response.headers, data, response.url)
 
     def _open(
@@ -248,7 +248,8 @@ class Registry:
                 raise self._refused(error, method, url) from error
             except (OSError, http.client.HTTPException) as error:
                 reason = getattr(error, "reason", None) or error
-                raise _PassingError(f"the registry {self.reference.host} cannot be reached: {reason}") from error
+                host = self.reference.host
+                raise UnreachableRegistryError(f"the registry {host} cannot be reached: {reason}") from error
         raise AssertionError("unreachable")
 
     def _refused(self, error: urllib.error.HTTPError, method: str, url: str) -> RegistryError:
@@ -259,7 +260,7 @@ class Registry:
             return NotInRegistryError(text, hint="is there an image of this name, and may you see it?")
         if error.code in (401, 403):
             return RegistryError(text, hint=f"docker login {self.reference.host}")
-        return _PassingError(text) if error.code == 429 or error.code >= 500 else RegistryError(text)
+        return UnreachableRegistryError(text) if error.code == 429 or error.code >= 500 else RegistryError(text)
 
     def _log_in(self, headers: Message) -> bool:
         """Take what a registry wants to see instead of nothing; say whether there is something to try."""

@@ -12,7 +12,7 @@ from dsvc.images.descriptor import Descriptor, UnfitImageError
 from dsvc.images.image import Image, choose, read_image, read_manifest
 from dsvc.images.layout import read_archive, read_layout
 from dsvc.images.reference import parse_reference
-from dsvc.images.registry import Access, Registry
+from dsvc.images.registry import Access, Registry, RegistryError, UnreachableRegistryError
 from dsvc.progress import Progress, Silent
 
 _SILENT: Progress = Silent()
@@ -62,7 +62,12 @@ def fetch_base(
         return Base(f"{(directory / folder).name}:{tag}", _checked(image, architecture, name))
     reference = parse_reference(name)
     registry = Registry(reference, access)
-    image = _fetch(registry, reference.wanted, blobs, architecture, progress)
+    try:
+        image = _fetch(registry, reference.wanted, blobs, architecture, progress)
+    except UnreachableRegistryError as error:
+        raise RegistryError(
+            error.message, hint="--base IMAGE, or build.base, takes another one: an OCI layout or an archive that is here"
+        ) from error
     return Base(str(reference.at("")) if not reference.tag else str(reference).partition("@")[0], image)
 
 
