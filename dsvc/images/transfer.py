@@ -66,7 +66,7 @@ def fetch_base(
         image = _fetch(registry, reference.wanted, blobs, architecture, progress)
     except UnreachableRegistryError as error:
         raise RegistryError(
-            error.message, hint="--base IMAGE, or build.base, takes another one: an OCI layout or an archive that is here"
+            error.message, hint="--base IMAGE, or build.base, names another one, such as an OCI layout that is here"
         ) from error
     return Base(str(reference.at("")) if not reference.tag else str(reference).partition("@")[0], image)
 
