@@ -148,10 +148,9 @@ def _check_at(repo: Repository, head: Head, *, deep: bool, partial: bool, progre
     reached = follow(store, head, cut=cut, progress=progress)
     problems += reached.problems
     absent = [target for target in reached.absent if target[1] not in reached.purged]
-    view = OperationLog(store).view(head.operation)
 
     def on_purpose(target: Target) -> bool:
-        return target[0] in _CONTENT and (partial or ledger_entry(view, store, DROPPED, target[1].hex()) is not None)
+        return target[0] in _CONTENT and (partial or _was_dropped(store, head, target[1]))
 
     not_fetched = [target for target in absent if on_purpose(target)]
     problems += _missing(target for target in absent if not on_purpose(target))
@@ -197,3 +196,12 @@ def _with_hits(store: ObjectStore, head: Head, problems: list[Problem]) -> tuple
         Damage(p.what, p.kind, p.id, p.pack, p.message, _HINTS[p.what], tuple(hits.get(p.id, ())))
         for p in first.values()
     )
+
+
+def _was_dropped(store: ObjectStore, head: Head, file_id: bytes) -> bool:
+    """Say whether content was dropped here on purpose, as far as the newest refs can be read."""
+    try:
+        view = OperationLog(store).view(head.operation)
+        return ledger_entry(view, store, DROPPED, file_id.hex()) is not None
+    except IntegrityError:
+        return False

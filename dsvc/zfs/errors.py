@@ -69,7 +69,8 @@ def failure(words: tuple[str, ...], said: str) -> DsvcError:
     verb, about = words[0], _about(words, said)
     text = said.lower()
     line = " ".join(said.strip().splitlines()[-1:]) or "it gave no reason"
-    if "failed to initialize zfs library" in text or "modules are not loaded" in text or "/dev/zfs" in text:
+    broken = "connection reset by peer" in text  # zfs-fuse died while it was asked
+    if broken or "failed to initialize zfs library" in text or "modules are not loaded" in text or "/dev/zfs" in text:
         if "permission denied" in text:
             return PermissionMissingError(
                 f"ZFS on this machine may not be used by {user_name()}",

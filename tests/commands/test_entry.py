@@ -52,6 +52,7 @@ def test_version_imports_nothing_slow():
         "dsvc.commands.entry",
         "dsvc.commands.exit_codes",
         "dsvc.commands.help_page",
+    "dsvc.commands.interpreter",
         "dsvc.commands.output",
         "dsvc.commands.registry",
         "dsvc.commands.verb",

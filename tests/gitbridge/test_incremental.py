@@ -10,6 +10,7 @@ import pytest
 from dsvc.gitbridge.gitsource import NotGitError, UnusableGitError
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, Kind, ObjectId, TreeId
+from dsvc.objects.reference import Reference, reference_entry
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.objects.values import Commit, Person, Tag
 from dsvc.refs.view import Direct, Symbolic
@@ -209,7 +210,7 @@ def test_amended_import_is_a_commit_of_its_own(bridge: Bridge, git: Git) -> None
 def test_what_git_cannot_hold_is_named(bridge: Bridge) -> None:
     store = bridge.repo.store
     empty = Entry(EntryKind.TREE, trees.empty_tree(store), 0)
-    reference = Entry(EntryKind.REFERENCE, bytes(32), 5)
+    reference = reference_entry(Reference("https://example.org/data", 5, "etag", ""))
     commit_in_dsvc(bridge, a=b"1", hollow=empty, d__hollow=empty, data=reference)
     out, result = bridge.give()
     assert result.lost == {
