@@ -41,6 +41,7 @@ READS = cell("rows = open('data.csv').read()\nopen(\"made.csv\", 'w')", 2, text(
 
 
 def test_cells_that_were_executed_since_the_last_save_are_a_run(project):
+    os.utime(project.folder / "data.csv", (1_700_000_000, 1_700_000_000))  # older than the save a while ago
     save(project, FIRST)
     assert project.ok("watch", "--once").endswith("\n")  # what is there already
     assert project.ok("watch", "--once") == ""
