@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from dsvc.errors import IntegrityError
@@ -148,12 +148,13 @@ def _check_at(repo: Repository, head: Head, *, deep: bool, partial: bool, progre
     reached = follow(store, head, cut=cut, progress=progress)
     problems += reached.problems
     absent = [target for target in reached.absent if target[1] not in reached.purged]
-
-    def on_purpose(target: Target) -> bool:
-        return target[0] in _CONTENT and (partial or _was_dropped(store, head, target[1]))
-
-    not_fetched = [target for target in absent if on_purpose(target)]
-    problems += _missing(target for target in absent if not on_purpose(target))
+    dropped = _dropped_here(store, head) if absent and not partial else None
+    not_fetched: list[Target] = []
+    lost: list[Target] = []
+    for target in absent:
+        left = target[0] in _CONTENT and (partial or (dropped is not None and dropped(target[1])))
+        (not_fetched if left else lost).append(target)
+    problems += _missing(lost)
     if deep and not isinstance(repo.backend, Gathers):  # each object was compared; this would fetch all of them again
         problems += check_files(store, reached.files, progress=progress)
     return FsckResult(
@@ -198,10 +199,17 @@ def _with_hits(store: ObjectStore, head: Head, problems: list[Problem]) -> tuple
     )
 
 
-def _was_dropped(store: ObjectStore, head: Head, file_id: bytes) -> bool:
-    """Say whether content was dropped here on purpose, as far as the newest refs can be read."""
+def _dropped_here(store: ObjectStore, head: Head) -> Callable[[bytes], bool] | None:
+    """Return what says whether content was dropped here on purpose; None where the newest refs cannot be read."""
     try:
         view = OperationLog(store).view(head.operation)
-        return ledger_entry(view, store, DROPPED, file_id.hex()) is not None
     except IntegrityError:
-        return False
+        return None
+
+    def dropped(file_id: bytes) -> bool:
+        try:
+            return ledger_entry(view, store, DROPPED, file_id.hex()) is not None
+        except IntegrityError:
+            return False
+
+    return dropped
