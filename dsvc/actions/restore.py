@@ -40,9 +40,20 @@ def restore(
     store = workspace.repo.store
     source_tree = tree_of(workspace, source) if source is not None else workspace.head_tree()
     index = workspace.index()
-    _refuse_purged(workspace, source_tree, paths)
+    erased = workspace.says_erased()
+
+    def purged(tree: TreeId, path: bytes) -> Entry | None:
+        """Return the entry that a tree has at a path, where its content was purged."""
+        entry = trees.lookup(store, tree, path) if path and erased is not None else None
+        return entry if entry is not None and erased is not None and erased(path, entry) else None
+
     for path in paths:
-        if path and index.is_absent(path) and not _is_purged(workspace, index.tree, path):
+        entry = purged(source_tree, path)
+        tombstone = tombstone_of(workspace.repo, entry.id) if entry is not None else None
+        if tombstone is not None:
+            raise PurgedError(tombstone)
+    for path in paths:
+        if path and index.is_absent(path) and purged(index.tree, path) is None:
             _check_absent(workspace, index, source_tree, path)
     recorded = record_working_copy(workspace, paths=paths)
     changes: dict[bytes, Entry | None] = {}
@@ -68,22 +79,6 @@ def restore(
         recorded=recorded,
     )
     return RestoreResult(tuple(paths), source_tree)
-
-
-def _refuse_purged(workspace: Workspace, tree: TreeId, paths: Sequence[bytes]) -> None:
-    for path in paths:
-        if _is_purged(workspace, tree, path):
-            entry = trees.lookup(workspace.repo.store, tree, path)
-            tombstone = tombstone_of(workspace.repo, entry.id) if entry is not None else None
-            if tombstone is not None:
-                raise PurgedError(tombstone)
-
-
-def _is_purged(workspace: Workspace, tree: TreeId, path: bytes) -> bool:
-    """Say whether the content of a file that a tree has at a path was purged."""
-    erased = workspace.says_erased()
-    entry = trees.lookup(workspace.repo.store, tree, path) if path and erased is not None else None
-    return entry is not None and erased is not None and erased(path, entry)
 
 
 def _check_absent(workspace: Workspace, index: Index, source_tree: TreeId, path: bytes) -> None:

@@ -25,7 +25,6 @@ def main() -> int:
     """Run the command line of this process and return its exit code."""
     # Not sys.stdout.buffer: with PYTHONUNBUFFERED that has no buffer, and may write less than it is given.
     with _stream(0, "rb") as stdin, _stream(1, "wb") as stdout, _stream(2, "wb") as stderr:
-        sys.setrecursionlimit(FRAMES)
         return run(sys.argv[1:], os.environ, stdin=stdin, stdout=stdout, stderr=stderr)
 
 
