@@ -16,31 +16,18 @@ import contextlib
 import filecmp
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from measured import run
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.servers.seaweed import Seaweed, program
 from tests.servers.sshd import DSVC as FAR
 from tests.servers.sshd import start_sshd, stop_sshd
-
-DSVC = str(Path(sys.executable).with_name("dsvc"))
-
-
-def run(folder: Path, environment: dict[str, str], *words: str) -> tuple[float, float, float]:
-    """Run dsvc; return seconds, seconds of processor time and MiB."""
-    began = time.perf_counter()
-    with subprocess.Popen([DSVC, *words], cwd=folder, env=environment, stdout=subprocess.DEVNULL) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"dsvc {' '.join(words)}: exit {process.returncode}")
-    return time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 @contextlib.contextmanager

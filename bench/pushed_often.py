@@ -16,12 +16,13 @@ import argparse
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from measured import run
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -39,7 +40,6 @@ from dsvc.storage.local import LocalBackend
 from tests.servers.proxy import Proxy
 from tests.servers.seaweed import Seaweed, program
 
-DSVC = str(Path(sys.executable).with_name("dsvc"))
 BRANCHES = 20
 
 
@@ -77,17 +77,6 @@ class Pusher:
         made = repo.put_commit(Commit(tree, (before,) if before else (), person, person, str(number)))
         transaction.set(name, Direct(Kind.COMMIT, made))
         repo.publish(transaction, act(number))
-
-
-def run(folder: Path, environment: dict[str, str], *words: str) -> tuple[float, float, float]:
-    """Run dsvc; return seconds, seconds of processor time and MiB."""
-    began = time.perf_counter()
-    with subprocess.Popen([DSVC, *words], cwd=folder, env=environment, stdout=subprocess.DEVNULL) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"dsvc {' '.join(words)}: exit {process.returncode}")
-    return time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def main() -> None:
