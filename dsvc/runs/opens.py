@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PREFIX = "opens-"
-_TIME, _PROCESS, _PROGRAM, _FOLDER = 1, 6, 7, 8
+_TIME, _PROCESS, _PROGRAM, _FOLDER, _WATCHED, _UNWATCHED = 1, 6, 7, 8, 9, 10
 _LETTERS = {2: ord("w"), 3: ord("b"), 4: ord("d"), 5: ord("r")}
 _END = 1 << 63
 _MOST = 2_000_000  # paths; what is beyond is not an honest program
@@ -21,7 +21,7 @@ class Opened:
     `read` says not before when a file was first opened for reading, `until` not after when. A file that a run
     surely wrote before it read it is not among them. `written` says when it was first opened for writing. `removed` are
     those that went, and that did not come back later. `programs` are names of other programs that were started, whose
-    files were not seen.
+    files were not seen. `libraries` read files in native code: whether that was seen, too.
     """
 
     read: dict[bytes, int] = field(default_factory=dict)
@@ -29,6 +29,7 @@ class Opened:
     written: dict[bytes, int] = field(default_factory=dict)
     removed: set[bytes] = field(default_factory=set)
     programs: set[bytes] = field(default_factory=set)
+    libraries: dict[bytes, bool] = field(default_factory=dict)
     processes: int = 0
 
     def take(self, notes: list[Note]) -> None:
@@ -74,6 +75,8 @@ def read_opens(folder: Path, roots: Sequence[bytes]) -> Opened:
                 found.programs.add(text)
             elif kind == _FOLDER:
                 here = text
+            elif kind in (_WATCHED, _UNWATCHED):
+                found.libraries[text] = kind == _WATCHED
             elif note and len(notes) < _MOST:
                 letter = _LETTERS.get(kind, ord("r"))
                 path = source_of(os.path.join(here, text if kind in _LETTERS else note))
