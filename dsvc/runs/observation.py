@@ -15,7 +15,7 @@ _MOST = 100  # names of each kind
 def observation(
     said: Mapping[str, Value], opened: Opened, how: Seen, *, compared: bool, refused: int, had_company: bool
 ) -> dict[str, Value]:
-    """Return how complete the inputs and outputs are: what was `said` at the begin and at the end, and what was seen."""
+    """Return how complete inputs and outputs are: what was `said` at the begin and at the end, and what was seen."""
     found = dict(said)
     found["reads"] = "declared" if not opened.processes else "strace" if how == Seen.TRACED else "python"
     found["writes"] = "compared" if compared else found["reads"]

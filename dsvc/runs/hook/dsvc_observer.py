@@ -32,9 +32,9 @@ _REMEMBERED = 500_000
 # Libraries that read files in native code; what is known of them stands in dsvc_natives.
 _NATIVE = frozenset((
     "SimpleITK", "av", "cv2", "decord", "duckdb", "fiona", "h5py", "lance", "netCDF4", "onnxruntime", "osgeo", "polars",
-    "pyarrow", "pyarrow.csv", "pyarrow.dataset", "pyarrow.feather", "pyarrow.json", "pyarrow.orc", "pyarrow.parquet.core",
-    "pyreadstat", "rasterio", "safetensors", "soundfile", "tables", "tensorflow", "torch", "torchaudio", "torchvision",
-    "xgboost",
+    "pyarrow", "pyarrow.csv", "pyarrow.dataset", "pyarrow.feather", "pyarrow.json", "pyarrow.orc",
+    "pyarrow.parquet.core", "pyreadstat", "rasterio", "safetensors", "soundfile", "tables", "tensorflow", "torch",
+    "torchaudio", "torchvision", "xgboost",
 ))  # fmt: skip
 switches: list[Callable[[str | None], None]] = []  # of what observes in this interpreter: one or none
 
@@ -208,14 +208,13 @@ def observe(folder: str, roots: Sequence[str]) -> None:
                     if path not in written:
                         written.add(path)
                         note(b"\3" if flags & 2 else b"\2", path)
-                else:
-                    # The common case by the shortest way; what is odd raises, and goes by the longer one.
-                    if path >= "0":  # it begins with a byte behind that of the slash
-                        write((path + "\0").encode())
-                    elif path[0] != "/":
-                        note(b"\5", path)
-                    elif path.startswith(wanted) and not path.startswith(unwanted):
-                        write((path + "\0").encode())
+                # The common case by the shortest way; what is odd raises, and goes by the longer one.
+                elif path >= "0":  # it begins with a byte behind that of the slash
+                    write((path + "\0").encode())
+                elif path[0] != "/":
+                    note(b"\5", path)
+                elif path.startswith(wanted) and not path.startswith(unwanted):
+                    write((path + "\0").encode())
             elif event in others:
                 other(event, args)
         except Exception:  # noqa: BLE001 - the program of the user must not notice
