@@ -10,6 +10,7 @@ from dsvc.config.secret_names import is_secret_name
 from dsvc.objects.codec import Value
 
 MASK: Final = "***"
+SECRETS: Final = "DSVC_SECRETS"  # variable: names of further variables that hold secrets, with commas between
 _SHORTEST = 6  # characters: a shorter value says nothing and would be found everywhere
 
 _FORMS = re.compile(
@@ -25,8 +26,13 @@ _ASSIGNED = re.compile(r"(--?[A-Za-z][\w.-]*|[A-Za-z_][\w.-]*)(=|:\s*)(.*)", re.
 
 
 def secret_values(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the values of variables that look like credentials, the longest first."""
-    found = {value for name, value in environment.items() if is_secret_name(name) and len(value) >= _SHORTEST}
+    """Return the values of variables that look like credentials, or that `DSVC_SECRETS` names, the longest first."""
+    named = environment.get(SECRETS, "").split(",")
+    found = {
+        value
+        for name, value in environment.items()
+        if (is_secret_name(name) or name in named) and len(value) >= _SHORTEST and name != SECRETS
+    }
     return tuple(sorted(found, key=lambda value: (-len(value), value)))
 
 
