@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +58,8 @@ def read_opens(folder: Path, roots: Sequence[bytes]) -> Opened:
     found = Opened()
     wanted = tuple(root.rstrip(b"/") + b"/" for root in roots)
     hidden = tuple(root + name for root in wanted for name in (b".dsvc/", b".git/"))
-    processes: set[bytes] = set()
+    processes: dict[bytes, tuple[bytes, set[bytes]]] = {}  # their parents, and names under which they were started
+    started: Counter[bytes] = Counter()
     notes: list[Note] = []
     for name in sorted(os.listdir(folder)):
         if not name.startswith(PREFIX):
@@ -70,9 +72,11 @@ def read_opens(folder: Path, roots: Sequence[bytes]) -> Opened:
                 notes += [(time, int(text) - 1, letter, path) for letter, path in waiting]
                 time, waiting = int(text), []
             elif kind == _PROCESS:
-                processes.add(text)
+                numbers, *names = text.split(b"/")
+                number, _, parent = numbers.partition(b" ")
+                processes.setdefault(number, (parent, set()))[1].update(names)
             elif kind == _PROGRAM:
-                found.programs.add(text)
+                started[text] += 1
             elif kind == _FOLDER:
                 here = text
             elif kind in (_WATCHED, _UNWATCHED):
@@ -84,6 +88,9 @@ def read_opens(folder: Path, roots: Sequence[bytes]) -> Opened:
                     waiting.append((letter, path))
         notes += [(time, _END, letter, path) for letter, path in waiting]
     found.take(notes)
+    # A program that was started is an interpreter that was observed, when there are as many of these.
+    observed = Counter(name for parent, names in processes.values() if parent in processes for name in names)
+    found.programs = {name for name, count in started.items() if observed[name] < count}
     found.processes = len(processes)
     return found
 

@@ -8,8 +8,10 @@ found out afterwards, and the time is noted now and then and whenever other prog
 A note ends with a NUL; more of them are padding. One that begins with a byte of at least `/` is the path of a file that
 was opened for reading, seen from the current folder. The others are a byte and a text: 1 the time in nanoseconds since
 1970, between the notes around it; 2 a path that was written, 3 opened for both, 4 removed, 5 opened for reading;
-6 the process, 7 another program that was started, 8 the current folder, 9 a library whose native code is watched
-(`dsvc_natives`), 10 one whose is not. It runs in whatever Python the user has, so it keeps to what Python 3.8 knows.
+6 the process, its parent and, with slashes before them, the names under which its program may have been started (none
+in a process that was forked), 7 another program that was started, 8 the current folder, 9 a library whose native code
+is watched (`dsvc_natives`), 10 one whose is not. It runs in whatever Python the user has, so it keeps to what Python
+3.8 knows.
 """
 
 from __future__ import annotations
@@ -53,6 +55,9 @@ def observe(folder: str, roots: Sequence[str]) -> None:
     written: set[Any] = set()
     noted: set[bytes] = set()
     place: str | None = folder
+    words = getattr(sys, "orig_argv", None) or [sys.executable]
+    names = [os.path.basename(word) for word in words[:1] + [word for word in words[1:] if word[:1] != "-"][:1]]
+    started_as = os.fsencode("".join(["/" + name[:200] for name in names if name]))
     file, size, at, taken, number = "", 0, 0, 0, 0
     moved = True  # the current folder is to be noted
     due = 0  # when the time is to be noted again
@@ -105,7 +110,7 @@ def observe(folder: str, roots: Sequence[str]) -> None:
         taken += _WINDOW
         write = plain if taken < _REPEATS else once
         if begins:
-            plain(b"\6%d\0" % os.getpid())
+            plain(b"\6%d %d%s\0" % (os.getpid(), os.getppid(), started_as))
         stamp(time_ns())
 
     def put(note: bytes) -> None:
@@ -229,6 +234,11 @@ def observe(folder: str, roots: Sequence[str]) -> None:
             pass
 
     def forked() -> None:
+        nonlocal started_as
+        started_as = b""
+        anew()
+
+    def anew() -> None:
         nonlocal write, plain, size, at, taken
         write = plain = nowhere
         size = at = taken = 0
@@ -237,7 +247,7 @@ def observe(folder: str, roots: Sequence[str]) -> None:
     def switch(folder: str | None) -> None:
         nonlocal place
         place = folder
-        forked()
+        anew()
         written.clear()
         if folder is not None:
             roll()
