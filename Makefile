@@ -8,14 +8,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Tests are mostly waiting for the disk, and a machine of continuous integration often has two cores.
 JOBS ?= 2
+# The large frameworks that a few tests train with: no leaves them out, all takes them with what graphics cards need, too.
+FRAMEWORKS ?= yes
 
-.PHONY: demo test check lint types layers tests packages clean
+.PHONY: demo test check lint types layers tests packages frameworks clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/runs
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo/demo.sh
 
-test: packages
+test: packages frameworks
 	@$(MAKE) --no-print-directory check
 
 # Each step runs even if one before it failed, so that one run tells everything.
@@ -46,6 +48,11 @@ tests: $(VENV)/tests
 # The programs that tests run beside dsvc. A test whose program is missing is skipped and says so.
 packages:
 	@bash .ci/packages
+
+frameworks: $(VENV)/tests
+ifneq ($(FRAMEWORKS),no)
+	@FRAMEWORKS=$(FRAMEWORKS) bash .ci/frameworks $(BIN)/python $(VENV)/frameworks
+endif
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.actions.changes import new_files
 from dsvc.actions.checkout import keep_index_tree
+from dsvc.actions.explained import explained, keep_correction
 from dsvc.actions.hooks import run_hook
 from dsvc.actions.signing import Sign, find_signer
 from dsvc.actions.state import KEEPS_AUTHOR, UnresolvedError, WorktreeState, after_commit, read_state, set_state
-from dsvc.errors import DsvcError, RequestError
+from dsvc.errors import RequestError
 from dsvc.history.treediff import Change, diff_trees
 from dsvc.objects.codec import Value
-from dsvc.objects.ids import CommitId, EnvironmentId, Kind, ObjectId, RunId, TreeId
+from dsvc.objects.ids import CommitId, EnvironmentId, Kind, ObjectId, TreeId
 from dsvc.objects.tree import Entry
 from dsvc.objects.trees import edit_tree, lookup
 from dsvc.objects.values import Commit, Person
-from dsvc.refs.names import RUNS, environment_of
+from dsvc.refs.names import environment_of
 from dsvc.refs.view import Direct
 from dsvc.workspace import HeadState, Workspace
 from dsvc.worktree import journal
@@ -126,7 +126,7 @@ def commit(
         raise NothingToCommitError
     environment, problem = _environment(workspace)
     text = run_message_hook(workspace, message or (amended.message if amended else ""), run_hooks=run_hooks)
-    runs, correction = _runs(workspace, tree, parents, text)
+    runs, correction = explained(workspace, tree, parents, text)
     made = Commit(
         tree=_with_references(workspace, tree, head),
         parents=parents,
@@ -163,9 +163,7 @@ def commit(
 def _environment(workspace: Workspace) -> tuple[EnvironmentId | None, str | None]:
     """Return the environment that a commit names, or why there is none although there should be."""
     wanted = workspace.config.get_str("commit.environment")
-    if wanted == "never" or (
-        wanted == "auto" and workspace.view().get(environment_of(workspace.worktree_id)) is None
-    ):
+    if wanted == "never" or (wanted == "auto" and workspace.view().get(environment_of(workspace.worktree_id)) is None):
         return None, None
     from dsvc.actions.env import lock_now
 
@@ -283,32 +281,6 @@ def _sign_of(state: WorktreeState | None) -> Sign:
     return said if isinstance(said, bool | str) else None
 
 
-def _runs(
-    workspace: Workspace, tree: TreeId, parents: Sequence[CommitId], message: str
-) -> tuple[tuple[RunId, ...], Correction | None]:
-    """Return the recorded runs that wrote what is committed, and the correction for what a run should explain.
-
-    None where they cannot be looked up.
-    """
-    if next(workspace.view().items(RUNS), None) is None and not workspace.config.get_list("provenance.outputs"):
-        return (), None
-    from dsvc.actions.corrections import put_correction
-    from dsvc.actions.run_claims import claims
-
-    with suppress(DsvcError, OSError):
-        found = claims(workspace, tree, parents)
-        if not found.unclaimed:
-            return found.runs, None
-        correction = put_correction(
-            workspace,
-            found.unclaimed,
-            base=parents[0] if parents else None,
-            description=message.partition("\n")[0],
-        )
-        return (*found.runs, correction.run_id), correction
-    return (), None
-
-
 def git_metadata(workspace: Workspace) -> dict[str, Value]:
     """Return what a commit says of the git repository in the same folder."""
     from dsvc.gitbridge.state import git_state
@@ -338,8 +310,7 @@ def _publish(
     commit_id = workspace.repo.put_commit(made)
     transaction = workspace.transaction()
     workspace.move_head(transaction, commit_id)
-    if correction is not None:
-        transaction.set(f"{RUNS}{correction.key.hex()}", Direct(Kind.RUN, ObjectId(correction.run_id)))
+    keep_correction(transaction, correction)
     if state is not None and not amend:
         set_state(workspace, transaction, after_commit(state))
     keep_index_tree(workspace, transaction, index_tree)
@@ -383,5 +354,3 @@ def changed_by(workspace: Workspace, made: Commit) -> list[Change]:
     """Return what a commit changes against its first parent."""
     parent = workspace.tree_of(made.parents[0]) if made.parents else None
     return list(diff_trees(workspace.repo.store, parent, made.tree))
-
-

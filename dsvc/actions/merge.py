@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from dsvc.actions.abort import go_back
 from dsvc.actions.checkout import checkout
 from dsvc.actions.commit import CommitResult, commit, git_metadata, run_message_hook
+from dsvc.actions.explained import correction_note, explained, keep_correction
 from dsvc.actions.merging import commit_merger, conflicts_of, merge_notes, under_way
 from dsvc.actions.revision import revision_context
 from dsvc.actions.signing import Sign, Signer, find_signer
@@ -29,6 +30,9 @@ from dsvc.objects.values import Commit
 from dsvc.refs.names import HEADS, REMOTES, TAGS, short_name
 from dsvc.repo.cuts import DEEPEN
 from dsvc.workspace import HeadState, Workspace
+
+if TYPE_CHECKING:
+    from dsvc.actions.corrections import Correction
 
 MergeKind = Literal["up to date", "fast-forward", "merged", "squashed", "prepared", "conflicts"]
 FastForward = Literal["allow", "only", "never"]
@@ -132,8 +136,11 @@ def merge(
         checkout(workspace, ours_tree, target, transaction=transaction, verb="merge", description=description)
         kind: MergeKind = "conflicts" if conflicts else "squashed" if squash else "prepared"
         return MergeResult(kind, ours, ours, theirs, text, conflicts, notes)
-    commit_id = _put_merge(workspace, (ours, theirs), target, text, run_hooks=run_hooks, signer=signer)
+    commit_id, correction = _put_merge(workspace, (ours, theirs), target, text, run_hooks=run_hooks, signer=signer)
     workspace.move_head(transaction, commit_id)
+    keep_correction(transaction, correction)
+    if correction is not None:
+        notes = (*notes, correction_note(correction))
     description = f"merge {revisions[0]}: merge made"
     checkout(workspace, ours_tree, target, transaction=transaction, verb="merge", description=description)
     return MergeResult("merged", ours, commit_id, theirs, text, (), notes)
@@ -188,11 +195,12 @@ def _put_merge(
     *,
     run_hooks: bool,
     signer: Signer | None,
-) -> CommitId:
+) -> tuple[CommitId, Correction | None]:
     person = workspace.person()
     message = run_message_hook(workspace, text, run_hooks=run_hooks)
-    made = Commit(tree, parents, person, person, message, metadata=git_metadata(workspace))
-    return workspace.repo.put_commit(made if signer is None else signer.commit(made))
+    runs, correction = explained(workspace, tree, parents, message)
+    made = Commit(tree, parents, person, person, message, runs=runs, metadata=git_metadata(workspace))
+    return workspace.repo.put_commit(made if signer is None else signer.commit(made)), correction
 
 
 def _fast_forward(workspace: Workspace, head: HeadState, theirs: CommitId, text: str) -> MergeResult:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from dsvc.actions.commit import git_metadata
+from dsvc.actions.explained import correction_note, explained
 from dsvc.actions.merging import commit_merger, merge_notes
 from dsvc.actions.signing import Sign, find_signer
 from dsvc.contents.text_merge import Favor
@@ -17,6 +18,9 @@ from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, TreeId
 from dsvc.objects.values import Commit
 from dsvc.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dsvc.actions.corrections import Correction
 
 PickVerb = Literal["cherry-pick", "revert", "rebase"]
 
@@ -59,6 +63,7 @@ class Picked:
     message: str = ""
     rest: tuple[CommitId, ...] = ()
     notes: list[str] = field(default_factory=list)
+    corrections: list[Correction] = field(default_factory=list)
 
 
 class Picker:
@@ -90,7 +95,11 @@ class Picker:
             if merge.tree == ours and not self.options.keep_empty and base != theirs:
                 picked.empty.append(commit_id)
                 continue
-            new_id = repo.put_commit(self.made(source, merge.tree, (picked.tip,), message))
+            made, correction = self._made(source, merge.tree, picked.tip, message)
+            if correction is not None:
+                picked.corrections.append(correction)
+                picked.notes.append(correction_note(correction))
+            new_id = repo.put_commit(made)
             picked.done.append((commit_id, new_id))
             picked.tip = new_id
         return picked
@@ -150,9 +159,14 @@ class Picker:
             return f"{source.message.rstrip(chr(10))}{gap}(cherry picked from commit {commit_id.hex()})"
         return source.message
 
-    def made(self, source: Commit, tree: TreeId, parents: tuple[CommitId, ...], message: str) -> Commit:
-        """Return the new commit: its author stays the same, unless it takes one back; a signature is its own."""
+    def _made(self, source: Commit, tree: TreeId, parent: CommitId, message: str) -> tuple[Commit, Correction | None]:
+        """Return the new commit: its author stays the same, unless it takes one back; a signature is its own.
+
+        Beside it stands the correction for what no run explains.
+        """
         person = self.workspace.person()
         author = person if self.options.verb == "revert" else source.author
-        made = Commit(tree, parents, author, person, message, metadata=git_metadata(self.workspace))
-        return made if self._signer is None else self._signer.commit(made)
+        runs, correction = explained(self.workspace, tree, (parent,), message)
+        metadata = git_metadata(self.workspace)
+        made = Commit(tree, (parent,), author, person, message, runs=runs, metadata=metadata)
+        return made if self._signer is None else self._signer.commit(made), correction

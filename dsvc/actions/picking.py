@@ -13,6 +13,7 @@ from typing import NamedTuple
 from dsvc.actions.abort import go_back
 from dsvc.actions.checkout import checkout
 from dsvc.actions.commit import NothingToCommitError, commit
+from dsvc.actions.explained import keep_correction
 from dsvc.actions.merging import conflicts_of, under_way
 from dsvc.actions.picker import Picked, Picker, PickOptions, PickVerb
 from dsvc.actions.state import (
@@ -56,6 +57,8 @@ def publish_picked(
 
     The caller has set the refs in `transaction`. Raises InTheWayError; nothing is changed then.
     """
+    for correction in picked.corrections:
+        keep_correction(transaction, correction)
     base = workspace.head_tree()
     target = picked.merge.tree if picked.merge is not None else workspace.tree_of(picked.tip)
     conflicts = conflicts_of(picked.merge) if picked.merge is not None else ()

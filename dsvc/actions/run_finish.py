@@ -24,6 +24,7 @@ from dsvc.runs.events import gather_events
 from dsvc.runs.journal import Journal, take_over
 from dsvc.runs.masking import Masker, secret_values
 from dsvc.runs.names import RunKey, run_ref
+from dsvc.runs.observation import observation
 from dsvc.runs.opens import Opened, read_opens
 from dsvc.runs.pins import Seen, StoredFile
 from dsvc.runs.record import Run, decode_run, encode_run
@@ -272,7 +273,7 @@ def _assembled(workspace: Workspace, journal: Journal, after: Recorded | None, m
         lost=end is None,
         error=masker.text(clean_text(gathered.error)),
         resources=_map(facts.get("resources")),
-        observation=_observation(
+        observation=observation(
             {**run.observation, **_map(facts.get("observation"))},
             opened,
             how,
@@ -293,25 +294,6 @@ def _observed(workspace: Workspace, run: Run, path: Path, declared: Iterable[byt
         return Seen.PYTHON, read_opens(path, [root, *outside])
     directory = os.path.join(root, run.directory) if run.directory else root
     return Seen.TRACED, read_trace(path / TRACE, directory=directory, roots=[root, *outside])
-
-
-def _observation(
-    said: dict[str, Value], opened: Opened, how: Seen, *, compared: bool, refused: int, had_company: bool
-) -> dict[str, Value]:
-    """Return how complete the inputs and outputs are."""
-    found = dict(said)
-    found["reads"] = "declared" if not opened.processes else "strace" if how == Seen.TRACED else "python"
-    found["writes"] = "compared" if compared else found["reads"]
-    if opened.processes:
-        found["processes"] = opened.processes
-    if opened.programs:
-        names = sorted(program.decode("utf-8", "backslashreplace") for program in opened.programs)
-        found["programs"] = tuple(clean_text(name) for name in names[:100])
-    if had_company:
-        found["concurrent"] = True
-    if refused:
-        found["refused"] = refused
-    return found
 
 
 def _fitting(run: Run) -> Run:

@@ -6,12 +6,13 @@ cells and the time of the last save; it may be deleted.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,10 @@ class Seen:
     """What is known of a notebook: hashes of the cells whose output was seen, and the time of its last save (ns)."""
 
     cells: frozenset[str]
-    saved: int
+    saved: int | None
+
+
+_NEVER = Seen(frozenset(), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ class Watch:
             if not path.endswith(SUFFIX.encode()):
                 raise RequestError(f"{os.fsdecode(path)} is no notebook", hint=f"dsvc watch NAME{SUFFIX}")
         self._seen = _read_seen(self.workspace)
+        known = frozenset(self._seen)
         found = list(self._notebooks())
         for path in found:
             if path not in self._seen and not fresh:
@@ -94,7 +99,8 @@ class Watch:
                     place = self.workspace.place(path)
                     document = read_notebook(Path(os.fsdecode(place)))
                     self._seen[path] = Seen(frozenset(_executed(document)), os.stat(place).st_mtime_ns)
-        _write_seen(self.workspace, self._seen)
+        with _alone(self.workspace):
+            _write_seen(self.workspace, {path: seen for path, seen in self._seen.items() if path not in known})
         return len(found)
 
     def look(self, *, patient: bool = True) -> Iterator[Saved]:
@@ -113,25 +119,33 @@ class Watch:
             if settling or self._stats.get(path) == sign:
                 continue
             self._stats[path] = sign
-            try:
-                document = read_notebook(Path(os.fsdecode(place)))
-            except BadNotebookError as error:
-                yield Saved(path, 0, problem=error.message)
-                continue
-            before = self._seen.get(path)
-            cells = _executed(document)
-            fresh = {sign: cell for sign, cell in cells.items() if before is None or sign not in before.cells}
-            if not fresh:
-                continue
-            try:
-                saved = self._record(path, document, list(fresh.values()), before.saved if before else None)
-            except (DsvcError, OSError) as error:
-                del self._stats[path]  # the next look tries again
-                yield Saved(path, len(fresh), problem=str(error))
-                continue
-            self._seen[path] = Seen(frozenset(cells), stat.st_mtime_ns)
-            _write_seen(self.workspace, self._seen)
-            yield saved
+            with _alone(self.workspace):  # somebody else may watch the same notebook
+                saved = self._take(path, Path(os.fsdecode(place)))
+            if saved is not None:
+                yield saved
+
+    def _take(self, path: bytes, place: Path) -> Saved | None:
+        """Record what was executed in a notebook since somebody looked last; None where that is nothing."""
+        try:
+            saved_at = os.stat(place).st_mtime_ns
+            document = read_notebook(place)
+        except FileNotFoundError:
+            return None
+        except BadNotebookError as error:
+            return Saved(path, 0, problem=error.message)
+        before = self._seen[path] = _read_seen(self.workspace).get(path, self._seen.get(path, _NEVER))
+        cells = _executed(document)
+        fresh = {sign: cell for sign, cell in cells.items() if sign not in before.cells}
+        if not fresh:
+            return None
+        try:
+            saved = self._record(path, document, list(fresh.values()), before.saved)
+        except (DsvcError, OSError) as error:
+            del self._stats[path]  # the next look tries again
+            return Saved(path, len(fresh), problem=str(error))
+        self._seen[path] = Seen(frozenset(cells), saved_at)
+        _write_seen(self.workspace, {path: self._seen[path]})
+        return saved
 
     def _notebooks(self) -> Iterator[bytes]:
         """Yield the paths of notebooks that are not ignored."""
@@ -273,5 +287,16 @@ def _read_seen(workspace: Workspace) -> dict[bytes, Seen]:
 
 
 def _write_seen(workspace: Workspace, seen: Mapping[bytes, Seen]) -> None:
-    found = {os.fsdecode(path): [sorted(known.cells), known.saved] for path, known in sorted(seen.items())}
+    """Add what was seen of these notebooks to what is written down; the caller is `_alone`."""
+    known = {**_read_seen(workspace), **seen}
+    found = {os.fsdecode(path): [sorted(one.cells), one.saved] for path, one in sorted(known.items())}
     write_file(_place_of_seen(workspace), json.dumps(found).encode(), durable=False)
+
+
+@contextmanager
+def _alone(workspace: Workspace) -> Iterator[None]:
+    """Keep others that watch this working copy waiting, so that nothing is recorded twice or forgotten."""
+    with open(workspace.local / "watched.lock", "ab") as lock:
+        with suppress(OSError):  # where the disk knows no locks, only one should watch
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

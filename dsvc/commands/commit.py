@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dsvc.actions.commit import CommitResult, NothingToCommitError, changed_by, commit
+from dsvc.actions.explained import correction_note
 from dsvc.actions.hooks import dormant_hooks
 from dsvc.actions.state import UnresolvedError, read_state
 from dsvc.actions.status import status
@@ -15,7 +16,6 @@ from dsvc.commands.change_counts import change_counts
 from dsvc.commands.commit_message import message_of, message_template
 from dsvc.commands.context import Context
 from dsvc.commands.copied_text import tell_copies
-from dsvc.commands.count_text import counted
 from dsvc.commands.options import Json, NoStaging, Quiet
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.commands.signature_text import GpgSign, NoGpgSign, chosen_sign
@@ -26,6 +26,7 @@ from dsvc.refs.names import short_name
 from dsvc.workspace import Workspace
 
 SHORT = 10
+
 
 def command(
     context: Context,
@@ -189,8 +190,4 @@ def _show(context: Context, workspace: Workspace, result: CommitResult) -> None:
     context.out.line(f"[{where}{first} {result.commit_id.hex()[:SHORT]}] {subject}")
     context.out.line(f" {change_counts(workspace, changed_by(workspace, result.commit))}")
     if result.correction is not None:
-        from dsvc.runs.names import short_key
-
-        count = counted(len(result.correction.paths), "file")
-        name = short_key(result.correction.key)
-        context.out.note(f"no run explains {count} that runs write: recorded as the correction {name}")
+        context.out.note(correction_note(result.correction))

@@ -299,11 +299,17 @@ def observed_text(run: Run) -> str:
         "python": "what Python opened",
         "declared": "nothing but what was declared",
     }.get(str(reads), "")
+    libraries = run.observation.get("libraries")
+    if isinstance(libraries, tuple) and libraries and reads == "python":
+        text += f" or read by {', '.join(map(str, libraries[:8]))}"
     if writes == "compared":
         text += "; the working copy was compared before and after"
-    programs = run.observation.get("programs")
-    if isinstance(programs, tuple) and programs and reads == "python":
-        text += f"; not what {', '.join(map(str, programs[:5]))} read"
+    names: list[Value] = []
+    for what in ("programs", "unseen_libraries"):
+        found = run.observation.get(what)
+        names += found[:5] if isinstance(found, tuple) else ()
+    if names and reads == "python":
+        text += f"; not what {', '.join(map(str, names))} read"
     return text
 
 

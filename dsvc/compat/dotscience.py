@@ -2,8 +2,9 @@
 
 `publish` writes the same block of text as ever (see `dsvc.runs.dotscience`), so whatever reads those goes on to work.
 In a dsvc repository each published run is recorded as well, with its values as they are and not as text: numbers stay
-numbers. What one run was told is not part of the record of the next one, although the blocks, as ever, go on to show
-it.
+numbers. After `publish` the blocks go on to show all that was said, as ever, until `start`. In the records, parameters,
+labels and inputs stay in force that long, and the names of those that were said before an earlier `publish` are kept
+beside them; results (metrics, outputs, models, errors, descriptions) belong to the one run that they were said of.
 
 Nothing is sent to a server: `connect` only says so. `dsvc push` shares the runs.
 """
@@ -20,6 +21,7 @@ from dsvc.compat.forms import Forms
 from dsvc.compat.printed_run import Run, files_in, framework_of
 from dsvc.errors import DsvcError, NotARepositoryError
 from dsvc.runs import events
+from dsvc.runs.values import storable
 from dsvc.tracking.run import Run as Recorded
 
 T = TypeVar("T")
@@ -40,6 +42,8 @@ class Dotscience(Forms):
         self._root = os.getenv("DOTSCIENCE_PROJECT_DOT_ROOT", default=os.getcwd())
         self._recorded: Recorded | None = None
         self._records = True
+        self._in_force: dict[tuple[str, str], Any] = {}  # parameters, labels and inputs since `start`
+        self._carried: set[tuple[str, str]] = set()  # those that were said before an earlier `publish`
 
     # Modes.
 
@@ -78,6 +82,7 @@ class Dotscience(Forms):
     def start(self, description: object = None) -> None:
         """Begin a new run."""
         self._finish()
+        self._in_force.clear()
         self.currentRun = Run(self._root)
         self.currentRun.start()
         if description is not None:
@@ -112,7 +117,8 @@ class Dotscience(Forms):
         recorded = self._recorded
         if recorded is not None:
             workload = {} if self._workload_file is None else {"workload": self._workload_file}
-            recorded._append((events.META, "dotscience", {"blocks": [run._id], **workload}))
+            carried = {"carried": sorted(name for _, name in self._carried)} if self._carried else {}
+            recorded._append((events.META, "dotscience", {"blocks": [run._id], **workload, **carried}))
         if self._mode != "remote" or recorded is None:
             (stream or sys.stdout).write(f"{run}\n")
         self._finish()
@@ -132,12 +138,29 @@ class Dotscience(Forms):
         if self._recorded is None and self._records:
             try:
                 self._recorded = dsvc.start_run()
+                self._carry(self._recorded)
             except NotARepositoryError:
                 self._records = False
             except (DsvcError, OSError) as error:
                 self._records = False
                 warnings.warn(f"runs are not recorded: {error}", RuntimeWarning, stacklevel=4)
         return self._recorded
+
+    def _carry(self, recorded: Recorded) -> None:
+        """Say of a new run what is in force since runs before it."""
+        self._carried = set(self._in_force)
+        for (what, name), value in self._in_force.items():
+            if what == "parameter":
+                recorded.param(name, value)
+            elif what == "label":
+                recorded.label(name, value)
+            else:
+                recorded.input(name)
+
+    def _keep(self, what: str, name: str, value: Any = None) -> None:
+        """Note what is in force from now on; said anew, it is this run's own."""
+        self._in_force[what, name] = value
+        self._carried.discard((what, name))
 
     def _finish(self) -> None:
         if self._recorded is not None:
@@ -166,6 +189,7 @@ class Dotscience(Forms):
         if self._recorded is not None:
             for each in files_in(os.fspath(path)):
                 self._recorded.input(each)
+                self._keep("input", each)
 
     def add_output(self, path: Any) -> None:
         """See `Run.add_output`."""
@@ -178,6 +202,7 @@ class Dotscience(Forms):
         self._run().add_label(name, value)
         if self._recorded is not None:
             self._recorded.label(str(name), str(value))
+            self._keep("label", str(name), str(value))
 
     def add_metric(self, name: object, value: object) -> None:
         """See `Run.add_metric`."""
@@ -192,6 +217,7 @@ class Dotscience(Forms):
         self._run().add_parameter(name, value)
         if self._recorded is not None:
             self._recorded.param(str(name), value)
+            self._keep("parameter", str(name), storable(value))
 
     def model(self, kind: Any, name: str, path: T, *arguments: Any, **facts: Any) -> T:
         """See `Run.model`."""

@@ -58,36 +58,41 @@ class Fields:
         if unknown or not all(name in self.values for name in always):
             raise BadEncodingError(f"a {self.what} has missing, unknown or empty fields")
 
-    def _bad(self, name: str) -> BadEncodingError:
+    def bad(self, name: str) -> BadEncodingError:
+        """Return the error for a field that is not of its form."""
         return BadEncodingError(f"a {self.what} has no valid field '{name}'")
 
     def text(self, name: str) -> str:
         """Return a text."""
         value = self.values.get(name)
         if not isinstance(value, str):
-            raise self._bad(name)
+            raise self.bad(name)
         return value
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Return a sequence of texts, empty where there is none."""
         value = self.values.get(name, ())
         if not isinstance(value, tuple) or not all(isinstance(v, str) for v in value):
-            raise self._bad(name)
+            raise self.bad(name)
         return cast("tuple[str, ...]", value)
 
     def integer(self, name: str) -> int:
         """Return a whole number."""
         value = self.values.get(name)
         if not isinstance(value, int) or isinstance(value, bool):
-            raise self._bad(name)
+            raise self.bad(name)
         return value
 
     def id(self, name: str) -> ObjectId:
         """Return an id."""
         value = self.values.get(name)
         if not isinstance(value, bytes) or len(value) != ID_LENGTH:
-            raise self._bad(name)
+            raise self.bad(name)
         return ObjectId(value)
+
+    def optional_integer(self, name: str) -> int | None:
+        """Return a whole number, or None where there is none."""
+        return self.integer(name) if name in self.values else None
 
     def optional_text(self, name: str) -> str:
         """Return a text, empty where there is none."""
@@ -101,28 +106,42 @@ class Fields:
         """Return a sequence of ids, empty where there is none."""
         value = self.values.get(name, ())
         if not isinstance(value, tuple):
-            raise self._bad(name)
+            raise self.bad(name)
         if not all(isinstance(v, bytes) and len(v) == ID_LENGTH for v in value):
-            raise self._bad(name)
+            raise self.bad(name)
         return cast("tuple[ObjectId, ...]", value)
 
     def optional_bytes(self, name: str) -> bytes | None:
         """Return bytes, or None where there are none."""
         value = self.values.get(name)
         if value is not None and not isinstance(value, bytes):
-            raise self._bad(name)
+            raise self.bad(name)
+        return value
+
+    def array(self, name: str) -> tuple[Value, ...]:
+        """Return an array of anything, empty where there is none."""
+        value = self.values.get(name, ())
+        if not isinstance(value, tuple):
+            raise self.bad(name)
         return value
 
     def map(self, name: str) -> dict[str, Value]:
         """Return a map, empty where there is none."""
         value = self.values.get(name, {})
         if not isinstance(value, dict):
-            raise self._bad(name)
+            raise self.bad(name)
         return value
+
+    def map_of_texts(self, name: str) -> dict[str, str]:
+        """Return a map of names to texts, empty where there is none."""
+        value = self.map(name)
+        if not all(isinstance(text, str) for text in value.values()):
+            raise self.bad(name)
+        return cast("dict[str, str]", value)
 
     def person(self, name: str) -> Person:
         """Return a person."""
         value = self.values.get(name)
         if not isinstance(value, tuple) or [type(v) for v in value] != [str, str, int, int]:
-            raise self._bad(name)
+            raise self.bad(name)
         return Person(*cast("tuple[str, str, int, int]", value))

@@ -17,6 +17,8 @@ META: Final = "container"  # name of the metadata
 _ENGINES = ("docker", "podman")
 _WAIT = 20  # seconds for an engine that does not answer
 _PULL = 3600
+# What podman --init needs, which is a package of its own.
+_INITS = tuple(f"/usr/{folder}/podman/catatonit" for folder in ("libexec", "local/libexec", "lib", "local/lib"))
 
 
 class NoEngineError(RequestError):
@@ -50,9 +52,11 @@ class Container:
 
         `folders` are at the same path inside, writable where that is said; `variables` are names.
         """
-        words = [self.engine, "run", "--rm", "--init", f"--workdir={directory}"]
-        words += [f"--user={os.getuid()}:{os.getgid()}"]
-        if os.path.basename(self.engine) == "podman":
+        words = [self.engine, "run", "--rm", f"--workdir={directory}", f"--user={os.getuid()}:{os.getgid()}"]
+        is_podman = os.path.basename(self.engine) == "podman"
+        if not is_podman or any(map(os.path.exists, _INITS)):
+            words += ["--init"]
+        if is_podman and os.getuid():  # as root it needs none, and takes none
             words += ["--userns=keep-id"]
         for folder, writable in folders:
             mode = "" if writable else ",readonly"
@@ -106,10 +110,14 @@ def find_container(image: str, environment: Mapping[str, str]) -> Container:
         found = _inspect(engine, image, environment)
         if found is None:
             reason = (pulled.stderr.strip().splitlines() or ["it says nothing"])[-1]
-            raise NoEngineError(f"{os.path.basename(engine)} has no image {image}: {reason}", hint="docker images")
+            name = os.path.basename(engine)
+            raise NoEngineError(f"{name} has no image {image}: {reason}", hint=f"{name} images")
     digests = found.get("RepoDigests")
     listed = tuple(map(str, digests)) if isinstance(digests, list) else ()
-    return Container(engine, image, str(found.get("Id", image)), listed)
+    image_id = str(found.get("Id", image))
+    if len(image_id) == 64 and ":" not in image_id:  # as podman says it
+        image_id = f"sha256:{image_id}"
+    return Container(engine, image, image_id, listed)
 
 
 def _inspect(engine: str, image: str, environment: Mapping[str, str]) -> dict[str, object] | None:

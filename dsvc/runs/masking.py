@@ -6,20 +6,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from dsvc.config.secret_names import is_secret_name
 from dsvc.objects.codec import Value
 
 MASK: Final = "***"
 SECRETS: Final = "DSVC_SECRETS"  # variable: names of further variables that hold secrets, with commas between
 _SHORTEST = 6  # characters: a shorter value says nothing and would be found everywhere
-
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_PARTS = re.compile(r"[^A-Za-z0-9]+")
-_ANYWHERE = frozenset(
-    {"secret", "secrets", "password", "passwords", "passwd", "passphrase", "credential", "credentials"}
-)
-_AT_THE_END = frozenset({"apikey", "auth", "authtoken", "accesskey", "secretkey", "jwt"})
-_OF_TEXT = frozenset({"pad", "eos", "bos", "unk", "mask", "sep", "cls", "end", "start", "stop", "image", "max"})
-_NO_SECRET_KEYS = frozenset({"public", "sort", "primary", "foreign", "group", "index", "partition", "cache", "join"})
 
 _FORMS = re.compile(
     r"(?<![A-Za-z0-9])(?:"
@@ -31,23 +23,6 @@ _FORMS = re.compile(
 _USERINFO = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)(?=@)")
 _BEARER = re.compile(r"(?i)\b(bearer|basic|token)(\s+)[A-Za-z0-9._~+/=-]{8,}")
 _ASSIGNED = re.compile(r"(--?[A-Za-z][\w.-]*|[A-Za-z_][\w.-]*)(=|:\s*)(.*)", re.DOTALL)
-
-
-def is_secret_name(name: str) -> bool:
-    """Say whether a variable, an option or a parameter of this name is likely to hold a credential."""
-    parts = [part.lower() for part in _PARTS.split(_CAMEL.sub("_", name)) if part]
-    if not parts:
-        return False
-    if not _ANYWHERE.isdisjoint(parts) or any("password" in part or "passphrase" in part for part in parts):
-        return True
-    last, before = parts[-1], parts[-2] if len(parts) > 1 else ""
-    if last == "key":
-        return bool(before) and before not in _NO_SECRET_KEYS
-    if last == "token":
-        return before not in _OF_TEXT
-    if last in ("pwd", "pw"):
-        return bool(before) and before != "old"  # PWD is where one stands
-    return last in _AT_THE_END
 
 
 def secret_values(environment: Mapping[str, str]) -> tuple[str, ...]:

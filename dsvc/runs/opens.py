@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 PREFIX = "opens-"
-_TIME, _PROCESS, _PROGRAM, _FOLDER = 1, 6, 7, 8
+_TIME, _PROCESS, _PROGRAM, _FOLDER, _WATCHED, _UNWATCHED = 1, 6, 7, 8, 9, 10
 _LETTERS = {2: ord("w"), 3: ord("b"), 4: ord("d"), 5: ord("r")}
 _END = 1 << 63
 _MOST = 2_000_000  # paths; what is beyond is not an honest program
@@ -21,7 +22,7 @@ class Opened:
     `read` says not before when a file was first opened for reading, `until` not after when. A file that a run
     surely wrote before it read it is not among them. `written` says when it was first opened for writing. `removed` are
     those that went, and that did not come back later. `programs` are names of other programs that were started, whose
-    files were not seen.
+    files were not seen. `libraries` read files in native code: whether that was seen, too.
     """
 
     read: dict[bytes, int] = field(default_factory=dict)
@@ -29,6 +30,7 @@ class Opened:
     written: dict[bytes, int] = field(default_factory=dict)
     removed: set[bytes] = field(default_factory=set)
     programs: set[bytes] = field(default_factory=set)
+    libraries: dict[bytes, bool] = field(default_factory=dict)
     processes: int = 0
 
     def take(self, notes: list[Note]) -> None:
@@ -56,7 +58,8 @@ def read_opens(folder: Path, roots: Sequence[bytes]) -> Opened:
     found = Opened()
     wanted = tuple(root.rstrip(b"/") + b"/" for root in roots)
     hidden = tuple(root + name for root in wanted for name in (b".dsvc/", b".git/"))
-    processes: set[bytes] = set()
+    processes: dict[bytes, tuple[bytes, set[bytes]]] = {}  # their parents, and names under which they were started
+    started: Counter[bytes] = Counter()
     notes: list[Note] = []
     for name in sorted(os.listdir(folder)):
         if not name.startswith(PREFIX):
@@ -69,11 +72,15 @@ def read_opens(folder: Path, roots: Sequence[bytes]) -> Opened:
                 notes += [(time, int(text) - 1, letter, path) for letter, path in waiting]
                 time, waiting = int(text), []
             elif kind == _PROCESS:
-                processes.add(text)
+                numbers, *names = text.split(b"/")
+                number, _, parent = numbers.partition(b" ")
+                processes.setdefault(number, (parent, set()))[1].update(names)
             elif kind == _PROGRAM:
-                found.programs.add(text)
+                started[text] += 1
             elif kind == _FOLDER:
                 here = text
+            elif kind in (_WATCHED, _UNWATCHED):
+                found.libraries[text] = kind == _WATCHED
             elif note and len(notes) < _MOST:
                 letter = _LETTERS.get(kind, ord("r"))
                 path = source_of(os.path.join(here, text if kind in _LETTERS else note))
@@ -81,6 +88,9 @@ def read_opens(folder: Path, roots: Sequence[bytes]) -> Opened:
                     waiting.append((letter, path))
         notes += [(time, _END, letter, path) for letter, path in waiting]
     found.take(notes)
+    # A program that was started is an interpreter that was observed, when there are as many of these.
+    observed = Counter(name for parent, names in processes.values() if parent in processes for name in names)
+    found.programs = {name for name, count in started.items() if observed[name] < count}
     found.processes = len(processes)
     return found
 

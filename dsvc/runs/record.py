@@ -13,7 +13,8 @@ from typing import Final, Literal, TypeAlias, cast, get_args
 from dsvc.objects import codec
 from dsvc.objects.chunker import SMALL_LIMIT
 from dsvc.objects.codec import BadEncodingError, Value
-from dsvc.objects.ids import ID_LENGTH, CommitId, EnvironmentId, Kind, ObjectId, TreeId
+from dsvc.objects.fields import Fields
+from dsvc.objects.ids import ID_LENGTH, CommitId, EnvironmentId, Kind, TreeId
 from dsvc.runs.names import KEY_LENGTH, RunKey
 from dsvc.runs.pins import NONE, Pins, StoredFile, decode_pins, decode_stored, encode_pins
 from dsvc.runs.series import Series, decode_series, encode_series
@@ -141,30 +142,30 @@ def decode_run(payload: bytes) -> Run:
     Raises:
         BadEncodingError: when the bytes are not a record's.
     """
-    values = codec.decode(payload)
-    if not isinstance(values, dict) or values.get("what") != RECORD:
+    read = Fields(payload, "record of a run")
+    values = read.values
+    if values.get("what") != RECORD:
         raise BadEncodingError("an object is not the record of a run")
-    read = _Reader(values)
-    authority = read.text("authority", needed=True)
+    authority = read.text("authority")
     if authority not in get_args(Authority):
         raise read.bad("authority")
     run = Run(
-        key=read.key("key"),
+        key=_key(read, "key"),
         authority=cast("Authority", authority),
         start=read.integer("start"),
         zone=read.integer("zone"),
-        user=read.text("user", needed=True),
-        name=read.text("name"),
-        description=read.text("description"),
-        command=read.words("command"),
-        directory=read.raw("directory"),
-        source=cast("TreeId | None", read.id("source")),
-        base=cast("CommitId | None", read.id("base")),
-        environment=cast("EnvironmentId | None", read.id("environment")),
-        parent=read.key("parent") if "parent" in values else None,
+        user=read.text("user"),
+        name=read.optional_text("name"),
+        description=read.optional_text("description"),
+        command=_words(read, "command"),
+        directory=read.optional_bytes("directory") or b"",
+        source=cast("TreeId | None", read.optional_id("source")),
+        base=cast("CommitId | None", read.optional_id("base")),
+        environment=cast("EnvironmentId | None", read.optional_id("environment")),
+        parent=_key(read, "parent") if "parent" in values else None,
         params=read.map("params"),
         metrics=read.map("metrics"),
-        labels=read.texts("labels"),
+        labels=read.map_of_texts("labels"),
         series=tuple(map(decode_series, read.array("series"))),
         series_file=decode_stored(values["series_file"]) if "series_file" in values else None,
         inputs=decode_pins(values.get("inputs", {})),
@@ -174,8 +175,8 @@ def decode_run(payload: bytes) -> Run:
         exit_code=read.optional_integer("exit_code"),
         signal=read.optional_integer("signal"),
         lost=values.get("lost") is True,
-        error=read.text("error"),
-        variables=read.texts("variables"),
+        error=read.optional_text("error"),
+        variables=read.map_of_texts("variables"),
         resources=read.map("resources"),
         machine=read.map("machine"),
         observation=read.map("observation"),
@@ -187,8 +188,7 @@ def decode_run(payload: bytes) -> Run:
         from dataclasses import replace
 
         run = replace(run, also=also)
-    if encode_run(run) != payload:
-        raise BadEncodingError("the record of a run has unknown or empty fields")
+    read.check(encode_run(run))
     return run
 
 
@@ -229,72 +229,15 @@ def _stored(file: StoredFile | None) -> tuple[object, ...] | None:
     return None if file is None else (file.id, file.size)
 
 
-class _Reader:
-    """Reads the fields of a record, each with its type checked."""
+def _key(read: Fields, name: str) -> RunKey:
+    value = read.optional_bytes(name)
+    if value is None or len(value) != KEY_LENGTH:
+        raise read.bad(name)
+    return RunKey(value)
 
-    __slots__ = ("_values",)
 
-    def __init__(self, values: Mapping[str, Value]) -> None:
-        self._values = values
-
-    def bad(self, name: str) -> BadEncodingError:
-        return BadEncodingError(f"the record of a run has no valid field '{name}'")
-
-    def text(self, name: str, *, needed: bool = False) -> str:
-        value = self._values.get(name, None if needed else "")
-        if not isinstance(value, str):
-            raise self.bad(name)
-        return value
-
-    def raw(self, name: str) -> bytes:
-        value = self._values.get(name, b"")
-        if not isinstance(value, bytes):
-            raise self.bad(name)
-        return value
-
-    def integer(self, name: str) -> int:
-        value = self._values.get(name)
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise self.bad(name)
-        return value
-
-    def optional_integer(self, name: str) -> int | None:
-        return self.integer(name) if name in self._values else None
-
-    def key(self, name: str) -> RunKey:
-        value = self.raw(name)
-        if len(value) != KEY_LENGTH:
-            raise self.bad(name)
-        return RunKey(value)
-
-    def id(self, name: str) -> ObjectId | None:
-        if name not in self._values:
-            return None
-        value = self.raw(name)
-        if len(value) != ID_LENGTH:
-            raise self.bad(name)
-        return ObjectId(value)
-
-    def array(self, name: str) -> tuple[Value, ...]:
-        value = self._values.get(name, ())
-        if not isinstance(value, tuple):
-            raise self.bad(name)
-        return value
-
-    def words(self, name: str) -> tuple[Word, ...]:
-        value = self.array(name)
-        if not all(isinstance(word, (str, bytes)) for word in value):
-            raise self.bad(name)
-        return cast("tuple[Word, ...]", value)
-
-    def map(self, name: str) -> dict[str, Value]:
-        value = self._values.get(name, {})
-        if not isinstance(value, dict):
-            raise self.bad(name)
-        return value
-
-    def texts(self, name: str) -> dict[str, str]:
-        value = self.map(name)
-        if not all(isinstance(text, str) for text in value.values()):
-            raise self.bad(name)
-        return cast("dict[str, str]", value)
+def _words(read: Fields, name: str) -> tuple[Word, ...]:
+    value = read.array(name)
+    if not all(isinstance(word, (str, bytes)) for word in value):
+        raise read.bad(name)
+    return cast("tuple[Word, ...]", value)

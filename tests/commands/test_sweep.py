@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 
 import pytest
 
+from dsvc.actions.sweep import Sweep, _Optuna
 from dsvc.actions.sweep_pruning import Pruner
+from dsvc.pipelines.space import parse_space
 from tests.commands.conftest import CommandLine
+from tests.frameworks import needs
 
 # Writes its metric, best at rate 2, and fails where it is told to.
 SCRIPT = """
@@ -111,16 +113,48 @@ def test_random_trials(project):
     assert trials != swept(project, "-p", "rate=0..8", "--random", "4", "--seed", "4")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason="optuna is not installed")
+@needs("optuna")
 def test_optuna(project):
     trials = swept(project, "-p", "rate=0..8", "--optuna", "6", "--best", "metrics.score")
     assert len(trials) == 6
     assert trials[0]["value"] == max(trial["value"] for trial in trials)
 
 
-def test_without_optuna(project):
-    if importlib.util.find_spec("optuna") is not None:
-        pytest.skip("optuna is installed")
+OUTRUN = """
+import os, sys, time, dsvc
+number = int(os.environ["DSVC_SWEEP_TRIAL"])
+for step in range(3):
+    dsvc.log(loss=float({4: 9, 5: 0}.get(number, number)), step=step)
+if number == 4:
+    time.sleep(120)
+"""
+
+
+@needs("optuna")
+def test_optuna_goes_on_after_a_trial_that_was_ended(project):
+    (project.directory / "train.py").write_text(OUTRUN)
+    words = ["-p", "rate=0..8", "--optuna", "5", "--best", "metrics.loss", "--lowest", "--prune", "3", "--json"]
+    trials = project.ok("sweep", *words, "--", sys.executable, "train.py", "{rate}").json["trials"]
+    assert [(trial["number"], trial["value"], trial["pruned"]) for trial in trials] == [
+        (5, 0.0, False), (1, 1.0, False), (2, 2.0, False), (3, 3.0, False), (4, None, True),
+    ]  # fmt: skip
+
+
+@needs("optuna")
+def test_optuna_is_told_how_a_trial_ended():
+    asked = _Optuna(Sweep(words=["true"], space=parse_space(["rate=0..8"]), name="s", count=3, asks_optuna=True))
+    for value, pruned in ((1.5, False), (None, True), (None, False)):
+        trial = asked.ask()
+        assert trial is not None
+        assert 0 <= trial[0]["rate"] <= 8
+        asked.told(trial[1], value, pruned=pruned)
+    assert asked.ask() is None
+    assert [trial.state.name for trial in asked._study.trials] == ["COMPLETE", "PRUNED", "FAIL"]
+    assert asked._study.best_value == 1.5
+
+
+def test_without_optuna(project, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
     answer = project("sweep", "-p", "rate=1", "--optuna", "2", "--best", "metrics.score", "--", "true")
     assert answer.code == 3
     assert "pip install optuna" in answer.err

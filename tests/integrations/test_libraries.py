@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
+import json
 import subprocess
 import sys
 
 import pytest
 
 from tests.commands.conftest import cli
+from tests.frameworks import needs, why_missing
 
 __all__ = ["cli"]
 
@@ -58,7 +59,7 @@ with dsvc.start_run("torch"):
             loss.backward()
             optimizer.step()
             recorder.log(loss=loss)
-    save(model, "model.pt", name="net")
+    save(model, "model.pt", name="torch-net")
 """
 
 KERAS = """
@@ -70,7 +71,7 @@ model.compile(optimizer=keras.optimizers.SGD(learning_rate=0.05), loss="mse")
 x, y = numpy.random.rand(20, 4), numpy.random.rand(20, 3)
 with dsvc.start_run("keras"):
     model.fit(x, y, epochs=3, batch_size=5, verbose=0, validation_split=0.2, callbacks=[Recorder(batches=True)])
-    save(model, "model.keras", name="net")
+    save(model, "model.keras", name="keras-net")
 """
 
 LIGHTNING = """
@@ -90,7 +91,8 @@ class Net(lightning.LightningModule):
 data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.randn(20, 4)), batch_size=4)
 best = lightning.pytorch.callbacks.ModelCheckpoint(dirpath="kept", monitor="loss")
 with dsvc.start_run("lightning"):
-    trainer = lightning.Trainer(max_epochs=2, logger=Recorder(name="net"), callbacks=[best], accelerator="cpu",
+    logger = Recorder(name="lightning-net")
+    trainer = lightning.Trainer(max_epochs=2, logger=logger, callbacks=[best], accelerator="cpu",
                                 log_every_n_steps=1, enable_progress_bar=False, enable_model_summary=False)
     trainer.fit(Net(), data)
 """
@@ -131,11 +133,6 @@ def recorded(cli, script):
     return {run["name"]: run for run in found}
 
 
-def needs(module):
-    missing = importlib.util.find_spec(module) is None
-    return pytest.mark.skipif(missing, reason=f"{module} is not installed")
-
-
 @needs("sklearn")
 def test_scikit_learn(project):
     runs = recorded(project, DATA + SKLEARN)
@@ -169,58 +166,71 @@ def test_xgboost(project):
     assert project.ok("model", "show", "--json", "iris").json["path"] == "model.ubj"
 
 
+TOGETHER = """
+import json, pathlib, traceback
+failed = {{}}
+for name in {names}:
+    try:
+        exec(compile(pathlib.Path(f"with_{{name}}.py").read_text(), f"with_{{name}}.py", "exec"), {{"__name__": name}})
+    except BaseException:
+        failed[name] = traceback.format_exc()
+        import dsvc
+        dsvc.end_run()
+pathlib.Path("failed.json").write_text(json.dumps(failed))
+"""
+
+
 @needs("torch")
-def test_torch(project):
-    run = recorded(project, TORCH)["torch"]
+def test_torch_and_what_builds_on_it(project, subtests):
+    """In one process: to import them takes most of the time."""
+    scripts = {"torch": TORCH, "keras": KERAS, "lightning": LIGHTNING, "transformers": TRANSFORMERS}
+    scripts = {name: script for name, script in scripts.items() if not why_missing(name)}
+    for name, script in scripts.items():
+        (project.directory / f"with_{name}.py").write_text(script)
+    project.environment |= {"KERAS_BACKEND": "torch"}
+    runs = recorded(project, TOGETHER.format(names=list(scripts)))
+    failed = json.loads((project.directory / "failed.json").read_text())
+    for name, check in (("torch", torch), ("keras", keras), ("lightning", lightning), ("transformers", transformers)):
+        with subtests.test(name):
+            if name not in scripts:
+                pytest.skip(why_missing(name))
+            assert name not in failed, failed[name]
+            check(project, runs[name])
+
+
+def torch(project, run):
     assert run["params"] | {"model": "Linear", "parameters": 15, "optimizer": "SGD", "epochs": 2} == run["params"]
     counts = {series["name"]: (series["count"], series["last_step"]) for series in run["series"]}
     assert counts == {"loss": (10, 9), "lr": (10, 9)}
-    project.ok("model", "add", "net")
-    assert project.ok("model", "show", "--json", "net").json["framework"] == "torch"
+    assert model(project, "torch-net")["framework"] == "torch"
 
 
-@needs("keras")
-def test_keras(project):
-    project.environment["KERAS_BACKEND"] = backend = keras_backend()
-    run = recorded(project, KERAS)["keras"]
+def keras(project, run):
     expected = {"model": "Sequential", "parameters": 15, "optimizer": "SGD", "learning_rate": 0.05, "epochs": 3}
     assert run["params"] | expected == run["params"]
     counts = {series["name"]: (series["count"], series["last_step"]) for series in run["series"]}
     assert counts == {"loss": (3, 2), "val_loss": (3, 2), "batch/loss": (12, 11)}
-    project.ok("model", "add", "net")
-    model = project.ok("model", "show", "--json", "net").json
-    assert (model["framework"], model["facts"]["backend"]) == ("keras", backend)
+    made = model(project, "keras-net")
+    assert (made["framework"], made["facts"]["backend"]) == ("keras", "torch")
 
 
-def keras_backend():
-    """One that can train and is installed."""
-    for module, name in (("torch", "torch"), ("jax", "jax"), ("tensorflow", "tensorflow")):
-        if importlib.util.find_spec(module) is not None:
-            return name
-    pytest.skip("Keras has no backend here that can train: torch, jax or tensorflow")
-
-
-@needs("lightning")
-def test_lightning(project):
-    run = recorded(project, LIGHTNING)["lightning"]
+def lightning(project, run):
     assert run["params"]["rate"] == 0.05
     (series,) = run["series"]
     assert (series["name"], series["count"], series["last_step"]) == ("loss", 10, 9)
     assert 0 < run["metrics"]["best_loss"] <= series["max"]
-    project.ok("model", "add", "net")
-    assert project.ok("model", "show", "--json", "net").json["framework"] == "lightning"
+    assert model(project, "lightning-net")["framework"] == "lightning"
 
 
-@needs("transformers")
-def test_transformers(project):
-    if importlib.util.find_spec("torch") is None:
-        pytest.skip("torch is not installed")
-    run = recorded(project, TRANSFORMERS)["transformers"]
-    assert run["params"] | {"learning_rate": 0.01, "max_steps": 4, "model": "BertForSequenceClassification"} == run[
-        "params"
-    ]
+def transformers(project, run):
+    expected = {"learning_rate": 0.01, "max_steps": 4, "model": "BertForSequenceClassification"}
+    assert run["params"] | expected == run["params"]
     counts = {series["name"]: (series["count"], series["last_step"]) for series in run["series"]}
     assert counts["loss"] == (4, 4)
     assert run["metrics"]["train_runtime"] > 0
-    project.ok("model", "add", "bert")
-    assert project.ok("model", "show", "--json", "bert").json["framework"] == "transformers"
+    assert model(project, "bert")["framework"] == "transformers"
+
+
+def model(project, name):
+    project.ok("model", "add", "-q", name)
+    return project.ok("model", "show", "--json", name).json

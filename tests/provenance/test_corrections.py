@@ -99,3 +99,79 @@ def test_it_travels_with_its_commit(stages: Project):
     stages.ok("clone", "-q", ".", "../clone")
     clone = Project(stages.folder.parent / "clone", stages.environment)
     assert clone.shown(made["correction"])["authority"] == "correction"
+
+
+def corrections(project: Project) -> list[dict[str, Any]]:
+    """Those of HEAD's commit, as the commit names them."""
+    named = project.ok("log", "-n", "1", "--graph")
+    rows = project.runs("--where", "authority = correction")
+    return [project.shown(row["run"]) for row in rows if f"correction {row['run'][12:22]} " in named]
+
+
+def split(project: Project) -> None:
+    """Let two branches change the same output at other places, one by a run and one by hand."""
+    project.ok("switch", "-qc", "side")
+    rows = project.folder.joinpath("clean.csv").read_text().splitlines(keepends=True)
+    project.write("clean.csv", "".join(["0\n", *rows]))
+    project.write("notes.txt", "by hand\n")
+    project.ok("commit", "-qm", "At the begin")
+    project.ok("switch", "-q", "main")
+    project.ok("run", "-q", "--", "sh", "-c", "echo 99 >>clean.csv")
+    project.ok("commit", "-qm", "At the end")
+
+
+def test_a_merge_that_makes_what_no_run_wrote(stages: Project):
+    split(stages)
+    merged = stages("merge", "side")
+    assert b"no run explains 1 file that runs write: recorded as the correction " in merged.stderr
+    (record,) = corrections(stages)
+    assert [pin["path"] for pin in record["outputs"]["files"]] == ["clean.csv"]
+    assert unclaimed(stages) == []
+    stages.ok("undo")
+    assert stages("runs", "show", record["run"]).returncode == 3
+    stages.ok("fsck")
+
+
+def test_a_merge_that_takes_what_a_run_wrote(stages: Project):
+    stages.write("notes.txt", "so that it is no fast-forward\n")
+    stages.ok("commit", "-qm", "Notes")
+    assert b"no run explains" not in stages("merge", "wide").stderr
+    assert corrections(stages) == []
+    assert stages.runs("--where", "authority = correction") == []
+
+
+def test_a_pick_and_a_rebase_onto_what_a_run_changed(stages: Project):
+    split(stages)
+    stages.ok("tag", "before")
+    stages.ok("cherry-pick", "side")
+    (picked,) = corrections(stages)
+    assert [pin["path"] for pin in picked["outputs"]["files"]] == ["clean.csv"]
+    assert picked["description"] == "At the begin"
+    stages.ok("switch", "-q", "side")
+    stages.ok("rebase", "before")
+    (rebased,) = corrections(stages)  # the same content: it is what the first one stands for
+    assert rebased["run"] == picked["run"]
+    assert len(stages.runs("--where", "authority = correction")) == 2
+
+
+def test_a_revert_to_what_a_run_wrote_needs_no_correction(stages: Project):
+    stages.write("clean.csv", "7\n")
+    commit(stages)
+    stages.ok("revert", "HEAD")
+    assert corrections(stages) == []
+    stages.write("train.py", "# code is no output\n")
+    commit(stages)
+    stages.ok("revert", "HEAD")
+    assert corrections(stages) == []
+    assert len(stages.runs("--where", "authority = correction")) == 1
+
+
+def test_a_revert_below_a_later_change(stages: Project):
+    split(stages)
+    stages.ok("merge", "-q", "side")
+    stages.ok("revert", "HEAD~1")  # the line at the end goes, that at the begin stays: this was committed by hand
+    assert corrections(stages) != []
+    stages.write("raw/day1.csv", "raw data\n")
+    commit(stages)
+    stages.ok("revert", "HEAD")
+    assert corrections(stages) == []

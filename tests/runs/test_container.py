@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+
+import pytest
+
 from tests.runs.conftest import files
 from tests.servers.docker import docker
+from tests.servers.podman import podman
 
-__all__ = ["docker"]
+__all__ = ["docker", "podman"]
 
 
-def test_a_command_runs_in_an_image_and_its_files_are_its_outputs(project, docker):
-    project.environment |= docker | {"CHOSEN": "yes", "OTHER": "no"}
+@pytest.mark.parametrize("engine", ["docker", "podman"])
+def test_a_command_runs_in_an_image_and_its_files_are_its_outputs(project, engine, request):
+    project.environment |= request.getfixturevalue(engine) | {"CHOSEN": "yes", "OTHER": "no"}
     script = "cat data.csv > copy.csv; echo $CHOSEN$OTHER; id -u; exit 3"
     words = ["run", "-i", "data.csv", "--env", "CHOSEN", "--container", "tiny", "--", "sh", "-c", script]
     done = project(*words)
@@ -20,18 +26,21 @@ def test_a_command_runs_in_an_image_and_its_files_are_its_outputs(project, docke
     assert files(run["outputs"]) == {"copy.csv": "pinned"}
     assert run["environment"] is None  # it is not that of this machine
     assert run["resources"] == {}
-    assert run["metadata"]["container"]["image"] == "tiny"
-    assert run["metadata"]["container"]["id"].startswith("sha256:")
+    container = run["metadata"]["container"]
+    assert (container["engine"], container["image"]) == (engine, "tiny")
+    assert container["id"].startswith("sha256:")
     assert project("rerun", "@", "--check").returncode == 0
     project.sound()
 
 
-def test_an_image_that_is_nowhere_and_an_engine_that_does_not_answer(project, docker):
+def test_an_image_that_is_nowhere_and_an_engine_that_does_not_answer(project, docker, tmp_path):
     project.environment |= docker
     done = project("run", "--container", "nobody.invalid/nothing", "--", "true")
     assert done.returncode == 125
     assert b"docker has no image nobody.invalid/nothing" in done.stderr
-    project.environment["DOCKER_HOST"] = "unix:///nowhere"
+    (tmp_path / "bin").mkdir()  # podman, which needs nobody who answers, is not there
+    (tmp_path / "bin" / "docker").symlink_to(shutil.which("docker", path=docker["PATH"]))
+    project.environment |= {"DOCKER_HOST": "unix:///nowhere", "PATH": str(tmp_path / "bin")}
     done = project("run", "--container", "tiny", "--", "true")
     assert done.returncode == 125
     assert b"no container engine answers" in done.stderr

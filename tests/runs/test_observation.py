@@ -70,8 +70,21 @@ def test_children_threads_and_forks_are_observed(project):
         ),
     )
     assert set(files(run["inputs"])) == {"one", "two", "three", "four"}
-    assert "cat" in run["observation"]["programs"]
+    assert run["observation"]["programs"] == ["cat"]  # and not python: what it opened was seen
     assert "not what cat" in project.ok("runs", "show")
+
+
+def test_an_interpreter_that_takes_no_hook_is_named(project):
+    run = project.run(
+        "--",
+        *python(
+            "import subprocess, sys",
+            "subprocess.run([sys.executable, '-I', '-c', 'open(\"data.csv\")'], check=True)",
+            "subprocess.run([sys.executable, '-c', ''], check=True)",
+        ),
+    )
+    assert files(run["inputs"]) == {}
+    assert run["observation"]["programs"] == [os.path.basename(sys.executable)]
 
 
 def test_a_process_that_is_killed_has_left_its_notes(project):

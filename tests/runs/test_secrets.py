@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from dsvc.runs.masking import MASK, Masker, StreamMasker, is_secret_name, secret_values
+from dsvc.config.secret_names import is_secret_name
+from dsvc.runs.masking import MASK, Masker, StreamMasker, secret_values
 
 SECRET = "c0ffee-5eCreT-0123456789"
 
@@ -74,13 +75,16 @@ def test_params_files_and_the_api(project):
 
 
 @pytest.mark.parametrize("name", ["API_KEY", "aws_secret_access_key", "HF_TOKEN", "PGPASSWORD", "my-token", "apiKey",
-                                  "SECRET", "db.password", "CLIENT_SECRET_ID", "MYSQL_PWD"])
+                                  "SECRET", "db.password", "CLIENT_SECRET_ID", "MYSQL_PWD", "OPENAI_API_KEY_2",
+                                  "MYAPPTOKEN", "DB_PASS", "SENTRY_DSN", "SESSION_COOKIE", "PGSESSION_PIN",
+                                  "BIKES_ACCESSKEY"])
 def test_names_of_secrets(name):
     assert is_secret_name(name)
 
 
 @pytest.mark.parametrize("name", ["key", "lr", "PWD", "OLDPWD", "tokenizer", "max_tokens", "pad_token", "sort_key",
-                                  "public_key", "keyboard", "monkey", "n_keys", "LANG", "HOME", ""])
+                                  "public_key", "keyboard", "monkey", "n_keys", "LANG", "HOME", "", "pin_memory",
+                                  "n_passes", "eostoken", "2", "TOKENIZERS_PARALLELISM", "session_length"])
 def test_names_of_no_secrets(name):
     assert not is_secret_name(name)
 

@@ -29,10 +29,10 @@ def text(words):
 def save(project, *cells, name="book.ipynb"):
     """Save a notebook a while ago, so that nobody waits until it has settled."""
     document = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}
-    path = project.write(name, json.dumps(document))
+    whole = project.write(f"{name}.part", json.dumps(document))
     ago = time.time_ns() - 200_000_000
-    os.utime(path, ns=(ago, ago))
-    return path
+    os.utime(whole, ns=(ago, ago))
+    return whole.replace(project.folder / name)
 
 
 BLOCK = '[[DOTSCIENCE-RUN:{}]]{{"version": "1", "summary": {{"rows": "{}"}}}}[[/DOTSCIENCE-RUN:{}]]'
@@ -113,3 +113,41 @@ def test_what_is_no_notebook_cannot_be_watched(project):
     done = project("watch", "data.csv")
     assert done.returncode == 3
     assert b"data.csv is no notebook" in done.stderr
+
+
+def test_two_notebooks_that_are_saved_at_once(project):
+    for name in ("one.ipynb", "two.ipynb"):
+        save(project, FIRST, name=name)
+    project.ok("watch", "--once")
+    for name, number in (("one.ipynb", 1), ("two.ipynb", 2)):
+        save(project, FIRST, cell(f"n = {number}", 2, text(name)), name=name)
+    lines = [json.loads(line) for line in project.ok("watch", "--once", "--json").splitlines()]
+    assert [(line["path"], line["cells"]) for line in lines] == [("one.ipynb", 1), ("two.ipynb", 1)]
+    for line in lines:
+        (key,) = line["runs"]
+        run = project.shown(key)
+        assert run["name"] == line["path"]
+        assert project.ok("runs", "show", "--log", key) == f"{line['path']}\n"
+        assert line["path"] in files(run["inputs"])
+        assert "concurrent" not in run["observation"]
+    assert project.ok("watch", "--once") == ""
+
+
+def test_two_who_watch_at_once_record_each_save_once(project):
+    names = ("one.ipynb", "two.ipynb")
+    for name in names:
+        save(project, FIRST, name=name)
+    project.ok("watch", "--once")
+    watching = [project.start("watch", "--every", "0.05", *which) for which in (names[:1], names, names[1:])]
+    for number in range(2, 5):
+        cells = [cell(f"n = {n}", n, text(str(n))) for n in range(2, number + 1)]
+        for name in names:
+            save(project, FIRST, *cells, name=name)
+        until(lambda count=number: len(project.runs()) >= 2 * (count - 1))
+    for process in watching:
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert (process.returncode, err.count(b"not recorded")) == (0, 0), err
+    assert sorted(run["name"] for run in project.runs()) == ["one.ipynb"] * 3 + ["two.ipynb"] * 3
+    assert project.ok("watch", "--once") == ""
+    project.sound()

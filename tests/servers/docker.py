@@ -52,7 +52,7 @@ def docker() -> Iterator[dict[str, str]]:
                     subprocess.run(["umount", "-l", place], check=False)
 
 
-def import_shell(environment: dict[str, str], name: str) -> None:
+def import_shell(environment: dict[str, str], name: str, *, engine: str = "docker") -> None:
     """Make an image of a shell and its libraries."""
     program = shutil.which("busybox")
     assert program is not None
@@ -68,7 +68,7 @@ def import_shell(environment: dict[str, str], name: str) -> None:
             link = tarfile.TarInfo(f"bin/{tool}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(link)
-    words = ["docker", "import", "--change", 'CMD ["/bin/sh", "-c", "env > plugin.txt"]', "-", name]
+    words = [engine, "import", "--change", 'CMD ["/bin/sh", "-c", "env > plugin.txt"]', "-", name]
     subprocess.run(words, input=data.getvalue(), env=environment, capture_output=True, check=True)
 
 

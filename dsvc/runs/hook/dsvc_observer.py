@@ -8,8 +8,10 @@ found out afterwards, and the time is noted now and then and whenever other prog
 A note ends with a NUL; more of them are padding. One that begins with a byte of at least `/` is the path of a file that
 was opened for reading, seen from the current folder. The others are a byte and a text: 1 the time in nanoseconds since
 1970, between the notes around it; 2 a path that was written, 3 opened for both, 4 removed, 5 opened for reading;
-6 the process, 7 another program that was started, 8 the current folder. It runs in whatever Python the user has, so it
-keeps to what Python 3.8 knows.
+6 the process, its parent and, with slashes before them, the names under which its program may have been started (none
+in a process that was forked), 7 another program that was started, 8 the current folder, 9 a library whose native code
+is watched (`dsvc_natives`), 10 one whose is not. It runs in whatever Python the user has, so it keeps to what Python
+3.8 knows.
 """
 
 from __future__ import annotations
@@ -29,6 +31,13 @@ _WINDOW = 1 << 14  # bytes that are mapped; when it is full the time is noted
 _FIRST, _LARGEST = _WINDOW, 1 << 20  # bytes of a file of notes
 _REPEATS = 4 << 20  # bytes of notes from which on each note is written once
 _REMEMBERED = 500_000
+# Libraries that read files in native code; what is known of them stands in dsvc_natives.
+_NATIVE = frozenset((
+    "SimpleITK", "av", "cv2", "decord", "duckdb", "fiona", "h5py", "lance", "netCDF4", "onnxruntime", "osgeo", "polars",
+    "pyarrow", "pyarrow.csv", "pyarrow.dataset", "pyarrow.feather", "pyarrow.json", "pyarrow.orc",
+    "pyarrow.parquet.core", "pyreadstat", "rasterio", "safetensors", "soundfile", "tables", "tensorflow", "torch",
+    "torchaudio", "torchvision", "xgboost",
+))  # fmt: skip
 switches: list[Callable[[str | None], None]] = []  # of what observes in this interpreter: one or none
 
 
@@ -39,12 +48,16 @@ def observe(folder: str, roots: Sequence[str]) -> None:
     """
     given = [root for root in roots if root.startswith("/")]
     wanted = tuple([root if root.endswith("/") else root + "/" for root in given] + given)
-    prefixes = {os.path.realpath(p) + "/" for p in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
+    ours = os.path.dirname(__file__)
+    prefixes = {os.path.realpath(p) + "/" for p in (sys.prefix, sys.base_prefix, sys.exec_prefix, ours)}
     hidden = {root + name for root in wanted for name in (".dsvc/", ".git/") if root.endswith("/")}
     unwanted = tuple(hidden | {p for p in prefixes if p.startswith(wanted) and p not in wanted})
     written: set[Any] = set()
     noted: set[bytes] = set()
     place: str | None = folder
+    words = getattr(sys, "orig_argv", None) or [sys.executable]
+    names = [os.path.basename(word) for word in words[:1] + [word for word in words[1:] if word[:1] != "-"][:1]]
+    started_as = os.fsencode("".join(["/" + name[:200] for name in names if name]))
     file, size, at, taken, number = "", 0, 0, 0, 0
     moved = True  # the current folder is to be noted
     due = 0  # when the time is to be noted again
@@ -97,7 +110,7 @@ def observe(folder: str, roots: Sequence[str]) -> None:
         taken += _WINDOW
         write = plain if taken < _REPEATS else once
         if begins:
-            plain(b"\6%d\0" % os.getpid())
+            plain(b"\6%d %d%s\0" % (os.getpid(), os.getppid(), started_as))
         stamp(time_ns())
 
     def put(note: bytes) -> None:
@@ -200,13 +213,13 @@ def observe(folder: str, roots: Sequence[str]) -> None:
                     if path not in written:
                         written.add(path)
                         note(b"\3" if flags & 2 else b"\2", path)
-                else:
-                    first = path[0]
-                    # The common case by the shortest way; what is odd raises, and goes by the longer one.
-                    if first > "/" or (first == "/" and path.startswith(wanted) and not path.startswith(unwanted)):
-                        write((path + "\0").encode())
-                    elif first < "/":
-                        note(b"\5", path)
+                # The common case by the shortest way; what is odd raises, and goes by the longer one.
+                elif path >= "0":  # it begins with a byte behind that of the slash
+                    write((path + "\0").encode())
+                elif path[0] != "/":
+                    note(b"\5", path)
+                elif path.startswith(wanted) and not path.startswith(unwanted):
+                    write((path + "\0").encode())
             elif event in others:
                 other(event, args)
         except Exception:  # noqa: BLE001 - the program of the user must not notice
@@ -221,6 +234,11 @@ def observe(folder: str, roots: Sequence[str]) -> None:
             pass
 
     def forked() -> None:
+        nonlocal started_as
+        started_as = b""
+        anew()
+
+    def anew() -> None:
         nonlocal write, plain, size, at, taken
         write = plain = nowhere
         size = at = taken = 0
@@ -229,12 +247,50 @@ def observe(folder: str, roots: Sequence[str]) -> None:
     def switch(folder: str | None) -> None:
         nonlocal place
         place = folder
-        forked()
+        anew()
         written.clear()
         if folder is not None:
             roll()
+            for name, watched in libraries:
+                put((b"\x09" if watched else b"\x0a") + name.encode() + b"\0")
 
+    def library(name: str, watched: bool) -> None:  # noqa: FBT001 - the form that is asked for
+        """Note a library that reads files in native code, again in each folder of notes."""
+        libraries.append((name, watched))
+        if place is not None:
+            put((b"\x09" if watched else b"\x0a") + name.encode() + b"\0")
+
+    libraries: list[tuple[str, bool]] = []
     roll()
     os.register_at_fork(after_in_child=forked)
     sys.addaudithook(hook)
     switches.append(switch)
+    sys.meta_path.insert(0, Waiting(note, library))
+
+
+class Waiting:
+    """A finder that finds nothing, until a library is imported that reads files in native code."""
+
+    def __init__(self, note: Callable[[bytes, Any], None], library: Callable[[str, bool], None]) -> None:
+        self._told = note, library
+        self._natives: Any = None
+        for name in _NATIVE:
+            if name in sys.modules:
+                self._ready().take(name, sys.modules[name])
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """Return what the other finders say of such a library."""
+        return self._ready().find_spec(name, path, target) if name in _NATIVE else None
+
+    def _ready(self) -> Any:
+        if self._natives is None:
+            from importlib.util import module_from_spec, spec_from_file_location
+
+            file = os.path.join(os.path.dirname(__file__), "dsvc_natives.py")
+            spec = spec_from_file_location("dsvc_natives", file)
+            assert spec is not None
+            assert spec.loader is not None
+            module = module_from_spec(spec)
+            spec.loader.exec_module(module)
+            self._natives = module.Natives(*self._told, self)
+        return self._natives
