@@ -24,6 +24,10 @@ def command(
     token_file: Annotated[
         str | None, typer.Option("--token-file", metavar="FILE", help="Ask for the bearer token in this file.")
     ] = None,
+    metrics_token_file: Annotated[
+        str | None, typer.Option("--metrics-token-file", metavar="FILE", help="A token that opens /metrics alone.")
+    ] = None,
+    open_metrics: Annotated[bool, typer.Option("--open-metrics", help="/metrics needs no token.")] = False,
     tls_cert: Annotated[str | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate (PEM).")] = None,
     tls_key: Annotated[str | None, typer.Option("--tls-key", metavar="FILE", help="Key of the certificate.")] = None,
     max_body: Annotated[
@@ -70,6 +74,12 @@ def command(
         name=name,
         allow_pickle=allow_pickle,
         token=read_token(at / token_file) if token_file else context.environment.get("DSVC_SERVE_TOKEN", ""),
+        metrics_token=(
+            read_token(at / metrics_token_file)
+            if metrics_token_file
+            else context.environment.get("DSVC_SERVE_METRICS_TOKEN", "")
+        ),
+        open_metrics=open_metrics,
         tls_cert=at / tls_cert if tls_cert else None,
         tls_key=at / tls_key if tls_key else None,
         max_body=max_body,

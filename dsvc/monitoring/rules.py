@@ -21,6 +21,7 @@ class Watch:
 
     `targets` are HOST:PORT. `psi` is that of a column, `errors` a share of requests, `latency` seconds for 99 of 100.
     `interval` is seconds between scrapes and between evaluations. `webhook` is where alerts go, empty for nowhere.
+    `token_file` holds the token that /metrics asks for, as Prometheus finds it. `alertmanager` is HOST:PORT, or empty.
     """
 
     model: str
@@ -140,12 +141,14 @@ def scrape_config(watch: Watch) -> dict[str, Any]:
 
 def prometheus_config(watch: Watch, rule_files: Sequence[str]) -> dict[str, Any]:
     """Return a whole configuration of Prometheus."""
-    return {
+    config: dict[str, Any] = {
         "global": {"scrape_interval": f"{watch.interval}s", "evaluation_interval": f"{watch.interval}s"},
         "rule_files": list(rule_files),
-        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [watch.alertmanager]}]}]},
-        "scrape_configs": [scrape_config(watch)],
     }
+    if watch.alertmanager:
+        config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [watch.alertmanager]}]}]}
+    config["scrape_configs"] = [scrape_config(watch)]
+    return config
 
 
 def alertmanager_config(watch: Watch) -> dict[str, Any]:

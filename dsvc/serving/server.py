@@ -36,6 +36,8 @@ def build_application(options: Options) -> Application:
     rules = Rules(
         max_body=options.max_body,
         token=options.token,
+        metrics_token=options.metrics_token,
+        open_metrics=options.open_metrics,
         batch=options.batch,
         batch_wait=options.batch_wait / 1000,
         deployment=options.deployment,
