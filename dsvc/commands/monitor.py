@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dsvc.commands.context import Context
+from dsvc.commands.monitor_collect import collect
+from dsvc.commands.monitor_compare import compare
 from dsvc.commands.monitor_options import (
     Deployment,
     Errors,
@@ -24,11 +26,15 @@ from dsvc.commands.monitor_options import (
     Webhook,
     watch_of,
 )
+from dsvc.commands.monitor_text import figure_text
 from dsvc.commands.monitor_up import up
 from dsvc.commands.options import Json, Quiet
+from dsvc.commands.run_text import visible
 
 if TYPE_CHECKING:
     from dsvc.actions.monitor import ServerStatus
+_TITLES = {"requests": "REQUESTS/S", "psi": "DRIFT (PSI)", "samples": "ROWS IN WINDOW"}
+
 
 def init(
     context: Context,
@@ -151,19 +157,25 @@ def _show(context: Context, schema: str, found: Sequence[ServerStatus], *, json:
         return int(failed)
     names = list(found[0].figures)
     shown = [label for label in found[0].labels if any(each.labels[label] for each in found)]
-    table = [
-        [*(each.labels[label] for label in shown), *(_figure(each.figures[name]) for name in names),
-         ", ".join(map(str, each.failed))]
-        for each in found
-    ]  # fmt: skip
-    header = [*map(str.upper, shown), *map(str.upper, names), "NOT MET" if failed else ""]
+    table = []
+    for each in found:
+        missed = {gate.name for gate in each.failed}
+        cells = {name: figure_text(name, each.figures[name]) for name in names}
+        figures = [context.out.paint(cells[name], "red", "bold") if name in missed else cells[name] for name in names]
+        table.append([*(visible(each.labels[label]) for label in shown), *figures, ", ".join(map(str, each.failed))])
+    titles = [_TITLES.get(name, name.upper()) for name in names]
+    header = [*map(str.upper, shown), *titles, "NOT MET" if failed else ""]
     right = range(len(shown), len(shown) + len(names))
     context.out.table(table, header=header, right=list(right))
     return int(failed)
 
 
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
-
-
-SUBCOMMANDS = {"init": init, "dashboard": dashboard, "rules": rules, "status": status, "up": up}
+SUBCOMMANDS = {
+    "init": init,
+    "dashboard": dashboard,
+    "rules": rules,
+    "up": up,
+    "status": status,
+    "compare": compare,
+    "collect": collect,
+}

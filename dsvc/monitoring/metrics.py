@@ -26,6 +26,7 @@ class ServerMetrics:
         self._info = dict(info)
         self.monitor = monitor
         self.in_flight = 0
+        self.logged: Mapping[str, int] | None = None  # rows of the log of predictions, by what became of them
         self._requests: Counter[tuple[str, int]] = Counter()
         # From the start, so that the first one is seen as an increase.
         self._errors: Counter[str] = Counter(dict.fromkeys(ERRORS, 0))
@@ -97,6 +98,11 @@ class ServerMetrics:
         for kind, count in self._errors.items():
             errors.add_metric([*model, kind], count)
         yield errors
+        if self.logged is not None:
+            logged = CounterMetricFamily("dsvc_logged_rows", "Rows for a later training", labels=[*labels, "state"])
+            for state, count in self.logged.items():
+                logged.add_metric([*model, state], count)
+            yield logged
         if self.monitor is not None:
             yield from self._values(self.monitor)
             yield from self._drift(self.monitor)

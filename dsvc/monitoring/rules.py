@@ -87,7 +87,7 @@ def alerts(watch: Watch) -> list[dict[str, Any]]:
         _alert(
             "DsvcModelDown",
             f'up{{job={json.dumps(watch.job)}}} == 0 or absent(dsvc_model_info{watch.selector})',
-            f"{name} does not answer",
+            f"{name}{{{{ with $labels.instance }}}} at {{{{ . }}}}{{{{ end }}}} does not answer",
             "Prometheus cannot scrape it: look at its log and its health at /v2/health/ready.",
             waits=f"{4 * watch.interval}s",
             severity="critical",

@@ -11,8 +11,13 @@ from dsvc.monitoring.comparison import compare_classes, compare_numbers
 
 @pytest.mark.parametrize(
     ("a", "b"),
-    [([50, 60, 70], [55, 40, 90]), ([500, 500], [400, 600]), ([10, 20, 30, 40] * 5, [40, 30, 20, 10] * 5), ([9] * 40, [8] * 40)],
-)  # fmt: skip
+    [
+        ([50, 60, 70], [55, 40, 90]),
+        ([500, 500], [400, 600]),
+        ([10, 20, 30, 40] * 5, [40, 30, 20, 10] * 5),
+        ([9] * 40, [8] * 40),
+    ],
+)
 def test_chi_squared_is_that_of_scipy(a, b):
     found = compare_classes(a, b)
     wanted = chi2_contingency([a, b], correction=False)
