@@ -97,8 +97,9 @@ def _find(address: str, text: str, minutes: int) -> tuple[str, tuple[str, ...]]:
     """Return the labels by which a side is found, and the versions that were served."""
     name, _, version = text.partition("@")
     more = f",version={json.dumps(version)}" if version else ""
-    for label in ("deployment", "model"):
-        labels = f"{label}={json.dumps(name)}{more}"
+    quoted = json.dumps(name)
+    # Servers of a model without a deployment are those of 'dsvc serve'; beside them others may be deployed.
+    for labels in (f"deployment={quoted}{more}", f'model={quoted},deployment=""{more}', f"model={quoted}{more}"):
         found = query(address, f"max by (version) (last_over_time(dsvc_model_info{{{labels}}}[{minutes}m]))")
         if found:
             return labels, tuple(sorted(sample.labels.get("version", "") for sample in found))

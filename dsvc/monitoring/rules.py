@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 PSI: Final = 0.2  # of one column: customary for a change that people should look at
+_FINDS: Final = 15  # seconds in which a Prometheus that starts begins to scrape: it waits for 5
 KEPT: Final = "model, version, deployment"  # labels that tell servers apart
 
 
@@ -89,7 +90,7 @@ def alerts(watch: Watch) -> list[dict[str, Any]]:
             f'up{{job={json.dumps(watch.job)}}} == 0 or absent(dsvc_model_info{watch.selector})',
             f"{name}{{{{ with $labels.instance }}}} at {{{{ . }}}}{{{{ end }}}} does not answer",
             "Prometheus cannot scrape it: look at its log and its health at /v2/health/ready.",
-            waits=f"{4 * watch.interval}s",
+            waits=f"{max(4 * watch.interval, _FINDS)}s",
             severity="critical",
         ),
         _alert(
