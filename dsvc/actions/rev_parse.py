@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dsvc.actions.revision import revision_context
-from dsvc.history.ranges import resolve_set, split_range
+from dsvc.history.ranges import names_a_set, resolve_set
 from dsvc.history.revisions import RevisionContext, find_ref, resolve
 from dsvc.objects.ids import ObjectId
 from dsvc.objects.store import ObjectStore
@@ -34,7 +34,7 @@ def rev_parse(
     context = context or revision_context(workspace)
     found: list[RevParseResult] = []
     for word in words:
-        if split_range(word) is None and not word.startswith("^") and not word.endswith(("^!", "^@")):
+        if not names_a_set(word):
             found.append(RevParseResult(resolve(context, word).id))
             continue
         commits = resolve_set(context, [word])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from dsvc.commands.context import Context
 from dsvc.errors import DsvcError, RequestError, UsageError
-from dsvc.history.ranges import resolve_set
+from dsvc.history.ranges import names_a_set, resolve_set
 from dsvc.history.revisions import RevisionContext, resolve
 from dsvc.workspace import Workspace
 
@@ -47,7 +47,7 @@ def revisions_and_paths(
 
 
 def _check_revision(revisions: RevisionContext, word: str) -> None:
-    if ".." in word or word.startswith("^") or word.endswith(("^!", "^@")):
+    if names_a_set(word):
         resolve_set(revisions, [word])
     else:
         resolve(revisions, word)

@@ -1,4 +1,4 @@
-"""Sets of commits as people write them: `A..B`, `A...B`, `^A`, `A^!`, `A^@`."""
+"""Sets of commits as people write them: `A..B`, `A...B`, `^A`, `A^!`, `A^@`, `A^-`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dsvc.history.revisions import RevisionContext, UnknownRevisionError, resolv
 from dsvc.objects.ids import CommitId
 
 _TOP = re.compile(r"\{[^}]*\}|\.\.\.?")
+_PARENTS = re.compile(r"(.*)\^([@!]|-(\d*))", re.DOTALL)
 
 
 class CommitSet(NamedTuple):
@@ -40,6 +41,11 @@ def split_range(text: str) -> TwoSided | None:
     return None
 
 
+def names_a_set(text: str) -> bool:
+    """Say whether a word names several commits or leaves some out, so that `resolve_set` has to read it."""
+    return split_range(text) is not None or text.startswith("^") or _PARENTS.fullmatch(text) is not None
+
+
 def resolve_set(context: RevisionContext, words: Sequence[str], *, default: str = "HEAD") -> CommitSet:
     """Return the set of commits that revisions and ranges make together, as `log` takes them.
 
@@ -61,7 +67,7 @@ def resolve_set(context: RevisionContext, words: Sequence[str], *, default: str 
                 hidden.append(left)
         elif word.startswith("^"):
             hidden.append(resolve_commit(context, word[1:]))
-        elif found := re.fullmatch(r"(.*)\^([@!]|-(\d*))", word, re.DOTALL):
+        elif found := _PARENTS.fullmatch(word):
             commit_id = resolve_commit(context, found[1])
             parents = context.get_commit(commit_id).parents
             if found[2] == "@":

@@ -133,7 +133,7 @@ class Recorder:
             rules = self._scanner.ignore.in_directory(path)
             for name in delta.new_directories:
                 below = _below(self._store, old_tree, name)
-                if self._old.may_lack and below() is not None:  # it is there, and was not checked out
+                if self._scanner.anything_absent() and below() is not None:  # it is there, and was not checked out
                     entry = self._directory(join(path, name), below)
                 else:
                     self._expect_folder(join(path, name), rules.enter(name))

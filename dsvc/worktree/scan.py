@@ -24,6 +24,7 @@ from dsvc.worktree.index import (
     changed_at,
     join,
     pack_signature_into,
+    parents,
 )
 from dsvc.worktree.survey import WORTH_FORKING, together
 
@@ -84,6 +85,7 @@ class Scanner:
     paths: Sequence[bytes] = ()
     check_racy: bool = True
     prepared: dict[bytes, Delta] = field(default_factory=dict)
+    _absent: frozenset[bytes] | None = field(default=None, init=False, repr=False)
 
     def prepare(self) -> None:
         """Compare the directories that the index knows ahead of time, half of them in another process.
@@ -124,7 +126,7 @@ class Scanner:
         try:
             names = os.listdir(prefix)
         except OSError as error:
-            if not (isinstance(error, FileNotFoundError) and self.index.may_lack and path):
+            if not (isinstance(error, FileNotFoundError) and path and self.anything_absent()):
                 raise UnreadableError(prefix, error) from error
             names = []  # what is left of it is absent on purpose
         true_names = self.index.names.true_names(path)
@@ -218,7 +220,7 @@ class Scanner:
             if before == DATASET:
                 continue  # what is in it is known to who serves it
             if sig is None:
-                if before == DIRECTORY and self.index.may_lack and self._holds_absent(join(delta.path, name)):
+                if before == DIRECTORY and join(delta.path, name) in self._holding_absent():
                     delta.directories.append(name)  # only the files that were checked out are gone
                 elif before != ABSENT:
                     delta.gone.append(name)
@@ -275,14 +277,20 @@ class Scanner:
 
         return lstat
 
-    def _holds_absent(self, directory: bytes) -> bool:
-        """Say whether anything below a directory was left out of the working copy on purpose."""
-        return any(
-            sig == ABSENT
-            for path, block in self.index.blocks.items()
-            if path == directory or path.startswith(directory + b"/")
-            for sig in block.entries().values()
-        )
+    def anything_absent(self) -> bool:
+        """Say whether something may have been left out of the working copy on purpose."""
+        return self.index.partial or bool(self.index.sparse) or bool(self._holding_absent())
+
+    def _holding_absent(self) -> frozenset[bytes]:
+        """Return the directories with anything below them that was left out of the working copy on purpose."""
+        if self._absent is None:  # it is asked for each folder that is gone, and there may be thousands of them
+            found = {
+                path
+                for path, block in self.index.blocks.items()
+                if ABSENT in block.signatures and ABSENT in block.entries().values()
+            }
+            self._absent = frozenset(found | parents(found) if found else ())
+        return self._absent
 
     def _rules(self, directory: bytes) -> DirectoryRules | None:
         return self.ignore.in_directory(directory)

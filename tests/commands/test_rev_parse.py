@@ -8,6 +8,10 @@ def test_ids_and_ranges(history) -> None:
     assert history.cli.ok("rev-parse", "HEAD", "main~1").out == f"{two}\n{one}\n"
     assert history.cli.ok("rev-parse", "HEAD~1..HEAD").out == f"{two}\n^{one}\n"
     assert history.cli.ok("rev-parse", "^HEAD~1").out == f"^{one}\n"
+    assert history.cli.ok("rev-parse", "HEAD^-").out == f"{two}\n^{one}\n"
+    assert history.cli.ok("rev-parse", "HEAD^-1").out == f"{two}\n^{one}\n"
+    assert history.cli("rev-parse", "HEAD^-2").code == 3
+    assert history.cli.ok("log", "--format=%s", "main^-").out == "two\n"
     assert history.cli.ok("rev-parse", "--short", "HEAD").out == two[:10] + "\n"
     assert history.cli.ok("rev-parse", "--json", "HEAD").json["ids"] == [{"id": two, "hidden": False}]
 
