@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import time
@@ -19,7 +20,8 @@ from dsvc.errors import RequestError
 
 _STARTS: Final = 60  # seconds that a program has until it answers
 _ENDS: Final = 15  # seconds that it has to end
-_TOLD: Final = 3  # lines of its log
+_TOLD: Final = 2  # lines of its log
+_LINE: Final = 300  # characters of each
 HERE: Final = "127.0.0.1"
 
 
@@ -48,8 +50,10 @@ class Program:
         """Raise ProgramFailedError where it has ended."""
         code = self.process.poll()
         if code is not None:
-            said = self.log.read_text("utf-8", "replace").strip().splitlines()[-_TOLD:]
-            raise ProgramFailedError(f"{self.title} ended with exit code {code}: {' / '.join(said)}")
+            said = self.log.read_text("utf-8", "replace").strip().splitlines()
+            why = [line for line in said if re.search(r"\b(level=error|err=|panic:|fatal)", line)] or said
+            text = " / ".join(line[:_LINE] for line in why[-_TOLD:])
+            raise ProgramFailedError(f"{self.title} ended with exit code {code}: {text}", hint=f"its log is {self.log}")
 
 
 def find_program(names: Sequence[str], environment: Mapping[str, str]) -> str | None:
