@@ -12,7 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from dsvc.serving import prediction_log
-from dsvc.serving.journal import Journal, finish, take_up
+from dsvc.serving.journal import Journal, finish, take_up, to_parquet
 from dsvc.serving.prediction_log import PredictionLog
 from dsvc.serving.predictor import Rows
 from tests.commands.conftest import CommandLine
@@ -134,6 +134,18 @@ def test_files_are_finished_by_rows_and_in_time(tmp_path):
     patient.add(Rows(1, np.ones((1, 1))), np.zeros(1))
     until(lambda: list((tmp_path / "timed").glob("*.parquet")), "a file was not finished in time")
     patient.close()
+
+
+def test_where_nothing_writes_parquet_lines_stay(tmp_path, monkeypatch):
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "pyarrow", None)
+        log = PredictionLog(tmp_path, 1.0, FACTS, ["a"])
+        log.add(Rows(2, np.array([[1.5], [np.nan]])), np.array(["yes", "no"]))
+        log.close()
+    [path] = tmp_path.iterdir()
+    assert path.suffix == ".jsonl"
+    table = parquet.read_table(to_parquet(path)).to_pydict()
+    assert (table["a"], table["predict"]) == ([1.5, None], ["yes", "no"])
 
 
 def test_a_journal_belongs_to_who_locks_it(tmp_path):

@@ -172,7 +172,8 @@ def test_an_alert_follows_the_window_within_two_scrapes_and_one_evaluation(chain
     seen = min(at for at, value in enough if value == 1)
     assert len([at for at, value in chain.values(f"up{instance}") if value == 1 and full < at <= seen]) <= 2
     took = next(value for at, value in chain.values(f"scrape_duration_seconds{instance}") if at == seen)
-    assert fired - seen <= INTERVAL * (1 + chain.missed()) + took
+    stored = 0.5  # seconds that a busy Prometheus may need to store what it has read
+    assert fired - seen <= INTERVAL * (1 + chain.missed()) + took + stored
     until(lambda: [each for each in chain.alerts(name) if each["labels"].get("deployment") == "new"], "not sent")
     until(lambda: [e for e in chain.events("firing") if e["labels"].get("deployment") == "new"], "not said")
 
