@@ -48,19 +48,9 @@ class ServerMetrics:
         """Count an error."""
         self._errors[kind] += 1
 
-    def text(self, accept: str) -> tuple[bytes, str]:
-        """Return all metrics in the form that is asked for, and its content type."""
-        from prometheus_client import CollectorRegistry
-        from prometheus_client.exposition import choose_encoder
-
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(self)
-        encode, kind = choose_encoder(accept)
-        return encode(registry), kind
-
-    def describe(self) -> list[Any]:
-        """Return nothing: names are not checked for doubles, there is one collector."""
-        return []
+    def snapshot(self) -> Snapshot:
+        """Return all metrics as they are now."""
+        return Snapshot(list(self.collect()))
 
     def collect(self) -> Iterator[Any]:
         """Yield the families of metrics."""
@@ -163,6 +153,31 @@ class ServerMetrics:
             if drift.ks is not None:
                 ks.add_metric(where, drift.ks)
         yield from (samples, enough, psi, js, ks)
+
+
+class Snapshot:
+    """Families of metrics of one moment. To write them takes longer than to count: any thread may do it."""
+
+    def __init__(self, families: list[Any]) -> None:
+        self._families = families
+
+    def describe(self) -> list[Any]:
+        """Return nothing: names are not checked for doubles, there is one collector."""
+        return []
+
+    def collect(self) -> list[Any]:
+        """Return the families."""
+        return self._families
+
+    def text(self, accept: str) -> tuple[bytes, str]:
+        """Return the metrics in the form that is asked for, and its content type."""
+        from prometheus_client import CollectorRegistry
+        from prometheus_client.exposition import choose_encoder
+
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self)
+        encode, kind = choose_encoder(accept)
+        return encode(registry), kind
 
 
 def _cumulated(edges: list[str], counts: list[int]) -> list[tuple[str, float]]:
