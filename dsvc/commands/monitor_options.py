@@ -44,8 +44,9 @@ def watch_of(context: Context, name: str, deployment: str, target: Sequence[str]
     if found is None:
         return Watch(name, deployment, targets=tuple(target) or ("127.0.0.1:8080",))
     if not found.targets:
+        opened = f"'kubectl port-forward service/{found.deployment} 8080:80' opens"
         raise UsageError(
             f"where {name} is served cannot be seen from here",
-            hint=f"dsvc monitor ... {found.model} --deployment {found.deployment} --target HOST:PORT",
+            hint=f"{found.model} --deployment {found.deployment} --target HOST:PORT, such as the port that {opened}",
         )
     return Watch(found.model, found.deployment, targets=found.targets)
