@@ -116,15 +116,21 @@ def monitor_status(
 ) -> list[ServerStatus]:
     """Return the figures of each served version of a model, of the last minutes, from a Prometheus.
 
+    Where it knows no such model, its name is that of a deployment.
+
     `requests` a second, on average over these minutes, `errors` as a share, `p50` and `p99` in seconds, `psi` of the
     column that drifts most, `samples` in the window.
 
     Raises:
         NoSeriesError: when it knows no such model. PrometheusError.
     """
-    of, by = watch.selector, f"by ({', '.join(_LABELS)})"
-    known = [_key(sample) for sample in query(address, f"sum {by} (dsvc_model_info{of})")]
-    if not known:
+    by = f"by ({', '.join(_LABELS)})"
+    known, of = [], ""
+    for of in (watch.selector, f"{{deployment={json.dumps(watch.deployment or watch.model)}}}"):
+        known = [_key(sample) for sample in query(address, f"sum {by} (dsvc_model_info{of})")]
+        if known:
+            break
+    else:
         what = watch.deployment or watch.model
         raise NoSeriesError(f"{address} knows no served model {what}", hint="is it among the targets of Prometheus?")
     start = query(address, "vector(time())")[0].value - 60 * minutes

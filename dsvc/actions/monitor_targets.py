@@ -21,8 +21,8 @@ class Targets:
     targets: tuple[str, ...]
 
 
-def deployment_targets(workspace: Workspace, name: str) -> Targets | None:
-    """Return where a deployment is served, None where there is none of that name.
+def deployment_targets(workspace: Workspace, name: str, *, ask: bool = True) -> Targets | None:
+    """Return where a deployment is served, None where there is none of that name; its place is asked only with `ask`.
 
     Raises:
         PlaceError: when its place does not answer.
@@ -34,7 +34,7 @@ def deployment_targets(workspace: Workspace, name: str) -> Targets | None:
     model = found.spec.env.get("DSVC_SERVE_NAME") or found.model
     if found.target in ("compose", "systemd"):
         return Targets(model, found.name, _ports(found))
-    if found.target != "docker":
+    if found.target != "docker" or not ask:
         return Targets(model, found.name, ())
     addresses = deploy_status(workspace, name).status.addresses
     return Targets(model, found.name, tuple(urlsplit(each).netloc for each in addresses) or _ports(found))

@@ -24,6 +24,7 @@ from dsvc.commands.monitor_options import (
     Target,
     Tls,
     Webhook,
+    labels_of,
     watch_of,
 )
 from dsvc.commands.monitor_text import figure_text
@@ -38,7 +39,7 @@ _TITLES = {"requests": "REQUESTS/S", "psi": "DRIFT (PSI)", "samples": "ROWS IN W
 
 def init(
     context: Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A deployment, or a model as what it is served.")],
+    name: Model,
     folder: Annotated[str, typer.Argument(metavar="DIR", help="The folder to write into.")] = "monitoring",
     *,
     target: Target = (),
@@ -93,9 +94,8 @@ def dashboard(context: Context, name: Model, *, deployment: Deployment = "", jso
     """
     from dsvc.actions.monitor import dump_dashboard
     from dsvc.monitoring.dashboard import dashboard as make
-    from dsvc.monitoring.rules import Watch
 
-    watch = Watch(name, deployment)
+    watch = labels_of(context, name, deployment)
     if json:
         context.out.json("dsvc.monitor.dashboard", {"dashboard": make(watch)})
     else:
@@ -114,10 +114,9 @@ def rules(
 ) -> None:
     """Print the recording and alert rules of a model."""
     from dsvc.actions.monitor import dump_yaml
-    from dsvc.monitoring.rules import Watch
     from dsvc.monitoring.rules import rules as make
 
-    found = make(Watch(name, deployment, psi=psi, errors=errors, latency=latency))
+    found = make(replace(labels_of(context, name, deployment), psi=psi, errors=errors, latency=latency))
     if json:
         context.out.json("dsvc.monitor.rules", {"rules": found})
     else:

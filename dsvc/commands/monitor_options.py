@@ -11,9 +11,10 @@ from dsvc.commands.context import Context
 from dsvc.errors import UsageError
 
 if TYPE_CHECKING:
+    from dsvc.actions.monitor_targets import Targets
     from dsvc.monitoring.rules import Watch
 
-Model = Annotated[str, typer.Argument(metavar="NAME", help="The model, as what it is served.")]
+Model = Annotated[str, typer.Argument(metavar="NAME", help="A deployment, or a model as what it is served.")]
 Deployment = Annotated[str, typer.Option("--deployment", metavar="NAME", help="Only the servers of this deployment.")]
 Psi = Annotated[float, typer.Option("--psi", metavar="X", help="Alert when a column's PSI is above.")]
 Errors = Annotated[float, typer.Option("--errors", metavar="X", help="Alert when more than this share fails.")]
@@ -34,13 +35,8 @@ Gate = Annotated[Sequence[str], typer.Option("--gate", metavar="CONDITION", help
 def watch_of(context: Context, name: str, deployment: str, target: Sequence[str]) -> Watch:
     """Return what is watched: servers that were named, or those of a deployment that is recorded here."""
     from dsvc.monitoring.rules import Watch
-    from dsvc.worktree.places import find_private
 
-    found = None
-    if not target and not deployment and find_private(context.directory) is not None:
-        from dsvc.actions.monitor_targets import deployment_targets
-
-        found = deployment_targets(context.workspace(), name)
+    found = _recorded(context, name, ask=True) if not target and not deployment else None
     if found is None:
         return Watch(name, deployment, targets=tuple(target) or ("127.0.0.1:8080",))
     if not found.targets:
@@ -50,3 +46,21 @@ def watch_of(context: Context, name: str, deployment: str, target: Sequence[str]
             hint=f"{found.model} --deployment {found.deployment} --target HOST:PORT, such as the port that {opened}",
         )
     return Watch(found.model, found.deployment, targets=found.targets)
+
+
+def labels_of(context: Context, name: str, deployment: str) -> Watch:
+    """Return what is watched, by its labels alone: where it is served is not asked for."""
+    from dsvc.monitoring.rules import Watch
+
+    found = None if deployment else _recorded(context, name, ask=False)
+    return Watch(name, deployment) if found is None else Watch(found.model, found.deployment)
+
+
+def _recorded(context: Context, name: str, *, ask: bool) -> Targets | None:
+    from dsvc.worktree.places import find_private
+
+    if find_private(context.directory) is None:
+        return None
+    from dsvc.actions.monitor_targets import deployment_targets
+
+    return deployment_targets(context.workspace(), name, ask=ask)

@@ -16,6 +16,7 @@ from dsvc.commands.monitor_options import (
     Errors,
     Interval,
     Latency,
+    Model,
     Psi,
     Target,
     Tls,
@@ -37,7 +38,7 @@ _WIDE = max(map(len, _STYLES))
 
 def up(
     context: Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A deployment, or a model as what it is served.")],
+    name: Model,
     *,
     target: Target = (),
     deployment: Deployment = "",

@@ -19,7 +19,7 @@ until_said() { # TEXT FILE: wait until a line has the text, a minute at most
     echo "nobody said '$1':" >&2 && cat "$2" >&2 && exit 1
 }
 until_seen() { # GATE: wait until what Prometheus has seen meets it
-    for _ in $(seq 60); do dsvc monitor status wine --prometheus "$seen" --gate "$1" > /dev/null && return; sleep 0.5; done
+    for _ in $(seq 60); do dsvc monitor status wine-docker --prometheus "$seen" --gate "$1" > /dev/null && return; sleep 0.5; done
     echo "Prometheus has not seen $1" >&2 && exit 1
 }
 watching=''
@@ -45,10 +45,10 @@ watching=$!
 until_said ' scraped ' watch.log
 step python ask.py "$served"
 until_seen 'samples >= 300'
-step dsvc monitor status wine --prometheus "$seen" --gate 'errors < 0.01'
+step dsvc monitor status wine-docker --prometheus "$seen" --gate 'errors < 0.01'
 
 say 'A hot summer: all wines are stronger than those of the training'
 step python ask.py "$served" --stronger
 until_said DsvcDrift watch.log
 step cat watch.log
-step dsvc monitor status wine --prometheus "$seen" --gate 'psi < 0.2' || echo "exit code $?"
+step dsvc monitor status wine-docker --prometheus "$seen" --gate 'psi < 0.2' || echo "exit code $?"

@@ -221,6 +221,8 @@ def test_status_reads_it_and_gates_decide(chain, wine, cli):
     assert (met["ok"], met["servers"][0]["version"], met["servers"][0]["failed"]) == (True, "1", [])
     failed = cli(*words, "--gate", "requests > 1e6", "--json")
     assert (failed.code, failed.json["servers"][0]["failed"]) == (1, ["requests > 1e+06"])
+    [new] = cli.ok("monitor", "status", "new", "--prometheus", chain.prometheus, "--json").json["servers"]
+    assert (new["model"], new["deployment"]) == ("wine", "new")
     unknown = cli("monitor", "status", "beer", "--prometheus", chain.prometheus)
     assert (unknown.code, "knows no served model beer" in unknown.err) == (3, True)
     assert cli(*words, "--gate", "errors is low").code == 2

@@ -17,6 +17,8 @@ def test_a_deployment_says_where_it_is_served(shop: Shop):
     rules = (cli.directory / "watch" / "dsvc-churn-eu.rules.yml").read_text()
     assert '{model="leavers",deployment="churn-eu"}' in rules
 
+    assert '{model="leavers",deployment="churn-eu"}' in cli.ok("monitor", "rules", "churn-eu").out
+
     cli.ok("monitor", "init", "-q", "churn-eu", "other", "--target", "elsewhere:80", "--token-file", "/run/token")
     [job] = yaml.safe_load((cli.directory / "other" / "prometheus.yml").read_text())["scrape_configs"]
     assert job["static_configs"] == [{"targets": ["elsewhere:80"]}]
