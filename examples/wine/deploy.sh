@@ -14,12 +14,12 @@ bold='' plain=''
 [ -t 1 ] && bold=$'\033[1m' plain=$'\033[0m'
 say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 step() { printf '\n$ %s\n' "$*"; "$@"; }
-until_said() { # TEXT FILE: wait until a line has the text, a minute at most
-    for _ in $(seq 300); do grep -q "$1" "$2" && return; sleep 0.2; done
+until_said() { # TEXT FILE: wait until a line has the text, two minutes at most
+    for _ in $(seq 600); do grep -q "$1" "$2" && return; sleep 0.2; done
     echo "nobody said '$1':" >&2 && cat "$2" >&2 && exit 1
 }
 until_seen() { # GATE: wait until what Prometheus has seen meets it
-    for _ in $(seq 60); do dsvc monitor status wine-docker --prometheus "$seen" --gate "$1" > /dev/null && return; sleep 0.5; done
+    for _ in $(seq 120); do dsvc monitor status wine-docker --prometheus "$seen" --gate "$1" > /dev/null && return; sleep 0.5; done
     echo "Prometheus has not seen $1" >&2 && exit 1
 }
 watching=''
