@@ -267,6 +267,7 @@ profile table.csv
 monitor init adder ../watch
 monitor rules adder
 monitor dashboard adder
+monitor collect adder
 serve adder --check --allow-pickle
 lineage HEAD
 verify http://served
@@ -284,7 +285,7 @@ nonsense
 
 NEEDS_A_POOL = {("data", "add"), ("data", "index")}  # in the tests of tests/zfs, if there can be a pool
 SPEAKS_OTHERWISE = {("hub", "serve"), ("hub", "shell")}  # their stdout belongs to a protocol
-ASKS_A_SERVER = {("monitor", "status")}  # tests/monitoring/test_prometheus.py has one
+ASKS_A_SERVER = {("monitor", which) for which in ("status", "compare", "up")}  # tests/monitoring has one
 
 
 def with_json(line: str) -> list[str]:

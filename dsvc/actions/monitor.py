@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dsvc.errors import RequestError, UsageError
+from dsvc.monitoring.counters import by_edge, grown, quantile
 from dsvc.monitoring.dashboard import dashboard
 from dsvc.monitoring.prometheus import Sample, query
 from dsvc.monitoring.rules import Watch, alertmanager_config, prometheus_config, rules
@@ -96,18 +97,18 @@ def monitor_init(watch: Watch, folder: Path, *, force: bool = False) -> list[Pat
     return [folder / name for name in files]
 
 
-def parse_gate(text: str) -> Gate:
+FIGURES: Final = ("requests", "errors", "p50", "p99", "psi", "samples")
+
+
+def parse_gate(text: str, names: Sequence[str] = FIGURES) -> Gate:
     """Return what `psi < 0.2` says; raises UsageError for what says nothing."""
     found = _GATE.fullmatch(text)
-    if found is None or found[1] not in FIGURES:
-        raise UsageError(f"{text!r} is no gate", hint=f"psi < 0.2, with one of {', '.join(FIGURES)}")
+    if found is None or found[1] not in names:
+        raise UsageError(f"{text!r} is no gate", hint=f"psi < 0.2, with one of {', '.join(names)}")
     try:
         return Gate(found[1], found[2], float(found[3]))
     except ValueError as error:
         raise UsageError(f"{found[3]!r} in {text!r} is no number") from error
-
-
-FIGURES: Final = ("requests", "errors", "p50", "p99", "psi", "samples")
 
 
 def monitor_status(
@@ -115,39 +116,57 @@ def monitor_status(
 ) -> list[ServerStatus]:
     """Return the figures of each served version of a model, of the last minutes, from a Prometheus.
 
-    `requests` a second, `errors` as a share, `p50` and `p99` in seconds, `psi` of the column that drifts most,
-    `samples` in the window.
+    Where it knows no such model, its name is that of a deployment.
+
+    `requests` a second, on average over these minutes, `errors` as a share, `p50` and `p99` in seconds, `psi` of the
+    column that drifts most, `samples` in the window.
 
     Raises:
         NoSeriesError: when it knows no such model. PrometheusError.
     """
-    of, labels, by = watch.selector, watch.labels, "by (model, version, deployment)"
-    span = f"[{minutes}m]"
-    total = f"sum {by} (rate(dsvc_requests_total{of}{span}))"
-    failed = f'sum {by} (rate(dsvc_requests_total{{{labels},code=~"5.."}}{span}))'
-    buckets = f"sum by (le, model, version, deployment) (rate(dsvc_request_seconds_bucket{of}{span}))"
-    expressions = {
-        "requests": total,
-        "errors": f"({failed} or {total} * 0) / {total}",
-        "p50": f"histogram_quantile(0.5, {buckets})",
-        "p99": f"histogram_quantile(0.99, {buckets})",
-        "psi": f"max {by} (dsvc_drift_psi{of})",
-        "samples": f"max {by} (dsvc_drift_samples{of})",
-    }
-    known = [_key(sample) for sample in query(address, f"sum {by} (dsvc_model_info{of})")]
-    if not known:
+    by = f"by ({', '.join(_LABELS)})"
+    known, of = [], ""
+    for of in (watch.selector, f"{{deployment={json.dumps(watch.deployment or watch.model)}}}"):
+        known = [_key(sample) for sample in query(address, f"sum {by} (dsvc_model_info{of})")]
+        if known:
+            break
+    else:
         what = watch.deployment or watch.model
         raise NoSeriesError(f"{address} knows no served model {what}", hint="is it among the targets of Prometheus?")
-    found = {name: {_key(s): s.value for s in query(address, expr)} for name, expr in expressions.items()}
+    start = query(address, "vector(time())")[0].value - 60 * minutes
+    codes = _parted(grown(address, f"dsvc_requests_total{of}", (*_LABELS, "code"), minutes, start))
+    buckets = _parted(grown(address, f"dsvc_request_seconds_bucket{of}", (*_LABELS, "le"), minutes, start))
+    gauges = {
+        name: {_key(sample): sample.value for sample in query(address, f"max {by} ({metric}{of})")}
+        for name, metric in (("psi", "dsvc_drift_psi"), ("samples", "dsvc_drift_samples"))
+    }
     status = []
     for key in sorted(known):
-        figures = {name: _number(values.get(key)) for name, values in found.items()}
+        counts, times = codes.get(key, {}), by_edge(buckets.get(key, {}))
+        count = sum(counts.values())
+        failures = sum(each for code, each in counts.items() if code.startswith("5"))
+        figures = {
+            "requests": count / (60 * minutes),
+            "errors": failures / count if count else None,
+            "p50": quantile(times, 0.5),
+            "p99": quantile(times, 0.99),
+            "psi": _number(gauges["psi"].get(key)),
+            "samples": _number(gauges["samples"].get(key)),
+        }
         failing = tuple(gate for gate in gates if not gate.holds(figures[gate.name]))
         status.append(ServerStatus(dict(zip(_LABELS, key, strict=True)), figures, failing))
     return status
 
 
 _LABELS: Final = ("model", "version", "deployment")
+
+
+def _parted(found: Mapping[tuple[str, ...], float]) -> dict[tuple[str, ...], dict[str, float]]:
+    """Return what was counted by server, and by the last label."""
+    parted: dict[tuple[str, ...], dict[str, float]] = {}
+    for key, count in found.items():
+        parted.setdefault(key[:-1], {})[key[-1]] = count
+    return parted
 
 
 def _key(sample: Sample) -> tuple[str, ...]:

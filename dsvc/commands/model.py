@@ -64,6 +64,7 @@ def add(
         str | None, typer.Option("--profile", metavar="TABLE", help="What it was trained on, in CSV or Parquet.")
     ] = None,
     target: Annotated[str, typer.Option("--target", metavar="COLUMN", help="Of that table: what is to answer.")] = "",
+    header: Annotated[bool, typer.Option("--header/--no-header", help="Whether that table names its columns.")] = True,
     stage: Annotated[str | None, typer.Option("--stage", metavar="STAGE", help="Let this stage point to it.")] = None,
     quiet: Quiet = False,
     json: Json = False,
@@ -82,7 +83,7 @@ def add(
 
     workspace = context.workspace()
     place = None if path is None else workspace.repo_path(path, context.directory)
-    about = {} if profile is None else {"profile": _profiled(context, profile, target)}
+    about = {} if profile is None else {"profile": _profiled(context, profile, target, header=header)}
     facts = ModelFacts(framework, message, dict(map(parse_assignment, metric)), about)
     found, is_new = model_add(workspace, name, place, run=run, facts=facts, stage=stage)
     if json:
@@ -92,11 +93,11 @@ def add(
         context.out.note(what if is_new else f"these files of this run are {what} already")
 
 
-def _profiled(context: Context, table: str, target: str) -> Value:
+def _profiled(context: Context, table: str, target: str, *, header: bool) -> Value:
     from dsvc.actions.profile import profile
     from dsvc.monitoring.profile import profile_fields
 
-    return cast("Value", profile_fields(profile(context.directory / table, target=target)))
+    return cast("Value", profile_fields(profile(context.directory / table, target=target, header=header)))
 
 
 def show(context: Context, name: Spec, *, json: Json = False) -> None:

@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dsvc.commands.context import Context
+from dsvc.commands.monitor_collect import collect
+from dsvc.commands.monitor_compare import compare
+from dsvc.commands.monitor_options import (
+    Deployment,
+    Errors,
+    Gate,
+    Interval,
+    Latency,
+    Minutes,
+    Model,
+    Prometheus,
+    Psi,
+    Target,
+    Tls,
+    Webhook,
+    labels_of,
+    watch_of,
+)
+from dsvc.commands.monitor_text import figure_text
+from dsvc.commands.monitor_up import up
 from dsvc.commands.options import Json, Quiet
+from dsvc.commands.run_text import visible
 
 if TYPE_CHECKING:
     from dsvc.actions.monitor import ServerStatus
-
-Model = Annotated[str, typer.Argument(metavar="NAME", help="The model, as what it is served.")]
-Deployment = Annotated[str, typer.Option("--deployment", metavar="NAME", help="Only the servers of this deployment.")]
-Psi = Annotated[float, typer.Option("--psi", metavar="X", help="Alert when a column's PSI is above.")]
-Errors = Annotated[float, typer.Option("--errors", metavar="X", help="Alert when more than this share fails.")]
-Latency = Annotated[float, typer.Option("--latency", metavar="S", help="Alert when a hundredth takes longer.")]
+_TITLES = {"requests": "REQUESTS/S", "psi": "DRIFT (PSI)", "samples": "ROWS IN WINDOW"}
 
 
 def init(
@@ -25,22 +42,20 @@ def init(
     name: Model,
     folder: Annotated[str, typer.Argument(metavar="DIR", help="The folder to write into.")] = "monitoring",
     *,
-    target: Annotated[
-        Sequence[str], typer.Option("--target", metavar="HOST:PORT", help="Where it is served; may be repeated.")
-    ] = (),
+    target: Target = (),
     deployment: Deployment = "",
     psi: Psi = 0.2,
     errors: Errors = 0.01,
     latency: Latency = 1.0,
-    interval: Annotated[int, typer.Option("--interval", min=1, metavar="S", help="Seconds between scrapes.")] = 15,
-    webhook: Annotated[str, typer.Option("--webhook", metavar="URL", help="Where alerts are sent.")] = "",
+    interval: Interval = 15,
+    webhook: Webhook = "",
     alertmanager: Annotated[
         str, typer.Option("--alertmanager", metavar="HOST:PORT", help="Where Alertmanager listens.")
     ] = "127.0.0.1:9093",
     token_file: Annotated[
-        str, typer.Option("--token-file", metavar="FILE", help="The token that the servers ask for, at Prometheus.")
+        str, typer.Option("--token-file", metavar="FILE", help="The token that /metrics asks for, at Prometheus.")
     ] = "",
-    tls: Annotated[bool, typer.Option("--tls", help="The servers speak TLS.")] = False,
+    tls: Tls = False,
     force: Annotated[bool, typer.Option("-f", "--force", help="Replace files that differ.")] = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -48,15 +63,13 @@ def init(
     """Write what watches a served model: for Prometheus, Alertmanager and Grafana.
 
     The folder gets prometheus.yml with the scrape config, the rules that alert when the model is down, fails, is slow
-    or drifts, alertmanager.yml with the routes, and the dashboard as JSON.
+    or drifts, alertmanager.yml with the routes, and the dashboard as JSON. A deployment that is recorded here says
+    itself where it is served.
     """
     from dsvc.actions.monitor import monitor_init
-    from dsvc.monitoring.rules import Watch
 
-    watch = Watch(
-        name,
-        deployment,
-        targets=tuple(target) or ("127.0.0.1:8080",),
+    watch = replace(
+        watch_of(context, name, deployment, target),
         psi=psi,
         errors=errors,
         latency=latency,
@@ -81,9 +94,8 @@ def dashboard(context: Context, name: Model, *, deployment: Deployment = "", jso
     """
     from dsvc.actions.monitor import dump_dashboard
     from dsvc.monitoring.dashboard import dashboard as make
-    from dsvc.monitoring.rules import Watch
 
-    watch = Watch(name, deployment)
+    watch = labels_of(context, name, deployment)
     if json:
         context.out.json("dsvc.monitor.dashboard", {"dashboard": make(watch)})
     else:
@@ -102,18 +114,13 @@ def rules(
 ) -> None:
     """Print the recording and alert rules of a model."""
     from dsvc.actions.monitor import dump_yaml
-    from dsvc.monitoring.rules import Watch
     from dsvc.monitoring.rules import rules as make
 
-    found = make(Watch(name, deployment, psi=psi, errors=errors, latency=latency))
+    found = make(replace(labels_of(context, name, deployment), psi=psi, errors=errors, latency=latency))
     if json:
         context.out.json("dsvc.monitor.rules", {"rules": found})
     else:
         context.out.raw(dump_yaml(found).encode())
-
-
-Prometheus = Annotated[str, typer.Option("--prometheus", metavar="URL", help="The Prometheus to ask.")]
-Minutes = Annotated[int, typer.Option("--minutes", min=1, metavar="N", help="Rates are of the last N minutes.")]
 
 
 def status(
@@ -122,9 +129,7 @@ def status(
     *,
     prometheus: Prometheus = "http://127.0.0.1:9090",
     deployment: Deployment = "",
-    gate: Annotated[
-        Sequence[str], typer.Option("--gate", metavar="CONDITION", help="'psi < 0.2'; may be repeated.")
-    ] = (),
+    gate: Gate = (),
     minutes: Minutes = 5,
     json: Json = False,
 ) -> int:
@@ -151,19 +156,25 @@ def _show(context: Context, schema: str, found: Sequence[ServerStatus], *, json:
         return int(failed)
     names = list(found[0].figures)
     shown = [label for label in found[0].labels if any(each.labels[label] for each in found)]
-    table = [
-        [*(each.labels[label] for label in shown), *(_figure(each.figures[name]) for name in names),
-         ", ".join(map(str, each.failed))]
-        for each in found
-    ]  # fmt: skip
-    header = [*map(str.upper, shown), *map(str.upper, names), "NOT MET" if failed else ""]
+    table = []
+    for each in found:
+        missed = {gate.name for gate in each.failed}
+        cells = {name: figure_text(name, each.figures[name]) for name in names}
+        figures = [context.out.paint(cells[name], "red", "bold") if name in missed else cells[name] for name in names]
+        table.append([*(visible(each.labels[label]) for label in shown), *figures, ", ".join(map(str, each.failed))])
+    titles = [_TITLES.get(name, name.upper()) for name in names]
+    header = [*map(str.upper, shown), *titles, "NOT MET" if failed else ""]
     right = range(len(shown), len(shown) + len(names))
     context.out.table(table, header=header, right=list(right))
     return int(failed)
 
 
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
-
-
-SUBCOMMANDS = {"init": init, "dashboard": dashboard, "rules": rules, "status": status}
+SUBCOMMANDS = {
+    "init": init,
+    "dashboard": dashboard,
+    "rules": rules,
+    "up": up,
+    "status": status,
+    "compare": compare,
+    "collect": collect,
+}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json, Quiet
-from dsvc.errors import UsageError
+from dsvc.errors import DsvcError, UsageError
 
 
 def command(
@@ -24,6 +25,10 @@ def command(
     token_file: Annotated[
         str | None, typer.Option("--token-file", metavar="FILE", help="Ask for the bearer token in this file.")
     ] = None,
+    metrics_token_file: Annotated[
+        str | None, typer.Option("--metrics-token-file", metavar="FILE", help="A token that opens /metrics alone.")
+    ] = None,
+    open_metrics: Annotated[bool, typer.Option("--open-metrics", help="/metrics needs no token.")] = False,
     tls_cert: Annotated[str | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate (PEM).")] = None,
     tls_key: Annotated[str | None, typer.Option("--tls-key", metavar="FILE", help="Key of the certificate.")] = None,
     max_body: Annotated[
@@ -43,9 +48,11 @@ def command(
         float, typer.Option("--batch-wait", metavar="MS", help="Milliseconds to wait for more rows.")
     ] = 0.0,
     log_predictions: Annotated[
-        float, typer.Option("--log-predictions", metavar="SHARE", help="Write this share of requests as Parquet.")
+        float, typer.Option("--log-predictions", metavar="SHARE", help="Keep this share of requests for training.")
     ] = 0.0,
-    log_dir: Annotated[str | None, typer.Option("--log-dir", metavar="DIR", help="The folder for them.")] = None,
+    log_dir: Annotated[
+        str | None, typer.Option("--log-dir", metavar="DIR", help="Where; else on the branch feedback/NAME.")
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Load the model, say what it is, and end.")] = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -55,6 +62,9 @@ def command(
     It speaks the Open Inference Protocol (POST /v2/models/NAME/infer) and TensorFlow Serving's form (POST
     /v1/models/NAME:predict with 'instances'). /metrics is for Prometheus, /provenance says which commit, run and data
     the model came from. The address is printed when it answers.
+
+    With --log-predictions a share of the requests is kept with the answers, and committed as Parquet on the branch
+    feedback/NAME when the server ends; 'dsvc monitor collect NAME' does it before that.
 
     A pickle, and any other code that comes with a model, is loaded only when a commit that an allowed signer signed
     holds it, or with --allow-pickle.
@@ -70,6 +80,12 @@ def command(
         name=name,
         allow_pickle=allow_pickle,
         token=read_token(at / token_file) if token_file else context.environment.get("DSVC_SERVE_TOKEN", ""),
+        metrics_token=(
+            read_token(at / metrics_token_file)
+            if metrics_token_file
+            else context.environment.get("DSVC_SERVE_METRICS_TOKEN", "")
+        ),
+        open_metrics=open_metrics,
         tls_cert=at / tls_cert if tls_cert else None,
         tls_key=at / tls_key if tls_key else None,
         max_body=max_body,
@@ -79,7 +95,7 @@ def command(
         batch=batch,
         batch_wait=batch_wait,
         log_predictions=log_predictions,
-        log_dir=at / log_dir if log_dir else None,
+        log_dir=at / log_dir if log_dir else _spool(context, name or model) if log_predictions else None,
     )
     if quiet and json:
         raise UsageError("--quiet leaves nothing of --json", hint="leave --quiet out")
@@ -109,3 +125,26 @@ def command(
         context.out.flush()
 
     serve(context.workspace(), model, options, check=check, ready=ready)
+    if log_predictions and not log_dir and not check:
+        _collect(context, name or model, quiet=quiet)
+
+
+def _spool(context: Context, model: str) -> Path:
+    from dsvc.actions.monitor_collect import spool
+
+    return spool(context.workspace(), model.partition("@")[0])
+
+
+def _collect(context: Context, model: str, *, quiet: bool) -> None:
+    """Take what was logged into its branch; others may have changed the repository while it was served."""
+    from dsvc.actions.monitor_collect import collect
+
+    context.finish()
+    name = model.partition("@")[0]
+    try:
+        found = collect(context.workspace(), name)
+    except DsvcError as error:
+        context.out.warn(f"what was logged is not collected yet: {error}", hint=f"dsvc monitor collect {name}")
+        return
+    if found.files and not quiet:
+        context.out.note(f"{found.rows} rows are on the branch {found.branch.removeprefix('heads/')}")

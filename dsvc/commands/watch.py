@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -15,6 +12,7 @@ from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.options import Json, Quiet
 from dsvc.commands.path_text import path_json, quote_path
+from dsvc.commands.until_stopped import until_stopped
 from dsvc.runs.names import short_key
 
 
@@ -39,27 +37,12 @@ def command(
     count = watch.begin(fresh=once)
     if not once and not quiet:
         context.out.note(f"watching {counted(count, 'notebook')}; Ctrl-C ends it")
-    with _until_stopped() as stopped:
+    with until_stopped() as stopped:
         while True:
             for saved in watch.look(patient=not once):
                 _tell(context, saved, quiet=quiet, json=json)
             if once or stopped.wait(every):
                 return
-
-
-@contextmanager
-def _until_stopped() -> Iterator[threading.Event]:
-    """Let the signals that end a program be a wish that it ends after what it does at the moment."""
-    stopped = threading.Event()
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            before[number] = signal.signal(number, lambda *_: stopped.set())
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _tell(context: Context, saved: Saved, *, quiet: bool, json: bool) -> None:

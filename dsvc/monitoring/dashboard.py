@@ -1,4 +1,7 @@
-"""The Grafana dashboard of a served model, as JSON (https://grafana.com/docs/grafana/latest/dashboards, schema 39)."""
+"""The Grafana dashboard of a served model, as JSON (https://grafana.com/docs/grafana/latest/dashboards, schema 39).
+
+It is of the form that npm's `@grafana/schema` 13.2 describes, to which tests hold it.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from dsvc.monitoring.rules import Watch
 
 _SOURCE: Final = {"type": "prometheus", "uid": "${source}"}
 _WIDTH, _HEIGHT = 24, 8  # of a row of panels, in Grafana's grid
+_LOW: Final = 0.1  # PSI below which customarily nothing is said to have changed
 
 
 def dashboard(watch: Watch) -> dict[str, Any]:
@@ -41,7 +45,6 @@ def _variables(watch: Watch) -> list[dict[str, Any]]:
             "label": "Input",
             "datasource": _SOURCE,
             "query": {"query": query, "refId": "feature"},
-            "definition": query,
             "refresh": 2,
             "sort": 1,
             "hide": 0,
@@ -49,8 +52,8 @@ def _variables(watch: Watch) -> list[dict[str, Any]]:
     ]
 
 
-def _panels(watch: Watch) -> list[list[dict[str, Any]]]:
-    """Rows of panels."""
+def _panels(watch: Watch) -> list[list[dict[str, Any]] | str]:
+    """Rows of panels, and the headings above them."""
     of, labels = watch.selector, watch.labels
     chosen = "{" + labels + ',feature="$feature"}'
     rate = "[$__rate_interval]"
@@ -68,9 +71,10 @@ def _panels(watch: Watch) -> list[list[dict[str, Any]]]:
             _stat("Requests a second", f"sum(rate(dsvc_requests_total{of}{rate}))", "", unit="reqps"),
             _stat("Share of failures", f"({errors}) or vector(0)", "", unit="percentunit", red=watch.errors),
             _stat("Enough rows to tell drift", f"min(dsvc_drift_enough_data{of})", "", names={"0": "no", "1": "yes"}),
-            _stat("Largest drift (PSI)", f"max(dsvc_drift_psi{of})", "", red=watch.psi),
+            _stat("Largest drift (PSI)", f"max(dsvc_drift_psi{of})", "", yellow=_LOW, red=watch.psi),
             _stat("Under way", f"sum(dsvc_in_flight{of})", ""),
         ],
+        "Requests",
         [
             _series("Requests", {served: "{{protocol}} {{code}}"}, unit="reqps"),
             _series(
@@ -83,10 +87,18 @@ def _panels(watch: Watch) -> list[list[dict[str, Any]]]:
                 "Refused and failed", {f"sum by (kind) (rate(dsvc_errors_total{of}{rate}))": "{{kind}}"}, unit="reqps"
             ),
         ],
+        "Drift from the training data (population stability index)",
         [
+            _bars(
+                "Now, the largest first",
+                f"sort_desc(max by (feature) (dsvc_drift_psi{of}))",
+                legend="{{feature}}",
+                yellow=_LOW,
+                red=watch.psi,
+            ),
             *(
                 _series(
-                    f"Drift of {what} (PSI)",
+                    f"Drift of {what}",
                     {f'max by (feature) (dsvc_drift_psi{{{labels},side="{side}"}})': "{{feature}}"},
                     red=watch.psi,
                 )
@@ -94,6 +106,7 @@ def _panels(watch: Watch) -> list[list[dict[str, Any]]]:
             ),
             _series("Rows in the window", {f"max(dsvc_drift_samples{of})": "rows"}),
         ],
+        "One input: $feature",
         [
             _series(
                 "Measures of $feature",
@@ -106,19 +119,21 @@ def _panels(watch: Watch) -> list[list[dict[str, Any]]]:
             _bars(
                 "Values of $feature, on the deciles of the training data",
                 f"sum by (le) (increase(dsvc_feature_bucket{chosen}{rate}))",
+                buckets=True,
             ),
             _series(
                 "Categories of $feature",
                 {f"sum by (value) (rate(dsvc_feature_category_total{chosen}{rate}))": "{{value}}"},
             ),
         ],
+        "Answers, and what is missing",
         [
+            _series("Answers by class", {f"sum by (value) (rate(dsvc_output_category_total{of}{rate}))": "{{value}}"}),
+            _bars("Answers that are numbers", f"sum by (le) (increase(dsvc_output_bucket{of}{rate}))", buckets=True),
             _series(
                 "Missing values, a second",
                 {f"sum by (feature) (rate(dsvc_feature_missing_total{of}{rate}))": "{{feature}}"},
             ),
-            _series("Answers by class", {f"sum by (value) (rate(dsvc_output_category_total{of}{rate}))": "{{value}}"}),
-            _bars("Answers that are numbers", f"sum by (le) (increase(dsvc_output_bucket{of}{rate}))"),
         ],
     ]
 
@@ -134,8 +149,10 @@ def _panel(kind: str, title: str, targets: Sequence[Mapping[str, Any]], **more: 
     return {"type": kind, "title": title, "datasource": _SOURCE, "targets": list(targets), **more}
 
 
-def _defaults(unit: str, red: float | None, **more: Any) -> dict[str, Any]:
+def _defaults(unit: str, red: float | None, yellow: float | None = None, **more: Any) -> dict[str, Any]:
     steps: list[dict[str, Any]] = [{"color": "green", "value": None}]
+    if yellow is not None and red is not None and yellow < red:
+        steps.append({"color": "yellow", "value": yellow})
     if red is not None:
         steps.append({"color": "red", "value": red})
     return {
@@ -150,6 +167,7 @@ def _stat(
     legend: str,
     *,
     unit: str = "",
+    yellow: float | None = None,
     red: float | None = None,
     names: Mapping[str, str] | None = None,
     text: str = "auto",
@@ -164,9 +182,12 @@ def _stat(
         "graphMode": "none",
         "orientation": "auto",
         "justifyMode": "auto",
+        "percentChangeColorMode": "standard",
+        "showPercentChange": False,
+        "wideLayout": True,
     }
     queries = {expr: legend}
-    return _panel("stat", title, _targets(queries), fieldConfig=_defaults(unit, red, **more), options=options)
+    return _panel("stat", title, _targets(queries), fieldConfig=_defaults(unit, red, yellow, **more), options=options)
 
 
 def _series(title: str, queries: Mapping[str, str], *, unit: str = "", red: float | None = None) -> dict[str, Any]:
@@ -179,7 +200,16 @@ def _series(title: str, queries: Mapping[str, str], *, unit: str = "", red: floa
     return _panel("timeseries", title, _targets(queries), fieldConfig=fields, options=options)
 
 
-def _bars(title: str, expr: str) -> dict[str, Any]:
+def _bars(
+    title: str,
+    expr: str,
+    *,
+    legend: str = "{{le}}",
+    buckets: bool = False,
+    yellow: float | None = None,
+    red: float | None = None,
+) -> dict[str, Any]:
+    """A bar for each series as it is now; `buckets` are those of a histogram, each without the ones below it."""
     options = {
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "displayMode": "gradient",
@@ -190,16 +220,30 @@ def _bars(title: str, expr: str) -> dict[str, Any]:
         "sizing": "auto",
         "minVizWidth": 8,
         "minVizHeight": 16,
+        "maxVizHeight": 300,
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False, "calcs": []},
     }
-    targets = _targets({expr: "{{le}}"}, format="heatmap")
-    return _panel("bargauge", title, targets, fieldConfig=_defaults("", None), options=options)
+    more: dict[str, Any] = {"format": "heatmap"} if buckets else {"instant": True, "range": False}
+    return _panel(
+        "bargauge",
+        title,
+        _targets({expr: legend}, **more),
+        fieldConfig=_defaults("", red, yellow, min=0),
+        options=options,
+    )
 
 
-def _placed(rows: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+def _placed(rows: Sequence[Sequence[dict[str, Any]] | str]) -> list[dict[str, Any]]:
     """Give each panel a number and a place: panels of a row share its width."""
     found: list[dict[str, Any]] = []
     top = 0
     for row in rows:
+        if isinstance(row, str):
+            place = {"x": 0, "y": top, "w": _WIDTH, "h": 1}
+            heading = {"type": "row", "title": row, "collapsed": False, "gridPos": place, "panels": []}
+            found.append({"id": len(found) + 1, **heading})
+            top += 1
+            continue
         height = 4 if row[0]["type"] == "stat" else _HEIGHT
         width = _WIDTH // len(row)
         for at, panel in enumerate(row):
@@ -211,4 +255,4 @@ def _placed(rows: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 def queries(found: Mapping[str, Any]) -> list[str]:
     """Return every query of a dashboard."""
-    return [target["expr"] for panel in found["panels"] for target in panel["targets"]]
+    return [target["expr"] for panel in found["panels"] for target in panel.get("targets", ())]

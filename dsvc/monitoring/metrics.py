@@ -26,6 +26,7 @@ class ServerMetrics:
         self._info = dict(info)
         self.monitor = monitor
         self.in_flight = 0
+        self.logged: Mapping[str, int] | None = None  # rows of the log of predictions, by what became of them
         self._requests: Counter[tuple[str, int]] = Counter()
         # From the start, so that the first one is seen as an increase.
         self._errors: Counter[str] = Counter(dict.fromkeys(ERRORS, 0))
@@ -47,19 +48,9 @@ class ServerMetrics:
         """Count an error."""
         self._errors[kind] += 1
 
-    def text(self, accept: str) -> tuple[bytes, str]:
-        """Return all metrics in the form that is asked for, and its content type."""
-        from prometheus_client import CollectorRegistry
-        from prometheus_client.exposition import choose_encoder
-
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(self)
-        encode, kind = choose_encoder(accept)
-        return encode(registry), kind
-
-    def describe(self) -> list[Any]:
-        """Return nothing: names are not checked for doubles, there is one collector."""
-        return []
+    def snapshot(self) -> Snapshot:
+        """Return all metrics as they are now."""
+        return Snapshot(list(self.collect()))
 
     def collect(self) -> Iterator[Any]:
         """Yield the families of metrics."""
@@ -97,6 +88,11 @@ class ServerMetrics:
         for kind, count in self._errors.items():
             errors.add_metric([*model, kind], count)
         yield errors
+        if self.logged is not None:
+            logged = CounterMetricFamily("dsvc_logged_rows", "Rows for a later training", labels=[*labels, "state"])
+            for state, count in self.logged.items():
+                logged.add_metric([*model, state], count)
+            yield logged
         if self.monitor is not None:
             yield from self._values(self.monitor)
             yield from self._drift(self.monitor)
@@ -157,6 +153,31 @@ class ServerMetrics:
             if drift.ks is not None:
                 ks.add_metric(where, drift.ks)
         yield from (samples, enough, psi, js, ks)
+
+
+class Snapshot:
+    """Families of metrics of one moment. To write them takes longer than to count: any thread may do it."""
+
+    def __init__(self, families: list[Any]) -> None:
+        self._families = families
+
+    def describe(self) -> list[Any]:
+        """Return nothing: names are not checked for doubles, there is one collector."""
+        return []
+
+    def collect(self) -> list[Any]:
+        """Return the families."""
+        return self._families
+
+    def text(self, accept: str) -> tuple[bytes, str]:
+        """Return the metrics in the form that is asked for, and its content type."""
+        from prometheus_client import CollectorRegistry
+        from prometheus_client.exposition import choose_encoder
+
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self)
+        encode, kind = choose_encoder(accept)
+        return encode(registry), kind
 
 
 def _cumulated(edges: list[str], counts: list[int]) -> list[tuple[str, float]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 PSI: Final = 0.2  # of one column: customary for a change that people should look at
+_FINDS: Final = 15  # seconds in which a Prometheus that starts begins to scrape: it waits for 5
 KEPT: Final = "model, version, deployment"  # labels that tell servers apart
 
 
@@ -21,6 +22,7 @@ class Watch:
 
     `targets` are HOST:PORT. `psi` is that of a column, `errors` a share of requests, `latency` seconds for 99 of 100.
     `interval` is seconds between scrapes and between evaluations. `webhook` is where alerts go, empty for nowhere.
+    `token_file` holds the token that /metrics asks for, as Prometheus finds it. `alertmanager` is HOST:PORT, or empty.
     """
 
     model: str
@@ -86,9 +88,9 @@ def alerts(watch: Watch) -> list[dict[str, Any]]:
         _alert(
             "DsvcModelDown",
             f'up{{job={json.dumps(watch.job)}}} == 0 or absent(dsvc_model_info{watch.selector})',
-            f"{name} does not answer",
+            f"{name}{{{{ with $labels.instance }}}} at {{{{ . }}}}{{{{ end }}}} does not answer",
             "Prometheus cannot scrape it: look at its log and its health at /v2/health/ready.",
-            waits=f"{4 * watch.interval}s",
+            waits=f"{max(4 * watch.interval, _FINDS)}s",
             severity="critical",
         ),
         _alert(
@@ -140,12 +142,14 @@ def scrape_config(watch: Watch) -> dict[str, Any]:
 
 def prometheus_config(watch: Watch, rule_files: Sequence[str]) -> dict[str, Any]:
     """Return a whole configuration of Prometheus."""
-    return {
+    config: dict[str, Any] = {
         "global": {"scrape_interval": f"{watch.interval}s", "evaluation_interval": f"{watch.interval}s"},
         "rule_files": list(rule_files),
-        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [watch.alertmanager]}]}]},
-        "scrape_configs": [scrape_config(watch)],
     }
+    if watch.alertmanager:
+        config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [watch.alertmanager]}]}]}
+    config["scrape_configs"] = [scrape_config(watch)]
+    return config
 
 
 def alertmanager_config(watch: Watch) -> dict[str, Any]:

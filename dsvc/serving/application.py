@@ -5,10 +5,11 @@ No framework stands between the server and this: a request costs less than the m
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Final, Protocol
@@ -42,10 +43,15 @@ class PredictionLog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What is allowed: a longest body in bytes, a token or none, rows that are joined (0: none), seconds they wait."""
+    """What is allowed: a longest body in bytes, a token or none, rows that are joined (0: none), seconds they wait.
+
+    `metrics_token` opens /metrics alone, which `open_metrics` lets anybody read.
+    """
 
     max_body: int = 16 << 20
     token: str = ""
+    metrics_token: str = ""
+    open_metrics: bool = False
     batch: int = 0
     batch_wait: float = 0.0
     deployment: str = ""
@@ -72,7 +78,9 @@ class Application:
         batcher = Batcher(self._asker, rules.batch, rules.batch_wait) if rules.batch else None
         self._ask = batcher.ask if batcher is not None else self._asker.ask
         self._metrics, self._log = metrics, log
-        self._token = f"Bearer {rules.token}".encode() if rules.token else b""
+        self._tokens = [f"Bearer {rules.token}".encode()] if rules.token else []
+        own = [f"Bearer {rules.metrics_token}".encode()] if rules.metrics_token else []
+        self._metrics_tokens = [] if rules.open_metrics else [*self._tokens, *own]
         self._headers = [
             (b"x-dsvc-commit", (served.commit or "unknown").encode()),
             (b"x-dsvc-model", f"{quote(name)}/{quote(served.version)}".encode()),
@@ -153,8 +161,9 @@ class Application:
     def _handler(self, scope: Scope) -> _Handler:
         path = scope["path"]
         methods = self._routes.get(path) or self._routes.get(path.rstrip("/") or "/")
-        if self._token and not path.startswith("/v2/health/"):
-            _check_token(scope["headers"], self._token)
+        tokens = self._metrics_tokens if path.rstrip("/") == "/metrics" else self._tokens
+        if tokens and not path.startswith("/v2/health/"):
+            _check_token(scope["headers"], tokens)
         if methods is None:
             raise NotFound(self._why_not(path))
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
@@ -246,7 +255,9 @@ class Application:
 
     async def _tell_metrics(self, scope: Scope, receive: Receive) -> tuple[bytes, bytes]:  # noqa: ARG002
         accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
-        body, kind = self._metrics.text(accept)
+        # Others are answered meanwhile: with many features it takes as long as many requests.
+        text = self._metrics.snapshot().text
+        body, kind = await asyncio.get_running_loop().run_in_executor(None, text, accept)
         return body, kind.encode()
 
     async def _provenance(self, scope: Scope, receive: Receive) -> tuple[bytes, bytes]:  # noqa: ARG002
@@ -326,9 +337,9 @@ def _ok(name: str) -> _Handler:
     return handler
 
 
-def _check_token(headers: Any, token: bytes) -> None:
+def _check_token(headers: Any, tokens: Sequence[bytes]) -> None:
     given = next((value for name, value in headers if name == b"authorization"), b"")
-    if not hmac.compare_digest(given, token):
+    if not any([hmac.compare_digest(given, token) for token in tokens]):  # noqa: C419 - all of them, in equal time
         raise Unauthorized("the token is missing or another one: send 'Authorization: Bearer TOKEN'")
 
 

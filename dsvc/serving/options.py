@@ -24,6 +24,8 @@ class Options:
     deployment: str = ""
     allow_pickle: bool = False
     token: str = ""
+    metrics_token: str = ""
+    open_metrics: bool = False
     tls_cert: Path | None = None
     tls_key: Path | None = None
     max_body: int = 16 << 20
@@ -51,6 +53,8 @@ def read_options(words: Sequence[str], environment: Mapping[str, str]) -> Option
     parser.add_argument("--deployment", help="a name that stands in metrics and in /provenance")
     parser.add_argument("--allow-pickle", action="store_true", default=None, help="run code that comes with the model")
     parser.add_argument("--token-file", type=Path, help="a file with the bearer token that requests must bring")
+    parser.add_argument("--metrics-token-file", type=Path, help="a file with a token that opens /metrics alone")
+    parser.add_argument("--open-metrics", action="store_true", default=None, help="/metrics needs no token")
     parser.add_argument("--tls-cert", type=Path, help="a certificate in PEM, to speak TLS")
     parser.add_argument("--tls-key", type=Path, help="its key")
     parser.add_argument("--max-body", type=int, help="longest body of a request in bytes")
@@ -68,9 +72,11 @@ def read_options(words: Sequence[str], environment: Mapping[str, str]) -> Option
         if action.dest in given or not text:
             continue
         given[action.dest] = _from_variable(PREFIX + action.dest.upper(), text, action)
-    token_file = given.pop("token_file", None)
-    token = environment.get(PREFIX + "TOKEN", "") if token_file is None else read_token(token_file)
-    return checked(given.pop("model_dir", Path("/model")), **given, token=token)
+    for name in ("token", "metrics_token"):
+        token_file = given.pop(f"{name}_file", None)
+        own = environment.get(PREFIX + name.upper(), "").strip()
+        given[name] = own if token_file is None else read_token(token_file)
+    return checked(given.pop("model_dir", Path("/model")), **given)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -113,6 +119,8 @@ def checked(model_dir: Path, **given: Any) -> Options:
     for path in filter(None, (options.tls_cert, options.tls_key)):
         if not path.is_file():
             raise UsageError(f"{path} is no file")
+    if options.open_metrics and options.metrics_token:
+        raise UsageError("--open-metrics leaves nothing for --metrics-token-file to keep")
     if options.max_body < 1 or options.grace < 0 or options.batch < 0 or options.batch_wait < 0:
         raise UsageError("sizes and times are not negative")
     if options.window < 1 or not 1 <= options.min_samples <= options.window:

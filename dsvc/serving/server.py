@@ -36,6 +36,8 @@ def build_application(options: Options) -> Application:
     rules = Rules(
         max_body=options.max_body,
         token=options.token,
+        metrics_token=options.metrics_token,
+        open_metrics=options.open_metrics,
         batch=options.batch,
         batch_wait=options.batch_wait / 1000,
         deployment=options.deployment,
@@ -44,7 +46,9 @@ def build_application(options: Options) -> Application:
     log = None
     if options.log_predictions and options.log_dir is not None:
         names = [each.name for each in signature_of(served, predictor).inputs]
-        log = PredictionLog(options.log_dir, options.log_predictions, f"{name}-{served.version}", names)
+        facts = {"model": name, "version": served.version, "commit": served.commit or ""}
+        log = PredictionLog(options.log_dir, options.log_predictions, facts, names)
+        metrics.logged = log.counts
     return Application(served, predictor, name=name, rules=rules, metrics=metrics, log=log)
 
 

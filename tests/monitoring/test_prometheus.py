@@ -5,24 +5,28 @@ from __future__ import annotations
 import http.server
 import json
 import shutil
+import signal
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from dsvc.actions.monitor import monitor_files, monitor_init
+from dsvc.actions.monitor import monitor_files
 from dsvc.monitoring.dashboard import dashboard, queries
-from dsvc.monitoring.prometheus import PrometheusError, query
+from dsvc.monitoring.prometheus import PrometheusError, histories, query
 from dsvc.monitoring.rules import Watch
 from tests.commands.conftest import cli
 from tests.json_page import documented
-from tests.servers.ports import free_port
-from tests.serving.served import TIMEOUT
+from tests.serving.served import TIMEOUT, Served, serving
+from tests.serving.test_program import write_folder
 
 __all__ = ["cli"]
 
@@ -48,27 +52,61 @@ def answers(address):
         return False
 
 
+def rows_of(served):
+    """How many rows a server says that it was asked."""
+    lines = served.ask("/metrics", headers={"Authorization": "Bearer only look"}).body.decode().splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("dsvc_rows_total{"))
+
+
 @dataclass
 class Chain:
-    """A served model, a Prometheus that scrapes it, an Alertmanager, and what arrived at the webhook."""
+    """Two servers of a model and what `dsvc monitor up` started on them: what it says, and what a webhook is sent.
+
+    `new` is served as the deployment of that name, and asks for a token.
+    """
 
     prometheus: str
     watch: Watch
-    arrived: list[dict] = field(default_factory=list)
+    new: Served
+    said: list[dict]
+    arrived: list[dict]
 
     def alerts(self, name, status="firing"):
         found = [alert for message in list(self.arrived) for alert in message["alerts"]]
         return [each for each in found if each["labels"]["alertname"] == name and each["status"] == status]
 
-    def firing(self):
+    def firing(self, **labels):
+        """Names of alerts that fire, with the times when they began."""
         with urllib.request.urlopen(f"{self.prometheus}/api/v1/alerts", timeout=5) as answer:
             found = json.load(answer)["data"]["alerts"]
-        return {each["labels"]["alertname"] for each in found if each["state"] == "firing"}
+        return {
+            each["labels"]["alertname"]: datetime.fromisoformat(each["activeAt"]).timestamp()
+            for each in found
+            if each["state"] == "firing" and all(each["labels"].get(k, "") == v for k, v in labels.items())
+        }
+
+    def values(self, selector):
+        return [value for each in histories(self.prometheus, selector, 5) for value in each.values]
+
+    def missed(self):
+        """How many evaluations of rules Prometheus left out because the machine was busy."""
+        with urllib.request.urlopen(f"{self.prometheus}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        name = "prometheus_rule_group_iterations_missed_total{"
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+    def events(self, event):
+        return [each for each in list(self.said) if each["event"] == event]
+
+    def ask_new(self, rows):
+        headers = {"Authorization": "Bearer open sesame"}
+        answer = self.new.ask("/v1/models/wine:predict", {"instances": rows}, headers=headers)
+        assert answer.status == 200
 
 
 @pytest.fixture(scope="module")
 def chain(wine, tmp_path_factory) -> Iterator[Chain]:
-    folder: Path = tmp_path_factory.mktemp("watch")
+    base: Path = tmp_path_factory.mktemp("watch")
     arrived: list[dict] = []
 
     class Hook(http.server.BaseHTTPRequestHandler):
@@ -82,45 +120,75 @@ def chain(wine, tmp_path_factory) -> Iterator[Chain]:
 
     hook = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
     threading.Thread(target=hook.serve_forever, daemon=True).start()
-    port, manager = free_port(), free_port()
-    watch = Watch(
-        "wine",
-        targets=(wine.served.address.removeprefix("http://"),),
-        interval=INTERVAL,
-        webhook=f"http://127.0.0.1:{hook.server_port}/",
-        alertmanager=f"127.0.0.1:{manager}",
-    )
-    monitor_init(watch, folder)
-    programs = [
-        ["prometheus", f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
-         f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"],
-        ["prometheus-alertmanager", f"--config.file={folder / 'alertmanager.yml'}",
-         f"--storage.path={folder / 'alerts'}", f"--web.listen-address=127.0.0.1:{manager}",
-         "--cluster.listen-address=", "--log.level=error"],
-    ]  # fmt: skip
-    running = [subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for words in programs]
-    try:
-        for number in (port, manager):
-            until(lambda number=number: answers(f"http://127.0.0.1:{number}"), "a server did not start")
-        yield Chain(f"http://127.0.0.1:{port}", watch, arrived)
-    finally:
-        for process in running:
-            process.terminate()
-        for process in running:
-            process.wait(TIMEOUT)
-        hook.shutdown()
+    (base / "token").write_text("open sesame")
+    (base / "metrics").write_text("only look")
+    write_folder(wine.cli, base / "model")
+    words = ("--deployment", "new", "--min-samples", "100", "--token-file", str(base / "token"),
+             "--metrics-token-file", str(base / "metrics"))  # fmt: skip
+    with ExitStack() as stack:
+        new = stack.enter_context(serving(base / "model", *words))
+        targets = [each.address.removeprefix("http://") for each in (wine.served, new)]
+        up = [sys.executable, "-m", "dsvc", "monitor", "up", "wine", "--target", targets[0], "--target", targets[1],
+              "--interval", str(INTERVAL), "--webhook", f"http://127.0.0.1:{hook.server_port}/", "--port", "0",
+              "--alertmanager-port", "0", "--dir", "kept", "--token-file", "metrics", "--json"]  # fmt: skip
+        process = subprocess.Popen(up, cwd=base, stdout=subprocess.PIPE, env=wine.cli.environment, text=True)
+        said: list[dict] = []
+        reader = threading.Thread(target=lambda: said.extend(map(json.loads, process.stdout)), daemon=True)
+        reader.start()
+        try:
+            until(lambda: said or process.poll() is not None, "nothing was said")
+            addresses = said[0]["labels"]
+            yield Chain(addresses["prometheus"], Watch("wine", interval=INTERVAL), new, said, arrived)
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(TIMEOUT) == 0
+            hook.shutdown()
+        for address in filter(None, addresses.values()):
+            assert not answers(address), "something that was started did not end"
+
+
+def test_up_says_what_runs_and_that_servers_are_scraped(chain, wine):
+    ready = chain.events("ready")[0]
+    assert [ready["version"], list(ready)[2:]] == list(documented()[ready["schema"]])
+    assert answers(ready["labels"]["alertmanager"])
+    wanted = {each.address.removeprefix("http://") for each in (wine.served, chain.new)}
+    until(lambda: {each["labels"]["instance"] for each in chain.events("scraped")} == wanted, "not all are scraped")
+
+
+def test_an_alert_follows_the_window_within_two_scrapes_and_one_evaluation(chain, wine):
+    """Counted and not timed: a scrape and an evaluation may be late on a busy machine, and one more may not pass."""
+    name, of = "DsvcDrift", '{model="wine",deployment="new"}'
+    shifted = [[row[0] + 2, *row[1:]] for row in wine.rows]
+    chain.ask_new(shifted[:99])
+    until(lambda: query(chain.prometheus, f"dsvc_drift_samples{of} == 99"), "nothing was scraped")
+    assert query(chain.prometheus, f"dsvc_drift_enough_data{of}")[0].value == 0
+    assert not query(chain.prometheus, f"dsvc_drift_psi{of}")
+    assert name not in chain.firing(deployment="new")
+    chain.ask_new(shifted[99:100])
+    full = time.time()
+    fired = until(lambda: chain.firing(deployment="new", feature="alcohol").get(name), "no alert fires")
+    instance = f'{{instance="{chain.new.address.removeprefix("http://")}"}}'
+    enough = chain.values(f"dsvc_drift_enough_data{of}")
+    seen = min(at for at, value in enough if value == 1)
+    assert len([at for at, value in chain.values(f"up{instance}") if value == 1 and full < at <= seen]) <= 2
+    took = next(value for at, value in chain.values(f"scrape_duration_seconds{instance}") if at == seen)
+    stored = 0.5  # seconds that a busy Prometheus may need to store what it has read
+    assert fired - seen <= INTERVAL * (1 + chain.missed()) + took + stored
+    until(lambda: [each for each in chain.alerts(name) if each["labels"].get("deployment") == "new"], "not sent")
+    until(lambda: [e for e in chain.events("firing") if e["labels"].get("deployment") == "new"], "not said")
 
 
 def test_drift_arrives_as_an_alert_and_training_data_does_not(chain, wine):
     for _ in range(3):
         assert wine.served.ask("/v1/models/wine:predict", {"instances": wine.rows}).status == 200
-    until(lambda: query(chain.prometheus, "dsvc_drift_enough_data == 1"), "nothing was scraped")
-    until(lambda: query(chain.prometheus, 'dsvc:drift_psi:max{model="wine"} < 0.1'), "the rules were not evaluated")
-    until(lambda: "DsvcDrift" not in chain.firing(), "an alert fires on training data")
+    until(lambda: query(chain.prometheus, 'dsvc_drift_enough_data{deployment=""} == 1'), "nothing was scraped")
+    evaluated = 'dsvc:drift_psi:max{model="wine",deployment=""} < 0.1'
+    until(lambda: query(chain.prometheus, evaluated), "the rules were not evaluated")
+    assert "DsvcDrift" not in chain.firing(deployment="")
     for _ in range(3):
         shifted = [[row[0] + 2, *row[1:]] for row in wine.rows]
         assert wine.served.ask("/v1/models/wine:predict", {"instances": shifted}).status == 200
-    until(lambda: "DsvcDrift" in chain.firing(), "no alert fires")
+    until(lambda: "DsvcDrift" in chain.firing(feature="alcohol"), "no alert fires")
     found = until(lambda: chain.alerts("DsvcDrift"), "no alert arrived")
     assert {each["labels"]["feature"] for each in found} >= {"alcohol"}
     assert "alcohol of wine is not what the model was trained on" in found[0]["annotations"]["summary"]
@@ -153,9 +221,36 @@ def test_status_reads_it_and_gates_decide(chain, wine, cli):
     assert (met["ok"], met["servers"][0]["version"], met["servers"][0]["failed"]) == (True, "1", [])
     failed = cli(*words, "--gate", "requests > 1e6", "--json")
     assert (failed.code, failed.json["servers"][0]["failed"]) == (1, ["requests > 1e+06"])
+    [new] = cli.ok("monitor", "status", "new", "--prometheus", chain.prometheus, "--json").json["servers"]
+    assert (new["model"], new["deployment"]) == ("wine", "new")
     unknown = cli("monitor", "status", "beer", "--prometheus", chain.prometheus)
     assert (unknown.code, "knows no served model beer" in unknown.err) == (3, True)
     assert cli(*words, "--gate", "errors is low").code == 2
+
+
+def test_two_deployments_are_compared(chain, wine, cli):
+    """The new one is asked about wines of one grower, so that its answers are others; both count from their start."""
+    chain.ask_new(wine.rows[-40:] * 3)
+    wine.served.ask("/v1/models/wine:predict", {"instances": wine.rows})
+    counts = {"wine": rows_of(wine.served), "new": rows_of(chain.new)}
+    words = ("monitor", "compare", "wine", "new", "--prometheus", chain.prometheus)
+
+    def seen():
+        found = cli(*words, "--json").json
+        return found if [sum(found[s]["answers"].values()) for s in "ab"] == [counts["wine"], counts["new"]] else None
+
+    found = until(seen, "not all was scraped")
+    assert [found["version"], list(found)[2:]] == list(documented()[found["schema"]])
+    assert (found["a"]["versions"], found["b"]["psi"] > 0.2, found["ok"]) == (["1"], True, True)
+    assert found["tests"]["answers"]["p"] < 1e-4 < found["derived"]["answers_distance"]
+    assert found["tests"]["errors"]["p"] == 1
+    failed = cli(*words, "--gate", "answers_distance < 0.001", "--gate", "errors_diff <= 0")
+    assert (failed.code, "not met: answers_distance < 0.001" in failed.err) == (1, True)
+    assert failed.out.split()[:2] == ["A:", "wine"]
+    assert cli(*words[:3], "wine", "--prometheus", chain.prometheus).code == 2
+    assert cli(*words[:3], "beer", "--prometheus", chain.prometheus).code == 3
+    assert cli(*words[:3], "new@2", "--prometheus", chain.prometheus).code == 3
+    assert cli(*words, "--gate", "taste > 3").code == 2
 
 
 def test_a_query_that_is_none_is_refused(chain):

@@ -82,6 +82,23 @@ def test_a_request_that_fails_does_not_take_others_with_it(tmp_path):
     assert "secret" in b"".join(served.said).decode()
 
 
+def test_a_token_of_its_own_opens_the_metrics_alone(slow, tmp_path):
+    (tmp_path / "token").write_text("open sesame\n")
+    (tmp_path / "metrics").write_text("only look\n")
+    words = (slow, "--allow-pickle", "--token-file", str(tmp_path / "token"))
+
+    def codes(served, path):
+        tokens = ({}, {"Authorization": "Bearer only look"}, {"Authorization": "Bearer open sesame"})
+        return [served.ask(path, headers=headers).status for headers in tokens]
+
+    with serving(*words, "--metrics-token-file", str(tmp_path / "metrics")) as served:
+        assert codes(served, "/metrics") == codes(served, "/metrics/") == [401, 200, 200]
+        assert codes(served, "/provenance") == [401, 401, 200]
+    with serving(*words, "--open-metrics") as served:
+        assert codes(served, "/metrics") == [200, 200, 200]
+        assert codes(served, "/provenance") == [401, 401, 200]
+
+
 def test_a_token_is_asked_for(slow, tmp_path):
     (tmp_path / "token").write_text("open sesame\n")
     with serving(slow, "--allow-pickle", "--token-file", str(tmp_path / "token")) as served:
@@ -240,11 +257,11 @@ def test_a_sample_of_requests_is_written_for_the_next_training(folder, wine, tmp
         served.process.terminate()
         assert served.process.wait(TIMEOUT) == 0
     table = parquet.read_table(tmp_path / "log")
-    assert table.column_names == ["_time", *wine.names, "predict"]
+    assert table.column_names == ["_time", "_version", *wine.names, "predict"]
     assert 0.25 < table.num_rows / (2 * len(wine.rows)) < 0.75
     known = {tuple(row) for row in wine.rows}
     assert all(tuple(row[name] for name in wine.names) in known for row in table.to_pylist())
-    assert not list((tmp_path / "log").glob("*.part"))
+    assert [path.suffix for path in (tmp_path / "log").iterdir()] == [".parquet"]
 
 
 def test_a_log_that_cannot_be_written_is_said_at_once(run, folder, tmp_path):
