@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from dsvc.deployments.deployment import Deployment
@@ -34,7 +35,8 @@ _KINDS = (
     ("v1", "ServiceAccount"),
 )
 _EVENTS = 5  # that are told of a deployment that is not ready
-_FAILED = ("CrashLoopBackOff", "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError")
+_FAILED = ("CrashLoopBackOff", "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError",
+           "ProgressDeadlineExceeded")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class ClusterPlace:
 
     client: Any
     namespace: str
+    scratch: TemporaryDirectory[str]  # of the library: it goes away with the place
 
     @property
     def starts(self) -> bool:
@@ -93,9 +96,10 @@ class ClusterPlace:
             digest = digests.pop() if len(digests) == 1 else ""
             if seen and updated == ready == wanted == int(told.replicas or 0) and wanted:
                 return Status("ready", ready, wanted, self._addresses(made, namespace), digest=digest)
-            reasons = [reason for each in pods for reason in _reasons(each)]
+            stuck = [(str(each.reason), str(each.message)) for each in told.conditions or [] if _is_stuck(each)]
+            reasons = [*stuck, *(reason for each in pods for reason in _reasons(each))]
             state: Any = "failed" if any(word in _FAILED for word, _ in reasons) else "waiting"
-            facts = [": ".join(filter(None, reason)) for reason in reasons] + self._events(pods, namespace)
+            facts = [": ".join(filter(None, reason)) for reason in reasons] + self._events(made, pods, namespace)
             return Status(state, min(updated, ready), wanted, (), tuple(facts), digest)
 
     def logs(self, made: Deployment, lines: int) -> Iterator[str]:
@@ -106,8 +110,9 @@ class ClusterPlace:
         with _told():
             for pod in self._pods(made, namespace):
                 name = pod.metadata.name
-                text = core.read_namespaced_pod_log(name, namespace, tail_lines=lines)
-                yield from (f"{name}: {line}" for line in text.splitlines())
+                # Read whole, the library would give the text of bytes: b'...'.
+                raw = core.read_namespaced_pod_log(name, namespace, tail_lines=lines, _preload_content=False)
+                yield from (f"{name}: {line}" for line in raw.data.decode("utf-8", "replace").splitlines())
 
     def logs_elsewhere(self, made: Deployment) -> str:
         """They are here."""
@@ -167,13 +172,15 @@ class ClusterPlace:
         pods = self.client.resources.get(api_version="v1", kind="Pod")
         return list(self.client.get(pods, namespace=namespace, label_selector=f"{_NAME}={made.name}").items)
 
-    def _events(self, pods: list[Any], namespace: str) -> list[str]:
+    def _events(self, made: Deployment, pods: list[Any], namespace: str) -> list[str]:
+        """Return the last events of its pods, and of what makes them: a quota leaves no pod that could say so."""
         events = self.client.resources.get(api_version="v1", kind="Event")
-        names = {pod.metadata.name for pod in pods}
+        names = {"Pod": {pod.metadata.name for pod in pods}, "Deployment": {made.name}}
         found = [
             each
             for each in self.client.get(events, namespace=namespace).items
-            if each.involvedObject.name in names
+            if each.involvedObject.name in names.get(each.involvedObject.kind, ())
+            or (each.involvedObject.kind == "ReplicaSet" and each.involvedObject.name.rpartition("-")[0] == made.name)
         ]
         found.sort(key=lambda each: str(each.lastTimestamp or each.eventTime or ""))
         return [f"{each.involvedObject.name}: {each.reason}: {each.message}" for each in found[-_EVENTS:]]
@@ -208,8 +215,11 @@ def open_cluster(variables: Mapping[str, str]) -> ClusterPlace:
     file = variables.get("KUBECONFIG") or f"{variables.get('HOME', '')}/.kube/config"
     with _told():
         _, context = config.list_kube_config_contexts(config_file=file)
-        client = DynamicClient(config.new_client_from_config(config_file=file))
-    return ClusterPlace(client, str((context.get("context") or {}).get("namespace") or "default"))
+        # The library keeps what the cluster knows in a file, whose usual name anybody on this machine can guess, and
+        # which would not know what was installed in the cluster since.
+        scratch = TemporaryDirectory(prefix="dsvc-k8s-")
+        client = DynamicClient(config.new_client_from_config(config_file=file), cache_file=f"{scratch.name}/known.json")
+    return ClusterPlace(client, str((context.get("context") or {}).get("namespace") or "default"), scratch)
 
 
 def _key(document: Mapping[str, Any]) -> tuple[str, str]:
@@ -223,6 +233,12 @@ def _digest(pod: Any) -> str:
         if at:
             return digest
     return ""
+
+
+def _is_stuck(condition: Any) -> bool:
+    """Say whether a condition of a Deployment is one in which it does not go on."""
+    wanted = {"Progressing": "False", "ReplicaFailure": "True"}
+    return bool(wanted.get(str(condition.type)) == condition.status)
 
 
 def _reasons(pod: Any) -> Iterator[tuple[str, str]]:
