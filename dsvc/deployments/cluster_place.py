@@ -6,7 +6,7 @@ leaves those alone that others set, such as the number of replicas that an autos
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
@@ -14,25 +14,28 @@ from typing import Any
 
 from dsvc.deployments.deployment import Deployment
 from dsvc.deployments.kserve import kserve_documents
-from dsvc.deployments.manifests import MANAGER, documents, monitor
+from dsvc.deployments.manifests import MANAGER, documents
+from dsvc.deployments.monitors import API as MONITORING
+from dsvc.deployments.monitors import DASHBOARD, alert_rules, dashboard_map, monitor
 from dsvc.deployments.place import Applied, InTheWayError, Package, PlaceError, Status
 from dsvc.errors import RequestError
 
 _NAME, _MANAGED = "app.kubernetes.io/name", "app.kubernetes.io/managed-by"
 _KSERVE = ("serving.kserve.io/v1beta1", "InferenceService")
-_MONITORING = "monitoring.coreos.com/v1"
-# All kinds that a deployment may have made, in the order in which they are taken away.
+# All kinds that a deployment may have made, in the order in which they are taken away, and how their names end.
 _KINDS = (
-    ("networking.k8s.io/v1", "Ingress"),
-    ("autoscaling/v2", "HorizontalPodAutoscaler"),
-    ("policy/v1", "PodDisruptionBudget"),
-    (_MONITORING, "ServiceMonitor"),
-    (_MONITORING, "PodMonitor"),
-    _KSERVE,
-    ("apps/v1", "Deployment"),
-    ("v1", "Service"),
-    ("networking.k8s.io/v1", "NetworkPolicy"),
-    ("v1", "ServiceAccount"),
+    ("networking.k8s.io/v1", "Ingress", ""),
+    ("autoscaling/v2", "HorizontalPodAutoscaler", ""),
+    ("policy/v1", "PodDisruptionBudget", ""),
+    (MONITORING, "ServiceMonitor", ""),
+    (MONITORING, "PodMonitor", ""),
+    (MONITORING, "PrometheusRule", ""),
+    ("v1", "ConfigMap", DASHBOARD),
+    (*_KSERVE, ""),
+    ("apps/v1", "Deployment", ""),
+    ("v1", "Service", ""),
+    ("networking.k8s.io/v1", "NetworkPolicy", ""),
+    ("v1", "ServiceAccount", ""),
 )
 _EVENTS = 5  # that are told of a deployment that is not ready
 _FAILED = ("CrashLoopBackOff", "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError",
@@ -56,27 +59,26 @@ class ClusterPlace:
         """Apply each object, then remove those that the deployment had and has no more; see `Place`."""
         del package, before
         namespace = self._namespace(made)
-        changed, removed = [], []
+        changed = []
         with _told():
             wanted = self._documents(made)
-            there = {_key(each): self._get(*_key(each), made.name, namespace) for each in wanted}
-            for (_, kind), old in there.items():
+            there = {_key(each): self._get(*_key(each), namespace) for each in wanted}
+            for (_, kind, name), old in there.items():
                 if old is not None and (old.metadata.labels or {}).get(_MANAGED) != MANAGER:
                     raise InTheWayError(
-                        f"there is a {kind} {made.name} in {namespace}, which is none of dsvc's", hint="--name NAME"
+                        f"there is a {kind} {name} in {namespace}, which is none of dsvc's", hint="--name NAME"
                     )
             for each in wanted:
-                resource = self.client.resources.get(api_version=each["apiVersion"], kind=each["kind"])
+                api_version, kind, name = _key(each)
+                resource = self.client.resources.get(api_version=api_version, kind=kind)
                 now = self.client.server_side_apply(
-                    resource, body=dict(each), name=made.name, namespace=namespace, field_manager=MANAGER,
+                    resource, body=dict(each), name=name, namespace=namespace, field_manager=MANAGER,
                     force_conflicts=True,
                 )  # fmt: skip
                 old = there[_key(each)]
                 if old is None or old.metadata.resourceVersion != now.metadata.resourceVersion:
-                    changed.append(f"{each['kind']} {namespace}/{made.name}")
-            for api_version, kind in _KINDS:
-                if (api_version, kind) not in there and self._delete(api_version, kind, made.name, namespace):
-                    removed.append(f"{kind} {namespace}/{made.name}")
+                    changed.append(f"{kind} {namespace}/{name}")
+            removed = self._remove(made, namespace, keep=there)
         return Applied(tuple(changed), tuple(removed))
 
     def status(self, made: Deployment) -> Status:
@@ -123,12 +125,7 @@ class ClusterPlace:
         """Remove all objects that dsvc made for it."""
         namespace = self._namespace(made)
         with _told():
-            removed = [
-                f"{kind} {namespace}/{made.name}"
-                for api_version, kind in _KINDS
-                if self._delete(api_version, kind, made.name, namespace)
-            ]
-        return Applied(removed=tuple(removed))
+            return Applied(removed=tuple(self._remove(made, namespace)))
 
     def _namespace(self, made: Deployment) -> str:
         return made.spec.namespace or self.namespace
@@ -136,8 +133,14 @@ class ClusterPlace:
     def _documents(self, made: Deployment) -> list[dict[str, Any]]:
         if made.target == "kserve":
             return kserve_documents(made)
-        kinds = [kind for kind in ("ServiceMonitor", "PodMonitor") if self._knows(_MONITORING, kind)]
-        return [*documents(made), *(monitor(made, kind) for kind in kinds[:1])]  # either of them finds all pods
+        found = documents(made)
+        if self._knows(MONITORING, "ServiceMonitor"):
+            found.append(monitor(made, "ServiceMonitor"))
+        elif self._knows(MONITORING, "PodMonitor"):  # either of them finds all pods
+            found.append(monitor(made, "PodMonitor"))
+        if self._knows(MONITORING, "PrometheusRule"):
+            found += [alert_rules(made), dashboard_map(made)]
+        return found
 
     def _knows(self, api_version: str, kind: str) -> bool:
         from kubernetes.dynamic.exceptions import ResourceNotFoundError
@@ -147,6 +150,15 @@ class ClusterPlace:
         except ResourceNotFoundError:
             return False
         return True
+
+    def _remove(self, made: Deployment, namespace: str, *, keep: Container[tuple[str, str, str]] = ()) -> list[str]:
+        """Remove what a deployment of this name may have made, but what is kept; return what was there."""
+        removed = []
+        for api_version, kind, suffix in _KINDS:
+            name = made.name + suffix
+            if (api_version, kind, name) not in keep and self._delete(api_version, kind, name, namespace):
+                removed.append(f"{kind} {namespace}/{name}")
+        return removed
 
     def _get(self, api_version: str, kind: str, name: str, namespace: str) -> Any:
         from kubernetes.dynamic.exceptions import NotFoundError
@@ -222,8 +234,8 @@ def open_cluster(variables: Mapping[str, str]) -> ClusterPlace:
     return ClusterPlace(client, str((context.get("context") or {}).get("namespace") or "default"), scratch)
 
 
-def _key(document: Mapping[str, Any]) -> tuple[str, str]:
-    return str(document["apiVersion"]), str(document["kind"])
+def _key(document: Mapping[str, Any]) -> tuple[str, str, str]:
+    return str(document["apiVersion"]), str(document["kind"]), str(document["metadata"]["name"])
 
 
 def _digest(pod: Any) -> str:

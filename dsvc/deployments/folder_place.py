@@ -11,6 +11,7 @@ from pathlib import Path
 from dsvc.atomic import temporary_name, write_file
 from dsvc.deployments.deployment import Deployment
 from dsvc.deployments.files import files_of, heading
+from dsvc.deployments.monitors import FOLDER
 from dsvc.deployments.place import Applied, InTheWayError, Package, Status
 from dsvc.deployments.systemd import ROOT, root_name, unit_name
 from dsvc.errors import RequestError
@@ -52,6 +53,7 @@ class FolderPlace:
             changed = self._image(folder, made, package, before)
             for name, text in package.files.items():
                 if _read(folder / name) != text:
+                    (folder / name).parent.mkdir(exist_ok=True)
                     write_file(folder / name, text.encode())
                     changed.append(name)
             removed = [name for name in older if name not in package.files]
@@ -98,8 +100,9 @@ class FolderPlace:
                 _clear_roots(folder, keep=())
             with suppress(FileNotFoundError):
                 (folder / ARCHIVE).unlink()
-            with suppress(OSError):
-                folder.rmdir()
+            for each in (folder / FOLDER, folder):
+                with suppress(OSError):
+                    each.rmdir()
         except OSError as error:
             raise RequestError(f"{error.filename or folder} cannot be removed: {error.strerror}") from error
         return Applied(removed=tuple(removed))

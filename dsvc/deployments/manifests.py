@@ -233,18 +233,6 @@ def disruption_budget(deployment: Deployment) -> dict[str, Any]:
     }
 
 
-def monitor(deployment: Deployment, kind: str) -> dict[str, Any]:
-    """A ServiceMonitor or PodMonitor, for clusters in which the Prometheus operator runs (monitoring.coreos.com/v1)."""
-    endpoint = {"port": "http", "path": "/metrics", "interval": "15s"}
-    where = "endpoints" if kind == "ServiceMonitor" else "podMetricsEndpoints"
-    return {
-        "apiVersion": "monitoring.coreos.com/v1",
-        "kind": kind,
-        "metadata": metadata(deployment),
-        "spec": {"selector": {"matchLabels": selector(deployment)}, where: [endpoint]},
-    }
-
-
 def kustomization(deployment: Deployment, names: Sequence[str]) -> Mapping[str, Any]:
     """The list of files, for `kubectl apply -k` and for overlays."""
     told: dict[str, Any] = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}

@@ -117,6 +117,7 @@ def test_the_prometheus_operator_is_told_where_it_is(there: Shop, cluster: Clust
     deploy(there, "--to", "k8s")
     cluster.know(MONITORING)
     done = deploy(there)
-    assert done["changed"] == ["ServiceMonitor shop/churn"]
+    made = ["ServiceMonitor shop/churn", "PrometheusRule shop/churn", "ConfigMap shop/churn-dashboard"]
+    assert done["changed"] == made
     there.cli.ok("deploy", "rm", "churn")
     assert cluster.objects() == {}
