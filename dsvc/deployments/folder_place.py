@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dsvc.atomic import temporary_name, write_file
+from dsvc.atomic import is_left_over, temporary_name, write_file
 from dsvc.deployments.deployment import Deployment
 from dsvc.deployments.files import files_of, heading
 from dsvc.deployments.monitors import FOLDER
@@ -50,6 +50,7 @@ class FolderPlace:
                 )
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            _clear_left_over(folder)
             changed = self._image(folder, made, package, before)
             for name, text in package.files.items():
                 if _read(folder / name) != text:
@@ -96,6 +97,7 @@ class FolderPlace:
                 if _read(folder / name) == text:
                     (folder / name).unlink()
                     removed.append(name)
+            _clear_left_over(folder)
             if made.target == "systemd":
                 _clear_roots(folder, keep=())
             with suppress(FileNotFoundError):
@@ -119,7 +121,8 @@ class FolderPlace:
             root = root_name(made.digest)
             new = not (folder / root).is_dir()
             package.unpack(os.fspath(folder / root))
-            _clear_roots(folder, keep=(root, root_name(before.digest) if before is not None else root))
+            if before is None or before.digest != made.digest:  # else a repetition: which one ran before, it knew
+                _clear_roots(folder, keep=(root, root_name(before.digest) if before is not None else root))
             return [root] if new else []
         if made.target != "compose" or made.metadata.get("registry"):
             return []
@@ -133,6 +136,13 @@ class FolderPlace:
         finally:
             part.unlink(missing_ok=True)
         return [ARCHIVE]
+
+
+def _clear_left_over(folder: Path) -> None:
+    """Remove what a deploy that was killed was about to write."""
+    for each in (*folder.glob("*.tmp"), *folder.glob(f"{FOLDER}/*.tmp")):
+        if is_left_over(each.name) and not each.is_dir():
+            each.unlink(missing_ok=True)
 
 
 def _clear_roots(folder: Path, *, keep: tuple[str, ...]) -> None:
