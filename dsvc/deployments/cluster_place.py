@@ -14,7 +14,7 @@ from typing import Any
 
 from dsvc.deployments.deployment import Deployment
 from dsvc.deployments.kserve import kserve_documents
-from dsvc.deployments.manifests import MANAGER, documents
+from dsvc.deployments.manifests import MANAGER, PORT, TRACK, documents
 from dsvc.deployments.monitors import API as MONITORING
 from dsvc.deployments.monitors import DASHBOARD, alert_rules, dashboard_map, monitor
 from dsvc.deployments.place import Applied, InTheWayError, Package, PlaceError, Status
@@ -37,6 +37,7 @@ _KINDS = (
     ("networking.k8s.io/v1", "NetworkPolicy", ""),
     ("v1", "ServiceAccount", ""),
 )
+_PROMETHEUS = "--prometheus URL, where they are scraped"
 _EVENTS = 5  # that are told of a deployment that is not ready
 _FAILED = ("CrashLoopBackOff", "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError",
            "ProgressDeadlineExceeded")  # fmt: skip
@@ -121,6 +122,20 @@ class ClusterPlace:
         del made
         return ""
 
+    def metrics(self, made: Deployment) -> Iterator[str]:
+        """Ask each pod, through the API of the cluster."""
+        from kubernetes.client import CoreV1Api
+
+        if "DSVC_SERVE_TOKEN" in made.spec.env:
+            raise RequestError("the servers want a token, which cannot be sent through the cluster", hint=_PROMETHEUS)
+        namespace, core = self._namespace(made), CoreV1Api(self.client.client)
+        with _told():
+            for pod in self._pods(made, namespace):
+                raw = core.connect_get_namespaced_pod_proxy_with_path(
+                    f"{pod.metadata.name}:{PORT}", namespace, "metrics", _preload_content=False
+                )
+                yield raw.data.decode("utf-8", "replace")
+
     def remove(self, made: Deployment) -> Applied:
         """Remove all objects that dsvc made for it."""
         namespace = self._namespace(made)
@@ -134,6 +149,8 @@ class ClusterPlace:
         if made.target == "kserve":
             return kserve_documents(made)
         found = documents(made)
+        if made.canary_of:
+            return found
         if self._knows(MONITORING, "ServiceMonitor"):
             found.append(monitor(made, "ServiceMonitor"))
         elif self._knows(MONITORING, "PodMonitor"):  # either of them finds all pods
@@ -182,7 +199,8 @@ class ClusterPlace:
 
     def _pods(self, made: Deployment, namespace: str) -> list[Any]:
         pods = self.client.resources.get(api_version="v1", kind="Pod")
-        return list(self.client.get(pods, namespace=namespace, label_selector=f"{_NAME}={made.name}").items)
+        wanted = f"{_NAME}={made.canary_of or made.name},{TRACK}{'=' if made.canary_of else '!='}canary"
+        return list(self.client.get(pods, namespace=namespace, label_selector=wanted).items)
 
     def _events(self, made: Deployment, pods: list[Any], namespace: str) -> list[str]:
         """Return the last events of its pods, and of what makes them: a quota leaves no pod that could say so."""
@@ -198,7 +216,7 @@ class ClusterPlace:
         return [f"{each.involvedObject.name}: {each.reason}: {each.message}" for each in found[-_EVENTS:]]
 
     def _addresses(self, made: Deployment, namespace: str) -> tuple[str, ...]:
-        inside = f"http://{made.name}.{namespace}.svc"
+        inside = f"http://{made.canary_of or made.name}.{namespace}.svc"
         return (inside, f"http://{made.spec.host}") if made.spec.host else (inside,)
 
     def _inference(self, made: Deployment, namespace: str) -> Status:

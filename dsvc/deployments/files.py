@@ -31,7 +31,7 @@ def files_of(deployment: Deployment, *, folder: str = "") -> dict[str, str]:
         found = _as_files(kserve_documents(deployment), deployment)
     elif deployment.target in ("manifest", "k8s"):
         found = _as_files(documents(deployment), deployment)
-    if deployment.target == "manifest":
+    if deployment.target == "manifest" and not deployment.canary_of:
         found = {**found, **monitoring_files(deployment)}
     return {name: heading(deployment) + text for name, text in found.items()}
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from dsvc.atomic import is_left_over, temporary_name, write_file
 from dsvc.deployments.deployment import Deployment
 from dsvc.deployments.files import files_of, heading
+from dsvc.deployments.metrics import ask_metrics
 from dsvc.deployments.monitors import FOLDER
 from dsvc.deployments.place import Applied, InTheWayError, Package, Status
 from dsvc.deployments.systemd import ROOT, root_name, unit_name
@@ -87,6 +88,13 @@ class FolderPlace:
             "systemd": f"journalctl -u {unit_name(made.name)}",
             "compose": f"docker compose -f {self.folder(made)}/compose.yaml logs",
         }.get(made.target, f"kubectl logs -l app.kubernetes.io/name={made.name}")
+
+    def metrics(self, made: Deployment) -> Iterator[str]:
+        """Ask the servers at their ports; who applied manifests, and where, is not known here."""
+        if made.target == "manifest" or "DSVC_SERVE_TOKEN" in made.spec.env:
+            raise RequestError(f"the servers of {made.name} cannot be asked from here", hint="--prometheus URL")
+        for index in range(made.spec.replicas):
+            yield ask_metrics(f"http://{made.spec.host or '127.0.0.1'}:{made.spec.port + index}")
 
     def remove(self, made: Deployment) -> Applied:
         """Remove its files; those that somebody changed stay."""
