@@ -18,7 +18,7 @@ from tests.images.shop import Shop
 from tests.servers.ports import free_port
 
 STEP = int(os.environ.get("KILL_STEP", "0"))
-STEPS = {"manifest": 17, "compose": 16, "systemd": 223}  # the last one writes each file of an image
+STEPS = {"manifest": 17, "compose": 16, "systemd": 120}  # the last one writes each file of an image
 
 
 def deployed(project: Project) -> dict[str, str]:
