@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,6 +22,20 @@ def sync_directory(path: Path | str | bytes) -> None:
 def temporary_name(stem: str) -> str:
     """Return a file name that no other process uses and that tells who made it."""
     return f"{stem}.{os.getpid()}.{os.urandom(6).hex()}.tmp"
+
+
+def is_left_over(name: str) -> bool:
+    """Say whether a name is one of `temporary_name`, made by a process of this machine that is no more."""
+    found = re.fullmatch(r".+\.(\d+)\.[0-9a-f]{12}\.tmp", name)
+    if found is None:
+        return False
+    try:
+        os.kill(int(found[1]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):  # it runs, and is another's; or there can be none
+        pass
+    return False
 
 
 def write_file(path: Path, data: bytes | Iterable[bytes], *, durable: bool = True, mode: int = 0o666) -> None:

@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, settings
 from tests.images.shop import packages, python_base, shop, tiny_base, trained
 from tests.servers.disks import cloning_disk, cloning_disks
 from tests.servers.docker_engine import docker_host
+from tests.servers.kubernetes_api import cluster
 from tests.servers.oci_registry import locked_registry, oci_registry
 from tests.servers.rclone import rclone
 from tests.servers.seaweed import seaweed
@@ -14,6 +15,7 @@ from tests.servers.wine import wine, wine_project
 __all__ = [
     "cloning_disk",
     "cloning_disks",
+    "cluster",
     "docker_host",
     "locked_registry",
     "oci_registry",

@@ -258,6 +258,8 @@ deploy logs churn
 deploy diff churn
 show deployments/churn
 deploy rollback churn --base ../base --environment HEAD
+deploy churn --base ../base --environment HEAD --replicas 3 --canary 25
+deploy promote churn --base ../base --environment HEAD
 deploy rm churn
 model rm churn@best
 ! predictor.py predict = lambda rows: rows.sum(axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -44,6 +45,7 @@ from dsvc.images.layout import write_archive_file, write_layout
 from dsvc.images.python import contents_of
 from dsvc.images.reference import Reference, parse_reference, path_of, tag_of
 from dsvc.images.registry import Access, Registry
+from dsvc.images.sigstore import CYCLONEDX, attest, read_bundle_key, sign_message
 from dsvc.images.transfer import Base, Sent, fetch_base, send_image
 from dsvc.objects.ids import EnvironmentId
 from dsvc.objects.tree import FILE_KINDS, EntryKind
@@ -164,21 +166,29 @@ def build(
     return BuildResult(found, origin, base, image, tuple(layers), tuple(left_out), blobs, environment.environment_id)
 
 
-def describe_image(workspace: Workspace, built: BuildResult, *, sbom: bool, sign: bool) -> list[Artifact]:
+def describe_image(
+    workspace: Workspace, built: BuildResult, *, sbom: bool, sign: bool, key: Path | None = None
+) -> list[Artifact]:
     """Make what is said about an image: the bill of materials of its packages, and a signature of its manifest.
 
-    The key is that with which commits are signed.
+    The key is that with which commits are signed; with `key`, a PEM file, both are signed in bundles of Sigstore.
 
     Raises:
-        NoSigningKeyError, SigningFailedError: when nothing can be signed.
+        NoSigningKeyError, SigningFailedError, UnfitKeyError: when nothing can be signed.
     """
+    pem = read_bundle_key(key) if key is not None else None
     found = []
     if sbom:
         text = export_environment(workspace, built.environment_id.hex(), "sbom").text
         found.append(put_artifact(built.blobs, built.image, "sbom", text.encode()))
-    if sign:
+        if pem is not None:
+            said = attest(built.repository, built.image.digest, CYCLONEDX, json.loads(text), pem)
+            found.append(put_artifact(built.blobs, built.image, "attestation", said))
+    payload = built.blobs.read(built.image.manifest, "the manifest")
+    if pem is not None:
+        found.append(put_artifact(built.blobs, built.image, "bundle", sign_message(payload, pem)))
+    elif sign:
         signing = workspace.surroundings.signing()
-        payload = built.blobs.read(built.image.manifest, "the manifest")
         keygen = Keygen(signing.program, signing.environment)
         signature = sign_payload(payload, signing.signing_key(), namespace=NAMESPACE, keygen=keygen)
         found.append(put_artifact(built.blobs, built.image, "signature", signature))

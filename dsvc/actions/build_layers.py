@@ -175,7 +175,7 @@ def serving_members(needed: Sequence[Distribution], minor: str) -> list[Member]:
 
 
 def content_of(pieces: Iterator[bytes]) -> IO[bytes]:
-    """Return a stream of content that comes in pieces."""
+    """Return a stream of content that comes in pieces; a read gets all that it asks for, until the end."""
     return cast("IO[bytes]", _Pieces(pieces))
 
 
@@ -192,17 +192,21 @@ def site_packages(minor: str) -> str:
 class _Pieces(io.RawIOBase):
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
-        self._left = b""
+        self._left = memoryview(b"")
 
     def read(self, size: int = -1) -> bytes:
-        while not self._left or size < 0:
-            piece = next(self._pieces, None)
-            if piece is None:
-                break
-            self._left = self._left + piece if size < 0 else piece
-        taken = self._left if size < 0 else self._left[:size]
-        self._left = self._left[len(taken) :]
-        return taken
+        taken: list[memoryview] = []
+        while size < 0 or sum(map(len, taken)) < size:
+            if not self._left:
+                piece = next(self._pieces, None)
+                if piece is None:
+                    break
+                self._left = memoryview(piece)
+                continue
+            wanted = len(self._left) if size < 0 else size - sum(map(len, taken))
+            taken.append(self._left[:wanted])
+            self._left = self._left[wanted:]
+        return b"".join(taken)
 
 
 def _folders(workspace: Workspace) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from dsvc.actions.build import BuildOptions, BuildResult, build, push_image
 from dsvc.actions.deploy_place import (
@@ -42,7 +42,7 @@ class DeployOptions:
     """What of a deployment is said anew; None stands for what it had before, else for what is usual.
 
     `env` is added to the variables that it had; a name that stands in `without` is taken away. `place` is a folder for
-    files. `registry` is where the image is pushed; an empty text: nowhere.
+    files. `registry` is where the image is pushed; an empty text: nowhere. `metadata` is recorded as it is.
     """
 
     build: BuildOptions
@@ -63,6 +63,7 @@ class DeployOptions:
     reset: bool = False
     wait: int | None = None
     dry_run: bool = False
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def deploy(
             f"there is no deployment {name} yet: where to?", hint=f"dsvc deploy {model} --to manifest, k8s, docker, ..."
         )
     same_target = before is not None and before.deployment.target == target
-    spec = _spec(options, before.deployment.spec if before is not None and not options.reset else Spec())
+    spec = spec_of(options, before.deployment.spec if before is not None and not options.reset else Spec())
     registry = options.registry
     if registry is None:
         registry = _registry_before(before) if same_target else None
@@ -128,7 +129,7 @@ def deploy(
         spec=spec,
         labels={key: value for key, value in built.image.annotations.items() if key.startswith("io.dsvc.")},
         previous=before.id if before is not None else None,
-        metadata={"registry": registry} if registry else {},
+        metadata={**options.metadata, **({"registry": registry} if registry else {})},
     )
     if options.dry_run:
         files = files_of(made, folder=folder_of(workspace, made))
@@ -249,7 +250,12 @@ def _older(workspace: Workspace, found: FoundDeployment, to: int | None) -> Foun
     )
 
 
-def _spec(options: DeployOptions, before: Spec) -> Spec:
+def spec_of(options: DeployOptions, before: Spec) -> Spec:
+    """Return the settings of a deployment that had others before.
+
+    Raises:
+        UsageError, BadQuantityError: for what makes no sense.
+    """
     env = {name: value for name, value in before.env.items() if name not in set(options.without)}
     named = ("replicas", "most", "cpu", "memory", "gpu", "host", "port", "namespace")
     told = {name: getattr(options, name) for name in named if getattr(options, name) is not None}

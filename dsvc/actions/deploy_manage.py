@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from dsvc.actions.deploy import DeployOptions, deploy
 from dsvc.actions.deploy_place import folder_of, open_place
-from dsvc.actions.deployments import FoundDeployment, find_deployment
+from dsvc.actions.deployments import FoundDeployment, find_deployment, list_deployments
 from dsvc.deployments.files import FILE_TARGETS, files_of
 from dsvc.deployments.folder_place import FolderPlace
 from dsvc.deployments.names import deployment_ref
@@ -60,7 +60,7 @@ def deploy_logs(workspace: Workspace, name: str, *, lines: int = 100) -> tuple[l
 
 
 def remove_deployment(workspace: Workspace, name: str, *, forget: bool = False) -> tuple[FoundDeployment, Applied]:
-    """Take a deployment away, and its ref; with `forget` the ref alone.
+    """Take a deployment away, and its ref; with `forget` the ref alone. A canary beside it goes first.
 
     First the place, then the ref: what was broken off is done by the same command. `undo` brings the ref back.
 
@@ -68,6 +68,9 @@ def remove_deployment(workspace: Workspace, name: str, *, forget: bool = False) 
         UnknownDeploymentError. PlaceError.
     """
     found = find_deployment(workspace, name)
+    for each in list_deployments(workspace):
+        if each.deployment.canary_of == found.deployment.name:
+            remove_deployment(workspace, each.deployment.name, forget=forget)
     done = Applied() if forget else open_place(workspace, found.deployment.target).remove(found.deployment)
     transaction = workspace.repo.transaction()
     transaction.delete(deployment_ref(found.deployment.name))

@@ -15,12 +15,11 @@ from typing import Any, Final
 from dsvc.actions.export import write_folder
 from dsvc.actions.model import FoundVersion, find_model
 from dsvc.actions.model_get import model_files
+from dsvc.actions.model_trust import trust_in
 from dsvc.actions.runs import UnknownRunError, get_run
 from dsvc.errors import RequestError
 from dsvc.models.version import ModelVersion
-from dsvc.objects import trees
 from dsvc.objects.codec import Value
-from dsvc.objects.ids import CommitId, Kind
 from dsvc.objects.tree import FILE_KINDS, EntryKind
 from dsvc.runs.names import RunKey
 from dsvc.runs.pins import read_pins
@@ -99,7 +98,7 @@ def served_record(workspace: Workspace, found: FoundVersion) -> dict[str, Any]:
         "files": _files(workspace, found),
         "signature": _plain(version.metadata.get("signature")),
         "profile": _plain(version.metadata.get("profile")),
-        "trusted": _trusted(workspace, version),
+        "trusted": trust_in(workspace, found),
     }
 
 
@@ -125,28 +124,6 @@ def _datasets(workspace: Workspace, version: ModelVersion) -> tuple[list[dict[st
         return [], 0
     pins = islice(read_pins(workspace.repo.store, run.inputs), _DATASETS)
     return [{"path": os.fsdecode(pin.path), "id": _hex(pin.id)} for pin in pins], run.inputs.count
-
-
-def _trusted(workspace: Workspace, version: ModelVersion) -> dict[str, str | None] | None:
-    """Return the signed commit that holds exactly these files: that of the version, or the one that is checked out."""
-    from dsvc.actions.verify import Verifier
-
-    store = workspace.repo.store
-    verifier = Verifier(workspace, thorough=True)
-    for commit_id in dict.fromkeys(filter(None, (version.commit, workspace.head().commit_id))):
-        if not store.has(commit_id, Kind.COMMIT):
-            continue
-        commit = workspace.repo.commit(CommitId(commit_id))
-        if trees.lookup(store, commit.tree, version.path) != version.entry:
-            continue
-        verdict = verifier.commit(commit)
-        if verdict.good:
-            return {
-                "commit": commit_id.hex(),
-                "principal": verdict.principal,
-                "fingerprint": verdict.fingerprint,
-            }
-    return None
 
 
 def _hex(value: bytes | None) -> str | None:

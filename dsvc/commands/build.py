@@ -50,6 +50,9 @@ def command(
     sign: Annotated[
         bool, typer.Option("--sign", help="Add a signature by the SSH key that signs commits (user.signingKey).")
     ] = False,
+    sign_key: Annotated[
+        str | None, typer.Option("--sign-key", metavar="FILE", help="Sign by this PEM key, as bundles of Sigstore.")
+    ] = None,
     find_links: FindLinks = (),
     no_index: Annotated[bool, typer.Option("--no-index", help="Install packages from --find-links alone.")] = False,
     quiet: Quiet = False,
@@ -72,7 +75,9 @@ def command(
         context.out.warn(f"{visible(left.name)} is not in the image: {left.reason}")
     called, _, version = (tag or "").rpartition(":")
     called, version = called or built.repository, version or built.tag
-    artifacts = describe_image(workspace, built, sbom=sbom, sign=sign)
+    artifacts = describe_image(
+        workspace, built, sbom=sbom, sign=sign, key=context.directory / sign_key if sign_key is not None else None
+    )
     if output is not None:
         write_image(built, context.directory / output, name=f"{called}:{version}", artifacts=artifacts)
     pushed = None

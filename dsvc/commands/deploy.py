@@ -10,6 +10,16 @@ import typer
 from dsvc.actions.build import BuildOptions
 from dsvc.commands.build import Base, EnvironmentOf, FindLinks
 from dsvc.commands.context import Context
+from dsvc.commands.deploy_canary import (
+    During,
+    Gates,
+    Least,
+    Prometheus,
+    Share,
+    canary_options,
+    print_canary,
+    promote,
+)
 from dsvc.commands.deploy_text import (
     deployed_json,
     deployment_json,
@@ -93,6 +103,11 @@ def apply(
     environment: EnvironmentOf = None,
     find_links: FindLinks = (),
     no_index: Annotated[bool, typer.Option("--no-index", help="Install packages from --find-links alone.")] = False,
+    canary: Share = None,
+    gate: Gates = (),
+    during: During = 60,
+    min_requests: Least = 100,
+    prometheus: Prometheus = "",
     wait: Wait = False,
     timeout: Timeout = 300,
     dry_run: Annotated[
@@ -106,8 +121,12 @@ def apply(
     What is not said stays as it was in the deployment of this name. A command that was broken off is completed by the
     same one again, and one that changes nothing records nothing. Which version is where stands in the ref
     deployments/NAME, which is pushed and fetched like models.
+
+    With --canary the version is served beside the one that is deployed, as NAME-canary, and with --gate it is then
+    decided: it takes the other's place, or is taken away again with the exit code 1.
     """
     from dsvc.actions.deploy import DeployOptions, deploy
+    from dsvc.actions.deploy_canary import deploy_canary
 
     at_least, most = _replicas(replicas)
     options = DeployOptions(
@@ -116,6 +135,11 @@ def apply(
         env=dict(map(_variable, env)), without=without, cpu=cpu, memory=memory, gpu=gpu, host=host, port=port,
         namespace=namespace, reset=reset, wait=timeout if wait else None, dry_run=dry_run,
     )  # fmt: skip
+    beside = canary_options(canary, gate, during, min_requests, prometheus, wait=timeout if wait else None)
+    if beside is not None:
+        tried = deploy_canary(context.workspace(), model, options, beside, tell=context.out.note)
+        print_canary(context, tried, "apply", json=json)
+        return
     done = deploy(context.workspace(), model, options, tell=context.out.note)
     for left in done.built.left_out if done.built is not None else ():
         context.out.warn(f"{visible(left.name)} is not in the image: {left.reason}")
@@ -298,5 +322,6 @@ def _variable(text: str) -> tuple[str, str | None]:
 
 DEFAULT = "apply"
 SUBCOMMANDS = {
-    "apply": apply, "list": _list, "status": status, "logs": logs, "rollback": rollback, "rm": rm, "diff": diff,
+    "apply": apply, "list": _list, "status": status, "logs": logs, "promote": promote, "rollback": rollback,
+    "rm": rm, "diff": diff,
 }  # fmt: skip

@@ -38,12 +38,18 @@ def print_deployments(context: Context, found: Sequence[FoundDeployment]) -> Non
                 one.digest.partition(":")[2][:12],
                 when,
                 visible(one.user.partition(" <")[0]),
-                "back to an older one" if one.restores is not None else "",
+                _what(one),
             ]
         )
     header = ["NAME", "N", "MODEL", "TO", "PLACE", "IMAGE", "WHEN", "BY", ""]
     kept = [n for n in range(len(header)) if n < 2 or any(row[n] for row in rows)]
     context.out.table([[row[n] for n in kept] for row in rows], header=[header[n] for n in kept], right=[1])
+
+
+def _what(one: Deployment) -> str:
+    if one.canary_of:
+        return f"canary of {one.canary_of}"
+    return "back to an older one" if one.restores is not None else ""
 
 
 def print_deployment(context: Context, one: Deployment, object_id: ObjectId) -> None:
@@ -60,6 +66,7 @@ def print_deployment(context: Context, one: Deployment, object_id: ObjectId) -> 
         ["Run:", one.labels.get("io.dsvc.run", "")[:10]],
         ["Environment:", one.labels.get("io.dsvc.environment", "")[:10]],
         ["Replicas:", f"{spec.replicas}-{spec.most}" if spec.most else str(spec.replicas)],
+        ["Canary of:", one.canary_of],
         ["Host:", visible(spec.host)],
         ["CPU:", spec.cpu],
         ["Memory:", spec.memory],
@@ -119,6 +126,7 @@ def deployed_json(done: DeployResult) -> dict[str, Any]:
         "changed": list(applied.changed) if applied is not None else [],
         "removed": list(applied.removed) if applied is not None else [],
         "next": applied.next if applied is not None else "",
+        "canary": None,
     }
 
 
@@ -152,6 +160,7 @@ def _fields(one: Deployment) -> dict[str, Any]:
         "labels": dict(one.labels),
         "previous": one.previous.hex() if one.previous is not None else None,
         "restores": one.restores.hex() if one.restores is not None else None,
+        "canary_of": one.canary_of or None,
     }
 
 

@@ -6,35 +6,41 @@ leaves those alone that others set, such as the number of replicas that an autos
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from dsvc.deployments.deployment import Deployment
 from dsvc.deployments.kserve import kserve_documents
-from dsvc.deployments.manifests import MANAGER, documents, monitor
+from dsvc.deployments.manifests import MANAGER, PORT, TRACK, documents
+from dsvc.deployments.monitors import API as MONITORING
+from dsvc.deployments.monitors import DASHBOARD, alert_rules, dashboard_map, monitor
 from dsvc.deployments.place import Applied, InTheWayError, Package, PlaceError, Status
 from dsvc.errors import RequestError
 
 _NAME, _MANAGED = "app.kubernetes.io/name", "app.kubernetes.io/managed-by"
 _KSERVE = ("serving.kserve.io/v1beta1", "InferenceService")
-_MONITORING = "monitoring.coreos.com/v1"
-# All kinds that a deployment may have made, in the order in which they are taken away.
+# All kinds that a deployment may have made, in the order in which they are taken away, and how their names end.
 _KINDS = (
-    ("networking.k8s.io/v1", "Ingress"),
-    ("autoscaling/v2", "HorizontalPodAutoscaler"),
-    ("policy/v1", "PodDisruptionBudget"),
-    (_MONITORING, "ServiceMonitor"),
-    (_MONITORING, "PodMonitor"),
-    _KSERVE,
-    ("apps/v1", "Deployment"),
-    ("v1", "Service"),
-    ("networking.k8s.io/v1", "NetworkPolicy"),
-    ("v1", "ServiceAccount"),
+    ("networking.k8s.io/v1", "Ingress", ""),
+    ("autoscaling/v2", "HorizontalPodAutoscaler", ""),
+    ("policy/v1", "PodDisruptionBudget", ""),
+    (MONITORING, "ServiceMonitor", ""),
+    (MONITORING, "PodMonitor", ""),
+    (MONITORING, "PrometheusRule", ""),
+    ("v1", "ConfigMap", DASHBOARD),
+    (*_KSERVE, ""),
+    ("apps/v1", "Deployment", ""),
+    ("v1", "Service", ""),
+    ("networking.k8s.io/v1", "NetworkPolicy", ""),
+    ("v1", "ServiceAccount", ""),
 )
+_PROMETHEUS = "--prometheus URL, where they are scraped"
 _EVENTS = 5  # that are told of a deployment that is not ready
-_FAILED = ("CrashLoopBackOff", "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError")
+_FAILED = ("CrashLoopBackOff", "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError",
+           "ProgressDeadlineExceeded")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,7 @@ class ClusterPlace:
 
     client: Any
     namespace: str
+    scratch: TemporaryDirectory[str]  # of the library: it goes away with the place
 
     @property
     def starts(self) -> bool:
@@ -53,27 +60,26 @@ class ClusterPlace:
         """Apply each object, then remove those that the deployment had and has no more; see `Place`."""
         del package, before
         namespace = self._namespace(made)
-        changed, removed = [], []
+        changed = []
         with _told():
             wanted = self._documents(made)
-            there = {_key(each): self._get(*_key(each), made.name, namespace) for each in wanted}
-            for (_, kind), old in there.items():
+            there = {_key(each): self._get(*_key(each), namespace) for each in wanted}
+            for (_, kind, name), old in there.items():
                 if old is not None and (old.metadata.labels or {}).get(_MANAGED) != MANAGER:
                     raise InTheWayError(
-                        f"there is a {kind} {made.name} in {namespace}, which is none of dsvc's", hint="--name NAME"
+                        f"there is a {kind} {name} in {namespace}, which is none of dsvc's", hint="--name NAME"
                     )
             for each in wanted:
-                resource = self.client.resources.get(api_version=each["apiVersion"], kind=each["kind"])
+                api_version, kind, name = _key(each)
+                resource = self.client.resources.get(api_version=api_version, kind=kind)
                 now = self.client.server_side_apply(
-                    resource, body=dict(each), name=made.name, namespace=namespace, field_manager=MANAGER,
+                    resource, body=dict(each), name=name, namespace=namespace, field_manager=MANAGER,
                     force_conflicts=True,
                 )  # fmt: skip
                 old = there[_key(each)]
                 if old is None or old.metadata.resourceVersion != now.metadata.resourceVersion:
-                    changed.append(f"{each['kind']} {namespace}/{made.name}")
-            for api_version, kind in _KINDS:
-                if (api_version, kind) not in there and self._delete(api_version, kind, made.name, namespace):
-                    removed.append(f"{kind} {namespace}/{made.name}")
+                    changed.append(f"{kind} {namespace}/{name}")
+            removed = self._remove(made, namespace, keep=there)
         return Applied(tuple(changed), tuple(removed))
 
     def status(self, made: Deployment) -> Status:
@@ -93,9 +99,10 @@ class ClusterPlace:
             digest = digests.pop() if len(digests) == 1 else ""
             if seen and updated == ready == wanted == int(told.replicas or 0) and wanted:
                 return Status("ready", ready, wanted, self._addresses(made, namespace), digest=digest)
-            reasons = [reason for each in pods for reason in _reasons(each)]
+            stuck = [(str(each.reason), str(each.message)) for each in told.conditions or [] if _is_stuck(each)]
+            reasons = [*stuck, *(reason for each in pods for reason in _reasons(each))]
             state: Any = "failed" if any(word in _FAILED for word, _ in reasons) else "waiting"
-            facts = [": ".join(filter(None, reason)) for reason in reasons] + self._events(pods, namespace)
+            facts = [": ".join(filter(None, reason)) for reason in reasons] + self._events(made, pods, namespace)
             return Status(state, min(updated, ready), wanted, (), tuple(facts), digest)
 
     def logs(self, made: Deployment, lines: int) -> Iterator[str]:
@@ -106,24 +113,34 @@ class ClusterPlace:
         with _told():
             for pod in self._pods(made, namespace):
                 name = pod.metadata.name
-                text = core.read_namespaced_pod_log(name, namespace, tail_lines=lines)
-                yield from (f"{name}: {line}" for line in text.splitlines())
+                # Read whole, the library would give the text of bytes: b'...'.
+                raw = core.read_namespaced_pod_log(name, namespace, tail_lines=lines, _preload_content=False)
+                yield from (f"{name}: {line}" for line in raw.data.decode("utf-8", "replace").splitlines())
 
     def logs_elsewhere(self, made: Deployment) -> str:
         """They are here."""
         del made
         return ""
 
+    def metrics(self, made: Deployment) -> Iterator[str]:
+        """Ask each pod, through the API of the cluster."""
+        from kubernetes.client import CoreV1Api
+
+        if "DSVC_SERVE_TOKEN" in made.spec.env:
+            raise RequestError("the servers want a token, which cannot be sent through the cluster", hint=_PROMETHEUS)
+        namespace, core = self._namespace(made), CoreV1Api(self.client.client)
+        with _told():
+            for pod in self._pods(made, namespace):
+                raw = core.connect_get_namespaced_pod_proxy_with_path(
+                    f"{pod.metadata.name}:{PORT}", namespace, "metrics", _preload_content=False
+                )
+                yield raw.data.decode("utf-8", "replace")
+
     def remove(self, made: Deployment) -> Applied:
         """Remove all objects that dsvc made for it."""
         namespace = self._namespace(made)
         with _told():
-            removed = [
-                f"{kind} {namespace}/{made.name}"
-                for api_version, kind in _KINDS
-                if self._delete(api_version, kind, made.name, namespace)
-            ]
-        return Applied(removed=tuple(removed))
+            return Applied(removed=tuple(self._remove(made, namespace)))
 
     def _namespace(self, made: Deployment) -> str:
         return made.spec.namespace or self.namespace
@@ -131,8 +148,16 @@ class ClusterPlace:
     def _documents(self, made: Deployment) -> list[dict[str, Any]]:
         if made.target == "kserve":
             return kserve_documents(made)
-        kinds = [kind for kind in ("ServiceMonitor", "PodMonitor") if self._knows(_MONITORING, kind)]
-        return [*documents(made), *(monitor(made, kind) for kind in kinds[:1])]  # either of them finds all pods
+        found = documents(made)
+        if made.canary_of:
+            return found
+        if self._knows(MONITORING, "ServiceMonitor"):
+            found.append(monitor(made, "ServiceMonitor"))
+        elif self._knows(MONITORING, "PodMonitor"):  # either of them finds all pods
+            found.append(monitor(made, "PodMonitor"))
+        if self._knows(MONITORING, "PrometheusRule"):
+            found += [alert_rules(made), dashboard_map(made)]
+        return found
 
     def _knows(self, api_version: str, kind: str) -> bool:
         from kubernetes.dynamic.exceptions import ResourceNotFoundError
@@ -142,6 +167,15 @@ class ClusterPlace:
         except ResourceNotFoundError:
             return False
         return True
+
+    def _remove(self, made: Deployment, namespace: str, *, keep: Container[tuple[str, str, str]] = ()) -> list[str]:
+        """Remove what a deployment of this name may have made, but what is kept; return what was there."""
+        removed = []
+        for api_version, kind, suffix in _KINDS:
+            name = made.name + suffix
+            if (api_version, kind, name) not in keep and self._delete(api_version, kind, name, namespace):
+                removed.append(f"{kind} {namespace}/{name}")
+        return removed
 
     def _get(self, api_version: str, kind: str, name: str, namespace: str) -> Any:
         from kubernetes.dynamic.exceptions import NotFoundError
@@ -165,21 +199,24 @@ class ClusterPlace:
 
     def _pods(self, made: Deployment, namespace: str) -> list[Any]:
         pods = self.client.resources.get(api_version="v1", kind="Pod")
-        return list(self.client.get(pods, namespace=namespace, label_selector=f"{_NAME}={made.name}").items)
+        wanted = f"{_NAME}={made.canary_of or made.name},{TRACK}{'=' if made.canary_of else '!='}canary"
+        return list(self.client.get(pods, namespace=namespace, label_selector=wanted).items)
 
-    def _events(self, pods: list[Any], namespace: str) -> list[str]:
+    def _events(self, made: Deployment, pods: list[Any], namespace: str) -> list[str]:
+        """Return the last events of its pods, and of what makes them: a quota leaves no pod that could say so."""
         events = self.client.resources.get(api_version="v1", kind="Event")
-        names = {pod.metadata.name for pod in pods}
+        names = {"Pod": {pod.metadata.name for pod in pods}, "Deployment": {made.name}}
         found = [
             each
             for each in self.client.get(events, namespace=namespace).items
-            if each.involvedObject.name in names
+            if each.involvedObject.name in names.get(each.involvedObject.kind, ())
+            or (each.involvedObject.kind == "ReplicaSet" and each.involvedObject.name.rpartition("-")[0] == made.name)
         ]
         found.sort(key=lambda each: str(each.lastTimestamp or each.eventTime or ""))
         return [f"{each.involvedObject.name}: {each.reason}: {each.message}" for each in found[-_EVENTS:]]
 
     def _addresses(self, made: Deployment, namespace: str) -> tuple[str, ...]:
-        inside = f"http://{made.name}.{namespace}.svc"
+        inside = f"http://{made.canary_of or made.name}.{namespace}.svc"
         return (inside, f"http://{made.spec.host}") if made.spec.host else (inside,)
 
     def _inference(self, made: Deployment, namespace: str) -> Status:
@@ -208,12 +245,15 @@ def open_cluster(variables: Mapping[str, str]) -> ClusterPlace:
     file = variables.get("KUBECONFIG") or f"{variables.get('HOME', '')}/.kube/config"
     with _told():
         _, context = config.list_kube_config_contexts(config_file=file)
-        client = DynamicClient(config.new_client_from_config(config_file=file))
-    return ClusterPlace(client, str((context.get("context") or {}).get("namespace") or "default"))
+        # The library keeps what the cluster knows in a file, whose usual name anybody on this machine can guess, and
+        # which would not know what was installed in the cluster since.
+        scratch = TemporaryDirectory(prefix="dsvc-k8s-")
+        client = DynamicClient(config.new_client_from_config(config_file=file), cache_file=f"{scratch.name}/known.json")
+    return ClusterPlace(client, str((context.get("context") or {}).get("namespace") or "default"), scratch)
 
 
-def _key(document: Mapping[str, Any]) -> tuple[str, str]:
-    return str(document["apiVersion"]), str(document["kind"])
+def _key(document: Mapping[str, Any]) -> tuple[str, str, str]:
+    return str(document["apiVersion"]), str(document["kind"]), str(document["metadata"]["name"])
 
 
 def _digest(pod: Any) -> str:
@@ -223,6 +263,12 @@ def _digest(pod: Any) -> str:
         if at:
             return digest
     return ""
+
+
+def _is_stuck(condition: Any) -> bool:
+    """Say whether a condition of a Deployment is one in which it does not go on."""
+    wanted = {"Progressing": "False", "ReplicaFailure": "True"}
+    return bool(wanted.get(str(condition.type)) == condition.status)
 
 
 def _reasons(pod: Any) -> Iterator[tuple[str, str]]:

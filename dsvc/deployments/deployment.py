@@ -76,6 +76,12 @@ class Deployment:
         """The commit of the model in hex, empty where it is not known."""
         return self.labels.get("io.dsvc.commit", "")
 
+    @property
+    def canary_of(self) -> str:
+        """The deployment beside which this one gets a share of the requests, empty where there is none."""
+        told = self.metadata.get("canary")
+        return str(told.get("of") or "") if isinstance(told, dict) else ""
+
 
 def encode_deployment(deployment: Deployment) -> bytes:
     """Return the canonical bytes of a deployment.
@@ -136,7 +142,7 @@ def decode_deployment(payload: bytes) -> Deployment:
         time=fields.integer("time"),
         zone=fields.integer("zone"),
         place=fields.optional_text("place"),
-        spec=_decode_spec(fields.map("spec")),
+        spec=decode_spec(fields.map("spec")),
         labels=cast("dict[str, str]", labels),
         previous=fields.optional_id("previous"),
         restores=fields.optional_id("restores"),
@@ -154,7 +160,8 @@ def encode_spec(spec: Spec) -> dict[str, object]:
     return told | ({"env": dict(spec.env)} if spec.env else {})
 
 
-def _decode_spec(values: Mapping[str, Value]) -> Spec:
+def decode_spec(values: Mapping[str, Value]) -> Spec:
+    """Return the spec of which these are the fields; raises BadEncodingError."""
     env = values.get("env", {})
     numbers = {name: values.get(name, getattr(Spec(), name)) for name in ("replicas", "most", "gpu", "port")}
     texts = {name: values.get(name, "") for name in ("cpu", "memory", "host", "namespace")}

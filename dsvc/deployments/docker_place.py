@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dsvc.deployments.deployment import Deployment, encode_spec
+from dsvc.deployments.metrics import ask_metrics
 from dsvc.deployments.place import Applied, InTheWayError, Package, PlaceError, Status
 from dsvc.deployments.quantities import bytes_of, cores_of
 from dsvc.errors import RequestError
@@ -114,6 +115,12 @@ class EnginePlace:
         """They are here."""
         del made
         return ""
+
+    def metrics(self, made: Deployment) -> Iterator[str]:
+        """Ask each server at its port."""
+        token = self._values(made).get("DSVC_SERVE_TOKEN", "")
+        for index in range(made.spec.replicas):
+            yield ask_metrics(f"http://{self._host(made)}:{made.spec.port + index}", token)
 
     def remove(self, made: Deployment) -> Applied:
         """End and remove the containers."""

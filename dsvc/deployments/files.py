@@ -9,6 +9,7 @@ from dsvc.deployments.compose import compose_files
 from dsvc.deployments.deployment import Deployment
 from dsvc.deployments.kserve import kserve_documents
 from dsvc.deployments.manifests import documents, kustomization
+from dsvc.deployments.monitors import monitoring_files
 from dsvc.deployments.systemd import systemd_files
 from dsvc.deployments.yaml_text import yaml_text
 
@@ -30,6 +31,8 @@ def files_of(deployment: Deployment, *, folder: str = "") -> dict[str, str]:
         found = _as_files(kserve_documents(deployment), deployment)
     elif deployment.target in ("manifest", "k8s"):
         found = _as_files(documents(deployment), deployment)
+    if deployment.target == "manifest" and not deployment.canary_of:
+        found = {**found, **monitoring_files(deployment)}
     return {name: heading(deployment) + text for name, text in found.items()}
 
 

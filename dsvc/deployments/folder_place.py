@@ -8,9 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dsvc.atomic import temporary_name, write_file
+from dsvc.atomic import is_left_over, temporary_name, write_file
 from dsvc.deployments.deployment import Deployment
 from dsvc.deployments.files import files_of, heading
+from dsvc.deployments.metrics import ask_metrics
+from dsvc.deployments.monitors import FOLDER
 from dsvc.deployments.place import Applied, InTheWayError, Package, Status
 from dsvc.deployments.systemd import ROOT, root_name, unit_name
 from dsvc.errors import RequestError
@@ -49,9 +51,11 @@ class FolderPlace:
                 )
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            _clear_left_over(folder)
             changed = self._image(folder, made, package, before)
             for name, text in package.files.items():
                 if _read(folder / name) != text:
+                    (folder / name).parent.mkdir(exist_ok=True)
                     write_file(folder / name, text.encode())
                     changed.append(name)
             removed = [name for name in older if name not in package.files]
@@ -85,6 +89,13 @@ class FolderPlace:
             "compose": f"docker compose -f {self.folder(made)}/compose.yaml logs",
         }.get(made.target, f"kubectl logs -l app.kubernetes.io/name={made.name}")
 
+    def metrics(self, made: Deployment) -> Iterator[str]:
+        """Ask the servers at their ports; who applied manifests, and where, is not known here."""
+        if made.target == "manifest" or "DSVC_SERVE_TOKEN" in made.spec.env:
+            raise RequestError(f"the servers of {made.name} cannot be asked from here", hint="--prometheus URL")
+        for index in range(made.spec.replicas):
+            yield ask_metrics(f"http://{made.spec.host or '127.0.0.1'}:{made.spec.port + index}")
+
     def remove(self, made: Deployment) -> Applied:
         """Remove its files; those that somebody changed stay."""
         folder = self.folder(made)
@@ -94,12 +105,14 @@ class FolderPlace:
                 if _read(folder / name) == text:
                     (folder / name).unlink()
                     removed.append(name)
+            _clear_left_over(folder)
             if made.target == "systemd":
                 _clear_roots(folder, keep=())
             with suppress(FileNotFoundError):
                 (folder / ARCHIVE).unlink()
-            with suppress(OSError):
-                folder.rmdir()
+            for each in (folder / FOLDER, folder):
+                with suppress(OSError):
+                    each.rmdir()
         except OSError as error:
             raise RequestError(f"{error.filename or folder} cannot be removed: {error.strerror}") from error
         return Applied(removed=tuple(removed))
@@ -116,7 +129,8 @@ class FolderPlace:
             root = root_name(made.digest)
             new = not (folder / root).is_dir()
             package.unpack(os.fspath(folder / root))
-            _clear_roots(folder, keep=(root, root_name(before.digest) if before is not None else root))
+            if before is None or before.digest != made.digest:  # else a repetition: which one ran before, it knew
+                _clear_roots(folder, keep=(root, root_name(before.digest) if before is not None else root))
             return [root] if new else []
         if made.target != "compose" or made.metadata.get("registry"):
             return []
@@ -130,6 +144,13 @@ class FolderPlace:
         finally:
             part.unlink(missing_ok=True)
         return [ARCHIVE]
+
+
+def _clear_left_over(folder: Path) -> None:
+    """Remove what a deploy that was killed was about to write."""
+    for each in (*folder.glob("*.tmp"), *folder.glob(f"{FOLDER}/*.tmp")):
+        if is_left_over(each.name) and not each.is_dir():
+            each.unlink(missing_ok=True)
 
 
 def _clear_roots(folder: Path, *, keep: tuple[str, ...]) -> None:

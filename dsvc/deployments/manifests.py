@@ -15,12 +15,16 @@ from dsvc.deployments.deployment import Deployment
 PORT = 8080
 USER = 65532
 MANAGER = "dsvc"
+TRACK = "dsvc.io/track"
 _BUSY = 80  # percent of the CPU that was asked for, above which there are more replicas
 _NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 def documents(deployment: Deployment) -> list[dict[str, Any]]:
     """Return the objects of a deployment, in the order in which they are applied."""
+    if deployment.canary_of:
+        # Service and policy of the deployment beside it find these pods by their labels.
+        return [service_account(deployment), workload(deployment)]
     found = [service_account(deployment), service(deployment), workload(deployment), network_policy(deployment)]
     spec = deployment.spec
     if spec.host:
@@ -51,8 +55,14 @@ def labels(deployment: Deployment) -> dict[str, str]:
 
 
 def selector(deployment: Deployment) -> dict[str, str]:
-    """Return the labels by which its pods are found; they never change."""
-    return {"app.kubernetes.io/name": deployment.name, "app.kubernetes.io/component": "model-server"}
+    """Return the labels by which its pods are found; they never change.
+
+    Those of a canary are the labels of the deployment beside it and one more, so that its Service sends both requests.
+    Each controller tells its own pods by their owner.
+    """
+    name = deployment.canary_of or deployment.name
+    found = {"app.kubernetes.io/name": name, "app.kubernetes.io/component": "model-server"}
+    return {**found, TRACK: "canary"} if deployment.canary_of else found
 
 
 def label_value(text: str) -> str:
@@ -230,18 +240,6 @@ def disruption_budget(deployment: Deployment) -> dict[str, Any]:
         "kind": "PodDisruptionBudget",
         "metadata": metadata(deployment),
         "spec": {"maxUnavailable": 1, "selector": {"matchLabels": selector(deployment)}},
-    }
-
-
-def monitor(deployment: Deployment, kind: str) -> dict[str, Any]:
-    """A ServiceMonitor or PodMonitor, for clusters in which the Prometheus operator runs (monitoring.coreos.com/v1)."""
-    endpoint = {"port": "http", "path": "/metrics", "interval": "15s"}
-    where = "endpoints" if kind == "ServiceMonitor" else "podMetricsEndpoints"
-    return {
-        "apiVersion": "monitoring.coreos.com/v1",
-        "kind": kind,
-        "metadata": metadata(deployment),
-        "spec": {"selector": {"matchLabels": selector(deployment)}, where: [endpoint]},
     }
 
 

@@ -8,6 +8,7 @@ from dsvc.errors import UsageError
 from dsvc.refs.names import DEPLOYMENTS
 
 MAX_LENGTH = 50  # Kubernetes allows 63 for what is made of it
+CANARY = "-canary"  # how the name of a canary ends
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?")
 
 

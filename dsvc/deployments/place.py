@@ -85,5 +85,8 @@ class Place(Protocol):
     def logs_elsewhere(self, made: Deployment) -> str:
         """Return the command that shows them where only others know them, else an empty text."""
 
+    def metrics(self, made: Deployment) -> Iterator[str]:
+        """Yield what each of its servers says at /metrics; raises PlaceError, RequestError where nobody can ask."""
+
     def remove(self, made: Deployment) -> Applied:
         """Take it away; raises PlaceError."""

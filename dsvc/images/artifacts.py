@@ -1,4 +1,4 @@
-"""What is said about an image by others than itself: a bill of materials, a signature, each a manifest that names it.
+"""What is said about an image by others than itself: a bill of materials, signatures, each a manifest that names it.
 
 https://github.com/opencontainers/image-spec/blob/v1.1.0/manifest.md#guidelines-for-artifact-usage, and for registries
 that do not list them https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#referrers-tag-schema
@@ -14,9 +14,12 @@ from dsvc.images.blobs import Blobs
 from dsvc.images.descriptor import EMPTY, INDEX, MANIFEST, Descriptor, decode_json, encode_json
 from dsvc.images.image import Image
 from dsvc.images.registry import NotInRegistryError, Registry
+from dsvc.images.sigstore import BUNDLE
 
 SBOM: Final = "application/vnd.cyclonedx+json"
 SIGNATURE: Final = "application/vnd.dsvc.image.signature.ssh"
+What = Literal["sbom", "signature", "bundle", "attestation"]
+_KINDS: Final = {"sbom": SBOM, "signature": SIGNATURE, "bundle": BUNDLE, "attestation": BUNDLE}
 NAMESPACE: Final = "dsvc-image"  # of signatures: of the bytes of the image's manifest
 
 
@@ -24,7 +27,7 @@ NAMESPACE: Final = "dsvc-image"  # of signatures: of the bytes of the image's ma
 class Artifact:
     """Something that is said about an image: its kind, its manifest, the blobs of that."""
 
-    what: Literal["sbom", "signature"]
+    what: What
     kind: str
     manifest: Descriptor
     content: Descriptor
@@ -35,9 +38,9 @@ class Artifact:
         return {**self.manifest.fields(), "artifactType": self.kind}
 
 
-def put_artifact(blobs: Blobs, image: Image, what: Literal["sbom", "signature"], data: bytes) -> Artifact:
+def put_artifact(blobs: Blobs, image: Image, what: What, data: bytes) -> Artifact:
     """Keep what is said about an image; the same data give the same digests."""
-    kind = SBOM if what == "sbom" else SIGNATURE
+    kind = _KINDS[what]
     config, content = blobs.put(b"{}", EMPTY), blobs.put(data, kind)
     fields = {
         "schemaVersion": 2,

@@ -66,6 +66,22 @@ class Blobs:
             raise BadImageError(f"{what} {descriptor.digest} is damaged: its content has another digest")
         return data
 
+    def check(self, descriptor: Descriptor, what: str) -> None:
+        """Read a blob to its end and compare.
+
+        Raises:
+            BadImageError: when it is not there, or is damaged.
+        """
+        try:
+            with open(self.path(descriptor.digest), "rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise BadImageError(f"{what} {descriptor.digest} is not there") from error
+        if found != descriptor.hex:
+            raise BadImageError(
+                f"{what} {descriptor.digest} is damaged: its content has another digest", hint=f"rm -r {self.folder}"
+            )
+
     def take(self, pieces: Iterable[bytes], expected: Descriptor, what: str) -> None:
         """Keep content that comes in pieces, if it has the expected digest and length.
 

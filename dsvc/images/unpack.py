@@ -37,6 +37,7 @@ def unpack(image: Image, blobs: Blobs, folder: Path) -> bool:
     try:
         part.mkdir(parents=True)
         for layer in image.layers:
+            blobs.check(layer, "the layer")
             for info, archive in walk_layer(blobs.path(layer.digest), layer.media_type):
                 _unpack(part, info, archive)
         part.replace(folder)

@@ -20,8 +20,8 @@ class UntrustedModelError(RequestError):
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            f"{what} runs code when it is loaded, and no commit signed by an allowed signer holds it",
-            hint="sign the commit with the model (dsvc commit --sign; sign.allowedSigners), or pass --allow-pickle",
+            f"{what} runs code when it is loaded, and no allowed signer signed a commit that holds it or its run",
+            hint="sign one (dsvc commit --sign, dsvc tag -s ... runs/KEY; sign.allowedSigners), or pass --allow-pickle",
         )
 
 

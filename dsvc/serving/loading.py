@@ -24,7 +24,8 @@ _LOADERS: Final = {
 _ENDINGS: Final = (
     ("MLmodel", "pyfunc"), ("saved_model.pb", "keras"), (".keras", "keras"), (".onnx", "onnx"), (".skops", "sklearn"),
     (".joblib", "sklearn"), (".pkl", "sklearn"), (".pickle", "sklearn"), (".ubj", "xgboost"), (".lgb", "lightgbm"),
-    (".pt", "torch"), (".pth", "torch"), (".ts", "torch"), (".xgb", "xgboost"), (PREDICTOR, "python"),
+    (".pt", "torch"), (".pt2", "torch"), (".pth", "torch"), (".ts", "torch"), (".xgb", "xgboost"),
+    (PREDICTOR, "python"),
 )  # fmt: skip
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 

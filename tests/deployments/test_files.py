@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import warnings
@@ -22,6 +23,7 @@ def deploy(shop: Shop, *words: str) -> dict:
 
 
 def documents(folder: Path) -> dict[str, dict]:
+    """The documents of a folder by their kinds."""
     found = [yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yaml"))]
     return {each["kind"]: each for each in found}
 
@@ -47,9 +49,55 @@ def test_manifests_are_what_the_schemas_of_kubernetes_want(shop, folder):
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl")
 def test_kustomize_takes_the_folder(shop, folder):
     deploy(shop, "--to", "manifest", *SETTINGS)
+    assert len(kustomized(folder)) == 7
+    assert {each["kind"] for each in kustomized(folder / "monitoring")} == {
+        "ServiceMonitor", "PrometheusRule", "ConfigMap"
+    }  # fmt: skip
+    both = folder.parent / "kustomization.yaml"
+    both.write_text("resources: [churn, churn/monitoring]\n")
+    assert len(kustomized(folder.parent)) == 10
+
+
+def kustomized(folder: Path) -> list[dict]:
+    """What kubectl makes of a folder."""
     done = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True, check=True)
-    kinds = [each["kind"] for each in yaml.safe_load_all(done.stdout)]
-    assert len(kinds) == 7
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def test_what_watches_it_lies_beside_it(shop, folder):
+    """Objects of the operator, with names that the rules ask for, and the dashboard that Grafana's sidecar finds."""
+    validate = pytest.importorskip("kubernetes_validate")
+    deploy(shop, "--to", "manifest", *SETTINGS)
+    found = documents(folder / "monitoring")
+    assert set(found) == {"ServiceMonitor", "PodMonitor", "PrometheusRule", "ConfigMap", "Kustomization"}
+    service = documents(folder)["Service"]
+    pods = documents(folder)["Deployment"]["spec"]["template"]
+    for kind, field, labels in (
+        ("ServiceMonitor", "endpoints", service["metadata"]["labels"]),
+        ("PodMonitor", "podMetricsEndpoints", pods["metadata"]["labels"]),
+    ):
+        spec = found[kind]["spec"]
+        assert spec["selector"]["matchLabels"].items() <= labels.items()
+        (endpoint,) = spec[field]
+        assert endpoint["port"] in {each["name"] for each in service["spec"]["ports"]}
+        assert endpoint["port"] in {each["name"] for each in pods["spec"]["containers"][0]["ports"]}
+        (job,) = endpoint["relabelings"]
+        assert f'up{{job="{job["replacement"]}"}}' in str(found["PrometheusRule"]["spec"])
+    validate.validate(found["ConfigMap"], validate.latest_version(), strict=True)
+    assert json.loads(found["ConfigMap"]["data"]["churn.json"])["title"] == "Model churn"
+    assert found["ConfigMap"]["metadata"]["labels"]["grafana_dashboard"] == "1"
+    shop.cli.ok("deploy", "rm", "churn")
+    assert not folder.exists()
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool")
+def test_prometheus_takes_the_rules(shop, folder, tmp_path):
+    deploy(shop, "--to", "manifest")
+    spec = documents(folder / "monitoring")["PrometheusRule"]["spec"]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(spec))
+    words = ["promtool", "check", "rules", tmp_path / "rules.yml"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, "SUCCESS" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
 def test_pods_run_without_root_and_know_where_they_come_from(shop, folder):
@@ -81,6 +129,27 @@ def test_kserve(shop):
     predictor = document["spec"]["predictor"]
     assert (predictor["minReplicas"], predictor["maxReplicas"]) == (1, 3)
     assert predictor["containers"][0]["image"] == done["image"]
+
+
+# What KServe 0.21 adds to the fields of a pod, by its published models (V1beta1ComponentExtensionSpec).
+KSERVE = {"annotations", "autoScaling", "batcher", "canaryTrafficPercent", "containerConcurrency", "deploymentStrategy",
+          "labels", "logger", "maxReplicas", "minReplicas", "scaleMetric", "scaleMetricType", "scaleTarget",
+          "timeout"}  # fmt: skip
+
+
+def test_an_inference_service_is_a_pod_and_what_kserve_adds(shop):
+    """The rest of its predictor is a pod by the schema of Kubernetes, which the definition of the resource repeats."""
+    validate = pytest.importorskip("kubernetes_validate")
+    done = deploy(shop, "--to", "kserve", "--dry-run", *SETTINGS)
+    document = yaml.safe_load(done["files"]["inferenceservice.yaml"])
+    assert (document["apiVersion"], document["kind"]) == ("serving.kserve.io/v1beta1", "InferenceService")
+    assert set(document["spec"]) == {"predictor"}
+    predictor = document["spec"]["predictor"]
+    added = {name: predictor.pop(name) for name in KSERVE & set(predictor)}
+    assert added == {"minReplicas": 2, "maxReplicas": 5}
+    assert predictor["containers"][0]["name"] == "kserve-container"  # as KServe finds a container of one's own
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": document["metadata"], "spec": predictor}
+    validate.validate(pod, validate.latest_version(), strict=True)
 
 
 def test_compose_with_the_image_beside_it(shop, folder):

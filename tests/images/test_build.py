@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import tarfile
@@ -76,6 +77,22 @@ def test_a_second_version_differs_in_the_model_layer_alone(shop):
     shop.train("b")
     second = {each["what"]: each["digest"] for each in built(shop)["layers"]}
     assert [what for what in first if first[what] != second[what]] == ["model"]
+
+
+def test_a_model_of_many_chunks_is_in_its_layer_as_it_was(shop):
+    """A file that is stored in pieces of all lengths, one of no length, and one that is a model of its own."""
+    weights = random.Random(4).randbytes(5_000_003)
+    (shop.cli.directory / "model" / "weights.bin").write_bytes(weights)
+    (shop.cli.directory / "model" / "empty").write_bytes(b"")
+    shop.cli.ok("commit", "-q", "-m", "large")
+    shop.cli.ok("model", "add", "churn", "model")
+    environment = shop.cli.ok("model", "show", "--json", "churn@1").json["environment"]
+    document = built(shop, "--environment", environment)
+    (layer,) = (each["digest"] for each in document["layers"] if each["what"] == "model")
+    path = shop.cli.directory / ".dsvc/cache/images/blobs/sha256" / layer.partition(":")[2]
+    with tarfile.open(path) as archive:
+        assert archive.extractfile("model/weights.bin").read() == weights
+        assert archive.extractfile("model/empty").read() == b""
 
 
 def test_packages_that_were_changed_are_not_taken(shop, tmp_path):

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,11 +17,25 @@ DOCKERD = shutil.which("dockerd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 _READY = 60  # seconds
 
 
+class NoEngineError(Exception):
+    """No engine can run here; the text says why."""
+
+
 @pytest.fixture(scope="session")
 def docker_host() -> Iterator[str]:
     """The address of the engine, for DOCKER_HOST."""
+    try:
+        with running_engine() as host:
+            yield host
+    except NoEngineError as error:
+        pytest.skip(str(error))
+
+
+@contextmanager
+def running_engine() -> Iterator[str]:
+    """Start an engine and return its address; raises NoEngineError."""
     if DOCKERD is None or os.geteuid() != 0:
-        pytest.skip("needs dockerd and root")
+        raise NoEngineError("needs dockerd and root")
     folder = Path(tempfile.mkdtemp(prefix="dsvc-docker-"))  # a path that is short enough for a socket
     host = f"unix://{folder}/docker.sock"
     words = [DOCKERD, "--host", host, "--data-root", folder / "data", "--exec-root", folder / "exec",
@@ -31,7 +45,7 @@ def docker_host() -> Iterator[str]:
         process = subprocess.Popen(words, stdout=log, stderr=log)
     try:
         if not _answers(host, process):
-            pytest.skip(f"dockerd does not run here: {(folder / 'log').read_text()[-300:]}")
+            raise NoEngineError(f"dockerd does not run here: {(folder / 'log').read_text()[-300:]}")
         yield host
     finally:
         process.terminate()

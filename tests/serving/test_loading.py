@@ -131,6 +131,53 @@ def test_torchscript(tmp_path):
     assert answers(tmp_path, allow_pickle=True) == [[2.0], [-3.0]]
 
 
+@library("torch")
+def test_other_forms_of_torch(tmp_path):
+    """An exported program, a whole module that was pickled, and weights alone, which are no model."""
+    import torch
+
+    layer = torch.nn.Linear(2, 1, bias=False)
+    torch.nn.init.ones_(layer.weight)
+    for name in ("exported", "pickled", "weights"):
+        (tmp_path / name).mkdir()
+    rows = torch.export.Dim("rows", max=64)
+    program = torch.export.export(layer.eval(), (torch.ones(3, 2),), dynamic_shapes=({0: rows},))
+    torch.export.save(program, tmp_path / "exported" / "model.pt2")
+    torch.save(layer, tmp_path / "pickled" / "model.pt")
+    torch.save(layer.state_dict(), tmp_path / "weights" / "model.pt")
+    for name in ("exported", "pickled"):
+        with pytest.raises(UntrustedModelError):
+            load_model(read_model(tmp_path / name))
+        assert answers(tmp_path / name, allow_pickle=True) == [[2.0], [-3.0]]
+    with pytest.raises(CannotLoadError, match="holds weights and no module"):
+        load_model(read_model(tmp_path / "weights"), allow_pickle=True)
+
+
+@library("keras")
+def test_a_model_of_keras_with_code_in_it_needs_somebodys_word(tmp_path):
+    import keras
+
+    layers = [keras.Input((2,)), keras.layers.Lambda(lambda x: x * 2, output_shape=(2,))]
+    keras.Sequential(layers).save(tmp_path / "model.keras")
+    with pytest.raises(CannotLoadError):
+        load_model(read_model(tmp_path))
+    assert answers(tmp_path, allow_pickle=True) == [[2.0, 2.0], [-2.0, -4.0]]
+
+
+@library("tensorflow")
+def test_a_saved_model_of_tensorflow(tmp_path):
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.weights = tf.Variable([[2.0], [3.0]])
+    shape = [tf.TensorSpec([None, 2], tf.float32, name="x")]
+    call = tf.function(lambda x: {"y": x @ module.weights}, input_signature=shape)
+    tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": call})
+    with pytest.raises(UntrustedModelError):
+        load_model(read_model(tmp_path))
+    assert answers(tmp_path, allow_pickle=True) == [[5.0], [-8.0]]
+
+
 @library("keras")
 def test_keras(tmp_path, monkeypatch):
     if importlib.util.find_spec("tensorflow") is None:  # which Keras takes where nothing is said

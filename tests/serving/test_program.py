@@ -214,7 +214,7 @@ def test_a_pickle_that_an_allowed_signer_committed_is_served(cli, tmp_path):
     cli.ok("commit", "-q", "-m", "unsigned")
     cli.ok("model", "add", "sum", "predictor.py")
     refused = cli("serve", "sum", "--check")
-    assert (refused.code, "no commit signed by an allowed signer holds it" in refused.err) == (3, True)
+    assert (refused.code, "no allowed signer signed a commit that holds it" in refused.err) == (3, True)
     cli.ok("commit", "-q", "--allow-empty", "--sign", "-m", "signed")
     assert cli("serve", "sum", "--check").code == 3, "nobody is allowed to sign yet"
     cli.ok("config", "sign.allowedSigners", str(tmp_path / "signers"))
@@ -223,6 +223,33 @@ def test_a_pickle_that_an_allowed_signer_committed_is_served(cli, tmp_path):
     cli.ok("model", "add", "sum", "predictor.py")
     assert cli("serve", "sum", "--check").code == 3, "the signed commit has another file"
     assert cli.ok("serve", "sum@1", "--check").out == "sum 1 can be served (python)\n"
+
+
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
+def test_a_pickle_of_a_run_that_an_allowed_signer_signed_is_served(cli, tmp_path):
+    """The signature is a tag of the run's record; it is for the files that the run wrote, and no others."""
+    for name in ("key", "other"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
+    (tmp_path / "signers").write_text(f"ada@example.com {(tmp_path / 'key.pub').read_text()}")
+    cli.ok("init", "-q")
+    cli.ok("config", "sign.allowedSigners", str(tmp_path / "signers"))
+    code = "def predict(rows):\\n    return rows.sum(axis=1)\\n"
+    script = f"mkdir -p m; printf '{code}' > m/predictor.py; printf 1 > m/weights"
+    run = cli.ok("run", "--json", "--", "sh", "-c", script).json["run"]
+    cli.ok("commit", "-q", "-m", "unsigned")
+    cli.ok("model", "add", "sum", "m")
+    assert cli("serve", "sum", "--check").code == 3
+    cli.ok("config", "user.signingKey", str(tmp_path / "other"))
+    cli.ok("tag", "-s", "-m", "not mine to say", "seen-by-another", f"runs/{run}")
+    assert cli("serve", "sum", "--check").code == 3, "not an allowed signer"
+    cli.ok("config", "user.signingKey", str(tmp_path / "key"))
+    cli.ok("tag", "-s", "-m", "looked through", "checked", f"runs/{run}")
+    assert cli.ok("serve", "sum", "--check", "--json").json["trusted"] is True
+    cli.ok("verify-tag", "checked")
+    (cli.directory / "m" / "weights").write_text("2")
+    cli.ok("model", "add", "sum", "m")
+    answer = cli("serve", "sum", "--check")
+    assert answer.code == 3, "another file than the run wrote"
 
 
 def test_a_port_that_is_taken(run, slow):

@@ -1,0 +1,48 @@
+"""What stops a deploy leaves nothing half done: no record, no files, and a sentence that says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.images.shop import Shop
+from tests.servers.ports import free_port
+
+
+def nothing_is_there(shop: Shop) -> bool:
+    folder = shop.cli.directory / "deploy"
+    return not folder.exists() and shop.cli.ok("deploy", "list", "--json").json["deployments"] == []
+
+
+def test_a_registry_that_refuses(shop: Shop, locked_registry):
+    words = ("deploy", "churn", "--to", "manifest", "--base", str(shop.base), "--registry")
+    answer = shop.cli(*words, f"{locked_registry.host}/team")
+    assert (answer.code, "docker login" in answer.err) == (14, True)
+    assert nothing_is_there(shop)
+
+
+def test_a_registry_that_is_not_there(shop: Shop):
+    words = ("deploy", "churn", "--to", "manifest", "--base", str(shop.base), "--registry")
+    answer = shop.cli(*words, f"127.0.0.1:{free_port()}/team")
+    assert (answer.code, "cannot be reached" in answer.err) == (14, True)
+    assert nothing_is_there(shop)
+
+
+def model_layer(shop: Shop) -> Path:
+    document = shop.cli.ok("build", "churn", "--base", str(shop.base), "--json").json
+    (layer,) = (each for each in document["layers"] if each["what"] == "model")
+    return shop.cli.directory / ".dsvc/cache/images/blobs/sha256" / layer["digest"].partition(":")[2]
+
+
+def test_a_layer_in_the_cache_that_was_damaged(shop: Shop):
+    """It is noticed before anything of it runs; the next build makes it anew."""
+    path = model_layer(shop)
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data.replace(b"left_pad", b"left_bad"))
+    answer = shop.cli("deploy", "churn", "--to", "systemd", "--base", str(shop.base))
+    assert (answer.code, "damaged" in answer.err or "sha256" in answer.err) == (15, True), answer.err
+    assert shop.cli.ok("deploy", "list", "--json").json["deployments"] == []
+    assert not list((shop.cli.directory / "deploy" / "churn").glob("root-*"))
+    assert "rm -r " in answer.err
+    shop.forget()
+    shop.cli.ok("deploy", "churn", "--to", "systemd", "--base", str(shop.base))
