@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -19,7 +19,8 @@ from dsvc.contents.tables.showing import cell
 
 _TOLD = 20
 _THEIRS = 1 << 62  # is added to the place of a row that only theirs has, so that it comes behind all of ours
-_GROUP = 1 << 20  # rows of a row group
+_GROUP = 1 << 18  # rows of a row group
+_BATCH = 4096  # rows that are read at once from a merged part
 
 
 def merge_sides(
@@ -33,16 +34,13 @@ def merge_sides(
     work = _Work(pa, sides, tuple(key), labels, _schema(pa, sides))
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="dsvc-"))
-        places = []
+        merged_parts = []
         with parted(sides, key) as parts:
             for number, tables in enumerate(parts):
-                merged = work.merge(*tables)
-                places.append(f"{folder}/{number}")
-                with pa.ipc.new_stream(places[-1], merged.schema) as writer:
-                    writer.write_table(merged.combine_chunks(), max_chunksize=max(len(merged), 1))
+                merged_parts.append(_Part.written(pa, work.merge(*tables), f"{folder}/{number}"))
         if work.conflicts and labels.favor is None:
             return ContentMerge(None, work.conflicts, tuple(work.told()))
-        _assemble(pa, places, work.schema, f"{folder}/result", sides[1].compression)
+        _assemble(pa, merged_parts, work.schema, f"{folder}/result", sides[1].compression)
         file = stack.enter_context(open(f"{folder}/result", "rb"))
         return ContentMerge(_pieces(stack.pop_all(), file))
 
@@ -211,36 +209,55 @@ class _Work:
         return [*told, f"and {more} more conflicts"] if more else told
 
 
-def _assemble(pa: Any, places: Sequence[str], schema: Any, path: str, compression: str) -> None:
-    """Write the rows of all parts in order; memory holds one row group, and of the parts what the disk lends."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Merged rows of a part in a file, in order and in batches: the first ROW of each, the last of ours and theirs."""
+
+    path: str
+    starts: Sequence[int]
+    ours: int
+    theirs: int
+
+    @classmethod
+    def written(cls, pa: Any, table: Any, path: str) -> _Part:
+        """Write a table."""
+        table = table.combine_chunks()
+        with pa.ipc.new_file(path, table.schema) as writer:
+            writer.write_table(table, max_chunksize=_BATCH)
+        order = table.column(ROW)
+        starts = [order[at].as_py() for at in range(0, len(order), _BATCH)]
+        end = _place(order, _THEIRS)
+        return cls(path, starts, order[end - 1].as_py() if end else -1, order[-1].as_py() if end < len(order) else -1)
+
+    def rows(self, pa: Any, reader: Any, start: int, end: int) -> Any:
+        """Return the rows of a range."""
+        first, behind = max(bisect_right(self.starts, start) - 1, 0), bisect_left(self.starts, end)
+        table = pa.Table.from_batches([reader.get_batch(n) for n in range(first, behind)], reader.schema)
+        order = array_of(pa, table.column(ROW))
+        at = _place(order, start)
+        return table.slice(at, _place(order, end) - at)
+
+
+def _place(order: Any, row: int) -> int:
+    return bisect_left(range(len(order)), row, key=lambda place: order[place].as_py())
+
+
+def _assemble(pa: Any, parts: Sequence[_Part], schema: Any, path: str, compression: str) -> None:
+    """Write the rows of all parts in order; memory holds one row group."""
     with contextlib.ExitStack() as stack:
-        parts = []
-        for place in places:
-            file = stack.enter_context(pa.memory_map(place))
-            parts.append(pa.ipc.open_stream(file).read_all())
-        orders = [array_of(pa, part.column(ROW)) for part in parts]
+        files = [stack.enter_context(pa.OSFile(part.path)) for part in parts]
+        readers = [pa.ipc.open_file(file) for file in files]
         writer = stack.enter_context(pa.parquet.ParquetWriter(path, schema, compression=compression))
-        for start, end in _ranges(orders):
-            group = []
-            for part, order in zip(parts, orders, strict=True):
-                first, last = _place(order, start), _place(order, end)
-                group.append(part.slice(first, last - first))
+        for start, end in _ranges(parts):
+            group = [part.rows(pa, reader, start, end) for part, reader in zip(parts, readers, strict=True)]
             rows = pa.concat_tables(group)
             rows = (rows.sort_by(ROW) if len(parts) > 1 else rows).drop_columns([ROW])
             if len(rows):
                 writer.write_table(rows.cast(schema), row_group_size=_GROUP)
 
 
-def _ranges(orders: Sequence[Any]) -> Iterator[tuple[int, int]]:
+def _ranges(parts: Sequence[_Part]) -> Iterator[tuple[int, int]]:
     """Yield ranges of ROW of about a row group each: those of ours, then those of theirs."""
-    for least in (0, _THEIRS):
-        ends = [_place(order, least + _THEIRS) for order in orders]
-        last = max(
-            (order[end - 1].as_py() for order, end in zip(orders, ends, strict=True) if end), default=least - 1
-        )
+    for least, last in ((0, max(part.ours for part in parts)), (_THEIRS, max(part.theirs for part in parts))):
         for start in range(least, last + 1, _GROUP):
             yield start, start + _GROUP
-
-
-def _place(order: Any, row: int) -> int:
-    return bisect_left(range(len(order)), row, key=lambda place: order[place].as_py())

@@ -19,8 +19,8 @@ from zlib import crc32
 from dsvc.contents.driver import ExtraMissingError, Source, UnfitError
 
 ROW, KEY = "\0row", "\0key"
-_ROWS = 1 << 20
-_BYTES = 64 << 20  # by what Parquet says of the uncompressed size
+_ROWS = 1 << 18
+_BYTES = 16 << 20  # by what Parquet says of the uncompressed size
 _BATCH = 1 << 16  # rows that are read at once
 _SPREAD = 0x9E3779B97F4A7C15 - (1 << 64)  # 2**64 divided by the golden ratio, as a signed number (Knuth)
 
@@ -111,7 +111,7 @@ def opened_side(source: Source, pa: Any) -> Iterator[ParquetSide]:
     """
     with source.file() as path:
         try:
-            file = pa.parquet.ParquetFile(path)
+            file = pa.parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
             names = list(file.schema_arrow.names)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise UnfitError(f"no Parquet: {str(error).splitlines()[0]}") from error
