@@ -2,7 +2,8 @@
 
 A CSV of five columns and one with 1,000 changed cells, 500 rows less and 500 more. Each runs in a process of its own,
 once; time and the highest resident memory are told. Tools that are not installed (`pip install daff duckdb`, and a
-Python with oxen as OXEN_PYTHON) are left out; words after ROWS choose some of dsvc, duckdb, oxen, parquet, daff.
+Python with oxen as OXEN_PYTHON) are left out; words after ROWS choose some of dsvc, duckdb, oxen, parquet, daff; with
+`parquet merge` a merge with another descendant, which has a column more, is made too.
 """
 
 # ruff: noqa: PLC0415, S311, T201 -- a script that prints
@@ -32,6 +33,18 @@ def source(path):
 name = sys.argv[1].rpartition("/")[2]
 found = tables.diff(source(sys.argv[1]), source(sys.argv[2]), Settings(name.encode(), {"key": "id"}))
 print({key: found.document[key] for key in ("changed", "added", "removed")})
+"""
+
+MERGE = DSVC.rpartition("name =")[0] + """
+import pyarrow.parquet as pq
+from dsvc.contents.driver import MergeLabels
+base, ours = sys.argv[1:3]
+theirs = ours + ".theirs"
+found = tables.merge(*map(source, (base, ours, theirs)), MergeLabels(), Settings(b"t.parquet", {"key": "id"}))
+with open(ours + ".merged", "wb") as file:
+    for piece in found.content:
+        file.write(piece)
+print(pq.ParquetFile(ours + ".merged").metadata.num_rows, "rows")
 """
 
 DUCKDB = """
@@ -80,6 +93,25 @@ def written(folder: Path, rows: int) -> tuple[Path, Path]:
     return old, new
 
 
+def theirs_of(base: Path, target: Path) -> None:
+    """Write another descendant: a column more, and another 1 in 10,000 scores."""
+    import pyarrow as pa
+    from pyarrow import compute, parquet
+
+    source = parquet.ParquetFile(base)
+    writer = None
+    for batch in source.iter_batches(1 << 16):
+        table = pa.Table.from_batches([batch])
+        tens = compute.multiply(compute.divide(table["id"], 10_000), 10_000)
+        hit = compute.equal(compute.subtract(table["id"], tens), 7)
+        text = compute.if_else(hit, "other", table["text"])
+        table = table.set_column(4, "text", text).append_column("half", compute.divide(table["id"], 2))
+        writer = writer or parquet.ParquetWriter(target, table.schema)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
+
+
 def run(title: str, script: str, paths: tuple[Path, Path], python: str = sys.executable) -> None:
     start = time.perf_counter()
     command = [python, "-c", script, *map(str, paths)]
@@ -120,6 +152,9 @@ def main() -> None:
             for path, file in zip(paths, files, strict=True):
                 parquet.write_table(csv.read_csv(path), file)
             run("dsvc, Parquet", DSVC, (files[0], files[1]))
+            if "merge" in only:
+                theirs_of(files[0], Path(f"{files[1]}.theirs"))
+                run("dsvc, merge of Parquet", MERGE, (files[0], files[1]))
             if wanted("duckdb", "duckdb"):
                 run("DuckDB SQL, Parquet", DUCKDB, (files[0], files[1]))
         if wanted("daff", "daff"):

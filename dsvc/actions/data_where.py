@@ -15,7 +15,16 @@ from dsvc.objects.reference import reference_of
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.refs.log import decode_head
 from dsvc.remotes.settings import RemoteSettings, read_remotes
-from dsvc.repo.ledgers import WHERE, Copy, copies_of, where_entry, where_key, write_ledger
+from dsvc.repo.ledgers import (
+    NOWHERE,
+    WHERE,
+    Copy,
+    copies_of,
+    ledger_entry,
+    where_entry,
+    where_key,
+    write_ledger,
+)
 from dsvc.workspace import Workspace
 
 
@@ -89,8 +98,11 @@ def ask_remotes(workspace: Workspace, files: Iterable[bytes]) -> Answers:
         answers.has[name] = has
         remote = remote_id_of(settings)
         for file_id in wanted:
-            copy = where_entry(Copy(remote, packs, time)) if file_id in has else None
-            changes[where_key(file_id, remote)] = copy
+            key = where_key(file_id, remote)
+            if file_id in has:
+                changes[key] = where_entry(Copy(remote, packs, time))
+            elif ledger_entry(workspace.view(), workspace.repo.store, WHERE, key) is not None:
+                changes[key] = where_entry(Copy(remote, NOWHERE, time))  # kept, so that older answers do not come back
     if changes:
         _note(workspace, changes)
     return answers

@@ -17,11 +17,13 @@ from dsvc.refs.names import REMOTES, RUNS, short_name
 from dsvc.refs.transaction import RefMovedError, Transaction
 from dsvc.refs.view import Ref, Symbolic, View
 from dsvc.remotes.refspec import mapped
+from dsvc.remotes.transfer.ledgers import take_ledgers, unlike_ledgers
 from dsvc.remotes.transfer.purged import ErasedThereError, Spared, refusal, send_notes
 from dsvc.remotes.transfer.selection import Stored, Walk, present_tips
 from dsvc.remotes.transfer.sending import Sent, cargo, send
 from dsvc.remotes.wire.errors import RemoteDeniedError
 from dsvc.remotes.wire.publish import Offer, Publisher, RefChange
+from dsvc.repo.ledgers import EXCHANGED
 from dsvc.repo.reachable import Marks
 from dsvc.repo.repository import Repository
 from dsvc.repo.tombstones import purged_files
@@ -48,12 +50,13 @@ def deliver(
     runs: RunsToPush | None = None,
     also: Callable[[Transaction], str] | None = None,
     streams: Callable[[Transaction], None] | None = None,
+    ledgers: bool = False,
 ) -> tuple[Sent, str]:
     """Send what the updates need, and move those refs that may be moved, there and in what follows them here.
 
     `runs` go along. `also` may change more in the same operation, of the remote, and returns what it is about;
-    `streams` adds those of snapshots. Both are called each time that this is tried. Returns what was sent, and what
-    hooks of a hub printed.
+    `streams` adds those of snapshots. Both are called each time that this is tried. With `ledgers` the place comes to
+    know what ours do. Returns what was sent, and what hooks of a hub printed.
 
     Raises:
         PushRaceError: when somebody moved the same ref meanwhile. RemoteError.
@@ -61,10 +64,11 @@ def deliver(
     moving = [update for update in updates if update.outcome not in ("same", "rejected")]
     moving += runs.updates if runs is not None else ()
     sent, said = Sent(0, 0, 0), ""
-    if moving or also is not None or streams is not None:
+    ledgers = ledgers and remote.takes_ledgers() and bool(unlike_ledgers(remote.view(), workspace.view()))
+    if moving or also is not None or streams is not None or ledgers:
         try:
             sent, erased = _send(workspace, remote, moving, jobs=jobs)
-            said = _publish(workspace, remote, moving, erased, also=also, streams=streams)
+            said = _publish(workspace, remote, moving, erased, also=also, streams=streams, ledgers=ledgers)
         except RemoteDeniedError:
             remote.outbox.clear()  # the next push may bring something else, and what it brings is made anew
             raise
@@ -161,6 +165,7 @@ def _publish(
     *,
     also: Callable[[Transaction], str] | None,
     streams: Callable[[Transaction], None] | None,
+    ledgers: bool,
 ) -> str:
     """Move the refs there, or let a hub do it; return what the hub's hooks printed."""
     repo: Repository = remote.repo
@@ -176,6 +181,8 @@ def _publish(
     about = also(transaction) if also is not None else _names(updates)
     if streams is not None:
         streams(transaction)
+    if ledgers:
+        take_ledgers(workspace.repo.store, repo.store, transaction, workspace.view())
     if also is None and not transaction.changes:
         return ""
     try:
@@ -183,6 +190,9 @@ def _publish(
             return _offer(remote.publisher, repo, transaction)
         repo.publish(transaction, workspace.act("push", f"push: {about}"))
     except RefMovedError as error:
+        if error.name in EXCHANGED:  # somebody else's push taught it something meanwhile: put ours on top of that
+            repo.refresh()
+            return _publish(workspace, remote, updates, erased, also=also, streams=streams, ledgers=True)
         raise _race(remote, error.name) from error
     return ""
 

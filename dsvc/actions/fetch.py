@@ -25,6 +25,7 @@ from dsvc.remotes.refspec import Refspec, mapped, parse_refspec
 from dsvc.remotes.settings import RemoteSettings
 from dsvc.remotes.transfer.arrivals import Arrivals
 from dsvc.remotes.transfer.fetching import fetch_objects
+from dsvc.remotes.transfer.ledgers import take_ledgers, unlike_ledgers
 from dsvc.remotes.transfer.once import Named
 from dsvc.remotes.transfer.purged import take_notes
 from dsvc.remotes.transfer.receiving import EarlyFiles, Received
@@ -113,7 +114,8 @@ def fetch(
             unmoved = ("rejected",) if wish.any else ("same", "rejected")
             moving = (u.new for u in (*updates, *models) if u.outcome not in unmoved)
             wanted = [new for new in moving if new is not None]
-            tips = [*wanted, *heads.values(), *(ref for _, ref in named)]
+            ledgers = unlike_ledgers(workspace.view(), remote.view()) if along else []
+            tips = [*wanted, *heads.values(), *(ref for _, ref in (*named, *ledgers))]
             received = Received()
             erased: list[FileId] = []
             if not dry_run:
@@ -132,7 +134,7 @@ def fetch(
             if not dry_run:
                 require_runs(workspace, remote, named)
                 also = {**dict(named), **(shallow.changes() if shallow is not None else {})}
-                erased = _publish(workspace, remote, updates, heads, also)
+                erased = _publish(workspace, remote, updates, heads, also, ledgers=along)
                 Arrivals(remote.inbox).clear()
                 if along:
                     note_fetched(workspace, remote)
@@ -359,6 +361,8 @@ def _publish(
     updates: Sequence[RefUpdate],
     heads: Mapping[str, Direct],
     also: Mapping[str, Ref | None],
+    *,
+    ledgers: bool,
 ) -> list[FileId]:
     view = workspace.view()
     moved = (u for u in updates if u.ours is not None and u.outcome not in ("same", "rejected"))
@@ -376,7 +380,9 @@ def _publish(
 
     def note(transaction: Transaction) -> bool:
         erased[:] = take_notes(remote.repo.store, workspace.repo.store, transaction, remote.view())
-        return bool(erased)
+        store = workspace.repo.store
+        news = ledgers and take_ledgers(store, store, transaction, remote.view())  # their nodes came along
+        return news or bool(erased)
 
     act = workspace.act("fetch", f"fetch {remote.settings.shown}")
     publish_tracking(workspace, changes, act, also=note)

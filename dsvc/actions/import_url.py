@@ -202,7 +202,9 @@ class Target:
                 if not path:
                     self.markers += 1  # the folder itself
                     continue
-                fresh[path], from_where[path] = entry, origin_of(found)
+                fresh[path] = entry
+                if entry.kind != EntryKind.REFERENCE:  # which says itself where it lies
+                    from_where[path] = origin_of(found)
             self._drop_markers(fresh)
             self.files += len(fresh)
             self.size += sum(entry.size for entry in fresh.values() if entry is not None)

@@ -114,7 +114,10 @@ def push(
                 if workspace.repo.needs(REFERENCES) and remote.publisher is None:  # a hub keeps its record itself
                     remote.repo.need(REFERENCES)
                 streams = None if delete or streams_made is None else streams_made.add
-                sent, said = deliver(workspace, remote, updates, runs=found, jobs=jobs, streams=streams)
+                along = not delete and takes_runs(settings, refspecs, wanted=runs, push=True)
+                sent, said = deliver(
+                    workspace, remote, updates, runs=found, jobs=jobs, streams=streams, ledgers=along
+                )
             follows = not dry_run and settings.name is not None and (set_up or chosen.follows)
             upstreams = _set_up(workspace, settings.shown, updates) if follows else ()
             names = tuple(update.theirs for update in found.updates) if found is not None else ()

@@ -85,6 +85,10 @@ class OpenRemote(NamedTuple):
         """All its refs."""
         return self.repo.view()
 
+    def takes_ledgers(self) -> bool:
+        """Say whether a push may bring ledgers: to a place of blobs always, to a hub that knows them."""
+        return self.publisher is None or self.publisher.takes_ledgers
+
     def default_branch(self) -> str | None:
         """The full name of the branch on which it stands, None where none is known."""
         ref = self.view().get(head_of(MAIN))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
 from dsvc.contents.attributes import Value
 from dsvc.contents.driver import Driver
 
-NAMES = ("notebook", "params", "table", "weights", "image", "audio")
+NAMES = ("notebook", "params", "table", "lock", "weights", "image", "audio")
 
 _SUFFIXES = {
     b"ipynb": "notebook",
@@ -40,6 +41,8 @@ _SUFFIXES = {
     b"mp3": "audio",
     b"ogg": "audio",
 }
+_LOCKS = {b"uv.lock", b"poetry.lock", b"pdm.lock", b"Cargo.lock"}
+_LOCK_NAME = re.compile(rb"pylock(\.[^.]+)?\.toml|(requirements|constraints)([-_.][^.]*)?\.txt")
 _MAGIC = (
     (b"PAR1", "table"),
     (b"\x93NUMPY", "weights"),
@@ -67,6 +70,10 @@ def by_name(name: str) -> Driver | None:
         from dsvc.contents import tables
 
         return tables
+    if name == "lock":
+        from dsvc.contents import locks
+
+        return locks
     if name == "weights":
         from dsvc.contents import weights
 
@@ -95,7 +102,10 @@ def chosen(path: bytes, attributes: Mapping[str, Value], verb: Verb) -> str | No
     if value is not None:
         name = _ALIASES.get(value, value)
         return name if name in NAMES or name in ("binary", "union", "ours", "theirs") else "text"
-    stem, dot, suffix = path.rpartition(b"/")[2].rpartition(b".")
+    last = path.rpartition(b"/")[2]
+    if last in _LOCKS or _LOCK_NAME.fullmatch(last):
+        return "lock"
+    stem, dot, suffix = last.rpartition(b".")
     return _SUFFIXES.get(suffix.lower()) if dot and stem else None
 
 

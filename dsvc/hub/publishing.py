@@ -14,7 +14,7 @@ from dsvc.hub.guarded import LESS, OverlayBackend
 from dsvc.hub.hooks import HookFailedError, run_hook
 from dsvc.hub.located import Located
 from dsvc.hub.quarantine import Quarantine
-from dsvc.hub.ref_rules import check_reach, check_rules, check_signatures, moving
+from dsvc.hub.ref_rules import check_ledgers, check_reach, check_rules, check_signatures, moving
 from dsvc.hub.request_events import Bench, Brought, brought_events, check_requests
 from dsvc.hub.rules import Limits, Rules
 from dsvc.hub.signers import read_signers
@@ -87,6 +87,7 @@ def _publish(desk: Desk, offer: Offer, *, time: int, zone: int) -> Published:
     try:
         check_packs(repo, packs, purged=purged_files(repo), limits=rules.limits)
         check_reach(repo, view, changes, visitor)
+        check_ledgers(repo, changes)
         check_rules(repo, view, changes, visitor, rules)
         brought = brought_events(repo, changes)
         signers = read_signers(desk.hub.root)

@@ -12,8 +12,11 @@ from dsvc.hub.request_events import check_name_of_request
 from dsvc.hub.rules import Rules, may
 from dsvc.hub.signers import Signers
 from dsvc.hub.visitor import HubRefusedError, Visitor
+from dsvc.objects import mapdiff
 from dsvc.objects.ids import CommitId, Kind, ObjectId, TagId
 from dsvc.objects.store import ObjectMissingError
+from dsvc.objects.tree import EntryKind
+from dsvc.objects.trees import TREES, empty_tree
 from dsvc.objects.values import encode_commit, encode_tag
 from dsvc.refs.names import (
     HEADS,
@@ -30,6 +33,7 @@ from dsvc.refs.names import (
 from dsvc.refs.transaction import RefMovedError
 from dsvc.refs.view import Symbolic, View
 from dsvc.remotes.wire.publish import RefChange
+from dsvc.repo.ledgers import EXCHANGED, outranks
 from dsvc.repo.reachable import Target, check_whole, references
 from dsvc.repo.repository import Repository
 from dsvc.repo.tombstones import PURGED, decode_tombstone, encode_tombstone, purged_files
@@ -62,6 +66,9 @@ def moving(view: View, changes: Sequence[RefChange]) -> list[RefChange]:
         elif change.name.startswith(STREAMS):
             if change.old is not None or change.new is None or change.new.kind != Kind.STREAM:
                 raise HubRefusedError(f"{change.name} is of a dataset's snapshot, which is made once and stays")
+        elif change.name in EXCHANGED:
+            if change.new is None or change.new.kind != Kind.TREE:
+                raise HubRefusedError(f"{change.name} is a ledger, which grows and stays")
         elif change.name.startswith(REQUESTS):
             check_name_of_request(change)
         elif not change.name.startswith(SHARED):
@@ -121,6 +128,24 @@ def check_reach(repo: Repository, view: View, changes: Sequence[RefChange], visi
             )
 
 
+def check_ledgers(repo: Repository, changes: Sequence[RefChange]) -> None:
+    """Make sure that pushed ledgers know all that was known, and name content only by ids that nothing follows.
+
+    Raises:
+        HubRefusedError: for another one.
+    """
+    store = repo.store
+    for change in changes:
+        if change.name not in EXCHANGED or change.new is None:
+            continue
+        before = change.old.id if change.old is not None else empty_tree(store)
+        for key, old, new in mapdiff.diff(store, TREES, before, change.new.id):
+            if new is None or (old is not None and not outranks(new, old)):
+                raise HubRefusedError(f"{change.name} forgets {key.decode(errors='replace')}", hint="push again")
+            if new[0] != EntryKind.GITLINK:
+                raise HubRefusedError(f"{change.name} holds an entry that is none of a ledger")
+
+
 def _trees_of(repo: Repository, tips: Sequence[Target]) -> set[Target]:
     """Return the nodes of the trees of some commits that refs name: all that they reach is here."""
     commits = [repo.commit(CommitId(ObjectId(wanted))) for kind, wanted in tips if kind == Kind.COMMIT]
@@ -143,7 +168,7 @@ def check_rules(repo: Repository, view: View, changes: Sequence[RefChange], visi
     """
     default = view.get(head_of(MAIN))
     for change in changes:
-        if change.name.startswith(REQUESTS):
+        if change.name.startswith(REQUESTS) or change.name in EXCHANGED:
             continue
         name = short_name(change.name)
         if change.new is None and isinstance(default, Symbolic) and default.target == change.name:

@@ -6,6 +6,7 @@ and no further objects. docs/formats/reference.md.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -18,6 +19,7 @@ from dsvc.objects.tree import Entry, EntryKind
 
 CONTEXT = "dsvc reference v1"
 MAX_BYTES = 16_384  # of an encoded reference
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 MODIFIED = "modified:"  # in front of a Last-Modified that stands for the ETag which a server does not give
 
 
@@ -96,5 +98,5 @@ def _is_valid(address: str, size: int, etag: str, version: str) -> bool:
         and ":" in address
         and bool(etag or version)
         and len(address) + len(etag) + len(version) <= MAX_BYTES // 5  # of at most four bytes each
-        and not any(c < " " or c == "\x7f" for text in (address, etag, version) for c in text)
+        and _CONTROL.search(address + etag + version) is None
     )

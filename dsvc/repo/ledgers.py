@@ -1,16 +1,17 @@
 """Ledgers: what was learned of content beside history, as sorted maps that refs `data/NAME` keep.
 
-A ledger is a directory whose names are ids in hexadecimal digits. Two of them are merged as sets, so repositories may
-exchange theirs. docs/formats/ledger.md.
+A ledger is a directory whose names are ids in hexadecimal digits. Two of them are merged as sets, and repositories
+exchange those of EXCHANGED (dsvc.remotes.transfer.ledgers). docs/formats/ledger.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Final, NamedTuple
 
 from dsvc.objects import mapdiff, mapedit, sortedmap
-from dsvc.objects.ids import Kind, ObjectId
+from dsvc.objects.ids import ID_LENGTH, Kind, ObjectId
 from dsvc.objects.sortedmap import NodeStore
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
@@ -26,12 +27,17 @@ DROPPED: Final = f"{DATA}dropped"  # file id -> the same and a time (s): fetched
 ORIGINS: Final = f"{DATA}origins"  # a directory like that of commits: path -> reference that was copied or pinned there
 PREFIXES: Final = f"{DATA}prefixes"  # path in hexadecimal digits -> the folder of a bucket that was imported there
 WHERE: Final = f"{DATA}where"  # file id and remote -> pack list and time: where a copy was found
+EXCHANGED: Final = (LEARNED, WHERE)
+"""Those that are true wherever they are: a push and a fetch bring them along."""
+
+NOWHERE: Final = bytes(ID_LENGTH)  # in the place of a pack list: the remote was asked and did not have all of the file
+_TOGETHER = 20_000  # entries that are merged at once
 
 
 class Copy(NamedTuple):
     """A remote (16 bytes that tell it from others) had all of a file's content at `time` (s since 1970 UTC).
 
-    `packs` is the id of its pack list then.
+    `packs` is the id of its pack list then, or NOWHERE: it had not.
     """
 
     remote: bytes
@@ -66,20 +72,28 @@ def write_ledger(
     transaction.set(name, Direct(Kind.TREE, mapedit.update(store, TREES, root, encoded).id))
 
 
-def merge_ledgers(store: ObjectStore, ours: ObjectId, theirs: ObjectId) -> ObjectId:
+def merge_ledgers(
+    store: ObjectStore, ours: ObjectId, theirs: ObjectId, *, theirs_store: ObjectStore | None = None
+) -> ObjectId:
     """Return the ledger that knows what either knows; where both know something, the larger entry counts.
 
-    That is the later time of two that say where copies lie. The result does not depend on which is whose.
+    That is the later time of two that say where copies lie. The result does not depend on which is whose. It is made
+    in `store`; `theirs_store` has the nodes of `theirs` where that is another one.
     """
-    changes = [
-        (key, b if a is None or (b is not None and _rank(b) > _rank(a)) else a)
-        for key, a, b in mapdiff.diff(store, TREES, ours, theirs)
-    ]
-    return mapedit.update(store, TREES, ours, changes).id
+    news = (
+        (key, b)
+        for key, a, b in mapdiff.diff(store, TREES, ours, theirs, new_store=theirs_store)
+        if b is not None and (a is None or outranks(b, a))
+    )
+    merged = ours
+    while batch := list(islice(news, _TOGETHER)):
+        merged = mapedit.update(store, TREES, merged, batch).id
+    return merged
 
 
-def _rank(value: tuple[int, bytes, int]) -> tuple[int, bytes]:
-    return value[2], value[1]
+def outranks(one: tuple[int, bytes, int], other: tuple[int, bytes, int]) -> bool:
+    """Say whether of two entries under one key the first one counts: it is later, or its id is larger."""
+    return (one[2], one[1]) > (other[2], other[1])
 
 
 def learned_entry(file_id: bytes, size: int) -> Entry:
@@ -100,5 +114,7 @@ def where_entry(copy: Copy) -> Entry:
 def copies_of(repo: Repository, file_id: bytes) -> list[Copy]:
     """Return where copies of a file were found when remotes were last asked."""
     found = ledger_items(repo.view(), repo.store, WHERE, f"{file_id.hex()}.")
-    return [Copy(bytes.fromhex(key.partition(".")[2]), entry.id, entry.size) for key, entry in found]
+    return [
+        Copy(bytes.fromhex(key.partition(".")[2]), entry.id, entry.size) for key, entry in found if entry.id != NOWHERE
+    ]
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import random
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -294,6 +295,88 @@ def test_parquet_is_merged_with_its_types() -> None:
     assert table.column("score").to_pylist()[2] == 9.0
     fight = merged(parquet(COLUMNS), parquet(ours), parquet({**COLUMNS, "name": ["B", "b", None, "d"]}), "t.parquet")
     assert (fight.content, fight.notes) == (None, ("row id=1: name (base a, ours A, theirs B)",))
+
+
+def merged_parquet(*sides: dict[str, Any], **options: Any) -> Any:
+    """Merge base, ours and theirs; the result as a table."""
+    found = merged(*(parquet(side) for side in sides), "t.parquet", **options)
+    assert found.content is not None, found.notes
+    return pq.read_table(io.BytesIO(b"".join(found.content)))
+
+
+def test_columns_of_parquet_are_merged() -> None:
+    base = {"id": [1, 2, 3], "a": [1, 2, 3], "gone": ["x", "y", "z"], "b": [0.5, 1.5, 2.5]}
+    ours = {"id": [1, 2, 3, 4], "mine": pa.array([9, 8, None, 7], pa.int8()), "a": [1, 2, 30, 4], "gone": list("xyzw")}
+    ours["b"] = pa.array([0.5, 1.5, 2.5, 3.5], pa.float32())
+    theirs = {"id": [3, 2, 5], "a": [3, 20, 5], "new": [[1], None, [5]], "b": [2.5, 1.5, 5.5]}
+    table = merged_parquet(base, ours, theirs)
+    assert [(one.name, str(one.type)) for one in table.schema] == [
+        ("id", "int64"), ("mine", "int8"), ("a", "int64"), ("new", "list<element: int64>"), ("b", "float"),
+    ]  # fmt: skip
+    assert table.to_pylist() == [
+        {"id": 2, "mine": 8, "a": 20, "new": None, "b": 1.5},
+        {"id": 3, "mine": None, "a": 30, "new": [1], "b": 2.5},
+        {"id": 4, "mine": 7, "a": 4, "new": None, "b": 3.5},
+        {"id": 5, "mine": None, "a": 5, "new": [5], "b": 5.5},
+    ]
+    for side, why in (({**ours, "gone": list("xYzw")}, "removed the column gone"), (
+        {**ours, "a": [1.0, 2.0, 30.0, 4.0]}, None), ({**ours, "new": ["1"] * 4}, "column new another type"),
+    ):  # fmt: skip
+        if why is None:
+            assert str(merged_parquet(base, side, theirs).schema.field("a").type) == "double"
+            continue
+        with pytest.raises(UnfitError, match=why):
+            merged(parquet(base), parquet(side), parquet(theirs), "t.parquet")
+
+
+def test_conflicts_of_parquet_are_told_or_settled() -> None:
+    base = {"id": [1, 2, 3, 4], "a": [1, 2, 3, 4]}
+    ours = {"id": [1, 3, 4, 5], "a": [10, 3, 40, 5]}
+    theirs = {"id": [1, 2, 3, 5], "a": [11, 22, 3, 6]}
+    found = merged(*map(parquet, (base, ours, theirs)), "t.parquet")
+    assert (found.content, found.conflicts) == (None, 4)
+    assert found.notes == (
+        "row id=1: a (base 1, ours 10, theirs 11)",
+        "row id=4: changed by ours, removed by theirs",
+        "row id=5: added by both sides, with another a",
+        "row id=2: removed by ours, changed by theirs",
+    )
+    settled = {favor: merged_parquet(base, ours, theirs, favor=favor).to_pydict() for favor in ("ours", "theirs")}
+    assert settled == {"ours": ours, "theirs": {"id": [1, 3, 5, 2], "a": [11, 3, 6, 22]}}
+
+
+@pytest.mark.parametrize("key", [None, "name,id", "at"])
+def test_large_parquet_is_taken_apart(monkeypatch: pytest.MonkeyPatch, key: str | None) -> None:
+    """By the hash of keys, with the result that it has in one piece."""
+    from dsvc.contents.tables import parquet_merge, parquet_parts
+
+    chance = random.Random(1)
+
+    def some(count: int, dropped: set[int], changed: set[int], fresh: range) -> dict[str, Any]:
+        ids = [n for n in (*range(count), *fresh) if n not in dropped]
+        chance.shuffle(ids)
+        stamps = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=n) for n in ids]
+        lists = [[n, None] if n not in changed else [float("nan"), 1.0] for n in ids]
+        names = pa.array([f"n{n // 2}" for n in ids]).dictionary_encode()
+        return {"id": ids, "name": names, "at": stamps, "lists": lists, "b": [n % 2 == 0 for n in ids]}
+
+    base = some(1500, set(), set(), range(0))
+    ours = some(1500, {5, 6}, set(range(100, 200)), range(5000, 5100))
+    theirs = some(1500, {7, 1200}, set(range(1000, 1100)), range(6000, 6100))
+    named = {"key": key} if key is not None else {}
+
+    def results() -> tuple[list[str], Any]:
+        return shown(parquet(base), parquet(ours), "t.parquet", **named), merged_parquet(base, ours, theirs, **named)
+
+    whole = results()
+    monkeypatch.setattr(parquet_parts, "_ROWS", 500)
+    monkeypatch.setattr(parquet_merge, "_GROUP", 700)
+    parts = results()
+    assert parts[0] == whole[0]
+    assert parts[0][0].endswith(" 100 changed, 100 added, 2 removed")
+    assert parts[1].equals(whole[1]) or parts[1].to_pylist().__repr__() == whole[1].to_pylist().__repr__()  # NaN
+    assert parts[1].num_rows == 1500 - 4 + 200
+    assert str(parts[1].schema.field("name").type).startswith("dictionary")
 
 
 def test_damaged_parquet_is_refused() -> None:

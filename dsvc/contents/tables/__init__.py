@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dsvc.contents.driver import ContentDiff, ContentMerge, ContentSummary, Line, MergeLabels, Settings, Source
+from dsvc.contents.driver import (
+    ContentDiff,
+    ContentMerge,
+    ContentSummary,
+    Line,
+    MergeLabels,
+    Settings,
+    Source,
+    UnfitError,
+)
 from dsvc.contents.sizes import counted
 from dsvc.contents.tables.comparing import compare
 from dsvc.contents.tables.merging import merge_tables
@@ -15,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NAME = "table"
-MERGE_LIMIT = 256 << 20
+MERGE_LIMIT = 1 << 40
 
+_TEXT_LIMIT = 256 << 20  # bytes of a table of text that is merged
 _FIRST = 10  # rows of a summary
 
 
@@ -44,6 +54,8 @@ def merge(
         from dsvc.contents.tables import parquet
 
         return parquet.merge_files(base, ours, theirs, key_of(settings), labels)
+    if any(side.size > _TEXT_LIMIT for side in (base, ours, theirs) if side is not None):
+        raise UnfitError(f"larger than {_TEXT_LIMIT >> 20} MiB")
     tables = [open_table(side, settings) if side is not None else None for side in (base, ours, theirs)]
     assert tables[1] is not None
     assert tables[2] is not None

@@ -57,7 +57,8 @@ def merge_tables(
     sides = [_side(table, names) if table is not None else None for table in (base, ours, theirs)]
     assert sides[1] is not None
     assert sides[2] is not None
-    columns = _merged_columns(base, ours, theirs)
+    old, mine, other = (table.form.columns if table is not None else () for table in (base, ours, theirs))
+    columns = merged_columns(old, mine, other)
     forms = {(t.form.columns, t.form.separator) if isinstance(t.form, Csv) else None for t in tables}
     work = _Work(names, columns, sides[0], sides[1], sides[2], labels, len(forms) == 1)
     header = []
@@ -95,12 +96,12 @@ def _side(table: TextTable, key: tuple[str, ...]) -> _Side:
     return _Side(table, rows)
 
 
-def _merged_columns(base: TextTable | None, ours: TextTable, theirs: TextTable) -> tuple[str, ...]:
-    old, mine, other = (table.form.columns if table is not None else () for table in (base, ours, theirs))
+def merged_columns(old: Sequence[str], mine: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns of a merge: as in ours, those that theirs added behind what they follow there."""
     if other in (old, mine):
-        return mine
+        return tuple(mine)
     if mine == old:
-        return other
+        return tuple(other)
     names = [name for name in mine if name in other or name not in old]
     before: str | None = None
     for name in other:

@@ -14,7 +14,7 @@ from dsvc.remotes.wire.connection import WireConnection
 from dsvc.remotes.wire.forks import DELETING, HubFork, Relative, decode_fork, decode_relatives
 from dsvc.remotes.wire.forks import FEATURE as FORKS
 from dsvc.remotes.wire.frames import INLINE, MAX_CONTROL, ConnectionCutError, ProtocolError, field
-from dsvc.remotes.wire.publish import FEATURE, Offer, Published, decode_published, encode_offer
+from dsvc.remotes.wire.publish import FEATURE, LEDGERS, Offer, Published, decode_published, encode_offer
 from dsvc.remotes.wire.reconnecting import DELAYS, Reconnecting
 from dsvc.remotes.wire.source import Source
 from dsvc.storage.backend import check_key, check_trial
@@ -47,6 +47,11 @@ class WireBackend:
     def publishes(self) -> bool:
         """Whether the far end is a hub that moves refs itself: see `Publisher`."""
         return self._connections.again(lambda connection: FEATURE in connection.features)
+
+    @property
+    def takes_ledgers(self) -> bool:
+        """See `Publisher.takes_ledgers`."""
+        return self._connections.again(lambda connection: LEDGERS in connection.features)
 
     def publish(self, offer: Offer) -> Published:
         """See `Publisher.publish`."""

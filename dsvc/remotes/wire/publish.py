@@ -10,6 +10,7 @@ from dsvc.refs.view import Direct
 from dsvc.remotes.wire.frames import ProtocolError, field
 
 FEATURE = "publish"
+LEDGERS = "ledgers"  # the hub takes refs data/learned and data/where, as sets that only grow
 MOST_OUTPUT = 64 << 10  # bytes of what hooks print that are passed on
 
 
@@ -38,6 +39,10 @@ class Published(NamedTuple):
 
 class Publisher(Protocol):
     """A place that moves its refs itself, when it is asked to and agrees."""
+
+    @property
+    def takes_ledgers(self) -> bool:
+        """Whether ledgers may be among them."""
 
     def publish(self, offer: Offer) -> Published:
         """Move all refs of an offer at once, or none. Asking again for what was done already does nothing.

@@ -44,7 +44,7 @@ from dsvc.remotes.wire.frames import (
     unpack_fields,
 )
 from dsvc.remotes.wire.keys import LONGEST_KEY, blob_size, check_blob_key, check_prefix
-from dsvc.remotes.wire.publish import FEATURE, PublishingPlace, decode_offer, encode_published
+from dsvc.remotes.wire.publish import FEATURE, LEDGERS, PublishingPlace, decode_offer, encode_published
 from dsvc.remotes.wire.upload import Upload
 from dsvc.remotes.wire.workers import Workers
 from dsvc.storage.backend import Backend, BlobDamagedError, check_key, check_trial
@@ -87,7 +87,7 @@ def serve(
         if isinstance(error, OSError):
             return
         raise
-    features = [FEATURE] if isinstance(backend, PublishingPlace) else []
+    features = [FEATURE, LEDGERS] if isinstance(backend, PublishingPlace) else []
     features += [FORKS] if isinstance(backend, Forker) else []
     features += [DELETING] if isinstance(backend, Unforker) else []
     answer = {"version": version, "program": f"dsvc {__version__}", "features": features, "read_only": read_only}
