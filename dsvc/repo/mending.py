@@ -20,7 +20,7 @@ from dsvc.objects.store import ObjectStore
 from dsvc.objects.values import decode_operation
 from dsvc.objects.verify import verify_objects
 from dsvc.progress import Progress
-from dsvc.repo.maintenance import delete_packs, exchange
+from dsvc.repo.maintenance import exchange, give_up
 from dsvc.repo.reachable import Marks, Target, references
 from dsvc.repo.repository import Repository
 
@@ -75,7 +75,7 @@ def mend(repo: Repository, harm: Harm, source: ObjectStore, refs: Iterable[PackR
         gone = _gone(repo, harm, {wanted for kind, wanted in unfound if kind not in _OWN})
         _rewrite(repo, harm, gone, deliver)
     except BaseException:
-        delete_packs(repo.store, [ref.id for ref in made])
+        give_up(repo.store, made)
         raise
     if not made and not gone:
         return Mended(unfound=tuple(unfound))
@@ -84,7 +84,7 @@ def mend(repo: Repository, harm: Harm, source: ObjectStore, refs: Iterable[PackR
         repo.store, repo.head, lambda packs: packs.replacing(old, ()).adding(tuple(made)), old=old, new=made
     )
     if moved is None:  # somebody exchanged one of them: what was found may be otherwise now
-        delete_packs(repo.store, [ref.id for ref in made])
+        give_up(repo.store, made)
         repo.refresh()
         return Mended(unfound=tuple(harm.needed))
     repo.head = moved
