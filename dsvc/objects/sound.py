@@ -20,11 +20,15 @@ _READS = 4
 _KINDS = frozenset(map(int, Kind))
 
 
+class UnsoundError(DamagedPackError):
+    """An object in a pack is not what its id says."""
+
+
 def read_sound(packs: PackSet, ref: PackRef, number: int, members: Members) -> tuple[bytes, bytes]:
     """Return a frame of a pack as it is stored and as it is plain; all of `members` are what their ids say.
 
     Raises:
-        IntegrityError: when they are not, also when read again.
+        UnsoundError: when they are not, also when read again.
     """
     frame = packs.index(ref).frame(number)
     stored, fault = packs.stored_frame(ref, frame), ""
@@ -42,7 +46,7 @@ def read_sound(packs: PackSet, ref: PackRef, number: int, members: Members) -> t
                 break
             return stored, plain
     fault = fault or f"frame {number} is another one each time it is read"
-    raise DamagedPackError(f"pack {ref.id.hex()} cannot be written anew: {fault}", hint="dsvc fsck")
+    raise UnsoundError(f"pack {ref.id.hex()} cannot be written anew: {fault}", hint="dsvc fsck")
 
 
 def _judge(packs: PackSet, members: Members, plain: bytes) -> tuple[bool, str]:

@@ -16,6 +16,7 @@ from dsvc.objects.ahead import gather_history, in_groups
 from dsvc.objects.ids import Kind, PackId
 from dsvc.objects.packlist import PackClass, PackList, PackRef
 from dsvc.objects.repack import rewrite_packs
+from dsvc.objects.sound import UnsoundError
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.values import decode_operation
 from dsvc.objects.verify import verify_objects
@@ -154,15 +155,18 @@ def _copy(
 ) -> None:
     chosen = [ref for ref in refs if marks.marked_in(ref.id)]
     progress.start("Copying sound objects", total_bytes=sum(ref.size for ref in chosen))
-    for pack_class in PackClass:
-        rewrite_packs(
-            source.packs,
-            [ref for ref in chosen if ref.pack_class == pack_class],
-            staging,
-            deliver=deliver,
-            keep=lambda ref, position: marks.has(ref.id, position),
-            advance=lambda size: progress.advance(size=size),
-        )
+    try:
+        for pack_class in PackClass:
+            rewrite_packs(
+                source.packs,
+                [ref for ref in chosen if ref.pack_class == pack_class],
+                staging,
+                deliver=deliver,
+                keep=lambda ref, position: marks.has(ref.id, position),
+                advance=lambda size: progress.advance(size=size),
+            )
+    except UnsoundError as error:
+        raise _bad_source(error.message) from error
     progress.finish()
 
 
@@ -174,10 +178,14 @@ def _compare(repo: Repository, made: list[PackRef], progress: Progress) -> None:
         for fault in verify_objects(
             store.packs, group, check=_well_formed, advance=lambda _count, size: progress.advance(size=size)
         ):
-            raise BadSourceError(
-                f"the copy to mend with is damaged too: {fault.message}", hint="take the copies from somewhere else"
-            )
+            raise _bad_source(fault.message)
     progress.finish()
+
+
+def _bad_source(message: str) -> BadSourceError:
+    return BadSourceError(
+        f"the copy to mend with is damaged too: {message}", hint="take the copies from somewhere else"
+    )
 
 
 def _is_usable(source: ObjectStore, ref: PackRef) -> bool:
