@@ -1,10 +1,11 @@
 """Measure what the push and the clone of one large file take, and how much memory.
 
-    python bench/large_file.py [--gigabytes 4] [--place ssh|s3|folder] [--base FOLDER]
+    python bench/large_file.py [--gigabytes 4] [--place ssh|s3|folder] [--random 1.0] [--base FOLDER]
 
-The file is random bytes, so nothing gets smaller; the place is OpenSSH's server or SeaweedFS on the loopback interface,
-or a folder. Each command is a new `dsvc` process, and memory is its largest ru_maxrss, that of `ssh` apart. What was
-cloned is compared. Needs five times the file's size on the disk. Prints rows of a Markdown table.
+The file is random bytes, so nothing gets smaller, or with --random 0.1 such that a tenth of it is stored. The place is
+OpenSSH's server or SeaweedFS on the loopback interface, or a folder. Each command is a new `dsvc` process, and memory
+is its largest ru_maxrss, that of `ssh` apart. What was cloned is compared. Needs five times the file's size.
+Prints rows of a Markdown table.
 """
 
 # ruff: noqa: T201 -- a script that prints
@@ -59,6 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gigabytes", type=float, default=4)
     parser.add_argument("--place", choices=("ssh", "s3", "folder"), default="ssh")
+    parser.add_argument("--random", type=float, default=1.0, help="share of the bytes, others are zero")
     parser.add_argument("--base", type=Path)
     arguments = parser.parse_args()
     base = Path(tempfile.mkdtemp(prefix="dsvc-large-", dir=arguments.base))
@@ -78,10 +80,13 @@ def measure(
     project, clone = base / "project", base / "clone"
     project.mkdir()
     with open(project / "weights", "wb") as file:
-        for _ in range(int(arguments.gigabytes * 1000)):
-            file.write(os.urandom(1_000_000))
+        megabytes = int(arguments.gigabytes * 1000)
+        for number in range(megabytes):
+            file.seek(number * 1_000_000)
+            file.write(os.urandom(int(1_000_000 * arguments.random)))
+        file.truncate(megabytes * 1_000_000)
     run(project, environment, "init", "-q")
-    rows = {"commit": run(project, environment, "commit", "-q", "-m", "weights")}
+    rows = {"commit": run(project, environment, "commit", "-q", "--yes", "-m", "weights")}
     run(project, environment, "remote", "add", "origin", address)
     for key, value in options.items():
         run(project, environment, "config", f"remote.origin.{key}", value)

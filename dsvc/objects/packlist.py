@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, cast
 
@@ -81,6 +81,11 @@ class PackList:
             seen.add(pack_id)
             open_ += [p for p in new if p not in live and p not in seen]
         return True
+
+    def condemning(self, packs: Iterable[PackId]) -> PackList:
+        """Return the list with these packs condemned too, but for those that it lists."""
+        more = set(packs) - {ref.id for ref in self.packs} - set(self.condemned)
+        return replace(self, condemned=self.condemned + tuple(sorted(more))) if more else self
 
     def without_condemned(self, deleted: tuple[PackId, ...]) -> PackList:
         """Return the list after these condemned packs were deleted."""

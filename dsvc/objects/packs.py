@@ -273,10 +273,16 @@ class PackSet:
         """Return the plain bytes of a whole frame."""
         return self._plain(ref, number, self.index(ref).frame(number), shared=False, steps=0)
 
-    def _plain(self, ref: PackRef, number: int, frame: Frame, *, shared: bool, steps: int) -> bytes:
+    def decoded(self, ref: PackRef, number: int, stored: bytes) -> bytes:
+        """Return the plain bytes of a whole frame of which the stored ones were read."""
+        return self._plain(ref, number, self.index(ref).frame(number), shared=False, steps=0, stored=stored)
+
+    def _plain(
+        self, ref: PackRef, number: int, frame: Frame, *, shared: bool, steps: int, stored: bytes | None = None
+    ) -> bytes:
         key = (ref.id, number)
         with self._lock:
-            cached = self._frames.get(key)
+            cached = self._frames.get(key) if stored is None else None
             if cached is not None:
                 self._frames.move_to_end(key)
                 return cached
@@ -288,7 +294,8 @@ class PackSet:
         if frame.base != NO_BASE:
             below = self.index(ref).frame(frame.base)
             base = self._plain(ref, frame.base, below, shared=True, steps=steps + 1)
-        stored = self._backend.get(ref.key, offset=frame.offset, length=frame.stored)
+        if stored is None:
+            stored = self._backend.get(ref.key, offset=frame.offset, length=frame.stored)
         try:
             plain = self._decoder().decode(frame.encoding, stored, plain_length=frame.plain, base=base)
         except IntegrityError as error:

@@ -17,6 +17,7 @@ from dsvc.objects.packindex import NO_BASE, Frame, PackIndex, Place
 from dsvc.objects.packlist import PackClass, PackRef
 from dsvc.objects.packs import PackSet
 from dsvc.objects.packwriter import MAX_OBJECTS, Member, PackWriter
+from dsvc.objects.sound import read_sound
 from dsvc.storage.parts import NAMELESS, PartedBlob, parted
 
 LEVEL = 3  # zstd level of regrouped frames: they are small, and written in the time after a command's work
@@ -75,7 +76,8 @@ def rewrite_packs(
     that lie in the sources and stay are not copied: the new packs get links to them.
 
     Raises:
-        IntegrityError: when a source cannot be read; nothing that was delivered is listed anywhere then.
+        IntegrityError: when something that stays cannot be read or is not what its id says; nothing that was delivered
+            is listed anywhere then.
     """
     run: _Rewrite | None = None
     try:
@@ -216,20 +218,19 @@ class _Rewrite:
     ) -> int:
         """Copy a frame as it is stored; return its new number."""
         writer, frame = self._open(), self._packs.index(ref).frame(number)
-        stored = self._packs.stored_frame(ref, frame)
+        stored, plain = read_sound(self._packs, ref, number, members)
         rows: list[Member] = [(i, place.kind, place.offset, place.length) for i, place in members]
         if frame.base == NO_BASE:
             writer.append(frame.encoding, stored, frame.plain, rows)
         elif frame.base in moved:
             writer.append_delta(frame._replace(base=moved[frame.base]), stored, rows)
         else:
-            plain = self._packs.frame_bytes(ref, number)
             writer.append(*self._encoder.encode(plain), len(plain), rows)
         return len(writer.frames) - 1
 
     def _gather(self, ref: PackRef, number: int, members: list[tuple[ObjectId, Place]]) -> None:
         """Put what stays of a frame into the groups of its kinds."""
-        plain = self._packs.frame_bytes(ref, number)
+        _, plain = read_sound(self._packs, ref, number, members)
         for object_id, place in members:
             payload = plain[place.offset : place.offset + place.length]
             if self._is_repeated(object_id, place.kind, payload):

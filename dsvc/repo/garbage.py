@@ -15,7 +15,7 @@ from dsvc.progress import Progress
 from dsvc.refs.log import Head
 from dsvc.repo.cuts import left_out
 from dsvc.repo.gcrecord import GcRecord, change_record
-from dsvc.repo.maintenance import delete_packs, exchange
+from dsvc.repo.maintenance import exchange, give_up
 from dsvc.repo.reachable import Marks, Target, mark
 from dsvc.repo.repository import Repository
 
@@ -149,7 +149,7 @@ def remove_garbage(repo: Repository, garbage: Garbage, *, progress: Progress) ->
             )
         progress.finish()
     except BaseException:
-        delete_packs(store, [ref.id for ref in made])
+        give_up(store, made)
         raise
     moved = exchange(
         store,
@@ -160,7 +160,7 @@ def remove_garbage(repo: Repository, garbage: Garbage, *, progress: Progress) ->
         still=still,
     )
     if moved is None:
-        delete_packs(store, [ref.id for ref in made])
+        give_up(store, made)
         return False
     repo.head = moved
     return True

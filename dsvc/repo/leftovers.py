@@ -62,12 +62,7 @@ def remove_unlisted_packs(
 
     moved = None
     if old:
-
-        def condemn(packs: PackList) -> PackList:
-            live = {ref.id for ref in packs.packs} | set(packs.condemned)
-            return replace(packs, condemned=packs.condemned + tuple(sorted(old - live)))
-
-        moved = exchange(store, head, condemn, old=(), new=())
+        moved = exchange(store, head, lambda packs: packs.condemning(old), old=(), new=())
     change_record(backend, note)
     return moved, found
 

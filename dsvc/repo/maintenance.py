@@ -44,7 +44,7 @@ def merge_packs(
 ) -> Head:
     """Put one pack in place of several of one class; return the newest head. `advance` hears of bytes that are done.
 
-    When another process was faster with one of them, the new pack is deleted again and nothing else happens.
+    When another process was faster with one of them, the new pack is given up and nothing else happens.
 
     Raises:
         IntegrityError: when one of them cannot be read; the list is as it was.
@@ -58,12 +58,12 @@ def merge_packs(
     try:
         rewrite_packs(store.packs, group, store.staging, deliver=deliver, advance=advance, parts=True)
     except BaseException:
-        delete_packs(store, [ref.id for ref in made])
+        give_up(store, made)
         raise
     old = tuple(ref.id for ref in group)
     moved = exchange(store, head, lambda packs: packs.replacing(old, tuple(made)), old=old, new=made)
     if moved is None:
-        delete_packs(store, [ref.id for ref in made])
+        give_up(store, made)
         newest = read_head(store.backend, store.segments) or head
         store.show(newest.packs)
         return newest
@@ -104,7 +104,7 @@ def exchange(
             newer = read_head(store.backend, store.segments)
             if newer is None:
                 raise RepositoryDeletedError
-            if _was_swapped(newer.packs, fresh):
+            if _was_swapped(newer.packs, fresh, gone):
                 moved = newer
             else:
                 head = newer
@@ -114,6 +114,20 @@ def exchange(
             clear_condemned(store, moved.packs)
         return moved
     raise BusyError("the repository changes too often to exchange packs", hint="run the same command again")
+
+
+def give_up(store: ObjectStore, made: Iterable[PackRef]) -> None:
+    """Remove packs that this process made and did not get listed, as far as nobody else has listed them meanwhile.
+
+    That may be: whoever mends a list that lost a segment takes every pack that lies there for a listed one. So they are
+    condemned first, which also lets a swap whose answer was lost come too late. In a pool they then wait for the next
+    sweep. Where that fails they stay, for gc.
+    """
+    packs = {ref.id for ref in made}
+    with contextlib.suppress(OSError, DsvcError):
+        head = read_head(store.backend, store.segments) if packs else None
+        if head is not None:
+            exchange(store, head, lambda listed: listed.condemning(packs), old=(), new=())
 
 
 def _are_collected(store: ObjectStore, packs: PackList, new: list[PackRef]) -> bool:
@@ -146,13 +160,15 @@ def list_packs(store: ObjectStore, head: Head) -> Head:
     return moved
 
 
-def _was_swapped(now: PackList, fresh: set[PackId]) -> bool:
+def _was_swapped(now: PackList, fresh: set[PackId], gone: set[PackId]) -> bool:
     """Say whether a list came after the one that first named `fresh` packs; never where there are none.
 
+    One that still has a pack of `gone` did not: its fresh packs were taken for listed ones by who mended a list.
     That fresh packs are condemned does not say so: they may have been taken for those of a dead writer. Nor does it
     that the old ones are gone: another process may have put them away and kept of them what this one leaves out.
     """
-    return bool(fresh & ({ref.id for ref in now.packs} | set(now.replaced)))
+    listed = {ref.id for ref in now.packs}
+    return bool(fresh & (listed | set(now.replaced))) and not gone & listed
 
 
 def clear_condemned(store: ObjectStore, packs: PackList) -> PackList:
@@ -168,7 +184,7 @@ def clear_condemned(store: ObjectStore, packs: PackList) -> PackList:
 
 
 def delete_packs(store: ObjectStore, ids: Iterable[PackId]) -> None:
-    """Delete packs that no list names, or that are condemned; many of them several at once."""
+    """Delete packs that are condemned, many of them several at once."""
     keys = [f"packs/{pack_id.hex()}" for pack_id in ids]
     if len(keys) < _MANY:
         for key in keys:

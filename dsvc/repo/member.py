@@ -87,6 +87,11 @@ class GatheringMember(MemberBackend):
         assert isinstance(self.inner, Gathers)
         self.inner.forget(self.key(key) for key in keys)
 
+    def again(self, key: str, *, offset: int, length: int) -> bytes:
+        """See `Gathers.again`."""
+        assert isinstance(self.inner, Gathers)
+        return self.inner.again(self.key(key), offset=offset, length=length)
+
 
 def member_of(pool: Backend, member: str) -> Backend:
     """Return what a member sees of a pool."""

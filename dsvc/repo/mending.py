@@ -16,11 +16,12 @@ from dsvc.objects.ahead import gather_history, in_groups
 from dsvc.objects.ids import Kind, PackId
 from dsvc.objects.packlist import PackClass, PackList, PackRef
 from dsvc.objects.repack import rewrite_packs
+from dsvc.objects.sound import UnsoundError
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.values import decode_operation
 from dsvc.objects.verify import verify_objects
 from dsvc.progress import Progress
-from dsvc.repo.maintenance import delete_packs, exchange
+from dsvc.repo.maintenance import exchange, give_up
 from dsvc.repo.reachable import Marks, Target, references
 from dsvc.repo.repository import Repository
 
@@ -75,7 +76,7 @@ def mend(repo: Repository, harm: Harm, source: ObjectStore, refs: Iterable[PackR
         gone = _gone(repo, harm, {wanted for kind, wanted in unfound if kind not in _OWN})
         _rewrite(repo, harm, gone, deliver)
     except BaseException:
-        delete_packs(repo.store, [ref.id for ref in made])
+        give_up(repo.store, made)
         raise
     if not made and not gone:
         return Mended(unfound=tuple(unfound))
@@ -84,7 +85,7 @@ def mend(repo: Repository, harm: Harm, source: ObjectStore, refs: Iterable[PackR
         repo.store, repo.head, lambda packs: packs.replacing(old, ()).adding(tuple(made)), old=old, new=made
     )
     if moved is None:  # somebody exchanged one of them: what was found may be otherwise now
-        delete_packs(repo.store, [ref.id for ref in made])
+        give_up(repo.store, made)
         repo.refresh()
         return Mended(unfound=tuple(harm.needed))
     repo.head = moved
@@ -154,15 +155,18 @@ def _copy(
 ) -> None:
     chosen = [ref for ref in refs if marks.marked_in(ref.id)]
     progress.start("Copying sound objects", total_bytes=sum(ref.size for ref in chosen))
-    for pack_class in PackClass:
-        rewrite_packs(
-            source.packs,
-            [ref for ref in chosen if ref.pack_class == pack_class],
-            staging,
-            deliver=deliver,
-            keep=lambda ref, position: marks.has(ref.id, position),
-            advance=lambda size: progress.advance(size=size),
-        )
+    try:
+        for pack_class in PackClass:
+            rewrite_packs(
+                source.packs,
+                [ref for ref in chosen if ref.pack_class == pack_class],
+                staging,
+                deliver=deliver,
+                keep=lambda ref, position: marks.has(ref.id, position),
+                advance=lambda size: progress.advance(size=size),
+            )
+    except UnsoundError as error:
+        raise _bad_source(error.message) from error
     progress.finish()
 
 
@@ -174,10 +178,14 @@ def _compare(repo: Repository, made: list[PackRef], progress: Progress) -> None:
         for fault in verify_objects(
             store.packs, group, check=_well_formed, advance=lambda _count, size: progress.advance(size=size)
         ):
-            raise BadSourceError(
-                f"the copy to mend with is damaged too: {fault.message}", hint="take the copies from somewhere else"
-            )
+            raise _bad_source(fault.message)
     progress.finish()
+
+
+def _bad_source(message: str) -> BadSourceError:
+    return BadSourceError(
+        f"the copy to mend with is damaged too: {message}", hint="take the copies from somewhere else"
+    )
 
 
 def _is_usable(source: ObjectStore, ref: PackRef) -> bool:

@@ -17,7 +17,7 @@ from dsvc.progress import Progress
 from dsvc.refs.log import Head
 from dsvc.repo.garbage import mark_newer
 from dsvc.repo.gcrecord import change_record
-from dsvc.repo.maintenance import delete_packs, exchange
+from dsvc.repo.maintenance import exchange, give_up
 from dsvc.repo.poolneeds import NOBODY, Members, PoolGarbage
 from dsvc.repo.repository import Repository
 from dsvc.storage.backend import Backend, BlobMissingError
@@ -28,8 +28,8 @@ Rows: TypeAlias = "dict[PackId, array[int]]"
 def divide(found: PoolGarbage, *, staging: Callable[[], Path], progress: Progress) -> bool:
     """Write the chosen packs anew, and let each member list what it needs; False when somebody got in between.
 
-    Then some members may list the new packs already and others the old ones, which is as good. Nothing is deleted
-    but new packs that no member took.
+    Then some members may list the new packs already and others the old ones, which is as good. Nothing is
+    given up but new packs that no member took.
     """
     for one in found.tended.values():
         change_record(one.repo.backend, lambda record, one=one: record.cutting(one.garbage.cut))  # type: ignore[misc]
@@ -39,15 +39,15 @@ def divide(found: PoolGarbage, *, staging: Callable[[], Path], progress: Progres
         _write(found, made, staging, progress)
         done = [_take(found, member, made, taken, progress) for member in found.tended]
     except BaseException:
-        _discard(found, made.keys() - taken)
+        _give_up(found, made, taken)
         raise
-    _discard(found, made.keys() - taken)
+    _give_up(found, made, taken)
     return all(done)
 
 
-def _discard(found: PoolGarbage, packs: Iterable[PackId]) -> None:
+def _give_up(found: PoolGarbage, made: dict[PackId, tuple[PackRef, Members]], taken: set[PackId]) -> None:
     one = next(iter(found.tended.values()))
-    delete_packs(one.repo.store, packs)
+    give_up(one.repo.store, [ref for ref, _ in made.values() if ref.id not in taken])
 
 
 def _write(
@@ -191,4 +191,4 @@ def _merge(
                 repo.head, taken = moved, True
     finally:
         if not taken:
-            delete_packs(repos[0].store, [ref.id for ref in made])
+            give_up(repos[0].store, made)

@@ -10,7 +10,7 @@ from dsvc.objects.ids import OperationId, PackId
 from dsvc.objects.packlist import PackClass, PackRef
 from dsvc.objects.repack import rewrite_packs
 from dsvc.refs.log import Head, read_head
-from dsvc.repo.maintenance import delete_packs, exchange
+from dsvc.repo.maintenance import exchange, give_up
 from dsvc.repo.repository import Repository
 from dsvc.storage.backend import BlobMissingError
 
@@ -98,14 +98,14 @@ def _drop(
             group = [ref for ref in sources if ref.pack_class == pack_class]
             rewrite_packs(store.packs, group, store.staging, deliver=deliver, keep=keep, parts=True)
     except BaseException:
-        delete_packs(store, [ref.id for ref in made])
+        give_up(store, made)
         raise
     old = tuple(ref.id for ref in (*whole, *sources))
     moved = exchange(
         store, head, lambda packs: packs.replacing(old, ()).adding(tuple(made)), old=old, new=made, still=still
     )
     if moved is None:
-        delete_packs(store, [ref.id for ref in made])
+        give_up(store, made)
         return None
     repo.head = moved
     return len(old)

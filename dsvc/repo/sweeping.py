@@ -96,7 +96,7 @@ def sweep(
         if dry_run:
             return found
         for member in list(heads.heads):
-            _amend(heads, member, lambda packs, doomed=doomed: _condemning(packs, doomed))  # type: ignore[misc]
+            _amend(heads, member, lambda packs, doomed=doomed: packs.condemning(doomed))  # type: ignore[misc]
         doomed -= heads.live()  # a writer published its pack before its head condemned it
         settled = change_family(pool, lambda family, gone=heads.gone: family.without(*family.under_way(), *gone))  # type: ignore[misc]
         if settled is None or not set(settled.ready()) <= heads.heads.keys():
@@ -113,11 +113,6 @@ def sweep(
         _remove_dead(pool, kept - family.members.keys())
         return found
     raise BusyError("this repository is forked all the time", hint="run the same command again later")
-
-
-def _condemning(packs: PackList, doomed: set[PackId]) -> PackList:
-    more = doomed - {ref.id for ref in packs.packs} - set(packs.condemned)
-    return replace(packs, condemned=packs.condemned + tuple(sorted(more))) if more else packs
 
 
 def _amend(heads: _Heads, member: str, change: Callable[[PackList], PackList]) -> None:

@@ -25,6 +25,9 @@ class Gathers(Protocol):
     def forget(self, keys: Iterable[str]) -> None:
         """Give back the room that what was gathered of these blobs takes."""
 
+    def again(self, key: str, *, offset: int, length: int) -> bytes:
+        """Read a range from where it is, whatever was gathered. Raises what a `get` raises."""
+
 
 def gather(
     backend: Backend, wanted: Iterable[tuple[str, Ranges]], *, advance: Callable[[int], None] | None = None
@@ -38,3 +41,10 @@ def forget(backend: Backend, keys: Iterable[str]) -> None:
     """Give back the room that was taken by `gather`."""
     if isinstance(backend, Gathers):
         backend.forget(keys)
+
+
+def again(backend: Backend, key: str, *, offset: int, length: int) -> bytes:
+    """Read a range once more, from where it is."""
+    if isinstance(backend, Gathers):
+        return backend.again(key, offset=offset, length=length)
+    return backend.get(key, offset=offset, length=length)

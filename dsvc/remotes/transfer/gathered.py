@@ -31,6 +31,10 @@ class GatheredBackend(PassingBackend):
         for key in keys:
             self._landing.forget(key)
 
+    def again(self, key: str, *, offset: int, length: int) -> bytes:
+        """See `Gathers.again`."""
+        return uncached(self.inner).get(key, offset=offset, length=length)
+
     def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
         """See `Backend.get`."""
         if length is not None and self._landing.covers(key, offset, offset + length):
