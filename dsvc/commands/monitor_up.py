@@ -128,11 +128,12 @@ def _tell_ready(context: Context, watch: Watch, result: UpResult, *, quiet: bool
             context.out.line(f"{title.capitalize():14}{address}")
     if not quiet:
         if not result.alertmanager:
-            context.out.note("Alertmanager is not installed: alerts are shown here, and sent nowhere")
+            context.out.note("alerts are shown here alone: 'apt install prometheus-alertmanager' sends and groups them")
         elif not watch.webhook:
             context.out.note("alerts are shown here and in Alertmanager; --webhook URL sends them")
         if not result.grafana:
-            context.out.note(f"Grafana is not installed: {result.folder / watch.job}.dashboard.json is its dashboard")
+            context.out.note("Grafana is not installed (https://grafana.com/grafana/download); the dashboard for it is")
+            context.out.note(f"{result.folder / watch.job}.dashboard.json")
         context.out.note(f"watching {watch.deployment or watch.model} at {', '.join(watch.targets)}; Ctrl-C ends it")
     context.out.flush()
 

@@ -4,6 +4,7 @@
 # Needs a Docker engine and Prometheus. PORT is where the model is served, PROMETHEUS the port of Prometheus.
 set -euo pipefail
 
+here=$(cd "$(dirname "$0")" && pwd)
 cd "$1"
 base=() && [ -n "${2:-}" ] && base=(--base "$2")
 port=${PORT:-8080} prometheus=${PROMETHEUS:-9090}
@@ -43,12 +44,12 @@ say 'Watched'
 dsvc monitor up wine-docker --interval 1 --port "$prometheus" --alertmanager-port 0 --grafana-port 0 > watch.log 2>&1 &
 watching=$!
 until_said ' scraped ' watch.log
-step python ask.py "$served"
+step python "$here/ask.py" "$served"
 until_seen 'samples >= 300'
 step dsvc monitor status wine-docker --prometheus "$seen" --gate 'errors < 0.01'
 
 say 'A hot summer: all wines are stronger than those of the training'
-step python ask.py "$served" --stronger
+step python "$here/ask.py" "$served" --stronger
 until_said DsvcDrift watch.log
 step cat watch.log
 step dsvc monitor status wine-docker --prometheus "$seen" --gate 'psi < 0.2' || echo "exit code $?"

@@ -15,7 +15,7 @@ step() { printf '\n$ %s\n' "$*"; "$@"; }
 
 say 'The project: a table that comes with scikit-learn, and four small programs'
 dsvc init -q
-cp "$here"/*.py .
+cp "$here"/{prepare,features,train,evaluate}.py .
 mkdir raw
 python -c 'import shutil, pathlib, sklearn
 shutil.copyfile(pathlib.Path(sklearn.__file__).parent / "datasets/data/wine_data.csv", "raw/wine.csv")'
@@ -53,4 +53,4 @@ say 'And does it hold?'
 step dsvc verify scores.json
 step dsvc rerun scores.json --check
 step dsvc rerun model.pkl --check
-printf '\nThe drawing is in %s/lineage.html\n' "$folder"
+printf '\nThe drawing is in %s/lineage.html; %s/deploy.sh %s goes on to a server that is watched\n' "$folder" "$here" "$folder"
