@@ -139,11 +139,17 @@ def test_two_who_watch_at_once_record_each_save_once(project):
         save(project, FIRST, name=name)
     project.ok("watch", "--once")
     watching = [project.start("watch", "--every", "0.05", *which) for which in (names[:1], names, names[1:])]
-    for number in range(2, 5):
-        cells = [cell(f"n = {n}", n, text(str(n))) for n in range(2, number + 1)]
-        for name in names:
-            save(project, FIRST, *cells, name=name)
-        until(lambda count=number: len(project.runs()) >= 2 * (count - 1))
+    try:
+        for number in range(2, 5):
+            cells = [cell(f"n = {n}", n, text(str(n))) for n in range(2, number + 1)]
+            for name in names:
+                save(project, FIRST, *cells, name=name)
+            until(lambda count=number: len(project.runs()) >= 2 * (count - 1))
+    except BaseException:
+        for process in watching:
+            process.kill()
+            process.communicate()
+        raise
     for process in watching:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
