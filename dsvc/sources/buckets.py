@@ -89,6 +89,8 @@ class BucketSource:
 
     def _found(self, meta: Mapping[str, Any]) -> Found:
         etag = meta["e_tag"] or f"modified:{meta['last_modified'].isoformat()}"
+        if self._scheme == "az" and etag.startswith("0x"):  # a listing leaves out the quotes that are part of it
+            etag = f'"{etag}"'
         return Found(f"{self._root}/{meta['path']}", int(meta["size"]), etag, meta["version"] or "")
 
     def _translated(self, error: Exception, address: str) -> Exception:
@@ -96,7 +98,7 @@ class BucketSource:
         from obstore import exceptions
 
         said = _said(error)
-        if "NoSuchBucket" in str(error) or "NoSuchContainer" in str(error):
+        if any(word in str(error) for word in ("NoSuchBucket", "NoSuchContainer", "ContainerNotFound")):
             return SourceError(f"there is no bucket {self._root}", hint="check its name and the endpoint")
         if isinstance(error, (exceptions.NotFoundError, FileNotFoundError)):
             return missing(address)
@@ -126,6 +128,8 @@ def _open(scheme: str, bucket: str, environment: Mapping[str, str]) -> Any:
     if scheme == "gs":
         return GCSStore(bucket, retry_config=retries, client_options=options)
     if scheme == "az":
+        if environment.get("AZURE_ALLOW_HTTP", "").lower() in ("1", "true", "yes"):
+            options["allow_http"] = True
         return AzureStore(bucket, retry_config=retries, client_options=options)
     endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
     region = environment.get("AWS_DEFAULT_REGION") or environment.get("AWS_REGION") or "us-east-1"
@@ -184,7 +188,7 @@ def _said(error: Exception) -> str:
     code = re.search(r"<Code>([^<]+)</Code>", text)
     if code is not None:
         message = re.search(r"<Message>([^<]+)</Message>", text)
-        return f"{code[1]}: {message[1]}" if message is not None else code[1]
+        return f"{code[1]}: {message[1].splitlines()[0]}" if message is not None else code[1]
     status = re.search(r"status code: (\d+ [A-Za-z ]+)", text)
     if status is not None:
         return status[1]

@@ -223,8 +223,46 @@ def test_checkpoints_of_pytorch_are_compared_without_running_them(checkpoint: An
     lines = [line.text for line in weights.summary(Source.of(checkpoint(floats, protocol)), Settings()).lines]
     assert lines[:2] == ["PyTorch: 2 tensors, 620 numbers, 2.4 KiB", "  model.body.weight  F32 [30, 20]"]
     assert "  epoch: 3" in lines
-    with pytest.raises(UnfitError, match="cannot be written"):
-        merged(None, checkpoint(floats), checkpoint(other))
+
+
+def test_checkpoints_of_pytorch_are_merged_by_tensor(checkpoint: Any) -> None:
+    base = {name: array for name, array in BASE.items() if array.dtype == np.float32}
+    ours, theirs = ({**base, name: base[name] + by} for name, by in (("body.bias", 1), ("body.weight", 2)))
+    expected = {**ours, "body.weight": theirs["body.weight"]}
+    assert shown(checkpoint(expected), content(merged(checkpoint(base), checkpoint(ours), checkpoint(theirs)))) == []
+    later = checkpoint(theirs, extra="later")  # the side that changed what is no tensor keeps it
+    for sides in ((checkpoint(ours), later), (later, checkpoint(ours))):
+        result = content(merged(checkpoint(base), *sides))
+        assert shown(checkpoint(expected, extra="later"), result) == []
+        with zipfile.ZipFile(io.BytesIO(result)) as archive:
+            for info in archive.infolist():  # begins where PyTorch's own files do, so that it can be mapped
+                name, extra = struct.unpack("<HH", result[info.header_offset + 26 : info.header_offset + 30])
+                assert (info.header_offset + 30 + name + extra) % 64 == 0
+    fight = merged(checkpoint(base), checkpoint(ours, extra=1), checkpoint(theirs, extra=2))
+    assert fight.content is None
+    assert fight.notes == ("both sides changed what is not a tensor, or which tensors there are",)
+    both = {**base, "body.bias": base["body.bias"] + 3}
+    assert merged(checkpoint(base), checkpoint(ours), checkpoint(both)).conflicts == 1
+    mean = content(merged(checkpoint(base), checkpoint(ours), checkpoint(both), strategy="mean"))
+    assert shown(checkpoint({**base, "body.bias": base["body.bias"] + 2}), mean) == []
+
+
+def test_pytorch_loads_what_was_merged() -> None:
+    """State dicts with tied weights, views of one storage and half precision."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install torch)")
+
+    def saved(weight: float, tied: float, half: float) -> bytes:
+        out, shared, storage = io.BytesIO(), torch.full((5, 4), tied), torch.arange(10.0)
+        state = {"weight": torch.full((30, 20), weight), "in": shared, "out": shared, "half": storage[5:].half() + half}
+        torch.save({**state, "first": storage[:5], "turned": state["weight"].t()}, out)
+        return out.getvalue()
+
+    result = content(merged(saved(0, 0, 0), saved(1, 0, 0), saved(0, 2, 3)))
+    state = torch.load(io.BytesIO(result), weights_only=True)
+    expected = torch.load(io.BytesIO(saved(1, 2, 3)), weights_only=True)
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[name], expected[name]) for name in expected)
+    assert state["in"].data_ptr() == state["out"].data_ptr()
 
 
 class Evil:

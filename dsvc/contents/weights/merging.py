@@ -13,12 +13,15 @@ from typing import BinaryIO
 from dsvc.contents.driver import ContentMerge, MergeLabels, Source, UnfitError
 from dsvc.contents.weights.archives import open_archive
 from dsvc.contents.weights.numbers import all_equal, combined
-from dsvc.contents.weights.tensors import Archive, Tensor
+from dsvc.contents.weights.tensors import Archive, Chosen, Tensor
+from dsvc.contents.weights.torch_merge import carrier_of, write_checkpoint
 
 _TOLD = 20
+_WRITTEN = ("safetensors", "npz", "PyTorch")
 _SETTLED = ("ours", "theirs", "mean", "task")
 
 Pieces = Callable[[], Iterator[bytes]]
+Plan = dict[str, Chosen]
 
 
 def merge_weights(
@@ -36,14 +39,24 @@ def merge_weights(
         old, mine, other = sides
         assert mine is not None
         assert other is not None
-        if mine.form not in ("safetensors", "npz") or other.form != mine.form or (old and old.form != mine.form):
-            raise UnfitError(f"{mine.form} cannot be written, only safetensors and npz")
+        if mine.form not in _WRITTEN or other.form != mine.form or (old and old.form != mine.form):
+            raise UnfitError(f"{mine.form} cannot be written, only {', '.join(_WRITTEN)}")
         plan, notes, conflicts = _plan(old, mine, other, labels, strategy)
+        carrier = carrier_of(old, mine, other) if mine.form == "PyTorch" else "ours"
+        if carrier is None and labels.favor in ("ours", "theirs"):
+            carrier = labels.favor
+        if carrier is None:
+            notes.insert(0, "both sides changed what is not a tensor, or which tensors there are")
+            conflicts += 1
         if conflicts:
             return ContentMerge(None, conflicts, tuple(notes))
+        if mine.form == "PyTorch":
+            assert carrier is not None
+            content = write_checkpoint(mine if carrier == "ours" else other, carrier, plan)
+        else:
+            content = (_safetensors if mine.form == "safetensors" else _npz)(mine, plan)
         stack = opening.pop_all()
-    write = _safetensors if mine.form == "safetensors" else _npz
-    return ContentMerge(_closing(stack, write(mine, plan)), 0, tuple(notes))
+    return ContentMerge(_closing(stack, content), 0, tuple(notes))
 
 
 def _opened(stack: contextlib.ExitStack, source: Source) -> Archive:
@@ -58,9 +71,9 @@ def _closing(stack: contextlib.ExitStack, pieces: Iterator[bytes]) -> Iterator[b
 
 def _plan(
     old: Archive | None, mine: Archive, other: Archive, labels: MergeLabels, strategy: str | None
-) -> tuple[dict[str, tuple[Tensor, Pieces]], list[str], int]:
+) -> tuple[Plan, list[str], int]:
     """Return what to write for each tensor, notes, and how many are in conflict."""
-    plan: dict[str, tuple[Tensor, Pieces]] = {}
+    plan: Plan = {}
     notes: list[str] = []
     conflicts = settled = 0
     chosen = labels.favor or strategy
@@ -68,17 +81,19 @@ def _plan(
         a = old.tensors.get(name) if old is not None else None
         b, c = mine.tensors.get(name), other.tensors.get(name)
         taken: Tensor | None
-        if all_equal((b, c)) or all_equal((a, c)):
-            taken = b
+        if all_equal((b, c)):
+            taken, source = b, "both"
+        elif all_equal((a, c)):
+            taken, source = b, "ours"
         elif all_equal((a, b)):
-            taken = c
+            taken, source = c, "theirs"
         elif chosen in ("ours", "theirs", "base"):
-            taken = {"ours": b, "theirs": c, "base": a}[chosen]
+            taken, source = {"ours": b, "theirs": c, "base": a}[chosen], chosen
             settled += 1
         elif chosen in ("mean", "task") and _alike(a, b, c):
             assert b is not None
             assert c is not None
-            plan[name] = b, _combination(a, b, c, chosen)
+            plan[name] = Chosen(b, _combination(a, b, c, chosen), chosen)
             settled += 1
             continue
         else:
@@ -87,7 +102,7 @@ def _plan(
                 notes.append(f"tensor {name}: {_said(b)} in ours, {_said(c)} in theirs")
             continue
         if taken is not None:
-            plan[name] = taken, taken.pieces
+            plan[name] = Chosen(taken, taken.pieces, source)
     if conflicts:
         notes += [f"and {conflicts - _TOLD} more tensors"] if conflicts > _TOLD else []
         notes.append("merge=weights strategy=ours|theirs|mean|task in .dsvcattributes settles them")
@@ -111,10 +126,10 @@ def _said(tensor: Tensor | None) -> str:
     return "none" if tensor is None else tensor.described
 
 
-def _safetensors(mine: Archive, plan: dict[str, tuple[Tensor, Pieces]]) -> Iterator[bytes]:
+def _safetensors(mine: Archive, plan: Plan) -> Iterator[bytes]:
     header: dict[str, object] = {"__metadata__": mine.metadata} if mine.metadata else {}
     end = 0
-    for name, (tensor, _) in plan.items():
+    for name, (tensor, _, _) in plan.items():
         header[name] = {
             "dtype": tensor.dtype,
             "shape": list(tensor.shape),
@@ -124,15 +139,15 @@ def _safetensors(mine: Archive, plan: dict[str, tuple[Tensor, Pieces]]) -> Itera
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
     text += b" " * (-len(text) % 8)
     yield struct.pack("<Q", len(text)) + text
-    for _, pieces in plan.values():
+    for _, pieces, _ in plan.values():
         yield from pieces()
 
 
-def _npz(mine: Archive, plan: dict[str, tuple[Tensor, Pieces]]) -> Iterator[bytes]:
+def _npz(mine: Archive, plan: Plan) -> Iterator[bytes]:
     del mine
     with tempfile.TemporaryFile(prefix="dsvc-") as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, (tensor, pieces) in plan.items():
+            for name, (tensor, pieces, _) in plan.items():
                 info = zipfile.ZipInfo(f"{name}.npy")  # with the zip format's first day, so that results are equal
                 info.compress_type = zipfile.ZIP_DEFLATED
                 with archive.open(info, "w", force_zip64=True) as member:

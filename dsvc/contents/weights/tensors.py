@@ -16,7 +16,8 @@ PIECE = 1 << 20
 class Tensor(NamedTuple):
     """A tensor: element type (in safetensors' words where it has one), shape, size in bytes, and its bytes in pieces.
 
-    `order` is what else must agree before bytes can be compared: byte order and layout.
+    `order` is what else must agree before bytes can be compared: byte order and layout. `place` is the member of a
+    checkpoint in which the bytes lie, and where they begin there.
     """
 
     dtype: str
@@ -24,6 +25,7 @@ class Tensor(NamedTuple):
     size: int
     pieces: Callable[[], Iterator[bytes]]
     order: str = ""
+    place: tuple[str, int] = ("", 0)
 
     @property
     def described(self) -> str:
@@ -33,11 +35,27 @@ class Tensor(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """The tensors of a file by name, in its order, and what else it says (texts by name)."""
+    """The tensors of a file by name, in its order, and what else it says (texts by name).
+
+    Of a checkpoint also its zip file, and its pickle, which says all that is not a tensor's bytes.
+    """
 
     form: str
     tensors: dict[str, Tensor]
     metadata: dict[str, str] = field(default_factory=dict)
+    zip: zipfile.ZipFile | None = None
+    pickle: bytes = b""
+
+
+class Chosen(NamedTuple):
+    """What a tensor becomes in a merge: its type and shape, its bytes in pieces, and which side it is of.
+
+    `source` is `both` where the sides agree, else `ours`, `theirs`, `base`, `mean` or `task`.
+    """
+
+    tensor: Tensor
+    pieces: Callable[[], Iterator[bytes]]
+    source: str
 
 
 def opened_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:

@@ -50,7 +50,8 @@ def torch_archive(archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo]) 
     if pickle.file_size > _PICKLE:
         raise UnfitError("a pickle that is too large")
     with opened_member(archive, pickle) as stream:
-        value = _follow(stream.read(_PICKLE))
+        data = stream.read(_PICKLE)
+    value = _follow(data)
     prefix = pickle.filename.removesuffix("data.pkl") + "data/"
     stored = {info.filename.removeprefix(prefix): info for info in members if info.filename.startswith(prefix)}
     tensors: dict[str, Tensor] = {}
@@ -60,7 +61,7 @@ def torch_archive(archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo]) 
             tensors[name] = _tensor(archive, stored, found)
         else:
             metadata[name] = repr(found)[:200]
-    return Archive("PyTorch", tensors, metadata)
+    return Archive("PyTorch", tensors, metadata, archive, data)
 
 
 def _named(value: Any, name: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
@@ -110,7 +111,7 @@ def _tensor(archive: zipfile.ZipFile, stored: dict[str, zipfile.ZipInfo], call: 
             if left <= 0:
                 return
 
-    return Tensor(dtype, shape, size, pieces, "" if plain else f"strides {strides}")
+    return Tensor(dtype, shape, size, pieces, "" if plain else f"strides {strides}", (info.filename, start))
 
 
 def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
