@@ -15,6 +15,7 @@ from dsvc.hub.visitor import HubRefusedError, Visitor
 from dsvc.objects.ids import CommitId, Kind, ObjectId, TagId
 from dsvc.objects.store import ObjectMissingError
 from dsvc.objects.values import encode_commit, encode_tag
+from dsvc.refs.moved import RefMovedError
 from dsvc.refs.names import (
     HEADS,
     REQUESTS,
@@ -27,7 +28,6 @@ from dsvc.refs.names import (
     head_of,
     short_name,
 )
-from dsvc.refs.transaction import RefMovedError
 from dsvc.refs.view import Symbolic, View
 from dsvc.remotes.wire.publish import RefChange
 from dsvc.repo.reachable import Target, check_whole, references

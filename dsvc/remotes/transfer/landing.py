@@ -10,7 +10,7 @@ import contextlib
 import os
 import struct
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +20,7 @@ from dsvc.storage.backend import Backend, BlobDamagedError, check_key
 from dsvc.storage.gathering import Range, Ranges
 
 PART_BYTES = 8 << 20  # of one request
+SYNC_BYTES = 32 << 20  # of a blob that stays, between two syncs, so that the last one has little to wait for
 GAP_BYTES = 64 << 10  # fetched along rather than asked for twice
 _RANGE = struct.Struct(">QQ")
 
@@ -52,24 +53,44 @@ class Landing:
             RemoteError, BlobMissingError, BlobDamagedError: what arrived until then stays.
         """
         try:
-            self._bring(self._tasks(wanted), jobs, advance)
+            self._bring(self._tasks(wanted), jobs, lambda _, size: advance(size) if advance is not None else None)
         finally:
             self._failure = None
 
     @contextmanager
     def arriving(
-        self, wanted: Iterable[tuple[str, Ranges]], *, jobs: int, advance: Callable[[int], None] | None = None
+        self,
+        wanted: Iterable[tuple[str, Ranges]],
+        *,
+        jobs: int,
+        advance: Callable[[int], None] | None = None,
+        staying: Collection[str] = (),
     ) -> Iterator[Callable[[], None]]:
         """Do the same while the block runs: what is read of these ranges meanwhile is waited for.
 
-        The value waits until all is here. So does the end of the block, unless it ends with an error.
+        The value waits until all is here. So does the end of the block, unless it ends with an error. The blobs
+        `staying` are put as they are afterwards: the disk is told to begin with them.
 
         Raises:
             RemoteError, BlobMissingError, BlobDamagedError: what arrived until then stays. Reading may raise them, too.
         """
         tasks = self._tasks(wanted)
-        with ThreadPoolExecutor(1, thread_name_prefix="dsvc-arriving") as pool:
-            arrival = pool.submit(self._bring, tasks, jobs, advance)
+        with (
+            ThreadPoolExecutor(1, thread_name_prefix="dsvc-sync") as syncing,
+            ThreadPoolExecutor(1, thread_name_prefix="dsvc-arriving") as pool,
+        ):
+            unsynced = dict.fromkeys(staying, 0)
+
+            def arrived(key: str, size: int) -> None:
+                if advance is not None:
+                    advance(size)
+                if key in unsynced:
+                    unsynced[key] += size
+                    if unsynced[key] >= SYNC_BYTES:
+                        unsynced[key] = 0
+                        syncing.submit(_sync, self.path(key))
+
+            arrival = pool.submit(self._bring, tasks, jobs, arrived)
             try:
                 yield arrival.result
             except BaseException:
@@ -92,7 +113,7 @@ class Landing:
                 self._expected.setdefault(key, []).append((start, end))
         return tasks
 
-    def _bring(self, tasks: list[tuple[str, int, int]], jobs: int, advance: Callable[[int], None] | None) -> None:
+    def _bring(self, tasks: list[tuple[str, int, int]], jobs: int, arrived: Callable[[str, int], None]) -> None:
         if not tasks:
             return
         with ThreadPoolExecutor(min(jobs, len(tasks)), thread_name_prefix="dsvc-fetch") as pool:
@@ -101,8 +122,7 @@ class Landing:
                 for (key, start, end), future in zip(tasks, futures, strict=True):
                     future.result()
                     self._note(key, start, end)
-                    if advance is not None:
-                        advance(end - start)
+                    arrived(key, end - start)
             except BaseException as error:
                 first = self._fail(error)
                 if first is error:
@@ -229,6 +249,16 @@ class Landing:
                     found = []
             self._landed[key] = found
         return found
+
+
+def _sync(path: Path) -> None:
+    """Let the disk write what a file has so far; whoever puts the file syncs it, and says so when that fails."""
+    with contextlib.suppress(OSError):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
 
 
 def coalesced(ranges: Iterable[Range], *, gap: int = GAP_BYTES) -> Ranges:
