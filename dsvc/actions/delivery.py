@@ -91,9 +91,9 @@ def _send(
         return Sent(0, 0, 0), set()
     refs = workspace.repo.head.packs.packs
     left: set[bytes] = set()
-    guessed = first is not None and first.fits(workspace, remote, tips)
+    fresh = remote.created and not remote.outbox.packs()
     _take_up(remote)
-    if first is not None and guessed:
+    if fresh and first is not None and first.fits(workspace, tips):
         marks = first.marks
     else:
         marks = Marks(store.packs, refs)
@@ -108,6 +108,7 @@ def _send(
         whole=lambda ref: backend.root / ref.key,
         jobs=jobs,
         progress=workspace.progress,
+        as_named=fresh and not remote.place.on_disk,
     )
     return sent, left
 

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dsvc.actions.remote_access import OpenRemote
 from dsvc.actions.revision import ancestry_below
 from dsvc.errors import IntegrityError
 from dsvc.objects.ids import CommitId, Kind, ObjectId
@@ -32,10 +31,9 @@ class FirstPush:
     head: bytes | None
     marks: Marks
 
-    def fits(self, workspace: Workspace, remote: OpenRemote, tips: Iterable[Target]) -> bool:
-        """Say whether that is what `tips` need there: the remote is new and has nothing of an earlier attempt."""
-        same = frozenset(tips) == self.tips and workspace.repo.head.value == self.head
-        return same and remote.created and not remote.outbox.packs()
+    def fits(self, workspace: Workspace, tips: Iterable[Target]) -> bool:
+        """Say whether that is what `tips` need at a place that has nothing."""
+        return frozenset(tips) == self.tips and workspace.repo.head.value == self.head
 
 
 def guess_first_push(workspace: Workspace, settings: RemoteSettings, tips: Iterable[Target]) -> FirstPush | None:
