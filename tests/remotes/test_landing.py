@@ -96,3 +96,24 @@ def test_an_empty_piece_needs_nothing_to_land(slow: Slow, tmp_path: Path) -> Non
     with here.arriving([(KEY, [(0, PART)])], jobs=1):
         assert here.get(KEY, offset=PART // 2, length=0) == b""
         slow.let_through.release(1)
+
+
+def test_the_disk_begins_early_with_what_stays(
+    slow: Slow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+
+    def sync(path: Path) -> None:
+        synced.append(path.stat().st_size)
+        raise OSError
+
+    monkeypatch.setattr(landing, "SYNC_BYTES", 4 * PART)
+    monkeypatch.setattr(landing, "_sync", sync)
+    slow.put("packs/bb", DATA)
+    slow.let_through.release(100)
+    here = Landing(slow, tmp_path)
+    wanted = [(KEY, [(0, len(DATA))]), ("packs/bb", [(0, len(DATA))])]
+    with here.arriving(wanted, jobs=1, staying=[KEY]) as all_here:
+        all_here()
+    assert len(synced) == 2, "twice for the one that stays, and no failure of it is the transfer's"
+    assert here.get(KEY, offset=0, length=len(DATA)) == DATA

@@ -10,6 +10,7 @@ import contextlib
 import os
 import struct
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from dsvc.storage.gathering import Range, Ranges
 PART_BYTES = 8 << 20  # of one request
 SYNC_BYTES = 32 << 20  # of a blob that stays, between two syncs, so that the last one has little to wait for
 GAP_BYTES = 64 << 10  # fetched along rather than asked for twice
+_AT_FIRST = 2  # parts at a time on a fast line: the more share it, the later does the first one arrive to be read
+_PROMPT, _FAST = 0.02, 64 << 20  # seconds for an answer, and bytes a second of each part, that make a line a fast one
 _RANGE = struct.Struct(">QQ")
 
 class LandingStoppedError(RemoteError):
@@ -40,6 +43,8 @@ class Landing:
         self._landed: dict[str, Ranges] = {}
         self._expected: dict[str, Ranges] = {}
         self._failure: BaseException | None = None
+        self._turns = threading.Semaphore(0)
+        self._waiting = 0  # turns that are kept back as long as the line is fast
         self._changed = threading.Condition()
 
     def fetch(
@@ -116,6 +121,8 @@ class Landing:
     def _bring(self, tasks: list[tuple[str, int, int]], jobs: int, arrived: Callable[[str, int], None]) -> None:
         if not tasks:
             return
+        at_first = min(jobs, _AT_FIRST)
+        self._turns, self._waiting = threading.Semaphore(at_first), jobs - at_first
         with ThreadPoolExecutor(min(jobs, len(tasks)), thread_name_prefix="dsvc-fetch") as pool:
             futures = [pool.submit(self._part, *task) for task in tasks]
             try:
@@ -207,6 +214,21 @@ class Landing:
         """Leave the remote open: it belongs to whoever opened it."""
 
     def _part(self, key: str, start: int, end: int) -> None:
+        with self._turns:
+            begun = time.monotonic()
+            data = self._ask(key, start, end)
+            if time.monotonic() - begun > _PROMPT + (end - start) / _FAST:
+                self._widen()
+        self._write(key, start, data)
+
+    def _widen(self) -> None:
+        """Ask for as many parts at a time as there may be: one alone does not fill this line."""
+        with self._changed:
+            more, self._waiting = self._waiting, 0
+        if more:
+            self._turns.release(more)
+
+    def _ask(self, key: str, start: int, end: int) -> bytes:
         if self._failure is not None:
             raise LandingStoppedError
         try:
@@ -216,6 +238,9 @@ class Landing:
         except BaseException as error:
             self._fail(error)  # nobody waits for it, and no further part is begun
             raise
+        return data
+
+    def _write(self, key: str, start: int, data: bytes) -> None:
         fd = os.open(self.path(key), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             view, at = memoryview(data), start
