@@ -193,6 +193,15 @@ def test_every_page_is_linked_from_another():
         assert page.resolve() in linked, f"no page links to {page.relative_to(ROOT)}"
 
 
+def test_the_readme_names_the_two_commands_and_leads_to_every_guide():
+    readme, makefile = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
+    commands = set(re.findall(r"^    make (\w+)", readme, re.MULTILINE))
+    assert commands == {"demo", "test"}
+    assert commands <= set(re.findall(r"^(\w+):", makefile, re.MULTILINE))
+    linked = set(re.findall(r"\(docs/guides/([\w-]+)[.]md", readme))
+    assert linked == {page.stem for page in (DOCS / "guides").glob("*.md")}
+
+
 def test_design_records_are_numbered_and_listed():
     folder = DOCS / "design"
     contents = (folder / "README.md").read_text()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -13,7 +13,7 @@ from dsvc.actions.signing import Sign
 from dsvc.commands.change_counts import change_counts, changes_between
 from dsvc.commands.conflict_text import conflict_json, show_conflicts
 from dsvc.commands.context import Context
-from dsvc.commands.options import Json, MapNames, Message, Quiet
+from dsvc.commands.options import Favor, Json, MapNames, Message, Quiet
 from dsvc.commands.signature_text import (
     GpgSign,
     NoGpgSign,
@@ -39,10 +39,7 @@ def command(
     ff: Annotated[bool, typer.Option("--ff", help="Move the branch where that is enough (the default).")] = False,
     squash: Annotated[bool, typer.Option("--squash", help="Take the changes, not the history; do not commit.")] = False,
     no_commit: Annotated[bool, typer.Option("--no-commit", help="Stop before the commit.")] = False,
-    favor: Annotated[
-        Literal["ours", "theirs", "union"] | None,
-        typer.Option("-X", "--strategy-option", metavar="SIDE", help="Settle conflicts: ours, theirs or union."),
-    ] = None,
+    favor: Favor = None,
     unrelated: Annotated[
         bool, typer.Option("--allow-unrelated-histories", help="Also where no commit is common.")
     ] = False,

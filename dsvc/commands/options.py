@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -43,6 +43,16 @@ Message = Annotated[
     Sequence[str], typer.Option("-m", "--message", metavar="TEXT", help="The message; each further one is a paragraph.")
 ]
 Paths = Annotated[Sequence[str], typer.Argument(metavar="[PATH]...", help="Only these files and folders.")]
+Favor = Annotated[
+    Literal["ours", "theirs", "union"] | None,
+    typer.Option("-X", "--strategy-option", metavar="SIDE", help="Settle conflicts: ours, theirs or union."),
+]
+Mainline = Annotated[
+    int | None, typer.Option("-m", "--mainline", metavar="N", min=1, help="For a merge: compare with parent N.")
+]
+GoOn = Annotated[bool, typer.Option("--continue", help="Go on after the conflicts are settled.")]
+Skip = Annotated[bool, typer.Option("--skip", help="Leave out the commit in conflict and go on.")]
+Abort = Annotated[bool, typer.Option("--abort", help="Go back to before it began.")]
 NoStaging = Annotated[bool, typer.Option("--cached", "--staged", hidden=True, callback=_refuse_staging)]
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from dsvc.actions.rebase import RebaseResult, rebase, rebase_abort, rebase_continue, rebase_skip
 from dsvc.commands.context import Context
-from dsvc.commands.options import Json, Quiet
+from dsvc.commands.options import Abort, Favor, GoOn, Json, Quiet, Skip
 from dsvc.commands.pick_text import pick_json, show_pick
 from dsvc.commands.signature_text import GpgSign, NoGpgSign, chosen_sign
 from dsvc.errors import ConflictError, UsageError
@@ -25,15 +25,12 @@ def command(
     onto: Annotated[str | None, typer.Option("--onto", metavar="REV", help="Put them here, not on UPSTREAM.")] = None,
     autostash: Annotated[bool, typer.Option("--autostash", help="Stash changes before, apply them after.")] = False,
     no_autostash: Annotated[bool, typer.Option("--no-autostash", help="Whatever rebase.autoStash says.")] = False,
-    favor: Annotated[
-        Literal["ours", "theirs", "union"] | None,
-        typer.Option("-X", "--strategy-option", metavar="SIDE", help="Settle conflicts: ours, theirs or union."),
-    ] = None,
+    favor: Favor = None,
     gpg_sign: GpgSign = None,
     no_gpg_sign: NoGpgSign = False,
-    go_on: Annotated[bool, typer.Option("--continue", help="Go on after the conflicts are settled.")] = False,
-    skip: Annotated[bool, typer.Option("--skip", help="Leave out the commit in conflict and go on.")] = False,
-    abort: Annotated[bool, typer.Option("--abort", help="Go back to before it began.")] = False,
+    go_on: GoOn = False,
+    skip: Skip = False,
+    abort: Abort = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int | None:

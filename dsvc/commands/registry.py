@@ -70,6 +70,8 @@ _SECTIONS: Final = {
         "build": "Make an image that serves a model, without a container engine",
         "deploy": "Bring a model to where it is served, and know what is where",
         "monitor": "Watch a served model with Prometheus and Grafana",
+        "report": "Compare two versions as a page of Markdown, with gates",
+        "ci": "Do what shall follow a commit, a merge, a tag or a promotion",
     },
     "Look at history": {
         "log": "Show commits",

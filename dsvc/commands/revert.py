@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from dsvc.actions.revert import revert
 from dsvc.commands.context import Context
-from dsvc.commands.options import Json, Quiet
+from dsvc.commands.options import Abort, Favor, GoOn, Json, Mainline, Quiet, Skip
 from dsvc.commands.pick_text import run_pick
 from dsvc.commands.signature_text import GpgSign, NoGpgSign, chosen_sign
 
@@ -20,19 +20,14 @@ def command(
     revisions: Annotated[Sequence[str], typer.Argument(metavar="[REV]...", help="Commits, or ranges A..B.")] = (),
     *,
     no_commit: Annotated[bool, typer.Option("-n", "--no-commit", help="Change the files only.")] = False,
-    mainline: Annotated[
-        int | None, typer.Option("-m", "--mainline", metavar="N", min=1, help="For a merge: compare with parent N.")
-    ] = None,
+    mainline: Mainline = None,
     no_edit: Annotated[bool, typer.Option("--no-edit", help="Accepted: the message is not edited.")] = False,
-    favor: Annotated[
-        Literal["ours", "theirs", "union"] | None,
-        typer.Option("-X", "--strategy-option", metavar="SIDE", help="Settle conflicts: ours, theirs or union."),
-    ] = None,
+    favor: Favor = None,
     gpg_sign: GpgSign = None,
     no_gpg_sign: NoGpgSign = False,
-    go_on: Annotated[bool, typer.Option("--continue", help="Go on after the conflicts are settled.")] = False,
-    skip: Annotated[bool, typer.Option("--skip", help="Leave out the commit in conflict and go on.")] = False,
-    abort: Annotated[bool, typer.Option("--abort", help="Go back to before it began.")] = False,
+    go_on: GoOn = False,
+    skip: Skip = False,
+    abort: Abort = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int | None:

@@ -63,6 +63,11 @@ def read_stages(root: Path) -> list[Stage]:
         raise RequestError(
             f"there is no {FILE} at the root of the working copy", hint='[stages.NAME] with cmd = "..." begins one'
         ) from error
+    return parse_stages(data)
+
+
+def parse_stages(data: bytes) -> list[Stage]:
+    """Return the stages that such a file describes; raises BadPipelineError."""
     try:
         tables = tomllib.loads(data.decode()).get("stages", {})
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -1,0 +1,1 @@
+"""What follows a change: gates on metrics, the steps of `[delivery]`, files for other services."""
