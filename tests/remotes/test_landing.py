@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,4 +117,44 @@ def test_the_disk_begins_early_with_what_stays(
     with here.arriving(wanted, jobs=1, staying=[KEY]) as all_here:
         all_here()
     assert len(synced) == 2, "twice for the one that stays, and no failure of it is the transfer's"
+    assert here.get(KEY, offset=0, length=len(DATA)) == DATA
+
+
+def under_way(slow: Slow, wanted: int) -> list[int]:
+    """Wait until so many parts were asked for."""
+    for _ in range(2000):
+        if len(slow.asked) >= wanted:
+            break
+        time.sleep(0.005)
+    return list(slow.asked)
+
+
+def test_two_parts_come_at_a_time_and_in_order(
+    slow: Slow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing, "_PROMPT", 1000.0)  # any line is a fast one
+    here = Landing(slow, tmp_path)
+    with here.arriving([(KEY, [(0, len(DATA))])], jobs=8):
+        for number in range(len(DATA) // PART):
+            assert sorted(under_way(slow, number + 2))[:number] == list(range(0, number * PART, PART))
+            assert len(slow.asked) <= number + 2
+            slow.let_through.release()
+    assert here.get(KEY, offset=0, length=len(DATA)) == DATA
+
+
+def test_more_come_at_a_time_where_somebody_waits(
+    slow: Slow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing, "_PROMPT", -1000.0)  # any line is a slow one
+    here = Landing(slow, tmp_path)
+    with here.arriving([(KEY, [(0, len(DATA))])], jobs=8):
+        reader = threading.Thread(target=here.get, args=(KEY,), kwargs={"offset": 9 * PART, "length": PART})
+        reader.start()
+        while not here._readers:
+            time.sleep(0.005)
+        assert len(under_way(slow, 2)) == 2
+        slow.let_through.release()
+        assert len(under_way(slow, 9)) == 9
+        slow.let_through.release(100)
+        reader.join(20)
     assert here.get(KEY, offset=0, length=len(DATA)) == DATA

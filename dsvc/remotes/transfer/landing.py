@@ -12,7 +12,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,7 +44,8 @@ class Landing:
         self._expected: dict[str, Ranges] = {}
         self._failure: BaseException | None = None
         self._turns = threading.Semaphore(0)
-        self._waiting = 0  # turns that are kept back as long as the line is fast
+        self._kept_back = 0  # turns, until somebody waits for a line that is slow
+        self._readers = 0  # who wait
         self._changed = threading.Condition()
 
     def fetch(
@@ -58,7 +59,8 @@ class Landing:
             RemoteError, BlobMissingError, BlobDamagedError: what arrived until then stays.
         """
         try:
-            self._bring(self._tasks(wanted), jobs, lambda _, size: advance(size) if advance is not None else None)
+            arrived = lambda _, size: advance(size) if advance is not None else None  # noqa: E731
+            self._bring(self._tasks(wanted), jobs, arrived, at_first=jobs)
         finally:
             self._failure = None
 
@@ -95,7 +97,7 @@ class Landing:
                         unsynced[key] = 0
                         syncing.submit(_sync, self.path(key))
 
-            arrival = pool.submit(self._bring, tasks, jobs, arrived)
+            arrival = pool.submit(self._bring, tasks, jobs, arrived, at_first=min(jobs, _AT_FIRST))
             try:
                 yield arrival.result
             except BaseException:
@@ -118,13 +120,32 @@ class Landing:
                 self._expected.setdefault(key, []).append((start, end))
         return tasks
 
-    def _bring(self, tasks: list[tuple[str, int, int]], jobs: int, arrived: Callable[[str, int], None]) -> None:
+    def _bring(
+        self, tasks: list[tuple[str, int, int]], jobs: int, arrived: Callable[[str, int], None], *, at_first: int
+    ) -> None:
         if not tasks:
             return
-        at_first = min(jobs, _AT_FIRST)
-        self._turns, self._waiting = threading.Semaphore(at_first), jobs - at_first
+        self._turns, self._kept_back = threading.Semaphore(at_first), jobs - at_first
+        futures: list[Future[None]] = [Future() for _ in tasks]
+        numbers = iter(range(len(tasks)))
+
+        def work() -> None:
+            while True:
+                with self._turns:
+                    with self._changed:  # whose turn it is takes the next part, so that they arrive in order
+                        number = next(numbers, None)
+                    if number is None:
+                        return
+                    try:
+                        self._part(*tasks[number])
+                    except BaseException as error:  # noqa: BLE001
+                        futures[number].set_exception(error)
+                    else:
+                        futures[number].set_result(None)
+
         with ThreadPoolExecutor(min(jobs, len(tasks)), thread_name_prefix="dsvc-fetch") as pool:
-            futures = [pool.submit(self._part, *task) for task in tasks]
+            for _ in range(min(jobs, len(tasks))):
+                pool.submit(work)
             try:
                 for (key, start, end), future in zip(tasks, futures, strict=True):
                     future.result()
@@ -135,9 +156,6 @@ class Landing:
                 if first is error:
                     raise
                 raise first from error
-            finally:
-                for future in futures:
-                    future.cancel()
 
     def _fail(self, error: BaseException) -> BaseException:
         """Let nobody wait any more; return what was the first to fail."""
@@ -183,7 +201,9 @@ class Landing:
                     if isinstance(self._failure, RemoteError | LandingStoppedError):
                         raise self._failure
                     return False
+                self._readers += 1
                 self._changed.wait()
+                self._readers -= 1
             return True
 
     def missing(self, keys: list[str]) -> list[str]:
@@ -214,17 +234,17 @@ class Landing:
         """Leave the remote open: it belongs to whoever opened it."""
 
     def _part(self, key: str, start: int, end: int) -> None:
-        with self._turns:
-            begun = time.monotonic()
-            data = self._ask(key, start, end)
-            if time.monotonic() - begun > _PROMPT + (end - start) / _FAST:
-                self._widen()
+        begun = time.monotonic()
+        data = self._ask(key, start, end)
+        if time.monotonic() - begun > _PROMPT + (end - start) / _FAST:
+            self._widen()
         self._write(key, start, data)
 
     def _widen(self) -> None:
-        """Ask for as many parts at a time as there may be: one alone does not fill this line."""
+        """Ask for as many parts at a time as there may be, where somebody waits: two do not fill this line."""
         with self._changed:
-            more, self._waiting = self._waiting, 0
+            more = self._kept_back if self._readers else 0
+            self._kept_back -= more
         if more:
             self._turns.release(more)
 

@@ -37,6 +37,7 @@ from dsvc.remotes.wire.frames import (
 )
 from dsvc.remotes.wire.pending import Pending, PendingBytes
 from dsvc.remotes.wire.source import Source
+from dsvc.remotes.wire.turns import Turns
 from dsvc.remotes.wrappers.limited import Limits
 from dsvc.storage.backend import SwapUncertainError
 from dsvc.version import __version__
@@ -97,7 +98,7 @@ class WireConnection:
         self._window, self.inline = field(answer, "window", int), field(answer, "inline", int)
         self._uploads = threading.BoundedSemaphore(max(1, field(answer, "uploads", int)))
         self._requests = threading.BoundedSemaphore(_MOST_REQUESTS)
-        self._large_reads = threading.BoundedSemaphore(_LARGE_READS)
+        self._large_reads = Turns(_LARGE_READS)
         self._thread = threading.Thread(target=self._read, name="dsvc wire", daemon=True)
         self._thread.start()
 
@@ -151,7 +152,7 @@ class WireConnection:
         fields: dict[str, Any] = {"key": key, "offset": offset}
         if length is None or length <= _LARGE:
             return self._get(fields, length)
-        with self._large_reads:
+        with self._large_reads.taken():
             return self._get(fields, length)
 
     def _get(self, fields: dict[str, Any], length: int | None) -> bytes:
