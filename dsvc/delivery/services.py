@@ -59,12 +59,15 @@ def _clone(branch: str) -> list[str]:
 def _check(wanted: Wanted) -> list[str]:
     """Return lines that make what is out of date, keep it, and write the report; `passed` is 0 if all gates hold."""
     gates = "".join(f" --gate {shlex.quote(gate)}" for gate in wanted.gates)
+    main = shlex.quote(wanted.branch)
     return [
+        f"main={main}; against=origin/$main...HEAD",
+        'if [ "$branch" = "$main" ]; then against=$(dsvc rev-parse -q --verify HEAD~1 || echo HEAD)..HEAD; fi',
         "if grep -qs '^\\[stages' dsvc.toml; then dsvc repro; fi",
         'made="ci: $(git -C "$source" rev-parse HEAD)"',
         'if [ -n "$(dsvc status --porcelain)" ]; then dsvc commit --quiet --yes -m "$made"; fi',
         'dsvc push --quiet --runs --force-with-lease origin "HEAD:heads/ci/$branch" || echo "it is not kept there"',
-        f'passed=0; dsvc report{gates} --output "$source/report.md" || passed=$?',
+        f'passed=0; dsvc report "$against"{gates} --output "$source/report.md" || passed=$?',
         'cd "$source"',
     ]
 
