@@ -413,7 +413,9 @@ def server_for(place: str, folder: Path, environment: dict[str, str]) -> Iterato
         finally:
             weed.kill()
         return
-    server, process = start_sshd(folder)
+    # A login's shell reads no start files: they may take longer than all else, and `scp` has no shell.
+    (folder / "home").mkdir()
+    server, process = start_sshd(folder, home=folder / "home")
     environment["DSVC_SSH_COMMAND"] = environment["GIT_SSH_COMMAND"] = f"ssh -F {server.config}"
     try:
         yield server

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from dsvc.actions.first_push import FirstPush
 from dsvc.actions.model_refs import seen_changes
 from dsvc.actions.ref_update import RefUpdate
 from dsvc.actions.remote_access import OpenRemote
@@ -13,8 +14,9 @@ from dsvc.actions.tracking import publish_tracking
 from dsvc.errors import DivergedError, IntegrityError
 from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.objects.store import ObjectMissingError
+from dsvc.refs.moved import RefMovedError
 from dsvc.refs.names import REMOTES, RUNS, short_name
-from dsvc.refs.transaction import RefMovedError, Transaction
+from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Ref, Symbolic, View
 from dsvc.remotes.refspec import mapped
 from dsvc.remotes.transfer.ledgers import take_ledgers, unlike_ledgers
@@ -24,7 +26,7 @@ from dsvc.remotes.transfer.sending import Sent, cargo, send
 from dsvc.remotes.wire.errors import RemoteDeniedError
 from dsvc.remotes.wire.publish import Offer, Publisher, RefChange
 from dsvc.repo.ledgers import EXCHANGED
-from dsvc.repo.reachable import Marks
+from dsvc.repo.reachable import Marks, Target
 from dsvc.repo.repository import Repository
 from dsvc.repo.tombstones import purged_files
 from dsvc.storage.local import LocalBackend
@@ -51,12 +53,14 @@ def deliver(
     also: Callable[[Transaction], str] | None = None,
     streams: Callable[[Transaction], None] | None = None,
     ledgers: bool = False,
+    first: FirstPush | None = None,
 ) -> tuple[Sent, str]:
     """Send what the updates need, and move those refs that may be moved, there and in what follows them here.
 
     `runs` go along. `also` may change more in the same operation, of the remote, and returns what it is about;
     `streams` adds those of snapshots. Both are called each time that this is tried. With `ledgers` the place comes to
-    know what ours do. Returns what was sent, and what hooks of a hub printed.
+    know what ours do. `first` is what was guessed about a remote that has nothing. Returns what was sent, and what hooks
+    of a hub printed.
 
     Raises:
         PushRaceError: when somebody moved the same ref meanwhile. RemoteError.
@@ -67,7 +71,7 @@ def deliver(
     ledgers = ledgers and remote.takes_ledgers() and bool(unlike_ledgers(remote.view(), workspace.view()))
     if moving or also is not None or streams is not None or ledgers:
         try:
-            sent, erased = _send(workspace, remote, moving, jobs=jobs)
+            sent, erased = _send(workspace, remote, moving, jobs=jobs, first=first)
             said = _publish(workspace, remote, moving, erased, also=also, streams=streams, ledgers=ledgers)
         except RemoteDeniedError:
             remote.outbox.clear()  # the next push may bring something else, and what it brings is made anew
@@ -83,16 +87,42 @@ def deliver(
 
 
 def _send(
-    workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate], *, jobs: int
+    workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate], *, jobs: int, first: FirstPush | None
 ) -> tuple[Sent, set[bytes]]:
     """Send what the remote lacks; return also the erased files among it, of which only the notes go there."""
-    store, there = workspace.repo.store, remote.repo.store
+    store = workspace.repo.store
     tips = [(update.new.kind, bytes(update.new.id)) for update in updates if update.new is not None]
     if not tips:
         return Sent(0, 0, 0), set()
-    _take_up(remote)
     refs = workspace.repo.head.packs.packs
-    marks = Marks(store.packs, refs)
+    left: set[bytes] = set()
+    fresh = remote.created and not remote.outbox.packs()
+    _take_up(remote)
+    if fresh and first is not None and first.fits(workspace, tips):
+        marks = first.marks
+    else:
+        marks = Marks(store.packs, refs)
+        left = _mark(workspace, remote, marks, tips, jobs=jobs)
+    backend = workspace.repo.backend
+    assert isinstance(backend, LocalBackend), "a workspace's repository lies on disk"
+    sent = send(
+        store,
+        remote.repo.store,
+        cargo(marks, refs),
+        remote.outbox,
+        whole=lambda ref: backend.root / ref.key,
+        jobs=jobs,
+        progress=workspace.progress,
+        as_named=fresh and not remote.place.on_disk,
+    )
+    return sent, left
+
+
+def _mark(
+    workspace: Workspace, remote: OpenRemote, marks: Marks, tips: Sequence[Target], *, jobs: int
+) -> set[bytes]:
+    """Mark what the remote lacks of what `tips` reach; return the erased files among it."""
+    store, there = workspace.repo.store, remote.repo.store
     known = present_tips(store, _commits(remote.view()))
     commits = [CommitId(ObjectId(i)) for kind, i in tips if kind == Kind.COMMIT]
     ancestry = ancestry_for_push(workspace, remote, commits)
@@ -112,18 +142,7 @@ def _send(
         raise IncompleteError(
             f"what is to be pushed is not complete here: {error.message}", hint="dsvc fsck", details=error.details
         ) from error
-    backend = workspace.repo.backend
-    assert isinstance(backend, LocalBackend), "a workspace's repository lies on disk"
-    sent = send(
-        store,
-        there,
-        cargo(marks, refs),
-        remote.outbox,
-        whole=lambda ref: backend.root / ref.key,
-        jobs=jobs,
-        progress=workspace.progress,
-    )
-    return sent, taker.left
+    return taker.left
 
 
 def _commits(view: View) -> list[ObjectId]:

@@ -20,7 +20,7 @@ from dsvc.hub.rules import may
 from dsvc.hub.visitor import HubRefusedError, Visitor, absent, find_visitor, terms_for
 from dsvc.refs.log import CELL as HEAD
 from dsvc.refs.log import DELETED
-from dsvc.refs.transaction import RefMovedError
+from dsvc.refs.moved import RefMovedError
 from dsvc.remotes.wire.forks import HubFork, Relative
 from dsvc.remotes.wire.frames import Stream
 from dsvc.remotes.wire.publish import Offer, Published

@@ -117,6 +117,12 @@ def judge(
     return list(updates.values())
 
 
+def tips_of(workspace: Workspace, chosen: Chosen) -> list[Direct]:
+    """Return the objects that are pushed if all refs may be moved."""
+    named = (new for spec in chosen.specs for _, _, new in _sources(workspace, spec))
+    return [new for new in dict.fromkeys(named) if new is not None]
+
+
 def _current(workspace: Workspace, settings: RemoteSettings) -> tuple[Refspec, bool]:
     """Return where the current branch goes, and whether it follows nothing yet."""
     head = workspace.head()

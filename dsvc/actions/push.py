@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from dsvc.actions.advice import find_advice, objection
 from dsvc.actions.delivery import deliver
+from dsvc.actions.first_push import FirstPush, guess_first_push
 from dsvc.actions.model_refs import models_to_push
-from dsvc.actions.outgoing import Lease, choose, judge
+from dsvc.actions.outgoing import Lease, choose, judge, tips_of
 from dsvc.actions.ref_update import RefUpdate
 from dsvc.actions.remote_access import OpenRemote, open_remote, steadily
 from dsvc.actions.run_refs import RunsToPush, runs_to_push, takes_runs
@@ -93,7 +94,14 @@ def push(
         prune=prune,
         follow_tags=follow_tags,
     )
-    with open_remote(workspace, settings, create=not (dry_run or delete), push=True) as remote:
+    guesses: list[FirstPush | None] = []
+
+    def guess() -> None:
+        if not (dry_run or delete):
+            tips = [(ref.kind, bytes(ref.id)) for ref in tips_of(workspace, chosen)]
+            guesses.append(guess_first_push(workspace, settings, tips))
+
+    with open_remote(workspace, settings, create=not (dry_run or delete), push=True, meanwhile=guess) as remote:
         streams_made = streams_to_push(workspace, remote)
         if workspace.repo.may_have_datasets and remote.publisher is None and not (dry_run or delete):
             remote.repo.expect_datasets()  # a hub does that itself
@@ -115,8 +123,9 @@ def push(
                     remote.repo.need(REFERENCES)
                 streams = None if delete or streams_made is None else streams_made.add
                 along = not delete and takes_runs(settings, refspecs, wanted=runs, push=True)
+                first = guesses.pop() if guesses else None  # once: packs are on their way there afterwards
                 sent, said = deliver(
-                    workspace, remote, updates, runs=found, jobs=jobs, streams=streams, ledgers=along
+                    workspace, remote, updates, runs=found, jobs=jobs, streams=streams, ledgers=along, first=first
                 )
             follows = not dry_run and settings.name is not None and (set_up or chosen.follows)
             upstreams = _set_up(workspace, settings.shown, updates) if follows else ()

@@ -190,10 +190,12 @@ def open_remote(
     create: bool = False,
     push: bool = False,
     salvage: bool = False,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Iterator[OpenRemote]:
     """Open a remote, and close it at the end; with `create` a repository is made at an empty place.
 
-    With `salvage` it is opened although index segments are lost (see `Repository.open`).
+    `meanwhile` is called where a far end has to be waited for. With `salvage` it is opened although index segments are
+    lost (see `Repository.open`).
 
     Raises:
         PlaceMissingError: when there is none. RemoteError: when it cannot be reached. FormatTooNewError: when it
@@ -204,7 +206,7 @@ def open_remote(
     folder = transfers(workspace, _folder_name(settings, str(address)))
     inside = store_inside(address)
     berth = Berth(folder)
-    place = _place(workspace, settings, address, staging=lambda: _staging(berth), create=create)
+    place = _place(workspace, settings, address, staging=lambda: _staging(berth), create=create, meanwhile=meanwhile)
     try:
         publisher = place.publisher()
         if is_sealed(settings):
@@ -305,7 +307,13 @@ def near_remote(
 
 
 def _place(
-    workspace: Workspace, settings: RemoteSettings, address: Address, *, staging: Callable[[], Path], create: bool
+    workspace: Workspace,
+    settings: RemoteSettings,
+    address: Address,
+    *,
+    staging: Callable[[], Path],
+    create: bool,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Place:
     inside = store_inside(address)
     return open_place(
@@ -315,6 +323,7 @@ def _place(
         staging=staging,
         create=create,
         limit_rate=workspace.surroundings.limit_rate,
+        meanwhile=meanwhile,
     )
 
 

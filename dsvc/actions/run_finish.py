@@ -17,8 +17,8 @@ from dsvc.errors import DsvcError, RequestError
 from dsvc.objects.codec import UnsupportedValueError, Value
 from dsvc.objects.ids import EnvironmentId, Kind, ObjectId, RunId
 from dsvc.objects.reliance import CollectedError
+from dsvc.refs.moved import RefMovedError
 from dsvc.refs.names import ran_of, running_of
-from dsvc.refs.transaction import RefMovedError
 from dsvc.refs.view import Direct
 from dsvc.runs.events import gather_events
 from dsvc.runs.journal import Journal, take_over

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from dsvc.refs.moved import RefMovedError
 from dsvc.refs.names import REMOTES, SEEN
-from dsvc.refs.transaction import Act, RefMovedError, Transaction
+from dsvc.refs.transaction import Act, Transaction
 from dsvc.refs.view import Ref
 from dsvc.workspace import Workspace
 

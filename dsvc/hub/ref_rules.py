@@ -18,6 +18,7 @@ from dsvc.objects.store import ObjectMissingError
 from dsvc.objects.tree import EntryKind
 from dsvc.objects.trees import TREES, empty_tree
 from dsvc.objects.values import encode_commit, encode_tag
+from dsvc.refs.moved import RefMovedError
 from dsvc.refs.names import (
     HEADS,
     REQUESTS,
@@ -30,7 +31,6 @@ from dsvc.refs.names import (
     head_of,
     short_name,
 )
-from dsvc.refs.transaction import RefMovedError
 from dsvc.refs.view import Symbolic, View
 from dsvc.remotes.wire.publish import RefChange
 from dsvc.repo.ledgers import EXCHANGED, outranks

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from dsvc.errors import IntegrityError
+from dsvc.errors import DsvcError, FormatTooNewError, IntegrityError
 from dsvc.objects.encodings import Decoder
 from dsvc.objects.ids import Kind, ObjectId, PackId
 from dsvc.objects.packindex import MAX_BASES, NO_BASE, Frame, PackIndex, Place
@@ -277,6 +277,44 @@ class PackSet:
         """Return the plain bytes of a whole frame of which the stored ones were read."""
         return self._plain(ref, number, self.index(ref).frame(number), shared=False, steps=0, stored=stored)
 
+    def frames_bytes(self, ref: PackRef, numbers: Sequence[int]) -> Iterator[bytes | DsvcError]:
+        """Yield the plain bytes of several frames, or why one has none; those behind each other are read at once."""
+        stretch = self._stretch(ref, numbers)
+        at = 0
+        for position, number in enumerate(numbers):
+            try:
+                if stretch is None:
+                    yield self.frame_bytes(ref, number)
+                    continue
+                frame = stretch[0][position]
+                stored, at = stretch[1][at : at + frame.stored], at + frame.stored
+                yield self._decode(ref, number, frame, stored, base=None)
+            except (IntegrityError, FormatTooNewError) as error:
+                yield error
+
+    def _stretch(self, ref: PackRef, numbers: Sequence[int]) -> tuple[list[Frame], memoryview] | None:
+        """Return frames without bases that lie behind each other, with their stored bytes; None for others."""
+        try:
+            frames = [self.index(ref).frame(number) for number in numbers]
+            start = end = frames[0].offset if frames else 0
+            for frame in frames:
+                if frame.offset != end or frame.base != NO_BASE:
+                    return None
+                end += frame.stored
+            if not frames or end > ref.index_offset:
+                return None
+            return frames, memoryview(self._backend.get(ref.key, offset=start, length=end - start))
+        except IntegrityError:
+            return None
+
+    def _decode(
+        self, ref: PackRef, number: int, frame: Frame, stored: bytes | memoryview, *, base: bytes | None
+    ) -> bytes:
+        try:
+            return self._decoder().decode(frame.encoding, stored, plain_length=frame.plain, base=base)
+        except IntegrityError as error:
+            raise DamagedPackError(f"pack {ref.id.hex()}, frame {number}: {error.message}", hint="dsvc fsck") from error
+
     def _plain(
         self, ref: PackRef, number: int, frame: Frame, *, shared: bool, steps: int, stored: bytes | None = None
     ) -> bytes:
@@ -296,10 +334,7 @@ class PackSet:
             base = self._plain(ref, frame.base, below, shared=True, steps=steps + 1)
         if stored is None:
             stored = self._backend.get(ref.key, offset=frame.offset, length=frame.stored)
-        try:
-            plain = self._decoder().decode(frame.encoding, stored, plain_length=frame.plain, base=base)
-        except IntegrityError as error:
-            raise DamagedPackError(f"pack {ref.id.hex()}, frame {number}: {error.message}", hint="dsvc fsck") from error
+        plain = self._decode(ref, number, frame, stored, base=base)
         if shared:
             with self._lock:
                 if key not in self._frames:

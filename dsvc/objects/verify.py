@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from dsvc.errors import FormatTooNewError, IntegrityError
+from dsvc.errors import DsvcError, IntegrityError
 from dsvc.objects.allocation import keep_freed_memory
 from dsvc.objects.ids import Kind, PackId, object_id
 from dsvc.objects.packindex import Place
@@ -119,12 +119,11 @@ def _verify_batch(
 ) -> tuple[int, int, list[Fault]]:
     faults: list[Fault] = []
     count = size = 0
-    for number, members in batch:
+    plains = packs.frames_bytes(ref, [number for number, _ in batch])
+    for (number, members), plain in zip(batch, plains, strict=True):
         count += len(members)
-        try:
-            plain = packs.frame_bytes(ref, number)
-        except (IntegrityError, FormatTooNewError) as error:
-            faults.append(Fault(ref.id, "frame", error.message, tuple((_kind(p), i) for i, p in members)))
+        if isinstance(plain, DsvcError):
+            faults.append(Fault(ref.id, "frame", plain.message, tuple((_kind(p), i) for i, p in members)))
             continue
         size += packs.index(ref).frame(number).stored
         for wanted, place in members:

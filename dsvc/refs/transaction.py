@@ -14,24 +14,13 @@ from dsvc.objects.reliance import CollectedError
 from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.objects.values import Operation, encode_operation
 from dsvc.refs.log import Head, OperationLog, RepositoryDeletedError, contains_operation, read_head, swap_head
-from dsvc.refs.names import ONCE, check_name, short_name
+from dsvc.refs.moved import RefMovedError
+from dsvc.refs.names import ONCE, check_name
 from dsvc.refs.view import Ref, View
 from dsvc.storage.backend import SwapUncertainError
 
 _RETRIES = 200
 _MADE_ANEW = (Kind.OPERATION, Kind.VIEW)  # by each attempt, and put by nobody else
-
-
-class RefMovedError(BusyError):
-    """Another process moved a ref that this one was about to move."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"{short_name(name)} was changed by another process at the same time; nothing of yours was lost",
-            hint="look at it with 'dsvc log', then run the same command again",
-            details={"ref": name},
-        )
-        self.name = name
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,10 +51,12 @@ def open_place(
     create: bool = False,
     interactive: bool = False,
     limit_rate: int | None = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Place:
     """Open a place; with `create` a folder is made where it is missing. `options` are those of the remote.
 
     `limit_rate` is a limit in bytes a second each way, 0 for none; None leaves it to the option `limitRate`.
+    `meanwhile` is called where another machine has to be waited for.
 
     Raises:
         PlaceMissingError: for a folder that is not there. PlaceTakenError: for one with other things in it, when a
@@ -75,7 +77,7 @@ def open_place(
 
     where: dict[str, Any] = {"host": address.host, "path": address.path, "user": address.user, "port": address.port}
     ssh = SshSettings(**_given(SshSettings, options, **where, interactive=interactive))
-    return Place(open_ssh(ssh, environment=environment, create=create, limits=limits), staging)
+    return Place(open_ssh(ssh, environment=environment, create=create, limits=limits, meanwhile=meanwhile), staging)
 
 
 def _given(settings: Any, options: Mapping[str, Value], **fixed: Any) -> dict[str, Any]:

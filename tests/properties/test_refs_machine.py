@@ -10,7 +10,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from dsvc.objects.ids import Kind
 from dsvc.objects.values import Commit, Person
-from dsvc.refs.transaction import Act, RefMovedError
+from dsvc.refs.moved import RefMovedError
+from dsvc.refs.transaction import Act
 from dsvc.refs.view import Direct, Symbolic
 from dsvc.repo.repository import Repository
 from dsvc.storage.local import LocalBackend

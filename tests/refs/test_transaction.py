@@ -7,8 +7,8 @@ import pytest
 from dsvc.errors import BusyError
 from dsvc.objects.ids import Kind
 from dsvc.objects.values import Commit, Person
+from dsvc.refs.moved import RefMovedError
 from dsvc.refs.names import BadRefNameError
-from dsvc.refs.transaction import RefMovedError
 from dsvc.refs.view import Direct, Symbolic
 from dsvc.repo.repository import Repository
 from dsvc.storage.backend import SwapUncertainError

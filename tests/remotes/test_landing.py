@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,3 +97,64 @@ def test_an_empty_piece_needs_nothing_to_land(slow: Slow, tmp_path: Path) -> Non
     with here.arriving([(KEY, [(0, PART)])], jobs=1):
         assert here.get(KEY, offset=PART // 2, length=0) == b""
         slow.let_through.release(1)
+
+
+def test_the_disk_begins_early_with_what_stays(
+    slow: Slow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+
+    def sync(path: Path) -> None:
+        synced.append(path.stat().st_size)
+        raise OSError
+
+    monkeypatch.setattr(landing, "SYNC_BYTES", 4 * PART)
+    monkeypatch.setattr(landing, "_sync", sync)
+    slow.put("packs/bb", DATA)
+    slow.let_through.release(100)
+    here = Landing(slow, tmp_path)
+    wanted = [(KEY, [(0, len(DATA))]), ("packs/bb", [(0, len(DATA))])]
+    with here.arriving(wanted, jobs=1, staying=[KEY]) as all_here:
+        all_here()
+    assert len(synced) == 2, "twice for the one that stays, and no failure of it is the transfer's"
+    assert here.get(KEY, offset=0, length=len(DATA)) == DATA
+
+
+def under_way(slow: Slow, wanted: int) -> list[int]:
+    """Wait until so many parts were asked for."""
+    for _ in range(2000):
+        if len(slow.asked) >= wanted:
+            break
+        time.sleep(0.005)
+    return list(slow.asked)
+
+
+def test_two_parts_come_at_a_time_and_in_order(
+    slow: Slow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing, "_PROMPT", 1000.0)  # any line is a fast one
+    here = Landing(slow, tmp_path)
+    with here.arriving([(KEY, [(0, len(DATA))])], jobs=8):
+        for number in range(len(DATA) // PART):
+            assert sorted(under_way(slow, number + 2))[:number] == list(range(0, number * PART, PART))
+            assert len(slow.asked) <= number + 2
+            slow.let_through.release()
+    assert here.get(KEY, offset=0, length=len(DATA)) == DATA
+
+
+def test_more_come_at_a_time_where_somebody_waits(
+    slow: Slow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing, "_PROMPT", -1000.0)  # any line is a slow one
+    here = Landing(slow, tmp_path)
+    with here.arriving([(KEY, [(0, len(DATA))])], jobs=8):
+        reader = threading.Thread(target=here.get, args=(KEY,), kwargs={"offset": 9 * PART, "length": PART})
+        reader.start()
+        while not here._readers:
+            time.sleep(0.005)
+        assert len(under_way(slow, 2)) == 2
+        slow.let_through.release()
+        assert len(under_way(slow, 9)) == 9
+        slow.let_through.release(100)
+        reader.join(20)
+    assert here.get(KEY, offset=0, length=len(DATA)) == DATA

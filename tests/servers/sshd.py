@@ -47,8 +47,8 @@ class Sshd:
         return ("-F", str(self.config))
 
 
-def start_sshd(folder: Path) -> tuple[Sshd, subprocess.Popen[bytes]]:
-    """Start a server whose files are in `folder`; end it with `stop_sshd`."""
+def start_sshd(folder: Path, *, home: Path | None = None) -> tuple[Sshd, subprocess.Popen[bytes]]:
+    """Start a server whose files are in `folder`; end it with `stop_sshd`. `home` stands for the account's folder."""
     for name in ("host_key", "user_key", "other_key"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
     shutil.copy(folder / "user_key.pub", folder / "authorized_keys")
@@ -60,6 +60,7 @@ def start_sshd(folder: Path) -> tuple[Sshd, subprocess.Popen[bytes]]:
         f"AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
         "KbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\nSubsystem sftp internal-sftp\n"
         "MaxStartups 100\nMaxSessions 100\nPrintMotd no\nLogLevel ERROR\n"
+        + (f"SetEnv HOME={home}\n" if home is not None else "")
     )
     host_key = (folder / "host_key.pub").read_text().rsplit(" ", 1)[0]
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}\n")

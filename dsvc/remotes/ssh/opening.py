@@ -37,10 +37,12 @@ def open_ssh(
     create: bool = False,
     delays: Sequence[float] | None = None,
     limits: Limits | None = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> WireBackend | SftpBackend:
     """Connect, and return the backend in the folder `settings.path` there; `create` makes that folder.
 
-    Both ways keep to `limits`. `delays` are the seconds between attempts, in place of those that `settings` ask for.
+    `meanwhile` is called once while the far end starts. Both ways keep to `limits`. `delays` are the seconds between
+    attempts, in place of those that `settings` ask for.
 
     Raises:
         RemoteError: which says why it cannot be reached, and what to do.
@@ -52,12 +54,20 @@ def open_ssh(
     if settings.server == "sftp":
         return _open_sftp(settings, environment, create=create, delays=delays, limits=kept)
     opener = _opener(settings, environment)
+    to_do = [] if meanwhile is None else [meanwhile]
 
     def connect() -> WireConnection:
         place = settings.place
-        return _connect(
-            settings, opener(), lambda stream: WireConnection(stream, place=place, create=create, limits=kept)
-        )
+
+        def converse(stream: Stream, patiently: Callable[[], None]) -> WireConnection:
+            def wait() -> None:
+                while to_do:
+                    to_do.pop()()
+                patiently()
+
+            return WireConnection(stream, place=place, create=create, limits=kept, meanwhile=wait)
+
+        return _connect(settings, opener(), converse)
 
     try:
         return WireBackend(connect, place=settings.place, delays=delays).open()
@@ -78,7 +88,11 @@ def _open_sftp(
     opener = _opener(settings, environment, sftp=True)
 
     def connect() -> SftpConnection:
-        return _connect(settings, opener(), lambda stream: SftpConnection(stream, place=settings.place, limits=limits))
+        def converse(stream: Stream, patiently: Callable[[], None]) -> SftpConnection:
+            patiently()
+            return SftpConnection(stream, place=settings.place, limits=limits)
+
+        return _connect(settings, opener(), converse)
 
     path = settings.path.removeprefix("~/") if settings.path != "~" else "."
     backend = SftpBackend(connect, path.rstrip("/") or "/", place=settings.place, delays=delays)
@@ -89,7 +103,10 @@ def _open_sftp(
         raise
 
 
-def _connect(settings: SshSettings, stream: _SshStream, converse: Callable[[Stream], _T]) -> _T:
+def _connect(
+    settings: SshSettings, stream: _SshStream, converse: Callable[[Stream, Callable[[], None]], _T]
+) -> _T:
+    """Return what `converse(stream, patiently)` makes of a stream; it calls `patiently` before it waits."""
     patience = 2 * settings.connect_timeout  # seconds: for the connection, and for dsvc there to start
     late = threading.Event()
 
@@ -99,10 +116,13 @@ def _connect(settings: SshSettings, stream: _SshStream, converse: Callable[[Stre
 
     timer = threading.Timer(patience, give_up)
     timer.daemon = True
-    if not settings.interactive:
-        timer.start()
+
+    def patiently() -> None:
+        if not settings.interactive:
+            timer.start()
+
     try:
-        return converse(stream)
+        return converse(stream, patiently)
     except (ConnectionCutError, ForeignPeerError) as error:
         if late.is_set():
             stream.close()

@@ -10,8 +10,9 @@ import contextlib
 import os
 import struct
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +21,10 @@ from dsvc.storage.backend import Backend, BlobDamagedError, check_key
 from dsvc.storage.gathering import Range, Ranges
 
 PART_BYTES = 8 << 20  # of one request
+SYNC_BYTES = 32 << 20  # of a blob that stays, between two syncs, so that the last one has little to wait for
 GAP_BYTES = 64 << 10  # fetched along rather than asked for twice
+_AT_FIRST = 2  # parts at a time on a fast line: the more share it, the later does the first one arrive to be read
+_PROMPT, _FAST = 0.02, 64 << 20  # seconds for an answer, and bytes a second of each part, that make a line a fast one
 _RANGE = struct.Struct(">QQ")
 
 class LandingStoppedError(RemoteError):
@@ -39,6 +43,9 @@ class Landing:
         self._landed: dict[str, Ranges] = {}
         self._expected: dict[str, Ranges] = {}
         self._failure: BaseException | None = None
+        self._turns = threading.Semaphore(0)
+        self._kept_back = 0  # turns, until somebody waits for a line that is slow
+        self._readers = 0  # who wait
         self._changed = threading.Condition()
 
     def fetch(
@@ -52,24 +59,45 @@ class Landing:
             RemoteError, BlobMissingError, BlobDamagedError: what arrived until then stays.
         """
         try:
-            self._bring(self._tasks(wanted), jobs, advance)
+            arrived = lambda _, size: advance(size) if advance is not None else None  # noqa: E731
+            self._bring(self._tasks(wanted), jobs, arrived, at_first=jobs)
         finally:
             self._failure = None
 
     @contextmanager
     def arriving(
-        self, wanted: Iterable[tuple[str, Ranges]], *, jobs: int, advance: Callable[[int], None] | None = None
+        self,
+        wanted: Iterable[tuple[str, Ranges]],
+        *,
+        jobs: int,
+        advance: Callable[[int], None] | None = None,
+        staying: Collection[str] = (),
     ) -> Iterator[Callable[[], None]]:
         """Do the same while the block runs: what is read of these ranges meanwhile is waited for.
 
-        The value waits until all is here. So does the end of the block, unless it ends with an error.
+        The value waits until all is here. So does the end of the block, unless it ends with an error. The blobs
+        `staying` are put as they are afterwards: the disk is told to begin with them.
 
         Raises:
             RemoteError, BlobMissingError, BlobDamagedError: what arrived until then stays. Reading may raise them, too.
         """
         tasks = self._tasks(wanted)
-        with ThreadPoolExecutor(1, thread_name_prefix="dsvc-arriving") as pool:
-            arrival = pool.submit(self._bring, tasks, jobs, advance)
+        with (
+            ThreadPoolExecutor(1, thread_name_prefix="dsvc-sync") as syncing,
+            ThreadPoolExecutor(1, thread_name_prefix="dsvc-arriving") as pool,
+        ):
+            unsynced = dict.fromkeys(staying, 0)
+
+            def arrived(key: str, size: int) -> None:
+                if advance is not None:
+                    advance(size)
+                if key in unsynced:
+                    unsynced[key] += size
+                    if unsynced[key] >= SYNC_BYTES:
+                        unsynced[key] = 0
+                        syncing.submit(_sync, self.path(key))
+
+            arrival = pool.submit(self._bring, tasks, jobs, arrived, at_first=min(jobs, _AT_FIRST))
             try:
                 yield arrival.result
             except BaseException:
@@ -92,25 +120,42 @@ class Landing:
                 self._expected.setdefault(key, []).append((start, end))
         return tasks
 
-    def _bring(self, tasks: list[tuple[str, int, int]], jobs: int, advance: Callable[[int], None] | None) -> None:
+    def _bring(
+        self, tasks: list[tuple[str, int, int]], jobs: int, arrived: Callable[[str, int], None], *, at_first: int
+    ) -> None:
         if not tasks:
             return
+        self._turns, self._kept_back = threading.Semaphore(at_first), jobs - at_first
+        futures: list[Future[None]] = [Future() for _ in tasks]
+        numbers = iter(range(len(tasks)))
+
+        def work() -> None:
+            while True:
+                with self._turns:
+                    with self._changed:  # whose turn it is takes the next part, so that they arrive in order
+                        number = next(numbers, None)
+                    if number is None:
+                        return
+                    try:
+                        self._part(*tasks[number])
+                    except BaseException as error:  # noqa: BLE001
+                        futures[number].set_exception(error)
+                    else:
+                        futures[number].set_result(None)
+
         with ThreadPoolExecutor(min(jobs, len(tasks)), thread_name_prefix="dsvc-fetch") as pool:
-            futures = [pool.submit(self._part, *task) for task in tasks]
+            for _ in range(min(jobs, len(tasks))):
+                pool.submit(work)
             try:
                 for (key, start, end), future in zip(tasks, futures, strict=True):
                     future.result()
                     self._note(key, start, end)
-                    if advance is not None:
-                        advance(end - start)
+                    arrived(key, end - start)
             except BaseException as error:
                 first = self._fail(error)
                 if first is error:
                     raise
                 raise first from error
-            finally:
-                for future in futures:
-                    future.cancel()
 
     def _fail(self, error: BaseException) -> BaseException:
         """Let nobody wait any more; return what was the first to fail."""
@@ -156,7 +201,9 @@ class Landing:
                     if isinstance(self._failure, RemoteError | LandingStoppedError):
                         raise self._failure
                     return False
+                self._readers += 1
                 self._changed.wait()
+                self._readers -= 1
             return True
 
     def missing(self, keys: list[str]) -> list[str]:
@@ -187,6 +234,21 @@ class Landing:
         """Leave the remote open: it belongs to whoever opened it."""
 
     def _part(self, key: str, start: int, end: int) -> None:
+        begun = time.monotonic()
+        data = self._ask(key, start, end)
+        if time.monotonic() - begun > _PROMPT + (end - start) / _FAST:
+            self._widen()
+        self._write(key, start, data)
+
+    def _widen(self) -> None:
+        """Ask for as many parts at a time as there may be, where somebody waits: two do not fill this line."""
+        with self._changed:
+            more = self._kept_back if self._readers else 0
+            self._kept_back -= more
+        if more:
+            self._turns.release(more)
+
+    def _ask(self, key: str, start: int, end: int) -> bytes:
         if self._failure is not None:
             raise LandingStoppedError
         try:
@@ -196,6 +258,9 @@ class Landing:
         except BaseException as error:
             self._fail(error)  # nobody waits for it, and no further part is begun
             raise
+        return data
+
+    def _write(self, key: str, start: int, data: bytes) -> None:
         fd = os.open(self.path(key), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             view, at = memoryview(data), start
@@ -229,6 +294,16 @@ class Landing:
                     found = []
             self._landed[key] = found
         return found
+
+
+def _sync(path: Path) -> None:
+    """Let the disk write what a file has so far; whoever puts the file syncs it, and says so when that fails."""
+    with contextlib.suppress(OSError):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
 
 
 def coalesced(ranges: Iterable[Range], *, gap: int = GAP_BYTES) -> Ranges:

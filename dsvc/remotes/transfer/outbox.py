@@ -120,3 +120,12 @@ def copy_file(source: Path, target: Path) -> None:
             clone_file(read.fileno(), write.fileno())
         except OSError:
             shutil.copyfileobj(read, write, 1 << 20)
+
+
+def link_file(source: Path, target: Path) -> bool:
+    """Give a file that nobody writes to a second name; False where the disk cannot."""
+    try:
+        os.link(source, target)
+    except OSError:
+        return False
+    return True

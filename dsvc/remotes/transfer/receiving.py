@@ -160,7 +160,10 @@ class Receiver:
         maps = {job.ref.key: self._maps(job) for job in group} if self.early is not None else {}
         wanted = [*maps.items(), *((job.ref.key, job.ranges) for job in group)]  # maps ahead of what they tell of
         with self._landing.arriving(
-            wanted, jobs=self._jobs, advance=lambda size: self._progress.advance(size=size)
+            wanted,
+            jobs=self._jobs,
+            advance=lambda size: self._progress.advance(size=size),
+            staying=[job.ref.key for job in group if job.whole],
         ) as all_here:
             if self.early is not None:
                 self._announce(self.early, group)

@@ -15,7 +15,7 @@ from dsvc.objects.repack import rewrite_packs
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.wholes import is_parted
 from dsvc.progress import Progress
-from dsvc.remotes.transfer.outbox import Outbox, copy_file
+from dsvc.remotes.transfer.outbox import Outbox, copy_file, link_file
 from dsvc.repo.reachable import Marks
 
 TOGETHER = 1 << 20  # so much metadata goes into one pack with the operation that publishes it
@@ -63,11 +63,13 @@ def send(
     whole: Callable[[PackRef], Path],
     jobs: int,
     progress: Progress,
+    as_named: bool = False,
 ) -> Sent:
     """Bring the marked objects of `source` to the place of `target`, which lists them when it publishes next.
 
     `whole` gives the file of a pack of the source. Packs are copied or made anew in the `outbox`, and are there until
-    they have arrived, so that a push that is broken off goes on with them.
+    they have arrived, so that a push that is broken off goes on with them. `as_named`: no pack was ever at that place,
+    so that those which go whole may keep their ids (see dsvc.objects.packindex.resalted), and need no copy.
 
     Raises:
         RemoteError: when the place refuses or cannot be reached; what arrived is used by the next push.
@@ -102,6 +104,10 @@ def send(
         try:
             for ref in entire:
                 copy = outbox.staging() / temporary_name("copy")
+                if as_named and link_file(whole(ref), copy):
+                    target.packs.learn(ref, source.packs)
+                    deliver(ref, copy)
+                    continue
                 copy_file(whole(ref), copy)
                 deliver(renamed(ref, source.packs.index(ref).data, copy), copy)
             for pack_class in PackClass:

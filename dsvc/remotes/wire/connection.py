@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import threading
 import time
-from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from dsvc.errors import DsvcError
@@ -36,132 +35,32 @@ from dsvc.remotes.wire.frames import (
     pack_fields,
     unpack_fields,
 )
+from dsvc.remotes.wire.pending import Pending, PendingBytes
 from dsvc.remotes.wire.source import Source
+from dsvc.remotes.wire.turns import Turns
 from dsvc.remotes.wrappers.limited import Limits
 from dsvc.storage.backend import SwapUncertainError
 from dsvc.version import __version__
 
 _MOST_REQUESTS = 128  # under way at a time
 _LAST_WORDS = 2.0  # seconds for reading what the far end said before it closed
-_STEP = 64 << 20  # bytes for which room is made at once when the far end says how many will come
-
-
-class Pending:
-    """One request under way."""
-
-    def __init__(self, connection: WireConnection, number: int) -> None:
-        self.number = number
-        self._connection = connection
-        self._changed = threading.Condition(threading.Lock())
-        self._answers: deque[dict[str, Any]] = deque()
-        self._error: Exception | None = None
-        self._credit = 0
-
-    @property
-    def failed(self) -> bool:
-        """Whether an error ended it."""
-        return self._error is not None
-
-    def answer(self) -> dict[str, Any]:
-        """Wait for the next answer.
-
-        Raises:
-            DsvcError: what the far end raised. ConnectionCutError: when it is gone.
-        """
-        with self._changed:
-            while not self._answers:
-                if self._error is not None:
-                    raise self._error
-                self._changed.wait()
-            return self._answers.popleft()
-
-    def credit(self, most: int) -> int:
-        """Wait until bytes may be sent, and take at most `most` of them; 0 when there is an answer already."""
-        with self._changed:
-            while not self._credit:
-                if self._error is not None:
-                    raise self._error
-                if self._answers:
-                    return 0
-                self._changed.wait()
-            taken = min(most, self._credit)
-            self._credit -= taken
-            return taken
-
-    def take_answer(self, fields: dict[str, Any]) -> None:
-        """Called by the thread that reads, as the following ones are."""
-        with self._changed:
-            self._answers.append(fields)
-            self._changed.notify_all()
-
-    def take_error(self, error: Exception) -> None:
-        """The request failed."""
-        with self._changed:
-            self._error = self._error or error
-            self._changed.notify_all()
-
-    def take_credit(self, count: int) -> None:
-        """So many more bytes may be sent."""
-        with self._changed:
-            self._credit += count
-            self._changed.notify_all()
-
-    def room(self, count: int) -> memoryview:
-        """Where the next `count` bytes of data go."""
-        del count
-        raise ProtocolError("the other end sends data that nobody asked for")
-
-    def filled(self, count: int) -> None:
-        """So many bytes have been put there."""
-
-
-class PendingBytes(Pending):
-    """A request that is answered by data, which is read straight to where it stays."""
-
-    def __init__(self, connection: WireConnection, number: int, length: int | None) -> None:
-        super().__init__(connection, number)
-        self._length = length
-        self._size: int | None = None
-        self._have = 0
-        # BytesIO gives its bytes away without copying them when it holds exactly as many as it has room for.
-        self._file = io.BytesIO()
-        self._made = 0
-
-    def take_answer(self, fields: dict[str, Any]) -> None:
-        """See `Pending.take_answer`."""
-        size = field(fields, "size", int)
-        if self._size is not None or size < 0 or (self._length is not None and size != self._length):
-            raise ProtocolError("the other end announces another number of bytes than was asked for")
-        self._size = size
-        self.filled(0)
-
-    def room(self, count: int) -> memoryview:
-        """See `Pending.room`."""
-        if self._size is None or self._have + count > self._size:
-            raise ProtocolError("the other end sends more bytes than it announced")
-        while self._made < self._have + count:
-            self._made = min(self._size, self._made + _STEP)
-            self._file.seek(self._made - 1)
-            self._file.write(b"\0")
-        return self._file.getbuffer()[self._have : self._have + count]
-
-    def filled(self, count: int) -> None:
-        """See `Pending.filled`."""
-        self._have += count
-        if self._have == self._size:
-            super().take_answer({})
-
-    def data(self) -> bytes:
-        """Wait for all bytes; see `answer`."""
-        self.answer()
-        return self._file.getvalue()
+_LARGE = 1 << 20  # bytes that are read at once: more than that waits for its turn
+_LARGE_READS = 2  # at a time: further ones would share the line, and whoever needs the first would wait for all
 
 
 class WireConnection:
     """One conversation with a far end. Safe for threads."""
 
-    def __init__(self, stream: Stream, *, place: str, create: bool = False, limits: Limits | None = None) -> None:
-        """Exchange hellos.
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        place: str,
+        create: bool = False,
+        limits: Limits | None = None,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Exchange hellos; `meanwhile` is called while the other end has not answered yet.
 
         Raises:
             ForeignPeerError: when something else answers. ConnectionCutError: when nothing does.
@@ -180,6 +79,7 @@ class WireConnection:
         before = time.time()
         with contextlib.suppress(ConnectionCutError):  # what it said before it left is told below
             self._writer.send_preface(NEAR_PREFACE, pack_fields(hello))
+        meanwhile()
         self._reader.preface(FAR_PREFACE)
         header = self._reader.header()
         if header is None:
@@ -198,6 +98,7 @@ class WireConnection:
         self._window, self.inline = field(answer, "window", int), field(answer, "inline", int)
         self._uploads = threading.BoundedSemaphore(max(1, field(answer, "uploads", int)))
         self._requests = threading.BoundedSemaphore(_MOST_REQUESTS)
+        self._large_reads = Turns(_LARGE_READS)
         self._thread = threading.Thread(target=self._read, name="dsvc wire", daemon=True)
         self._thread.start()
 
@@ -247,11 +148,17 @@ class WireConnection:
         return answer
 
     def get(self, key: str, offset: int, length: int | None) -> bytes:
-        """Read bytes of a blob."""
+        """Read bytes of a blob; of those who ask for many, the first two are served first."""
         fields: dict[str, Any] = {"key": key, "offset": offset}
+        if length is None or length <= _LARGE:
+            return self._get(fields, length)
+        with self._large_reads.taken():
+            return self._get(fields, length)
+
+    def _get(self, fields: dict[str, Any], length: int | None) -> bytes:
         if length is not None:
             fields["length"] = length
-        pending = self._ask(lambda c, n: PendingBytes(c, n, length), "get", fields)
+        pending = self._ask(lambda number: PendingBytes(number, length), "get", fields)
         try:
             data: bytes = pending.data()
             return data
@@ -303,7 +210,7 @@ class WireConnection:
         pending.answer()
         return at - start
 
-    def _ask(self, kind: Any, operation: str, fields: dict[str, Any]) -> Any:
+    def _ask(self, kind: Callable[[int], Any], operation: str, fields: dict[str, Any]) -> Any:
         self._requests.acquire()
         with self._asking:  # the other end wants the numbers in order
             try:
@@ -311,7 +218,7 @@ class WireConnection:
                     if self._broken is not None:
                         raise self._broken
                     self._last += 1
-                    pending = self._pending[self._last] = kind(self, self._last)
+                    pending = self._pending[self._last] = kind(self._last)
             except BaseException:
                 self._requests.release()
                 raise

@@ -7,8 +7,8 @@ import errno
 from typing import Any
 
 from dsvc.errors import BusyError, DsvcError, IntegrityError, RemoteError, RequestError
+from dsvc.refs.moved import RefMovedError
 from dsvc.refs.names import BadRefNameError, check_name
-from dsvc.refs.transaction import RefMovedError
 from dsvc.storage.backend import BadKeyError, BlobDamagedError, BlobMissingError, SwapUncertainError
 
 

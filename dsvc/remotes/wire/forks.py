@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from dsvc.remotes.wire.frames import ProtocolError, field
 
@@ -12,8 +11,7 @@ FEATURE = "fork"
 DELETING = "unfork"
 
 
-@dataclass(frozen=True, slots=True)
-class HubFork:
+class HubFork(NamedTuple):
     """A fork that a hub made: its name there, and the packs that it has from its parent."""
 
     name: str
@@ -21,8 +19,7 @@ class HubFork:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Relative:
+class Relative(NamedTuple):
     """A repository of a family: its name, and that of its parent (None: it has none, or not for who asks)."""
 
     name: str

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from dsvc.objects.ids import ID_LENGTH, Kind, ObjectId, OperationId, PackId
-from dsvc.objects.packlist import PackClass, PackRef
-from dsvc.refs.view import Direct
 from dsvc.remotes.wire.frames import ProtocolError, field
+
+if TYPE_CHECKING:  # the far end of a plain folder starts without them, and somebody waits for it
+    from dsvc.objects.packlist import PackRef
+    from dsvc.refs.view import Direct
 
 FEATURE = "publish"
 LEDGERS = "ledgers"  # the hub takes refs data/learned and data/where, as sets that only grow
@@ -107,6 +109,8 @@ def _encode(ref: Direct | None) -> list[Any] | None:
 
 
 def _decode(value: Any) -> Direct | None:
+    from dsvc.refs.view import Direct
+
     if value is None:
         return None
     kind, target = value
@@ -122,6 +126,8 @@ def _text(value: Any) -> str:
 
 
 def _pack(pack_id: Any, pack_class: Any, *numbers: Any) -> PackRef:
+    from dsvc.objects.packlist import PackClass, PackRef
+
     size, index_offset, objects = numbers
     if type(pack_id) is not bytes or len(pack_id) != ID_LENGTH or type(pack_class) is not int:
         raise ValueError
