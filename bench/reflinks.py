@@ -62,10 +62,17 @@ def cpu() -> float:
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
-def fill(project: Path, count: int) -> None:
-    """Write the data set; BLAKE3's output as long as wanted is noise, and fast to make."""
+def fill(project: Path, count: int, *, write: bool) -> None:
+    """Write the data set; BLAKE3's output as long as wanted is noise, and fast to make.
+
+    Without `write` the blocks are reserved only, and read as zeros: commits and forks see no difference.
+    """
     (project / "data").mkdir()
     for number in range(count):
+        if not write:
+            with (project / "data" / f"part-{number:03}.bin").open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, FILE)
+            continue
         with (project / "data" / f"part-{number:03}.bin").open("wb") as file:
             for piece in range(FILE // PIECE):
                 file.write(blake3(b"%d %d" % (number, piece)).digest(length=PIECE))
@@ -78,6 +85,7 @@ def main() -> int:
     options.add_argument("--folder", type=Path, default=Path("/tmp"))  # noqa: S108
     options.add_argument("--system", choices=("xfs", "btrfs"), default="xfs")
     options.add_argument("--gib", type=int, default=4)
+    options.add_argument("--reserve", action="store_true", help="reserve the blocks of the data, and write nothing")
     options.add_argument("--runs", type=int, default=7)
     chosen = options.parse_args()
     environment = {**os.environ, "DSVC_USER_NAME": "Bench", "DSVC_USER_EMAIL": "bench@example.com"}
@@ -111,7 +119,8 @@ def main() -> int:
             subprocess.run([*program, *words], cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
 
         dsvc("init", "-q")
-        measure(f"write the data set itself ({chosen.gib} GiB)", lambda: fill(project, chosen.gib))
+        write = not chosen.reserve
+        measure(f"write the data set itself ({chosen.gib} GiB)", lambda: fill(project, chosen.gib, write=write))
         measure("first commit: reads, hashes and cuts all of it", lambda: dsvc("commit", "-qm", "first", "--yes"))
 
         def next_commit(number: int) -> None:
