@@ -59,8 +59,8 @@ def deliver(
 
     `runs` go along. `also` may change more in the same operation, of the remote, and returns what it is about;
     `streams` adds those of snapshots. Both are called each time that this is tried. With `ledgers` the place comes to
-    know what ours do. `first` is what was guessed about a remote that has nothing. Returns what was sent, and what hooks
-    of a hub printed.
+    know what ours do. `first` is what was guessed about a remote that has nothing. Returns what was sent, and what
+    hooks of a hub printed.
 
     Raises:
         PushRaceError: when somebody moved the same ref meanwhile. RemoteError.
