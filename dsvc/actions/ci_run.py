@@ -62,7 +62,8 @@ def ci_run(
 
     Without an event it is a commit on the current branch, or a merge where HEAD is one. After a step that fails only
     those come that follow failures or everything. With `only` the steps of these names run; with `go_on` those are
-    left out that were done for the same event and commit. What steps print goes to the descriptor `output`.
+    left out that were done for the same event and commit, but never those that follow failures. What steps print goes
+    to the descriptor `output`.
 
     Raises:
         BadDeliveryError, BadStepsError: when steps are not of the form. RequestError: for a secret that is not set, an
@@ -90,11 +91,12 @@ def ci_run(
     found: list[StepResult] = []
     status: Status = "ok"
     for step in steps:
-        result = (
-            StepResult(step.name, "done before")
-            if step.name in done
-            else _one(workspace, step, event, head.commit_id, status=status, engine=engine, output=output)
-        )
+        if not step.wants(failed=status == "error"):
+            result = StepResult(step.name, "skipped")
+        elif step.name in done and step.policy != "on_failure":  # each failure is told
+            result = StepResult(step.name, "done before")
+        else:
+            result = _one(workspace, step, event, head.commit_id, status=status, engine=engine, output=output)
         found.append(result)
         tell(result)
         if result.what in ("failed", "timed out", "no engine"):
@@ -138,8 +140,6 @@ def _one(
     engine: bool,
     output: int | None,
 ) -> StepResult:
-    if not step.wants(failed=status == "error"):
-        return StepResult(step.name, "skipped")
     if step.image and not step.commands and not engine:
         return StepResult(step.name, "no engine")
     said = _variables(workspace, step, event, commit, status)
