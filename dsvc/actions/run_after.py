@@ -61,7 +61,7 @@ def run_steps(
     for step in steps:
         if not step.wants(status):
             done = StepResult(step.name, "skipped")
-        elif not step.commands and engine is None:
+        elif not step.commands and step.plugin is None and engine is None:
             done = StepResult(step.name, "no engine")
         else:
             said = _variables(workspace, step, key, status)
@@ -70,7 +70,7 @@ def run_steps(
             code = subprocess.run(
                 words, cwd=workspace.root, env=variables, stdin=subprocess.DEVNULL, stdout=output, check=False
             ).returncode
-            outside = step.image if engine is None else ""
+            outside = step.image if engine is None and step.plugin is None else ""
             done = StepResult(step.name, "failed" if code else "ran", code, outside)
             if code and status == "ok":
                 status = "error"
@@ -82,6 +82,8 @@ def run_steps(
 def _words(step: Step, key: str, passed: Sequence[str]) -> list[str]:
     words = [sys.executable, "-m", "dsvc", "run", "--quiet", "--yes", f"--label=stage={step.name}"]
     words += [f"--label={LABEL}={key}"] if key else []
+    if step.plugin is not None:
+        return [*words, "--trace=none", "--", sys.executable, "-m", "dsvc.delivery.plugins", step.plugin]
     if step.image and passed:
         words += [f"--container={step.image}", *(f"--env={name}" for name in passed)]
     return [*words, "--", *(["sh", "-e", "-c", step.script] if step.commands else [])]

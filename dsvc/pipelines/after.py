@@ -29,6 +29,7 @@ Status = Literal["ok", "error", "terminated"]
 _POLICIES: Final = ("on_success", "on_failure", "always")
 _LARGEST = 1 << 20  # bytes
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLUGIN = re.compile(r"(?:.*/)?dotscience-(slack|circleci)-plugin(?::[^/]*)?(?:@.*)?")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 
 
@@ -53,6 +54,14 @@ class Step:
     def wants(self, status: Status) -> bool:
         """Say whether it is to run after what ended with this status."""
         return self.policy == "always" or (self.policy == "on_success") == (status == "ok")
+
+    @property
+    def plugin(self) -> Literal["slack", "circleci"] | None:
+        """The plugin of Dotscience that it is: dsvc does what those images did."""
+        if self.commands:
+            return None
+        found = _PLUGIN.fullmatch(self.image)
+        return cast("Literal['slack', 'circleci'] | None", found[1]) if found is not None else None
 
     @property
     def script(self) -> str:

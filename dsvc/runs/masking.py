@@ -9,6 +9,7 @@ from typing import Final
 from dsvc.objects.codec import Value
 
 MASK: Final = "***"
+SECRETS: Final = "DSVC_SECRETS"  # variable: names of further variables that hold secrets, with commas between
 _SHORTEST = 6  # characters: a shorter value says nothing and would be found everywhere
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -50,8 +51,13 @@ def is_secret_name(name: str) -> bool:
 
 
 def secret_values(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the values of variables that look like credentials, the longest first."""
-    found = {value for name, value in environment.items() if is_secret_name(name) and len(value) >= _SHORTEST}
+    """Return the values of variables that look like credentials, or that `DSVC_SECRETS` names, the longest first."""
+    named = environment.get(SECRETS, "").split(",")
+    found = {
+        value
+        for name, value in environment.items()
+        if (is_secret_name(name) or name in named) and len(value) >= _SHORTEST and name != SECRETS
+    }
     return tuple(sorted(found, key=lambda value: (-len(value), value)))
 
 

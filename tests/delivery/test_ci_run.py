@@ -1,0 +1,164 @@
+"""`dsvc ci run`: which steps run, what they hear, and what is kept of them."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.commands.conftest import CommandLine
+
+STEPS = """
+[[delivery.steps]]
+name = "check"
+run = ["echo $DSVC_EVENT $DSVC_REF $DSVC_COMMIT >> said", "dsvc rev-parse HEAD >> said"]
+
+[[delivery.steps]]
+name = "deploy"
+on = ["merge", "tag"]
+refs = ["main", "v*"]
+run = "echo deploy >> said; test ! -e broken"
+
+[[delivery.steps]]
+name = "mourn"
+policy = "on_failure"
+run = "echo mourn $DSVC_STATUS >> said"
+
+[[delivery.steps]]
+name = "close"
+policy = "always"
+run = "echo close >> said"
+"""
+
+
+@pytest.fixture
+def steps(history) -> CommandLine:
+    history.commit("first", {"dsvc.toml": STEPS, ".dsvcignore": "said\nbroken\n"})
+    return history.cli
+
+
+def results(cli: CommandLine, *words: str, code: int = 0) -> dict[str, str]:
+    answer = cli("ci", "run", "--json", *words)
+    assert answer.code == code, answer.err
+    return {step["name"]: step["result"] for step in answer.json["steps"]}
+
+
+def said(cli: CommandLine) -> list[str]:
+    path = cli.directory / "said"
+    lines = path.read_text().splitlines()
+    path.unlink()
+    return lines
+
+
+def test_a_commit(steps: CommandLine):
+    commit = steps.ok("rev-parse", "HEAD").out.strip()
+    assert results(steps) == {"check": "ran", "mourn": "skipped", "close": "ran"}
+    assert said(steps) == [f"commit main {commit}", commit, "close"]
+    listed = steps.ok("ci", "list", "--json").json["steps"]
+    assert {(s["step"], s["event"], s["ref"], s["commit"], s["state"]) for s in listed} == {
+        ("check", "commit", "main", commit, "done"), ("close", "commit", "main", commit, "done"),
+    }  # fmt: skip
+
+
+def test_a_merge_is_known_by_itself(steps: CommandLine, history):
+    steps.ok("switch", "-q", "-c", "side")
+    history.commit("on the side", {"a": "1\n"})
+    steps.ok("switch", "-q", "main")
+    steps.ok("merge", "-q", "--no-ff", "side", "-m", "join")
+    assert results(steps) == {"check": "ran", "deploy": "ran", "mourn": "skipped", "close": "ran"}
+    assert said(steps)[0].startswith("merge main ")
+
+
+def test_refs_choose(steps: CommandLine):
+    assert "deploy" in results(steps, "tag", "--ref", "v1")
+    assert "deploy" not in results(steps, "tag", "--ref", "other")
+    assert "deploy" not in results(steps, "promote", "--ref", "churn@prod")
+    assert steps("ci", "run", "tag").code == 2
+
+
+def test_a_step_that_fails(steps: CommandLine):
+    (steps.directory / "broken").touch()
+    answer = results(steps, "merge", code=1)
+    assert answer == {"check": "ran", "deploy": "failed", "mourn": "ran", "close": "ran"}
+    assert said(steps)[-3:] == ["deploy", "mourn error", "close"]
+    (steps.directory / "broken").unlink()
+    assert results(steps, "merge", "--continue") == {
+        "check": "done before", "deploy": "ran", "mourn": "done before", "close": "done before",
+    }  # fmt: skip
+    assert said(steps) == ["deploy"]
+
+
+def test_one_step(steps: CommandLine):
+    assert results(steps, "--step", "close") == {"close": "ran"}
+    answer = steps("ci", "run", "--step", "nope")
+    assert (answer.code, "there is no step nope" in answer.err) == (3, True)
+
+
+def test_secrets_are_needed_and_not_kept(history):
+    step = "[[delivery.steps]]\nname = 'tell'\nsecrets = ['WEBHOOK']\nrun = 'echo to $WEBHOOK'\n"
+    history.commit("first", {"dsvc.toml": step})
+    missing = history.cli("ci", "run")
+    assert (missing.code, "needs the secret WEBHOOK" in missing.err) == (3, True)
+    history.cli.environment["WEBHOOK"] = "https://hooks.example.com/T0/B0/abcdef"
+    assert results(history.cli) == {"tell": "ran"}
+    run = history.cli.ok("ci", "list", "--json").json["steps"][0]["run"]
+    shown = history.cli.ok("runs", "show", run, "--json")
+    assert "abcdef" not in shown.out
+    assert history.cli.ok("runs", "show", run, "--log").out == "to ***\n"
+    packs = (history.cli.directory / ".dsvc/store/packs").rglob("*")
+    assert not any(b"abcdef" in path.read_bytes() for path in packs if path.is_file())
+
+
+def test_a_step_that_takes_too_long(history):
+    step = "[[delivery.steps]]\nname = 'slow'\ntimeout = 3\nrun = 'touch began; exec sleep 600'\n"
+    history.commit("first", {"dsvc.toml": step})
+    began = time.monotonic()
+    assert results(history.cli, code=1) == {"slow": "timed out"}
+    assert time.monotonic() - began < 120
+
+
+def test_nothing_to_do(history):
+    history.commit("first", {"a": "1\n"})
+    answer = history.cli.ok("ci", "run")
+    assert "no step follows a commit on main" in answer.err
+    assert history.cli.ok("ci", "list").out == ""
+
+
+def test_no_commit_yet(history):
+    assert history.cli("ci", "run").code == 3
+
+
+def test_steps_of_dotscience(history, listener):
+    listener.statuses = [503]
+    text = f"""
+kind: pipeline
+after:
+- name: tell
+  image: quay.io/dotmesh/dotscience-slack-plugin
+  settings:
+    slackUrl: {listener.address}/services/T0/B0
+    channel: ml
+- name: build
+  image: quay.io/dotmesh/dotscience-circleci-plugin:latest
+  settings:
+    token: the-token
+    username: ada
+    project: demo
+    branch: main
+    host: {listener.address}
+    build_parameters: {{deploy: true}}
+"""
+    history.commit("first", {".dotscience.yml": text})
+    assert results(history.cli) == {"tell": "ran", "build": "ran"}
+    (_, _, _), (path, _, message), (there, headers, asked) = listener.posts  # the first was answered with 503
+    assert (path, message["channel"], message["text"]) == ("/services/T0/B0", "ml", "project: the delivery is done")
+    assert (there, headers["Circle-Token"]) == ("/api/v2/project/github/ada/demo/pipeline", "the-token")
+    assert asked == {"branch": "main", "parameters": {"deploy": True}}
+
+
+def test_steps_of_dotscience_after_a_run(history, listener):
+    step = f"image: x/dotscience-slack-plugin\n  settings: {{slackUrl: '{listener.address}/hook'}}"
+    text = f"after:\n- name: tell\n  {step}\n"
+    history.commit("first", {".dotscience.yml": text})
+    assert history.cli("run", "--after", "--", "true").code == 0
+    assert [path for path, _, _ in listener.posts] == ["/hook"]
