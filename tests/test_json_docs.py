@@ -236,6 +236,11 @@ runs export ../runs.csv
 blame-data made.txt
 rerun made.txt --check
 verify made.txt
+report HEAD~1..HEAD --gate 'metrics.acc > 0'
+ci init gitlab
+ci run
+ci list
+ci hook
 runs rm @~1
 model add churn a.txt --framework words
 model

@@ -72,7 +72,7 @@ def test_what_counts(host: HubHost) -> None:
     tip = walt.ok("rev-parse", "side").out.strip()
     assert delivered(f"{NONE} {tip} heads/side") == []  # not the default branch
     assert delivered(f"{NONE} {tip} heads/side", words=("--branch", "s*")) == [("commit", "side", 0)]
-    assert delivered(f"{NONE} {first} tags/v1", f"{NONE} {tip} tags/v2") == [("tag", "v1", 0)]  # v2 is on no such branch
+    assert delivered(f"{NONE} {first} tags/v1", f"{NONE} {tip} tags/v2") == [("tag", "v1", 0)]  # not v2
     assert delivered(f"{tip} {NONE} heads/main") == []
     walt.ok("push")
     assert delivered(f"{first} {merged} heads/main") == [("merge", "main", 0)]
