@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from dsvc.actions.pool_peer import open_peer
 from dsvc.actions.remote_access import OpenRemote, choose_remote, open_remote
 from dsvc.actions.stream_push import stream_ref
 from dsvc.errors import RequestError
@@ -138,6 +139,7 @@ class _Receiving:
         self._remote = remote
         self._datasets = datasets
         self._view = remote.view()
+        self._peer = open_peer(workspace, remote.settings, datasets)
         self._received: list[tuple[bytes, str]] = []
         self._size = 0
 
@@ -145,6 +147,11 @@ class _Receiving:
         self._datasets.keep_off_gc(exclusive=False)
         for path, entry in lacking:
             guid = self._datasets.snapshot(entry).guid
+            if self._peer is not None and self._peer.find([guid]):
+                came = self._peer.get(path, guid, self._stem(path))
+                self._received += [(path, got) for got, _ in came]
+                self._size += sum(size for _, size in came)
+                continue
             for stream in self._chain(path, guid):
                 self._receive(path, stream)
         return SnapshotsGot(tuple(self._received), self._size)
@@ -175,9 +182,7 @@ class _Receiving:
             kept = provider.receive(self._name(path, base), self._pieces(stream), stream.guid, base, datasets.mark)
         finally:
             progress.finish()
-        provider.hold([kept.name], datasets.tag)
-        place = datasets.places[path]
-        datasets.set_place(path, replace(place, own=tuple(dict.fromkeys((*place.own, kept.dataset)))))
+        datasets.adopt(path, kept)
         self._received.append((path, stream.guid))
         self._size += stream.size
 
@@ -190,9 +195,12 @@ class _Receiving:
         """Return a name for a new dataset: beside those that are there, or below `zfs.parent`."""
         if base is not None:
             return self._datasets.clone_name(base.dataset)
+        return f"{self._stem(path)}-{secrets.token_hex(3)}"
+
+    def _stem(self, path: bytes) -> str:
         parent = self._workspace.config.get_str("zfs.parent")
         place = self._datasets.places[path]
         if parent is None:
             parent = place.known()[0].rpartition("/")[0] or place.known()[0]
         name = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in os.fsdecode(path))
-        return f"{parent}/{self._workspace.root.name}-{name.strip('.')}-{secrets.token_hex(3)}"
+        return f"{parent}/{self._workspace.root.name}-{name.strip('.')}"

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dsvc.actions.pool_peer import PoolPeer, open_peer
 from dsvc.actions.remote_access import OpenRemote
 from dsvc.history.datasets import Lineage, stored_snapshots
 from dsvc.objects.ids import Kind, ObjectId
@@ -33,11 +34,12 @@ class StreamPush:
     workspace: Workspace
     remote: OpenRemote
     datasets: Delegation
+    peer: PoolPeer | None = None
     sent: dict[str, int] = field(default_factory=dict)
     _made: dict[str, ObjectId] = field(default_factory=dict)
 
     def add(self, transaction: Transaction) -> None:
-        """Store the streams there, and let the transaction name them.
+        """Store the streams there, and let the transaction name them; or receive them in the remote's own pool.
 
         Raises:
             BrokenStreamError: when a stream ends early; nothing names what was stored of it.
@@ -55,6 +57,12 @@ class StreamPush:
         here = self._here(lacking, lineage)
         lacking = [snapshot for snapshot in {s.guid: s for s in lacking}.values() if snapshot.guid in here]
         lacking.sort(key=lambda snapshot: len(list(lineage.back(snapshot.guid))))
+        if self.peer is not None:
+            for snapshot in lacking:
+                if not self.peer.find([snapshot.guid]):
+                    before = list(lineage.back(snapshot.guid))
+                    self.sent[snapshot.guid] = self.peer.push(here[snapshot.guid], before, dict(here))
+            return
         for snapshot in lacking:
             if snapshot.guid not in self._made or not store.has(self._made[snapshot.guid], Kind.STREAM):
                 known = {
@@ -99,4 +107,6 @@ class StreamPush:
 def streams_to_push(workspace: Workspace, remote: OpenRemote) -> StreamPush | None:
     """Return what sends snapshots along with a push, None where no dataset serves a folder here."""
     datasets = workspace.datasets()
-    return StreamPush(workspace, remote, datasets) if datasets is not None else None
+    if datasets is None:
+        return None
+    return StreamPush(workspace, remote, datasets, open_peer(workspace, remote.settings, datasets))

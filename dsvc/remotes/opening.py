@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.config.keys import Value
 from dsvc.errors import RemoteError, UsageError
@@ -15,6 +15,9 @@ from dsvc.remotes.wire.publish import Publisher
 from dsvc.remotes.wrappers.limited import OPTION, LimitedBackend, Limits, parse_rate
 from dsvc.storage.backend import Backend
 from dsvc.storage.local import LocalBackend
+
+if TYPE_CHECKING:
+    from dsvc.remotes.ssh.settings import SshSettings
 
 
 class PlaceMissingError(RemoteError):
@@ -73,11 +76,21 @@ def open_place(
         return Place(open_s3(S3Settings(**given), environment=environment, limits=limits), staging)
     assert isinstance(address, SshAddress)
     from dsvc.remotes.ssh.opening import open_ssh
+
+    ssh = ssh_settings(address, options, interactive=interactive)
+    return Place(open_ssh(ssh, environment=environment, create=create, limits=limits, meanwhile=meanwhile), staging)
+
+
+def ssh_settings(address: SshAddress, options: Mapping[str, Value], *, interactive: bool = False) -> SshSettings:
+    """Return how an SSH host is reached.
+
+    Raises:
+        RequestError: for an option that cannot be.
+    """
     from dsvc.remotes.ssh.settings import SshSettings
 
     where: dict[str, Any] = {"host": address.host, "path": address.path, "user": address.user, "port": address.port}
-    ssh = SshSettings(**_given(SshSettings, options, **where, interactive=interactive))
-    return Place(open_ssh(ssh, environment=environment, create=create, limits=limits, meanwhile=meanwhile), staging)
+    return SshSettings(**_given(SshSettings, options, **where, interactive=interactive))
 
 
 def _given(settings: Any, options: Mapping[str, Value], **fixed: Any) -> dict[str, Any]:

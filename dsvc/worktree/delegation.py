@@ -236,6 +236,12 @@ class Delegation:
         """Return a snapshot of a folder's datasets by its guid."""
         return self._find(path, [guid]).get(guid)
 
+    def adopt(self, path: bytes, kept: Kept) -> None:
+        """Hold a snapshot that was received for a folder, and note its dataset as one of the folder's."""
+        self.provider.hold([kept.name], self.tag)
+        place = self.places[path]
+        self.set_place(path, replace(place, own=tuple(dict.fromkeys((*place.own, kept.dataset)))))
+
     # Moving.
 
     def bring(self, path: bytes, entry: Entry) -> None:

@@ -6,7 +6,7 @@ import os
 import pwd
 import re
 
-from dsvc.errors import BusyError, DsvcError, IntegrityError, RequestError
+from dsvc.errors import BusyError, DsvcError, IntegrityError, RemoteError, RequestError
 
 # What `zfs allow` must give somebody for a command of zfs. https://openzfs.github.io/openzfs-docs/man/8/zfs-allow.8.html
 _PERMISSIONS = {
@@ -52,6 +52,14 @@ class BrokenStreamError(IntegrityError):
     """A stream is damaged, ends early, or does not fit what it is to be received into."""
 
 
+class KeyMissingError(RequestError):
+    """The key of an encrypted dataset is not loaded."""
+
+
+class HostUnreachableError(RemoteError):
+    """A machine with a pool cannot be reached, or the connection to it broke."""
+
+
 class ZfsFailedError(RequestError):
     """A command of ZFS failed in a way that has no words of its own here."""
 
@@ -79,6 +87,13 @@ def failure(words: tuple[str, ...], said: str) -> DsvcError:
         return ZfsMissingError(
             "ZFS does not run on this machine",
             hint="load it with 'modprobe zfs', or start zfs-fuse, and run the same command again",
+        )
+    if "key not loaded" in text or "key must be loaded" in text or "keys must be loaded" in text:
+        dataset = about.partition("@")[0]
+        return KeyMissingError(
+            f"{dataset} is encrypted, and its key is not loaded",
+            hint=f"zfs load-key {dataset}, and then the same command again",
+            details={"dataset": dataset},
         )
     if "only be mounted by root" in text or "insufficient privileges" in text or "must be superuser" in text:
         return PermissionMissingError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -11,20 +12,28 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from dsvc.errors import DsvcError
 from dsvc.storage.snapshots import Read
-from dsvc.zfs.errors import ZfsMissingError, failure
+from dsvc.zfs.errors import HostUnreachableError, ZfsMissingError, failure
 
 _PLACES = ":/usr/local/sbin:/usr/sbin:/sbin"  # where the programs lie, and the path of a user often does not
 _PATIENCE = 10.0  # seconds; zfs-fuse lets go of a dataset up to 3 s after it was unmounted, a busy OpenZFS later
 _PAUSE = 0.02
+_NO_PROGRAM, _NOT_REACHED = 127, 255  # exit codes of a shell, and of ssh
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """How zfs is called: with `sudo` in front of it, in this environment."""
+    """How zfs is called: with `sudo` in front of it, in this environment.
+
+    `far` are words that run one more word as a command of another machine's shell, such as `ssh -- ada@host`; `host`
+    is what messages call that machine.
+    """
 
     sudo: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    far: tuple[str, ...] = ()
+    host: str = ""
 
     def find(self, name: str = "zfs") -> str | None:
         """Return where a program of ZFS lies."""
@@ -45,7 +54,7 @@ class Program:
                 return done.stdout.decode("utf-8", "surrogateescape")
             said = done.stderr.decode("utf-8", "replace")
             if "busy" not in said or time.monotonic() > end:
-                raise failure(words, said)
+                raise self._failure(words, said, done.returncode)
             time.sleep(_PAUSE)
 
     @contextmanager
@@ -76,7 +85,7 @@ class Program:
                 process.wait()
             if whole and process.returncode:
                 said.seek(0)
-                raise failure(words, said.read().decode("utf-8", "replace"))
+                raise self._failure(words, said.read().decode("utf-8", "replace"), process.returncode)
 
     def write(self, pieces: Iterable[bytes], *words: str) -> None:
         """Give `zfs WORDS...` its input. When a piece cannot be had the program is ended before its input ends.
@@ -102,9 +111,22 @@ class Program:
                 process.wait()
             if process.returncode:
                 said.seek(0)
-                raise failure(words, said.read().decode("utf-8", "replace"))
+                raise self._failure(words, said.read().decode("utf-8", "replace"), process.returncode)
+
+    def _failure(self, words: tuple[str, ...], said: str, code: int) -> DsvcError:
+        if self.far and code == _NOT_REACHED:
+            reason = " ".join(said.strip().splitlines()[-1:]) or "the connection ended"
+            return HostUnreachableError(
+                f"zfs at {self.host} cannot be reached: {reason}",
+                hint="run the same command again: what was received of a stream is kept, and it goes on from there",
+            )
+        if self.far and code == _NO_PROGRAM:
+            return ZfsMissingError(f"there is no program zfs at {self.host}", hint="install OpenZFS there")
+        return failure(words, said)
 
     def _line(self, name: str, words: tuple[str, ...]) -> list[str]:
+        if self.far:
+            return [*self.far, f"PATH=$PATH{_PLACES} LC_ALL=C exec {shlex.join((name, *words))}"]
         found = self.find(name)
         if found is None:
             raise ZfsMissingError(

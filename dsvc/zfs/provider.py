@@ -36,6 +36,11 @@ class ZfsProvider:
         self._zfs = program or Program()
         self.in_turn = False
 
+    @property
+    def program(self) -> Program:
+        """The program that does it."""
+        return self._zfs
+
     def available(self) -> bool:
         """Say whether there is a program zfs."""
         return self._zfs.find() is not None
@@ -261,9 +266,9 @@ class ZfsProvider:
         first = next(stream, b"")
         target, options, copied = dataset, tuple[str, ...](), False
         if base is not None and not is_clone(first):
-            if self._ends_with(base, mark):
+            if self.goes_on(base, mark):
                 target = base.dataset
-            elif self._receives_from_origin():
+            elif self.is_openzfs():
                 options = ("-o", f"origin={base.name}")
             else:
                 self._copy(base, dataset)
@@ -295,14 +300,15 @@ class ZfsProvider:
             hint="dsvc fsck --remote looks at what the remote has; nothing was kept of it here",
         )
 
-    def _ends_with(self, kept: Kept, mark: str) -> bool:
-        """Say whether a dataset was made by dsvc, is mounted nowhere, and has nothing newer than a snapshot."""
-        if kept.dataset in mounted().values() or self._get((MADE,), kept.dataset)[kept.dataset][MADE] != mark:
+    def goes_on(self, kept: Kept, mark: str) -> bool:
+        """Say whether a dataset was made under `mark`, is mounted nowhere, and has nothing newer than a snapshot."""
+        properties = self._get((MADE, "mounted"), kept.dataset)[kept.dataset]
+        if properties["mounted"] == "yes" or properties[MADE] != mark:
             return False
         return self.snapshots(kept.dataset)[-1].guid == kept.guid and not self.written(kept.dataset, kept.name)
 
-    def _receives_from_origin(self) -> bool:
-        """Say whether zfs receives an increment as a clone of its base: OpenZFS does, which has `zfs version` too."""
+    def is_openzfs(self) -> bool:
+        """Say whether it is OpenZFS, by `zfs version`: that receives increments as clones, and resumes streams."""
         try:
             self._zfs.call("version")
         except ZfsFailedError:
