@@ -6,8 +6,8 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Tests are mostly waiting for the disk, and a machine of continuous integration often has two cores.
-JOBS ?= 2
+# Tests wait for servers and for the disk: three at once keep two cores busy, which is what such machines often have.
+JOBS ?= 3
 # The large frameworks that a few tests train with: no leaves them out, all takes them with what graphics cards need, too.
 FRAMEWORKS ?= yes
 

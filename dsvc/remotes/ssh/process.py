@@ -20,6 +20,7 @@ from dsvc.remotes.wire.frames import Bytes, ConnectionCutError
 OVERRIDE = "DSVC_SSH_COMMAND"
 _FAST_CIPHER = "aes128-gcm@openssh.com"  # 1.4 times as fast as OpenSSH's first choice where a processor knows AES
 _SHARED = 10  # seconds that a connection waits for another command
+_LONGEST_FOLDER = 45  # bytes; the name of a socket has 107, of which ssh takes 58 for a hash and its random end
 _ENDING = 3.0  # seconds that the program may take to end by itself
 
 
@@ -148,7 +149,8 @@ def shell_words(settings: SshSettings, environment: Mapping[str, str]) -> list[s
         with contextlib.suppress(FileExistsError):
             os.mkdir(folder, 0o700)
         found = os.lstat(folder)
-        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077:
+        mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+        if mine and len(os.fsencode(folder)) <= _LONGEST_FOLDER:
             words += ["-o", "ControlMaster=auto", "-o", f"ControlPath={folder}/%C", "-o", f"ControlPersist={_SHARED}"]
     return [*words, "--", settings.account]
 
