@@ -88,7 +88,7 @@ def test_what_no_account_may(host: HubHost, vision: bytes) -> None:
     assert theirs is not None
     live = head.packs.packs[0].key
     with Attacker(host, "mallory", "vision") as mallory:
-        assert mallory.hello()["features"] == ["publish", "fork", "unfork"]
+        assert mallory.hello()["features"] == ["publish", "ledgers", "fork", "unfork"]
         assert "may" in mallory.refused("swap_cell", name="head", expected=head.value, value=b"mine")
         assert "may" in mallory.refused("swap_cell", name="gc", expected=None, value=b"mine")
         assert "may" in mallory.refused("delete", key=live)

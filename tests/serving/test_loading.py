@@ -153,9 +153,15 @@ def test_other_forms_of_torch(tmp_path):
         load_model(read_model(tmp_path / "weights"), allow_pickle=True)
 
 
+@pytest.fixture
+def keras(monkeypatch):
+    if importlib.util.find_spec("tensorflow") is None:  # which Keras takes where nothing is said
+        monkeypatch.setenv("KERAS_BACKEND", "torch")
+    return importlib.import_module("keras")
+
+
 @library("keras")
-def test_a_model_of_keras_with_code_in_it_needs_somebodys_word(tmp_path):
-    import keras
+def test_a_model_of_keras_with_code_in_it_needs_somebodys_word(tmp_path, keras):
 
     layers = [keras.Input((2,)), keras.layers.Lambda(lambda x: x * 2, output_shape=(2,))]
     keras.Sequential(layers).save(tmp_path / "model.keras")
@@ -179,11 +185,7 @@ def test_a_saved_model_of_tensorflow(tmp_path):
 
 
 @library("keras")
-def test_keras(tmp_path, monkeypatch):
-    if importlib.util.find_spec("tensorflow") is None:  # which Keras takes where nothing is said
-        monkeypatch.setenv("KERAS_BACKEND", "torch")
-    import keras
-
+def test_keras(tmp_path, keras):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
     model.save(tmp_path / "model.keras")
     assert answers(tmp_path) == [[2.0], [-3.0]]

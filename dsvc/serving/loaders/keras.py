@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -24,10 +26,20 @@ def load(served: ServedModel, *, trusted: bool) -> TensorModel:
 
         folder = served.path(find_file(served, "saved_model.pb")).parent
         return SavedModel(tf, tf.saved_model.load(str(folder)))
+    _choose_backend()
     import keras  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
     path = str(served.path(find_file(served, ".keras")))
     return KerasModel(keras.saving.load_model(path, compile=False, safe_mode=not trusted))
+
+
+def _choose_backend() -> None:
+    """Let Keras compute with what is installed: where nothing is said it wants TensorFlow, and fails without."""
+    if "KERAS_BACKEND" not in os.environ and find_spec("tensorflow") is None:
+        for name in ("torch", "jax"):
+            if find_spec(name) is not None:
+                os.environ["KERAS_BACKEND"] = name
+                return
 
 
 class KerasModel(TensorModel):
