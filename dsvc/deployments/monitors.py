@@ -19,6 +19,7 @@ from dsvc.monitoring.rules import Watch, rules
 API: Final = "monitoring.coreos.com/v1"
 FOLDER: Final = "monitoring"  # below the folder of a deployment
 DASHBOARD: Final = "-dashboard"  # how the name of the ConfigMap ends
+_TOKENS: Final = ("DSVC_SERVE_METRICS_TOKEN", "DSVC_SERVE_TOKEN")  # what opens the metrics, the first before the other
 _POD_MONITOR: Final = "podmonitor.yaml"
 
 
@@ -30,7 +31,14 @@ def watch_of(deployment: Deployment) -> Watch:
 def monitor(deployment: Deployment, kind: Literal["ServiceMonitor", "PodMonitor"]) -> dict[str, Any]:
     """Return what tells Prometheus where to ask; its job is called as in the rules. One of the kinds is enough."""
     job = {"targetLabel": "job", "replacement": watch_of(deployment).job, "action": "replace"}
-    endpoint = {"port": "http", "path": "/metrics", "interval": f"{Watch('').interval}s", "relabelings": [job]}
+    endpoint: dict[str, Any] = {
+        "port": "http", "path": "/metrics", "interval": f"{Watch('').interval}s", "relabelings": [job]
+    }  # fmt: skip
+    env = deployment.spec.env
+    token = next((name for name in _TOKENS if name in env), None)
+    if token is not None and env[token] is None:  # it is in the secret from which the server has it
+        secret = {"name": f"{deployment.name}-env", "key": token}
+        endpoint["authorization"] = {"type": "Bearer", "credentials": secret}
     where = "endpoints" if kind == "ServiceMonitor" else "podMetricsEndpoints"
     return {
         "apiVersion": API,

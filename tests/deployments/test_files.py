@@ -90,6 +90,19 @@ def test_what_watches_it_lies_beside_it(shop, folder):
     assert not folder.exists()
 
 
+@pytest.mark.parametrize("name", ["DSVC_SERVE_TOKEN", "DSVC_SERVE_METRICS_TOKEN"])
+def test_prometheus_gets_the_token_that_the_server_has(shop, folder, name):
+    deploy(shop, "--to", "manifest", "--env", name)
+    (reference,) = (
+        each["valueFrom"]["secretKeyRef"]
+        for each in documents(folder)["Deployment"]["spec"]["template"]["spec"]["containers"][0]["env"]
+        if each["name"] == name
+    )
+    (endpoint,) = documents(folder / "monitoring")["ServiceMonitor"]["spec"]["endpoints"]
+    assert endpoint["authorization"] == {"type": "Bearer", "credentials": reference}
+    shop.cli.ok("deploy", "rm", "churn")
+
+
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool")
 def test_prometheus_takes_the_rules(shop, folder, tmp_path):
     deploy(shop, "--to", "manifest")
