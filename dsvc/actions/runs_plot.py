@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from dsvc.actions.runs import RunQuery, find_run, get_run, list_runs
 from dsvc.errors import RequestError
-from dsvc.objects.codec import Value
 from dsvc.runs.names import RunKey, short_key
 from dsvc.runs.record import Run
 from dsvc.runs.series import Point, read_series
+from dsvc.runs.values import is_finite
 from dsvc.runs.where import column
 from dsvc.workspace import Workspace
 
@@ -72,7 +72,7 @@ def plot_runs(workspace: Workspace, x: str, y: str, query: RunQuery) -> Chart:
     """
     read_x, read_y = column(x), column(y)
     points = [(read_x(row), read_y(row)) for row in list_runs(workspace, query)]
-    numbers = [(float(a), float(b)) for a, b in points if _is_finite(a) and _is_finite(b)]  # type: ignore[arg-type]
+    numbers = [(float(a), float(b)) for a, b in points if is_finite(a) and is_finite(b)]
     if not numbers:
         hint = "dsvc runs --columns 'params.*,metrics.*' shows what there is"
         raise NothingToPlotError(f"no run has numbers in {x} and {y}", hint=hint)
@@ -95,7 +95,7 @@ def _lines(workspace: Workspace, runs: Iterable[Run], name: str) -> Iterator[Lin
         if series is None or run.series_file is None:
             continue
         points = read_series(workspace.repo.store, run.series_file, series)
-        numbers = ((float(p.step), float(p.value)) for p in points if _is_finite(p.value))  # type: ignore[arg-type]
+        numbers = ((float(p.step), float(p.value)) for p in points if is_finite(p.value))
         thin = list(_thinned(numbers, series.count))
         yield Line(_label(run.key, run), tuple(step for step, _ in thin), tuple(value for _, value in thin))
 
@@ -121,7 +121,3 @@ def _thinned(points: Iterable[tuple[float, float]], count: int) -> Iterator[tupl
 
 def _ends(bucket: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return sorted({min(bucket, key=lambda p: p[1]), max(bucket, key=lambda p: p[1])})
-
-
-def _is_finite(value: Value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -22,6 +21,7 @@ from dsvc.objects.codec import Value
 from dsvc.objects.tree import Entry
 from dsvc.runs.names import short_key
 from dsvc.runs.summary import Summary
+from dsvc.runs.values import is_finite
 from dsvc.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -126,10 +126,8 @@ def _difference(change: ValueChange) -> str:
         return "="
     if old is None or new is None:
         return "new" if old is None else "gone"
-    if not (_is_number(old) and _is_number(new)):
+    if not (is_finite(old) and is_finite(new)):
         return "changed"
-    assert isinstance(old, (int, float))
-    assert isinstance(new, (int, float))
     by = new - old
     share = f" ({by / abs(old):+.1%})" if old else ""
     return f"{'▲' if by > 0 else '▼'} {by:+.6g}{share}".replace("%", " %")
@@ -137,10 +135,6 @@ def _difference(change: ValueChange) -> str:
 
 def _same(change: ValueChange) -> bool:
     return type(change.old) is type(change.new) and repr(change.old) == repr(change.new)
-
-
-def _is_number(value: Value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _data_row(one: DataChange) -> list[str]:

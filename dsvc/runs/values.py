@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, TypeGuard
 
 from dsvc.objects.codec import MAX_DIGITS, Value
 
@@ -106,6 +107,11 @@ def flat(values: Mapping[str, Value], prefix: str = "") -> Iterator[tuple[str, V
             yield from flat(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
+
+
+def is_finite(value: Value) -> TypeGuard[int | float]:
+    """Say whether a value is a number with which one can reckon: no truth value, no NaN, no infinity."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def shortest(value: float) -> float:
