@@ -21,7 +21,7 @@ from dsvc.storage.local import LocalBackend
 from dsvc.zfs.direct import transfer
 from dsvc.zfs.program import Program
 from dsvc.zfs.provider import ZfsProvider
-from tests.tools.zfs_pool import Pool, needs_openzfs
+from tests.tools.zfs_pool import Pool, Said, a_pool, needs_openzfs
 from tests.zfs.conftest import Project
 from tests.zfs.test_direct import beside, clone_by_ssh, far, far_snapshots, hub_pool
 from tests.zfs.test_remotes import clone, pushed
@@ -40,7 +40,7 @@ class Cut:
         program = folder / "zfs"
         program.write_text(
             f'#!/bin/bash\nif [ "$1" = send ] && [ "$2" != -nvt ] && [ -s {self.size} ]; then\n'
-            f'  {real} "$@" | head -c "$(cat {self.size})"\n  exit 1\nfi\nexec {real} "$@"\n'
+            f'  {real} "$@" | head -c "$(cat {self.size})"\n  exit "${{PIPESTATUS[0]}}"\nfi\nexec {real} "$@"\n'
         )
         program.chmod(0o755)
         self.path = f"{folder}:{pool.environment['PATH']}"
@@ -132,9 +132,9 @@ def secret(empty_project: Project, tmp_path: Path) -> Project:
     key.write_bytes(os.urandom(32))
     empty_project.pool.zfs(
         "create", "-o", "encryption=on", "-o", "keyformat=raw", "-o", f"keylocation=file://{key}",
-        "-o", "compression=off", empty_project.dataset,
+        "-o", "compression=off", "-o", f"mountpoint={empty_project.folder}/data", empty_project.dataset,
     )  # fmt: skip
-    empty_project.ok("data", "add", "data", "--zfs", empty_project.dataset)
+    empty_project.ok("data", "add", "data")
     (empty_project.data / "a").write_bytes(b"attack at dawn\n" * 200_000)
     empty_project.commit("first")
     return empty_project
@@ -262,7 +262,12 @@ def test_the_missing_permission_is_named_and_the_hint_gives_it(pool, verb, neede
         assert str(message).endswith(f"the permission {lacking} is missing on {where}"), refused
         assert hint == f"sudo zfs allow ada {lacking} {where}"
         pool.zfs(*hint.split()[2:])
-        assert as_ada(pool, above, verb) is None
+        again = as_ada(pool, above, verb)
+        if verb in {"clone", "create"}:  # is made, but Linux lets only root mount it
+            assert again is not None
+            assert "Linux lets only root mount" in str(again[1]), again
+        else:
+            assert again is None
 
 
 def as_ada(pool: Pool, above: str, verb: str) -> list[object] | None:
@@ -272,8 +277,97 @@ def as_ada(pool: Pool, above: str, verb: str) -> list[object] | None:
     return found
 
 
+def test_a_working_copy_of_somebody_else_than_root(pool):
+    """With sudo for zfs alone, as Linux lets nobody else mount."""
+    above, home = f"{pool.name}/ada", "/home/ada/bikes"
+    pool.zfs("create", "-o", "mountpoint=none", above)
+
+    def ada(*words: str) -> Said:
+        return pool.run(*ADA, sys.executable, "-m", "dsvc", *words, folder=home)
+
+    def ok(*words: str) -> str:
+        said = ada(*words)
+        assert said.code == 0, said.err
+        return said.out + said.err
+
+    assert pool.run(*ADA, "mkdir", home).code == 0
+    ok("init", "-q")
+    said = ada("data", "add", "data", "--zfs", f"{above}/data")
+    assert said.code == 3
+    assert f"sudo zfs allow ada create,mount,atime,mountpoint {above}" in said.err
+    pool.zfs("allow", "ada", "create,mount,atime,mountpoint", above)
+    said = ada("data", "add", "data", "--zfs", f"{above}/data")
+    assert said.code == 3
+    assert "Linux lets only root mount" in said.err
+    ok("config", "zfs.sudo", "true")
+    said = ok("data", "add", "data", "--zfs", f"{above}/data")
+    assert "sudo chown ada data" in said  # what ZFS makes is root's
+    pool.run("chown", "ada", f"{home}/data")
+    write = ("sh", "-c", 'echo "$0" > data/a')
+    assert pool.run(*ADA, *write, "one", folder=home).code == 0
+    ok("commit", "-q", "-m", "first")
+    ok("switch", "-q", "-c", "other")
+    assert pool.run(*ADA, *write, "two", folder=home).code == 0
+    ok("commit", "-q", "-m", "second")
+    ok("switch", "-q", "main")
+    assert pool.inside(f"{home}/data/a").read_text() == "one\n"
+    assert pool.run(*ADA, *write, "three", folder=home).code == 0
+    assert "modified:   data" in ok("status")
+
+
+# A pool without room.
+
+
+def test_a_commit_into_a_full_pool(tmp_path):
+    with a_pool(tmp_path, "96M") as pool:
+        folder = tmp_path / "project"
+        folder.mkdir()
+        project = Project(pool, folder, f"{pool.name}/set")
+        project.ok("init", "-q")
+        project.ok("data", "add", "data", "--zfs", project.dataset)
+        (project.data / "keep").write_bytes(b"keep")
+        head = project.commit("first")
+        said = pool.run("sh", "-c", f"head -c 200000000 /dev/urandom > {folder}/data/fill")
+        assert "No space left" in said.err
+        before = project.snapshots()
+        said = project("commit", "-m", "second")
+        assert said.code in (0, 3), said.err
+        if said.code == 3:
+            assert "there is no room" in said.err
+            assert project.ok("rev-parse", "HEAD").out.strip() == head
+            assert project.snapshots() == before
+        (project.data / "fill").write_bytes(b"")
+        project.commit("third")
+        project.ok("switch", "-q", "--detach", head)
+        assert sorted(p.name for p in project.data.iterdir()) == ["keep"]
+
+
+# What a clone has of what was set.
+
+
+def test_a_clone_is_stored_as_its_dataset_was_set(project):
+    project.pool.zfs("set", "recordsize=1M", project.dataset)
+    project.pool.zfs("set", "compression=lz4", project.dataset)
+    first = project.ok("rev-parse", "HEAD").out.strip()
+    (project.data / "b").write_bytes(b"b")
+    project.commit("second")
+    project.ok("switch", "-q", "--detach", first)
+    dataset = project.pool.run("findmnt", "-n", "-o", "SOURCE", str(project.folder / "data")).out.strip()
+    assert dataset != project.dataset
+    words = ("get", "-Hp", "-o", "value", "recordsize,compression,atime", dataset)
+    assert project.pool.zfs(*words).split() == [str(1 << 20), "lz4", "off"]
+    assert (project.data / "a").read_text() == "one\n"  # reading is no change
+    project.pool.run("sh", "-c", f"cat {project.folder}/data/a; zpool sync")
+    assert project.ok("status", "--json").json["clean"]
+
+
 # What differs.
 
+DIFF = """
+import sys
+from dsvc.zfs.provider import ZfsProvider
+print([(change.letter, change.path, change.old) for change in ZfsProvider().diff(*sys.argv[1:])])
+"""
 NAMES = [
     b"plain",
     b"with blank",
@@ -341,10 +435,11 @@ def test_zfs_diff_says_what_a_comparison_of_the_files_says(project, zfs):
     second = project.ok("rev-parse", "HEAD").out.strip()
     after = zfs.snapshots(project.dataset)[-1]
     ours = indexed_changes(project, first, second)
-    said = zfs.diff(before.name, after.name)
-    assert said is not None
-    gone = {c.path for c in said if c.letter == "D"} | {c.old for c in said if c.letter == "R"}
-    came = {c.path for c in said if c.letter in "AR"}
-    found = dict.fromkeys(gone & came, "M") | {c.path: "M" for c in said if c.letter == "M"}
+    told = project.pool.run(sys.executable, "-c", DIFF, before.name, after.name, folder=ROOT)
+    assert told.code == 0, told.err
+    said = eval(told.out)
+    gone = {path for letter, path, _ in said if letter == "D"} | {old for letter, _, old in said if letter == "R"}
+    came = {path for letter, path, _ in said if letter in "AR"}
+    found = dict.fromkeys(gone & came, "M") | {path: "M" for letter, path, _ in said if letter == "M"}
     found |= dict.fromkeys(gone - came, "D") | dict.fromkeys(came - gone, "A")
     assert found == ours
