@@ -75,11 +75,7 @@ def failure(words: tuple[str, ...], said: str) -> DsvcError:
         )
     if "key not loaded" in text or "key must be loaded" in text or "keys must be loaded" in text:
         dataset = about.partition("@")[0]
-        return KeyMissingError(
-            f"{dataset} is encrypted, and its key is not loaded",
-            hint=f"zfs load-key {dataset}, and then the same command again",
-            details={"dataset": dataset},
-        )
+        return key_missing(dataset, dataset)
     if "only be mounted by root" in text or "insufficient privileges" in text or "must be superuser" in text:
         return PermissionMissingError(
             f"{about} cannot be mounted by {user_name()}: Linux lets only root mount a dataset",
@@ -113,6 +109,15 @@ def failure(words: tuple[str, ...], said: str) -> DsvcError:
             f"{about} is in use: {line}", hint="end the programs that work in it ('fuser -m FOLDER' names them)"
         )
     return ZfsFailedError(f"'zfs {verb}' failed for {about}: {line}", hint="'zpool status' tells how the pool is")
+
+
+def key_missing(dataset: str, root: str) -> KeyMissingError:
+    """Return the error for an encrypted dataset whose key, which is that of `root`, is not loaded."""
+    return KeyMissingError(
+        f"{dataset} is encrypted, and its key is not loaded",
+        hint=f"zfs load-key {root}, and then the same command again",
+        details={"dataset": dataset},
+    )
 
 
 def refused(words: tuple[str, ...], said: str, user: str, lacking: tuple[str, ...]) -> PermissionMissingError:

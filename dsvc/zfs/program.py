@@ -18,9 +18,11 @@ from dsvc.zfs.allowed import missing, needed
 from dsvc.zfs.errors import (
     BrokenStreamError,
     HostUnreachableError,
+    KeyMissingError,
     PermissionMissingError,
     ZfsMissingError,
     failure,
+    key_missing,
     refused,
 )
 
@@ -137,9 +139,14 @@ class Program:
         if self.far and code == _NO_PROGRAM:
             return ZfsMissingError(f"there is no program zfs at {self.host}", hint="install OpenZFS there")
         error = failure(words, said)
-        if isinstance(error, PermissionMissingError) and "permission" in error.details and words[0] != "allow":
+        dataset = error.details.get("dataset")
+        if dataset is not None and words[0] not in {"allow", "get"}:
             with suppress(DsvcError):
-                return self._refused(words, said, error.details["dataset"])
+                if isinstance(error, PermissionMissingError):
+                    return self._refused(words, said, dataset)
+                if isinstance(error, KeyMissingError):
+                    root = self.call("get", "-H", "-o", "value", "encryptionroot", dataset)
+                    return key_missing(dataset, root.strip())
         return error
 
     def _refused(self, words: tuple[str, ...], said: str, dataset: str) -> DsvcError:

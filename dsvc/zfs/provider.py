@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from dsvc.config.settings import Config
-from dsvc.errors import DsvcError
+from dsvc.errors import BusyError, DsvcError, RequestError
 from dsvc.storage.snapshots import Dataset, FileChange, Kept, Read
 from dsvc.zfs.changes import file_changes
 from dsvc.zfs.errors import (
@@ -21,7 +21,7 @@ from dsvc.zfs.errors import (
 )
 from dsvc.zfs.mounts import mounted
 from dsvc.zfs.program import Program
-from dsvc.zfs.stream import changes_nothing, is_clone
+from dsvc.zfs.stream import Content, content_of, is_clone
 
 MADE = "dsvc:made"  # a user property of datasets that dsvc made, with the mark of the repository
 _NONE = "-"
@@ -50,7 +50,6 @@ class ZfsProvider:
 
     @property
     def program(self) -> Program:
-        """The program that does it."""
         return self._zfs
 
     def available(self) -> bool:
@@ -236,15 +235,28 @@ class ZfsProvider:
     # What differs.
 
     def differs(self, old: str, new: str) -> bool:
-        """See SnapshotProvider. Asks for the stream between the two, and reads it up to the first change."""
-        try:
-            return self._differs(old, new)
-        except KeyMissingError:
-            return self._differs(old, new, "-w")
+        """See SnapshotProvider. Asks for the stream between the two, and reads it up to the first change.
 
-    def _differs(self, old: str, new: str, *options: str) -> bool:
+        Where that begins with objects, `zfs diff` tells whether one is a file that changed: it compares the times of
+        change. If it finds none, the stream has to be without content to its end.
+        """
+        try:
+            found, options = self._content(old, new), tuple[str, ...]()
+        except KeyMissingError:
+            found, options = self._content(old, new, "-w"), ("-w",)
+        if found != Content.OBJECTS or self._names_any(old, new):
+            return found != Content.NOTHING
+        return self._content(old, new, *options, whole=True) == Content.CONTENT
+
+    def _names_any(self, old: str, new: str) -> bool:
+        """Say whether `zfs diff` names anything, or cannot tell, as for a dataset that is mounted nowhere."""
+        with suppress(RequestError, BusyError), self._zfs.reading("diff", "-FHt", old, new) as read:
+            return bool(read(1))
+        return True
+
+    def _content(self, old: str, new: str, *options: str, whole: bool = False) -> Content:
         with self._zfs.reading("send", *options, "-i", old, new, whole=False) as read:
-            return not changes_nothing(read)
+            return content_of(read, whole=whole)
 
     def written(self, dataset: str, since: str) -> bool:
         """See SnapshotProvider. What is not on disk yet counts: `written` would not know of it."""
@@ -261,7 +273,7 @@ class ZfsProvider:
         """See SnapshotProvider. zfs-fuse has no `zfs diff`."""
         try:
             said = self._zfs.call("diff", "-FHt", old, new)
-        except (ZfsFailedError, DatasetMissingError):
+        except (RequestError, BusyError):  # of a dataset that is not mounted, or not allowed
             return None
         root = next((folder for folder, name in mounted().items() if name == new.partition("@")[0]), None)
         prefix = os.fsencode(root) + b"/" if root is not None else b"/"
