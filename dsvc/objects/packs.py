@@ -295,7 +295,8 @@ class PackSet:
     def _stretch(self, ref: PackRef, numbers: Sequence[int]) -> tuple[list[Frame], memoryview] | None:
         """Return frames without bases that lie behind each other, with their stored bytes; None for others."""
         try:
-            frames = [self.index(ref).frame(number) for number in numbers]
+            index = self.index(ref)
+            frames = [index.frame(number) for number in numbers]
             start = end = frames[0].offset if frames else 0
             for frame in frames:
                 if frame.offset != end or frame.base != NO_BASE:
