@@ -176,11 +176,11 @@ class _Finder:
                 else:
                     found[change.path] = _pin(change.path, PinState.PINNED, Seen.COMPARED, entry)
                     kept[change.path] = entry
+        for full in evidence.outputs:  # before what was seen, which is not stored unless somebody declares it
+            self._output(full, Seen.DECLARED, found, kept)
         for full in evidence.opened.written:
             if full not in evidence.opened.removed:
                 self._output(full, evidence.how, found, kept)
-        for full in evidence.outputs:
-            self._output(full, Seen.DECLARED, found, kept)
         return put_pins(self._store, found.values(), self._tree(kept))
 
     def _output(self, full: bytes, seen: Seen, found: dict[bytes, Pin], kept: dict[bytes, Entry]) -> None:
