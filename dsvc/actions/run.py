@@ -91,7 +91,7 @@ def run(
         program = container.engine
     else:
         program = find_program(request.words[0], environment) if notebook is None else notebook.program
-    masker = Masker(secret_values(environment))
+    masker = Masker(secret_values(environment, request.words))
     warnings: list[str] = []
     params, source = _params(workspace, request, directory, warnings)
     if notebook is not None:
