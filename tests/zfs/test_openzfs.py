@@ -21,7 +21,7 @@ from dsvc.storage.local import LocalBackend
 from dsvc.zfs.direct import transfer
 from dsvc.zfs.program import Program
 from dsvc.zfs.provider import ZfsProvider
-from tests.tools.zfs_pool import Pool, Said, a_pool, needs_openzfs
+from tests.tools.zfs_pool import Pool, Said, needs_openzfs
 from tests.zfs.conftest import Project
 from tests.zfs.test_direct import beside, clone_by_ssh, far, far_snapshots, hub_pool
 from tests.zfs.test_remotes import clone, pushed
@@ -312,36 +312,6 @@ def test_a_working_copy_of_somebody_else_than_root(pool):
     assert pool.inside(f"{home}/data/a").read_text() == "one\n"
     assert pool.run(*ADA, *write, "three", folder=home).code == 0
     assert "modified:   data" in ok("status")
-
-
-# A pool without room.
-
-
-def test_a_commit_into_a_full_pool(tmp_path):
-    with a_pool(tmp_path, "96M") as pool:
-        folder = tmp_path / "project"
-        folder.mkdir()
-        project = Project(pool, folder, f"{pool.name}/set")
-        project.ok("init", "-q")
-        project.ok("data", "add", "data", "--zfs", project.dataset)
-        (project.data / "keep").write_bytes(b"keep")
-        head = project.commit("first")
-        said = pool.run("sh", "-c", f"head -c 200000000 /dev/urandom > {folder}/data/fill")
-        assert "No space left" in said.err
-        before = project.snapshots()
-        said = project("commit", "-m", "second")
-        assert said.code in (0, 3), said.err
-        if said.code == 3:
-            assert "there is no room" in said.err
-            assert project.ok("rev-parse", "HEAD").out.strip() == head
-            assert project.snapshots() == before
-        said = project("switch", "--detach", head)
-        assert said.code == 3  # a clone needs room; the folder is served as before
-        assert "there is no room" in said.err or "would be overwritten" in said.err
-        assert (project.data / "keep").read_bytes() == b"keep"
-        (project.data / "fill").write_bytes(b"")
-        project.commit("third")
-        assert project.ok("status", "--json").json["clean"]
 
 
 # What a clone has of what was set.
