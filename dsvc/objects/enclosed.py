@@ -11,6 +11,8 @@ from dsvc.objects.packindex import NO_BASE, PackIndex
 from dsvc.objects.packref import PackRef
 from dsvc.objects.packwriter import FOOTER
 
+_MOST = 1 << 20  # plain bytes in all: a few thousand stored ones may claim to be gigabytes
+
 
 class Enclosed(NamedTuple):
     """The index (`table`) of a pack, and the plain bytes of each of its frames."""
@@ -23,6 +25,8 @@ def open_enclosed(ref: PackRef, body: bytes) -> Enclosed | None:
     """Return what is in the bytes of a pack, None where they are not those or anything in them has another id."""
     try:
         index = PackIndex(body[ref.index_offset : len(body) - FOOTER.size], ref.id)
+        if sum(index.frame(number).plain for number in range(index.frames)) > _MOST:
+            return None
         decoder, plains = Decoder(), []
         for number in range(index.frames):
             offset, stored, plain, base, encoding = index.frame(number)
