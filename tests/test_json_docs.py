@@ -240,6 +240,7 @@ report HEAD~1..HEAD --gate 'metrics.acc > 0'
 ci init gitlab
 ci run
 ci list
+ci show
 ci hook
 runs rm @~1
 model add churn a.txt --framework words
