@@ -1,6 +1,7 @@
 """Let many writers push to one remote at the same moment, each call to which takes as long as over a long line.
 
-    python bench/contention.py [--writers 200] [--round-trip 50] [--runs-there 10000] [--what runs|branches|one-branch]
+    python bench/contention.py [--writers 200] [--round-trip 50] [--runs-there 10000] [--warm]
+                               [--what runs|branches|one-branch]
 
 The remote is a folder behind a wrapper that waits so many milliseconds before each call, as a bucket far away does, and
 counts them. Each writer is a process with a clone of its own, forked from one that has everything imported, and what is
@@ -52,8 +53,8 @@ class Line:
 
         def call(*words: Any, **named: Any) -> Any:
             self.calls[name] = self.calls.get(name, 0) + 1
-            if name == "put":
-                source = words[1]
+            if name in ("put", "swap_cell"):
+                source = words[-1]
                 self.sent += len(source) if isinstance(source, bytes) else source.stat().st_size
             time.sleep(self.seconds / 2)
             answer = found(*words, **named)
@@ -82,6 +83,7 @@ def main() -> None:
     parser.add_argument("--round-trip", type=float, default=50, help="milliseconds")
     parser.add_argument("--runs-there", type=int, default=10_000)
     parser.add_argument("--what", choices=("runs", "branches", "one-branch"), default="runs")
+    parser.add_argument("--warm", action="store_true", help="each writer's clone pushed a run before, over the line")
     arguments = parser.parse_args()
     base = Path(tempfile.mkdtemp(prefix="dsvc-contention-"))
     try:
@@ -105,9 +107,9 @@ def measure(base: Path, arguments: argparse.Namespace) -> None:
     names = [f"w{number}" for number in range(arguments.writers)]
     for name in names:
         shutil.copytree(first.directory, base / name)
-        if arguments.what == "runs":
+        if arguments.what == "runs" and not arguments.warm:
             add_runs(base / name, [f"new-{name}"])
-        else:
+        elif arguments.what != "runs":
             if arguments.what == "branches":
                 CommandLine(base / name, environment).ok("switch", "-q", "-c", name)
             (base / name / name).write_text(name)
@@ -121,6 +123,13 @@ def measure(base: Path, arguments: argparse.Namespace) -> None:
         return Place(lines[-1], place.staging)  # type: ignore[arg-type]
 
     remote_access.open_place = far
+    if arguments.warm:
+        for name in names:
+            add_runs(base / name, [f"before-{name}"])
+            earlier = FORK.Process(target=lambda name=name: CommandLine(base / name, environment).ok("push", "-q"))
+            earlier.start()
+            earlier.join()
+            add_runs(base / name, [f"new-{name}"])
     answers = FORK.SimpleQueue()
     start = FORK.Barrier(len(names) + 1)
 

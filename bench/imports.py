@@ -1,6 +1,6 @@
 """Measure imports from a bucket: beside boto3's own transfer and `dvc import-url`, and of very many references.
 
-    python -m bench.imports objects [--count 5000] [--large MB] [--dvc PROGRAM]
+    python -m bench.imports objects [--count 5000] [--large MB] [--dvc PROGRAM]   (0: without)
     python -m bench.imports references [--count 1000000]
 
 `objects` starts SeaweedFS on this machine, fills a bucket with objects of 4 KiB and a large one, and imports them, each
@@ -86,7 +86,7 @@ def new_repository(folder: Path, environment: Mapping[str, str]) -> Path:
 
 
 def objects(count: int, large: int, dvc: str | None) -> None:
-    """Import many small objects and a large one, by every program."""
+    """Import many small objects and a large one, by every program; none of them where their number is 0."""
     with tempfile.TemporaryDirectory(prefix="bench-imports-") as place:
         server = Seaweed(program("weed"), Path(place))
         server.start()
@@ -98,7 +98,7 @@ def objects(count: int, large: int, dvc: str | None) -> None:
                 names = (f"small/{n % 50:02}/{n:06}.bin" for n in range(count))
                 list(pool.map(lambda key: client.put_object(Bucket=bucket, Key=key, Body=os.urandom(SMALL)), names))
             with open("/dev/urandom", "rb") as source, open(Path(place) / "large", "wb") as target:
-                for _ in range(large):
+                for _ in range(max(large, 1)):
                     target.write(source.read(1_000_000))
             boto3.client(
                 "s3",
@@ -110,6 +110,8 @@ def objects(count: int, large: int, dvc: str | None) -> None:
             os.unlink(Path(place) / "large")
             work = Path(place) / "work"
             for what, prefix in ((f"{count} objects of 4 KiB", "small"), (f"one object of {large} MB", "large")):
+                if not (count if prefix == "small" else large):
+                    continue
                 url = f"s3://{bucket}/{prefix}"
                 one = [f"{url}/one.bin", "data.bin"] if prefix == "large" else ["--prefix", url, "data"]
                 work.mkdir(exist_ok=True)
@@ -242,7 +244,7 @@ def main() -> None:
     parser.add_argument("--dvc", help="the program dvc")
     options = parser.parse_args()
     if options.what == "objects":
-        objects(options.count or 5000, options.large, options.dvc)
+        objects(5000 if options.count is None else options.count, options.large, options.dvc)
     else:
         references(options.count or 1_000_000)
 

@@ -2,6 +2,8 @@
 
     python bench/runs.py --rounds 5
     python bench/runs.py --runs 10000 --mlflow /path/to/venv/bin/python
+    python bench/runs.py --only lists --mlflow PYTHON --folder /dev/shm/lists --rounds 0     # fills the stores
+    python bench/runs.py --only lists --mlflow PYTHON --folder /dev/shm/lists --rounds 3     # lists what is there
 
 Everything is a process of its own; what is compared takes turns, and the best of each counts.
 """
@@ -18,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 PYTHON = sys.executable
@@ -231,9 +234,12 @@ def mlflow_environment(bench: Bench) -> dict[str, str]:
 
 
 def lists(bench: Bench, count: int, mlflow: str | None) -> None:
-    folder = bench.project("list", 0)
-    fill, cpu, _ = timed([PYTHON, "-c", FILL, str(count), str(NAMES)], folder, bench.environment)
-    print(f"\n{count} runs stored and published in {fill:.1f} s (CPU {cpu:.1f})")
+    folder = bench.base / "list"
+    if not folder.exists():
+        bench.project("list", 0)
+        fill, cpu, _ = timed([PYTHON, "-c", FILL, str(count), str(NAMES)], folder, bench.environment)
+        print(f"\n{count} runs stored and published in {fill:.1f} s (CPU {cpu:.1f})")
+    (folder / ".dsvc/cache/runs.sqlite").unlink(missing_ok=True)
     first = bench.dsvc(folder, "runs", "--csv")
     print(f"the first list, which makes the index: {first[0]:.2f} s (CPU {first[1]:.2f})")
     where = "metrics.m1 > 0.9 and params.p1 < 0.5"
@@ -246,14 +252,17 @@ def lists(bench: Bench, count: int, mlflow: str | None) -> None:
     if mlflow is not None:
         environment = mlflow_environment(bench)
         for name, uri in mlflow_stores(bench.base, "mlruns").items():
-            filled = timed([mlflow, "-c", MLFLOW_FILL, uri, str(count), str(NAMES)], bench.base, environment)
-            print(f"MLflow, {name} store, filled in {filled[0]:.0f} s")
+            if not Path(uri.partition("://")[2].replace("//", "/")).exists():
+                filled = timed([mlflow, "-c", MLFLOW_FILL, uri, str(count), str(NAMES)], bench.base, environment)
+                print(f"MLflow, {name} store, filled in {filled[0]:.0f} s", flush=True)
             for filter_string in ("", "metrics.m1 > 0.9 and params.p1 LIKE '0.4%'"):
                 words = [mlflow, "-c", MLFLOW_LIST, uri, filter_string]
                 what = "filtered" if filter_string else "all"
                 calls[f"`mlflow.search_runs`, {name} store, {what}"] = lambda words=words: timed(
                     words, bench.base, environment
                 )
+    if not bench.rounds:
+        return
     found = bench.best(*calls.values())
     print(f"\n| {count} runs, {NAMES} params, {NAMES} metrics | wall s | CPU s |\n| --- | --- | --- |")
     for name, cost in zip(calls, found, strict=True):
@@ -266,8 +275,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--mlflow", help="an interpreter with MLflow")
     parser.add_argument("--only", choices=("overhead", "tracing", "logging", "lists"))
+    parser.add_argument("--folder", type=Path, help="where to work; what lies there is used again")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    if given.folder is not None:
+        given.folder.mkdir(parents=True, exist_ok=True)
+    with nullcontext(given.folder) if given.folder is not None else tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), given.rounds)
         for part in (overhead, tracing):
             if given.only in (None, part.__name__):

@@ -3,7 +3,7 @@
 A CSV of five columns and one with 1,000 changed cells, 500 rows less and 500 more. Each runs in a process of its own,
 once; time and the highest resident memory are told. Tools that are not installed (`pip install daff duckdb`, and a
 Python with oxen as OXEN_PYTHON) are left out; words after ROWS choose some of dsvc, duckdb, oxen, parquet, daff; with
-`parquet merge` a merge with another descendant, which has a column more, is made too.
+`dsvc merge` or `parquet merge` a merge with another descendant, which for Parquet has a column more, is made too.
 """
 
 # ruff: noqa: PLC0415, S311, T201 -- a script that prints
@@ -45,6 +45,14 @@ with open(ours + ".merged", "wb") as file:
     for piece in found.content:
         file.write(piece)
 print(pq.ParquetFile(ours + ".merged").metadata.num_rows, "rows")
+"""
+
+MERGE_TEXT = DSVC.rpartition("name =")[0] + """
+from dsvc.contents.driver import MergeLabels
+base, ours = sys.argv[1:3]
+found = tables.merge(*map(source, (base, ours, ours + ".theirs")), MergeLabels(), Settings(b"t.csv", {"key": "id"}))
+rows = sum(piece.count(b"\\n") for piece in found.content) - 1
+print(rows, "rows,", found.conflicts, "conflicts")
 """
 
 DUCKDB = """
@@ -112,6 +120,13 @@ def theirs_of(base: Path, target: Path) -> None:
         writer.close()
 
 
+def theirs_of_text(base: Path, target: Path) -> None:
+    """Write another descendant: another text in one row of 1,000."""
+    with base.open() as source, target.open("w") as file:
+        for number, line in enumerate(source):
+            file.write(line.replace("text of row", "other text of") if number % 1000 == 7 else line)
+
+
 def run(title: str, script: str, paths: tuple[Path, Path], python: str = sys.executable) -> None:
     start = time.perf_counter()
     command = [python, "-c", script, *map(str, paths)]
@@ -128,7 +143,7 @@ def run(title: str, script: str, paths: tuple[Path, Path], python: str = sys.exe
 def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     only = set(sys.argv[2:])
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(prefix="bench-tables-") as name:
         paths = written(Path(name), rows)
         print(f"{rows:,} rows, {paths[0].stat().st_size >> 20} MiB of CSV\n")
         print("| tool | time | processor | memory | what it found |")
@@ -139,6 +154,9 @@ def main() -> None:
 
         if wanted("dsvc"):
             run("dsvc, CSV", DSVC, paths)
+            if "merge" in only:
+                theirs_of_text(paths[0], Path(f"{paths[1]}.theirs"))
+                run("dsvc, merge of CSV", MERGE_TEXT, paths)
         if wanted("duckdb", "duckdb"):
             run("DuckDB SQL, CSV", DUCKDB, paths)
         if wanted("oxen"):

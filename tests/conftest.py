@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, settings
 from tests.images.shop import packages, python_base, shop, tiny_base, trained
 from tests.servers.disks import cloning_disk, cloning_disks
 from tests.servers.docker_engine import docker_host
+from tests.servers.google import google
 from tests.servers.kubernetes_api import cluster
 from tests.servers.oci_registry import locked_registry, oci_registry
 from tests.servers.rclone import rclone
@@ -17,6 +18,7 @@ __all__ = [
     "cloning_disks",
     "cluster",
     "docker_host",
+    "google",
     "locked_registry",
     "oci_registry",
     "packages",

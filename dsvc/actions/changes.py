@@ -8,7 +8,8 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dsvc.history.treediff import Change, diff_trees
+from dsvc.history.datasets import diff_files
+from dsvc.history.treediff import Change
 from dsvc.objects import trees
 from dsvc.objects.files import hash_content
 from dsvc.objects.ids import ID_LENGTH, TreeId, content_id
@@ -183,7 +184,7 @@ def changes_against(
     """
     found = found if found is not None else working_changes(workspace, paths=paths)
     store = workspace.repo.store
-    result = {c.path: c for c in diff_trees(store, tree_id, found.index.tree, paths=paths)}
+    result = {c.path: c for c in diff_files(store, tree_id, found.index.tree, paths=paths)}
     carried = sorted(result)
     for path, seen in found.entries.items():
         entry = seen

@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import socket
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,7 @@ from dsvc.refs.names import HEADS, REMOTES, TAGS, head_of, short_name
 from dsvc.refs.transaction import Act
 from dsvc.refs.view import Direct, Symbolic
 from dsvc.remotes.address import FolderAddress, parse_address
-from dsvc.remotes.opening import PlaceMissingError
+from dsvc.remotes.opening import PlaceMissingError, prepare_place
 from dsvc.remotes.refspec import Refspec
 from dsvc.remotes.settings import RemoteSettings, check_remote_name, find_remote
 from dsvc.remotes.transfer.shallow import Wish
@@ -101,6 +102,7 @@ def clone(
         raise RequestError(
             f"{target} exists and is not an empty folder", hint=f"dsvc clone {url} FOLDER takes another one"
         )
+    threading.Thread(target=prepare_place, args=(address,), daemon=True).start()  # while the disk is waited for
     _begin(private, text, remote, surroundings=surroundings, options=options or {})
     kept = False
     workspace: Workspace | None = None

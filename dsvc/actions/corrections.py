@@ -31,17 +31,23 @@ class Correction:
 
 
 def put_correction(
-    workspace: Workspace, changes: Sequence[Change], *, base: CommitId | None, description: str
+    workspace: Workspace, changes: Sequence[Change], *, parents: Sequence[CommitId], description: str
 ) -> Correction:
     """Store a record that stands for changed files which no run explains; the caller publishes it.
 
-    Its outputs are the files as they are now. What stood there before is named as its inputs: declared, since nobody
-    saw that the one came of the other.
+    Its outputs are the files as they are now. What stands there in the parents of the commit is named as its inputs:
+    declared, since nobody saw that the one came of the other.
     """
     store = workspace.repo.store
     moment, zone = workspace.time()
     new = {change.path: change.new for change in changes if change.new is not None}
-    old = {c.path: c.old for c in changes if c.old is not None and c.old.kind in FILE_KINDS and c.path in new}
+    before = [workspace.tree_of(parent) for parent in parents]
+    old = {
+        (path, entry)
+        for tree in before
+        for path in new
+        if (entry := trees.lookup(store, tree, path)) is not None and entry.kind in FILE_KINDS
+    }
     run = Run(
         key=new_key(moment),
         authority="correction",
@@ -49,9 +55,9 @@ def put_correction(
         zone=zone,
         user=user_of(workspace),
         description=description,
-        base=base,
+        base=parents[0] if parents else None,
         end=moment,
-        inputs=put_pins(store, [_pin(path, entry, Seen.DECLARED) for path, entry in old.items()], None),
+        inputs=put_pins(store, [_pin(path, entry, Seen.DECLARED) for path, entry in sorted(old)], None),
         outputs=put_pins(
             store,
             [_pin(path, entry, Seen.COMPARED) for path, entry in new.items()],

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 
+from dsvc.actions.begun import Begun
 from dsvc.actions.checkout import checkout
 from dsvc.actions.data_get import entries_at
 from dsvc.actions.import_url import Target, note_origins, reference_of_found
@@ -61,7 +62,7 @@ def data_update(
 
     A reference becomes one to the version that is there now; a copy is imported anew; what is new in a folder that was
     imported as a whole comes in as the rest of it did. What vanished stays, unless `delete`. The next commit takes all
-    that. With `dry_run` nothing is changed.
+    that. With `dry_run` nothing is changed. What came before a source broke off is kept.
 
     Raises:
         RequestError: when nothing there was imported. SourceError: when a source cannot be asked.
@@ -69,6 +70,7 @@ def data_update(
     """
     store, base = workspace.repo.store, workspace.index().tree
     result, found = DataUpdateResult(), _Differences()
+    begun = Begun(workspace)
     workspace.progress.start("Asking sources")
     try:
         with open_sources(workspace) as sources:
@@ -87,16 +89,18 @@ def data_update(
             changes: dict[bytes, Entry | None] = dict.fromkeys(gone)
             changes |= {p: reference_of_found(f) for p, (f, refers) in found.fresh.items() if refers}
             copies = {path: f for path, (f, refers) in found.fresh.items() if not refers}
-            stored = store_all(store, sources, list(copies.values()), jobs=jobs, progress=workspace.progress)
+            fresh = list(copies.values())
+            stored = store_all(store, sources, fresh, begun=begun, jobs=jobs, progress=workspace.progress)
             changes |= {path: one.entry for path, one in zip(copies, stored, strict=True)}
         tree = TreeId(ObjectId(trees.edit_tree(store, base, changes).id))
         transaction = workspace.transaction()
+        begun.forget(transaction)
         origins: dict[bytes, Entry | None] = {path: reference_of_found(f) for path, f in copies.items()}
         note_origins(store, transaction, origins)
         description = f"data: update {len(changes)} of {result.checked}"
         checkout(workspace, base, tree, transaction=transaction, verb="data", description=description)
-    except BaseException:
-        store.abandon()
+    except BaseException as error:
+        begun.keep(error)
         raise
     finally:
         workspace.progress.finish()

@@ -10,11 +10,12 @@ from dsvc.actions.filediff import FileDiff, Sides, StatusFilter, paired
 from dsvc.actions.revision import revision_context
 from dsvc.contents.attributes import attributes_on_disk
 from dsvc.errors import UsageError
+from dsvc.history.datasets import diff_files
 from dsvc.history.mergebase import merge_bases
 from dsvc.history.ranges import split_range
 from dsvc.history.renames import MINIMUM, RenameLimit
 from dsvc.history.revisions import RevisionContext, UnknownRevisionError, resolve, resolve_commit, resolve_tree
-from dsvc.history.treediff import Change, diff_trees
+from dsvc.history.treediff import Change
 from dsvc.objects import trees
 from dsvc.objects.ids import Kind, TreeId
 from dsvc.workspace import Workspace
@@ -62,7 +63,7 @@ def diff(
         if single is not None:
             changes = single
         else:
-            changes = list(diff_trees(store, resolve_tree(context, old), resolve_tree(context, new), paths=paths))
+            changes = list(diff_files(store, resolve_tree(context, old), resolve_tree(context, new), paths=paths))
     files, limit = paired(changes, sides, minimum=minimum)
     return DiffResult(tuple(file for file in files if only is None or only(file)), sides, limit)
 
@@ -89,7 +90,7 @@ def _ends(context: RevisionContext, revisions: Sequence[str]) -> tuple[str, str]
 
 def _tree(context: RevisionContext, revision: str | None, workspace: Workspace) -> TreeId:
     if revision is not None:
-        return resolve_tree(context, revision)
+        return workspace.here(resolve_tree(context, revision))
     head = workspace.head().commit_id
     return workspace.tree_of(head) if head is not None else trees.empty_tree(workspace.repo.store)
 

@@ -11,7 +11,7 @@ from dsvc.actions.env import Found, find_environment
 from dsvc.atomic import write_file
 from dsvc.environments import Distribution, Environment, InterpreterError, Locked, find_interpreter
 from dsvc.environments.archives import Archive, find_archives
-from dsvc.environments.dockerfile import dockerfile_text
+from dsvc.environments.dockerfile import dockerfile_text, not_in_image
 from dsvc.environments.interpreter import ask
 from dsvc.environments.pylock import Pylock, known_archives, make_pylock
 from dsvc.environments.requirements import requirements_text
@@ -60,7 +60,7 @@ def export_environment(
     found = find_environment(workspace, name)
     environment, digits = found.environment, found.environment_id.hex()
     if form == "dockerfile":
-        return ExportedEnvironment(found, dockerfile_text(environment, digits, base=base))
+        return ExportedEnvironment(found, dockerfile_text(environment, digits, base=base), not_in_image(environment))
     if form == "requirements":
         return ExportedEnvironment(found, requirements_text(environment, digits))
     known = _known(workspace.root / PYLOCK, environment) or {}

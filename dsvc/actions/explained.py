@@ -39,8 +39,8 @@ def explained(workspace: Workspace, tree: TreeId, parents: Sequence[CommitId], m
         found = claims(workspace, tree, parents)
         if not found.unclaimed:
             return Explained(found.runs)
-        base = parents[0] if parents else None
-        correction = put_correction(workspace, found.unclaimed, base=base, description=message.partition("\n")[0])
+        subject = message.partition("\n")[0]
+        correction = put_correction(workspace, found.unclaimed, parents=parents, description=subject)
         return Explained((*found.runs, correction.run_id), correction)
     return Explained()
 

@@ -235,6 +235,7 @@ def _by_copy(
             lineage=lineage.at(copied.head.operation),
             act=act,
             worktree=parent.worktree,
+            carry=True,  # its format is FAR
         )
         repo = Repository.open(target.backend, target.staging, far=True)
         fold(repo.store, repo.head)

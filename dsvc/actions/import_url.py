@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
+from dsvc.actions.begun import Begun, never
 from dsvc.actions.checkout import checkout
 from dsvc.actions.sources import open_sources, store_all
 from dsvc.errors import RequestError, UsageError
@@ -51,12 +52,14 @@ def import_url(
     reference: bool = False,
     prefix: bool = False,
     jobs: int = 8,
+    stopped: Callable[[], bool] = never,
 ) -> ImportResult:
     """Import what lies at an address to a new `path`; with `prefix` all that lies in that folder of a bucket.
 
     A copy is stored and checked out. A `reference` keeps the address, and what tells the version that is there now
     from others; its content is fetched when somebody asks for it. Either is as after `add`: the next commit takes it.
-    Nothing has changed when this raises.
+    Nothing has changed when this raises, but that content which came before a source broke off, or before `stopped`
+    said to end, is kept, and the same import goes on with that.
 
     Raises:
         UsageError: for an address that is none. RequestError: when `path` is taken or may not be used.
@@ -74,31 +77,39 @@ def import_url(
     store = workspace.repo.store
     workspace.progress.start("Importing")
     target = Target(store, address, prefix=prefix)
+    begun = Begun(workspace, stopped=stopped)
     try:
         with open_sources(workspace) as sources:
             found = _listed(sources, address, prefix=prefix)
             if reference:
-                target.fill((one, reference_of_found(one)) for one in found)
+                target.fill((one, reference_of_found(one)) for one in _checked(found, begun))
             else:
-                stored = store_all(store, sources, found, jobs=jobs, progress=workspace.progress)
+                stored = store_all(store, sources, found, begun=begun, jobs=jobs, progress=workspace.progress)
                 target.fill((s.found, s.entry) for s in stored)
         if not target.files:
             raise SourceMissingError(f"there is nothing below {address}", hint="check the address")
-        _publish(workspace, target, path, reference=reference)
-    except BaseException:
-        store.abandon()
+        _publish(workspace, target, path, begun, reference=reference)
+    except BaseException as error:
+        begun.keep(error)
         raise
     finally:
         workspace.progress.finish()
     return ImportResult(path, str(address), target.files, target.size, reference, target.markers)
 
 
-def _publish(workspace: Workspace, target: Target, path: bytes, *, reference: bool) -> None:
+def _checked(found: Iterable[Found], begun: Begun) -> Iterator[Found]:
+    for one in found:
+        begun.check()
+        yield one
+
+
+def _publish(workspace: Workspace, target: Target, path: bytes, begun: Begun, *, reference: bool) -> None:
     store, base = workspace.repo.store, workspace.index().tree
     made = TreeId(ObjectId(trees.edit_tree(store, base, {path: target.entry}).id))
     if reference:
         workspace.repo.need(REFERENCES)
     transaction = workspace.transaction()
+    begun.forget(transaction)
     if not reference:
         note_origins(store, transaction, {path: target.origin} if target.origin is not None else {})
     if target.prefix:

@@ -15,12 +15,12 @@ from dsvc.actions.revision import revision_context
 from dsvc.contents.attributes import attributes_on_disk
 from dsvc.contents.likeness import similar_files
 from dsvc.errors import UsageError
+from dsvc.history.datasets import diff_files
 from dsvc.history.dates import parse_date
 from dsvc.history.follow import follow
 from dsvc.history.ranges import CommitSet, resolve_set
 from dsvc.history.renames import MINIMUM, RenameLimit
 from dsvc.history.revisions import RevisionContext
-from dsvc.history.treediff import diff_trees
 from dsvc.history.walk import Matches, Order, walk
 from dsvc.objects.ids import CommitId
 from dsvc.objects.values import Commit, Person
@@ -214,7 +214,7 @@ def commit_files(
     old = workspace.tree_of(parents[parent]) if parents else None
     sides = Sides.of(workspace.repo, attributes=attributes_on_disk(workspace.place))
     limits = () if follow_path is not None else paths
-    files, limit = paired(diff_trees(store, old, commit.tree, paths=limits), sides, minimum=minimum)
+    files, limit = paired(diff_files(store, old, commit.tree, paths=limits), sides, minimum=minimum)
     if follow_path is not None:
         files, limit = [file for file in files if file.path == follow_path], None
     return files, sides, limit

@@ -10,7 +10,6 @@ from dsvc.actions.revision import revision_context
 from dsvc.actions.state import Conflict, WorktreeState, in_conflict
 from dsvc.contents.line_merger import line_merger
 from dsvc.contents.text_merge import Favor, Style
-from dsvc.history.datasets import reference_merger
 from dsvc.history.mergecommits import CommitMerger
 from dsvc.history.mergeentry import Labels
 from dsvc.history.treediff import diff_trees
@@ -25,8 +24,7 @@ from dsvc.worktree.scan import Scanner
 def commit_merger(workspace: Workspace, *, favor: Favor | None = None) -> CommitMerger:
     """Return what merges commits of this workspace, with conflicts in the form that `merge.conflictStyle` names."""
     style = cast("Style", workspace.config.get_str("merge.conflictStyle") or "merge")
-    merger = line_merger(workspace.repo.store, revision_context(workspace).ancestry(), style=style, favor=favor)
-    return merger._replace(reference=reference_merger(workspace.repo.store))
+    return line_merger(workspace.repo.store, revision_context(workspace).ancestry(), style=style, favor=favor)
 
 
 def merge_change(

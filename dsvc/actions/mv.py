@@ -16,7 +16,7 @@ from dsvc.refs.names import saved_of
 from dsvc.refs.view import Direct
 from dsvc.workspace import Workspace
 from dsvc.worktree.ignore import IgnoreRules
-from dsvc.worktree.index import DIRECTORY, Block, Index, join, signature
+from dsvc.worktree.index import ABSENT, DIRECTORY, Block, Index, join, signature
 from dsvc.worktree.record import Recorded, Recorder
 
 
@@ -43,7 +43,8 @@ def mv(
 ) -> MvResult:
     """Move versioned files and folders to a new name, or into the folder `target`.
 
-    Their content is stored first where it changed; nothing is read again for the move. `force` replaces a file that
+    What is not checked out, such as a reference that nobody fetched, moves in the next commit alone. Content is stored
+    first where it changed; nothing is read again for the move. `force` replaces a file that
     is there, after storing what it holds. `undo` moves them back. Everything is checked before the first move.
 
     Raises:
@@ -100,6 +101,8 @@ def _rename(workspace: Workspace, moves: Sequence[tuple[bytes, bytes]]) -> None:
     """Rename all of them on disk, or none."""
     done: list[tuple[bytes, bytes]] = []
     for source, goal in moves:
+        if not os.path.lexists(workspace.place(source)):
+            continue  # it is not checked out
         try:
             os.rename(workspace.place(source), workspace.place(goal))
         except OSError as error:
@@ -115,7 +118,7 @@ def _plan(
     workspace: Workspace, sources: Sequence[bytes], target: bytes, *, force: bool, skip_errors: bool
 ) -> tuple[list[tuple[bytes, bytes]], list[tuple[bytes, str]]]:
     index = workspace.index()
-    into = os.path.isdir(workspace.place(target)) and not os.path.islink(workspace.place(target))
+    into = _is_folder(workspace, index, target)
     if into and len(sources) == 1 and target and _same(workspace.place(sources[0]), workspace.place(target)):
         into = False  # a change of case on a disk that does not tell the two names apart
     if len(sources) > 1 and not into:
@@ -150,20 +153,46 @@ def _obstacle(workspace: Workspace, index: Index, source: bytes, goal: bytes, *,
         return "it is the whole working copy"
     if trees.lookup(workspace.repo.store, index.tree, source) is None:
         return "it is not versioned" if os.path.lexists(here) else "it is not there"
-    if not os.path.lexists(here):
+    if not os.path.lexists(here) and (index.sparse or not index.is_absent(source)):
+        # Under patterns of a sparse working copy the new path might belong onto the disk.
         return "it is not checked out" if index.is_absent(source) else "it is not there"
     if goal == source or goal.startswith(source + b"/"):
         return "it would lie in itself"
     if not all(is_valid_name(name) for name in goal.split(b"/")):
         return "no repository may hold that name"
-    parent = workspace.place(goal.rpartition(b"/")[0])
+    folder = goal.rpartition(b"/")[0]
+    if not os.path.lexists(here):
+        return _obstacle_of_absent(workspace, index, goal, folder)
+    parent = workspace.place(folder)
     if not os.path.isdir(parent) or os.path.islink(parent):
         return "the folder for it is not there"
+    if not os.path.lexists(there) and index.is_absent(goal):
+        return None if force else _THERE
     if os.path.lexists(there) and not _same(here, there):
         if os.path.isdir(there) and not os.path.islink(there):
             return "there is a folder of that name already"
         return None if force and not os.path.isdir(here) else _THERE
     return None
+
+
+def _obstacle_of_absent(workspace: Workspace, index: Index, goal: bytes, folder: bytes) -> str | None:
+    """Say why what is not checked out, and so moves in the commit alone, cannot go to `goal`."""
+    place, known = workspace.place(folder), trees.lookup(workspace.repo.store, index.tree, folder)
+    on_disk = os.path.isdir(place) and not os.path.islink(place)
+    if not on_disk and (known is None or known.kind != EntryKind.TREE or not index.is_absent(folder)):
+        return "the folder for it is not there"
+    if os.path.lexists(workspace.place(goal)) or trees.lookup(workspace.repo.store, index.tree, goal) is not None:
+        return "something of that name is there already"
+    return None
+
+
+def _is_folder(workspace: Workspace, index: Index, path: bytes) -> bool:
+    """Say whether a folder is there, on disk or left out of the working copy."""
+    place = workspace.place(path)
+    if os.path.lexists(place):
+        return os.path.isdir(place) and not os.path.islink(place)
+    known = trees.lookup(workspace.repo.store, index.tree, path)
+    return known is not None and known.kind == EntryKind.TREE and index.is_absent(path)
 
 
 def _same(one: bytes, other: bytes) -> bool:
@@ -189,6 +218,10 @@ def _record(workspace: Workspace, moves: Sequence[tuple[bytes, bytes]]) -> Recor
 def _move_in_index(workspace: Workspace, index: Index, source: bytes, goal: bytes) -> None:
     store = workspace.repo.store
     entry: Entry | None = trees.lookup(store, index.tree, source)
+    if not os.path.lexists(workspace.place(goal)):
+        changes = {source: None} if index.get(source) is not None else {}
+        index.update(changes if index.is_absent(goal.rpartition(b"/")[0]) else {**changes, goal: ABSENT})
+        return
     if entry is None or entry.kind != EntryKind.TREE:
         index.update({source: None, goal: signature(os.lstat(workspace.place(goal)))})
         return

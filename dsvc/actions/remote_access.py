@@ -295,6 +295,8 @@ def near_remote(
         if remote.place.on_disk:
             yield remote
             return
+        if salvage and isinstance(remote.place.backend, CachedBackend):
+            remote.place.backend.forget()  # what lies there is to be looked at
         ahead = remote.berth.path() / "ahead"
         shutil.rmtree(ahead, ignore_errors=True)  # of a process that was killed
         gathered = GatheredBackend(remote.place.backend, ahead, jobs=jobs)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dsvc.actions.advice import ALL_THE_SAME
 from dsvc.actions.delivery import PushRaceError
+from dsvc.actions.explained import Explained, explained, keep_correction
 from dsvc.actions.ref_update import RefUpdate
 from dsvc.actions.request_access import RequestPlace, open_requests
+from dsvc.actions.request_runs import bring_runs, run_updates
 from dsvc.actions.request_saying import Said, compose, require_open, say
 from dsvc.actions.revision import ancestry_below
 from dsvc.actions.signing import Sign, Signer, find_signer
@@ -25,6 +28,9 @@ from dsvc.requests.advice import FILE
 from dsvc.requests.merge_request import MergeRequest
 from dsvc.requests.outcome import Prospect, Way, prospect
 from dsvc.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dsvc.actions.corrections import Correction
 
 _ATTEMPTS = 20  # with a target that others move
 
@@ -64,7 +70,8 @@ class _Wish:
 class RequestMerged:
     """What became of a request: how it was merged, and where its target was and is.
 
-    `way` is None where the target had its commits already. `deleted` is its branch, where that went.
+    `way` is None where the target had its commits already. `deleted` is its branch, where that went, `correction` the
+    record that stands for what the merge made and no run explains.
     """
 
     said: Said
@@ -73,6 +80,7 @@ class RequestMerged:
     base: CommitId
     result: CommitId
     deleted: str | None = None
+    correction: Correction | None = None
 
 
 def request_merge(
@@ -91,7 +99,9 @@ def request_merge(
 
     "merge" makes a commit with both as parents, "squash" one with all its changes, and "fast-forward" only moves the
     target. When somebody else moves the target meanwhile, it is done anew on top of that. `delete_branch` deletes the
-    branch that it came from, in the same operation. With `rules` off the project's own rules are not asked.
+    branch that it came from, in the same operation. With `rules` off the project's own rules are not asked. The commit
+    names the runs that wrote what it brings, and a correction for the rest, which are known there with it, and so are
+    those that the request's commits name.
 
     Raises:
         RequestConflictsError: when somebody has to settle something first. ApprovalsMissingError. NotOpenError.
@@ -124,21 +134,29 @@ def _merge(place: RequestPlace, request: MergeRequest, base: CommitId, wish: _Wi
     ancestry = ancestry_below(workspace, [base, head])
     found = prospect(line_merger(workspace.repo.store, ancestry), base, head)
     updates: list[RefUpdate] = []
+    why = Explained()
     done: Way | None = None
     if found.merged:
         before, result = _joined(ancestry, base, head)
     else:
         _require_mergeable(place, request, found, wish.way)
-        before, done = base, wish.way
-        result = head if done == "fast-forward" else _put_commit(place, request, base, found.tree, wish)
+        before, done, result = base, wish.way, head
+        runs = bring_runs(place, ancestry, base, head, jobs=jobs)
+        if done != "fast-forward":
+            result, why = _put_commit(place, request, base, found.tree, wish)
         _keep(place, request, result)
-        updates.append(_move(place, request.target, base, result))
+        updates += [_move(place, request.target, base, result), *run_updates(place, [*runs, *why.runs])]
     gone = _deletion(place, request) if wish.delete_branch else None
     if gone is not None:
         updates.append(gone)
     event = compose(place, "merge", request, sign=wish.sign, commit=head, base=before, result=result)
     said = say(place, request.number, event, updates=updates, jobs=jobs)
-    return RequestMerged(said, request, done, before, result, short_name(gone.theirs) if gone is not None else None)
+    if why.correction is not None:  # it is there by now, so that a merge that fails leaves none here
+        transaction = workspace.repo.transaction()
+        keep_correction(transaction, why.correction)
+        workspace.publish(transaction, workspace.act("request", f"request {request.number}: its correction"))
+    deleted = short_name(gone.theirs) if gone is not None else None
+    return RequestMerged(said, request, done, before, result, deleted, why.correction)
 
 
 def _require_approvals(place: RequestPlace, request: MergeRequest) -> None:
@@ -177,13 +195,15 @@ def _require_mergeable(place: RequestPlace, request: MergeRequest, found: Prospe
 
 def _put_commit(
     place: RequestPlace, request: MergeRequest, base: CommitId, tree: TreeId, wish: _Wish
-) -> CommitId:
+) -> tuple[CommitId, Explained]:
     workspace, head = place.workspace, request.head
     person: Person = workspace.person()
     author = workspace.repo.commit(head).author if wish.way == "squash" else person
     parents = (base,) if wish.way == "squash" else (base, head)
-    made = Commit(tree, parents, author, person, wish.message or _message(place, request, wish.way))
-    return workspace.repo.put_commit(made if wish.signer is None else wish.signer.commit(made))
+    message = wish.message or _message(place, request, wish.way)
+    why = explained(workspace, tree, parents, message)
+    made = Commit(tree, parents, author, person, message, runs=why.runs)
+    return workspace.repo.put_commit(made if wish.signer is None else wish.signer.commit(made)), why
 
 
 def _message(place: RequestPlace, request: MergeRequest, way: Way) -> str:

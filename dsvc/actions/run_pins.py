@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from dsvc.errors import RequestError
+from dsvc.actions.run_begin import start_index
+from dsvc.errors import DsvcError, RequestError
 from dsvc.history.treediff import diff_trees
 from dsvc.objects import trees
 from dsvc.objects.files import hash_content
@@ -104,6 +106,8 @@ class _Finder:
         if self._evidence.after is not None:
             return self._lookup(self._evidence.after, path) == entry
         if entry.kind == EntryKind.TREE:
+            with suppress(DsvcError, OSError):  # somebody is just writing there
+                return self._folder_now(path) == entry
             return False
         now = _described(os.path.join(self._root, path))
         return now is not None and now.id == entry.id
@@ -176,11 +180,11 @@ class _Finder:
                 else:
                     found[change.path] = _pin(change.path, PinState.PINNED, Seen.COMPARED, entry)
                     kept[change.path] = entry
+        for full in evidence.outputs:  # before what was seen, which is not stored unless somebody declares it
+            self._output(full, Seen.DECLARED, found, kept)
         for full in evidence.opened.written:
             if full not in evidence.opened.removed:
                 self._output(full, evidence.how, found, kept)
-        for full in evidence.outputs:
-            self._output(full, Seen.DECLARED, found, kept)
         return put_pins(self._store, found.values(), self._tree(kept))
 
     def _output(self, full: bytes, seen: Seen, found: dict[bytes, Pin], kept: dict[bytes, Entry]) -> None:
@@ -254,6 +258,20 @@ class _Finder:
         """Store a file, or what a link leads to."""
         real = os.path.realpath(full)
         return store_file(self._store, real, signature(os.stat(real)), progress=Silent())[0]
+
+    def _folder_now(self, path: bytes) -> Entry | None:
+        """Return a folder of the working copy as it is now, read as far as its files changed since the last look."""
+        workspace = self._workspace
+        recorder = Recorder(
+            self._store,
+            workspace.root_bytes,
+            start_index(workspace),
+            workspace.ignore_rules(),
+            stamp=workspace.clock(),
+            paths=[path],
+            datasets=workspace.datasets(),
+        )
+        return trees.lookup(self._store, recorder.run().tree, path)
 
     def _folder(self, path: bytes) -> Entry | None:
         """Store a folder that is ignored, with all that is in it."""

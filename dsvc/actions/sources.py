@@ -7,23 +7,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from queue import Full, Queue
-from threading import Event, Thread
 
-from dsvc.objects.ids import FileId
+from dsvc.actions.begun import Begun, EndedEarlyError
+from dsvc.actions.reading_ahead import PATIENCE, read_ahead
 from dsvc.objects.reference import reference_id, reference_of
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.progress import Progress
 from dsvc.repo.ledgers import FETCHED, LEARNED, learned_entry, ledger_entry, write_ledger
 from dsvc.sources.opening import Sources
-from dsvc.sources.source import UNKNOWN_SIZE, Found, SourceChangedError
+from dsvc.sources.source import UNKNOWN_SIZE, Found, SourceChangedError, SourceError, SourceMissingError
 from dsvc.workspace import Workspace
 
 AT_ONCE = 1 << 20  # bytes; what is larger is read as it is stored
 _WAITING = 64 << 20  # bytes of small objects that were read and are not stored yet
-_PIECE = 1 << 20
-_AHEAD = 16  # pieces of a large object that wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +32,17 @@ class Stored:
 
 
 def store_all(
-    store: ObjectStore, sources: Sources, found: Iterable[Found], *, jobs: int, progress: Progress
+    store: ObjectStore, sources: Sources, found: Iterable[Found], *, begun: Begun, jobs: int, progress: Progress
 ) -> Iterator[Stored]:
     """Store the content of objects and yield each, in their order; nothing is written to a file on the way but packs.
 
+    What `begun` has of them is not asked for again, and it is told what came.
+
     Raises:
         SourceError: when one of them cannot be read to its end; what was stored before is of no harm.
+        EndedEarlyError: when `begun` is to end.
     """
-    waiting: deque[tuple[Found, Future[bytes] | None]] = deque()
+    waiting: deque[tuple[Found, Future[bytes] | Entry | None]] = deque()
     size = 0
     with ThreadPoolExecutor(jobs, thread_name_prefix="dsvc-import") as pool:
 
@@ -54,21 +54,29 @@ def store_all(
         def take() -> Stored:
             nonlocal size
             one, future = waiting.popleft()
-            if future is None:
-                file_id, length = _store_large(store, sources, one, progress)
+            if isinstance(future, Entry) and future.size == one.size:
+                entry = future
+            elif future is None or isinstance(future, Entry):
+                entry = _store_large(store, sources, one, kept=future, begun=begun, progress=progress)
             else:
-                data = future.result()
+                data = _waited_for(future, begun)
                 size -= one.size
-                file_id, length = store.put_content(data), len(data)
-                progress.advance(size=length)
+                entry = Entry(EntryKind.FILE, store.put_content(data), len(data))
+                progress.advance(size=entry.size)
+            begun.note(one, entry)
             progress.advance(items=1)
-            return Stored(one, Entry(EntryKind.FILE, file_id, length))
+            return Stored(one, entry)
 
         try:
             for one in found:
+                begun.check()
                 small = 0 <= one.size <= AT_ONCE
-                waiting.append((one, pool.submit(read, one) if small else None))
-                size += one.size if small else 0
+                kept = begun.of(one)
+                if kept is None and small:
+                    waiting.append((one, pool.submit(read, one)))
+                    size += one.size
+                else:
+                    waiting.append((one, kept))
                 while waiting and (len(waiting) > jobs * 8 or size > _WAITING or _is_ready(waiting[0][1])):
                     yield take()
             while waiting:
@@ -78,59 +86,62 @@ def store_all(
             raise
 
 
-def _is_ready(future: Future[bytes] | None) -> bool:
-    return future is not None and future.done()
+def _is_ready(future: Future[bytes] | Entry | None) -> bool:
+    return isinstance(future, Future) and future.done()
 
 
-def _store_large(store: ObjectStore, sources: Sources, found: Found, progress: Progress) -> tuple[FileId, int]:
-    """Store one object while another thread reads on."""
-    stream = sources.stream(found, advance=lambda count: progress.advance(size=count))
-    pieces: Queue[bytes | BaseException] = Queue(_AHEAD)
-    given_up = Event()
-
-    def give(item: bytes | BaseException) -> bool:
-        while not given_up.is_set():
-            try:
-                pieces.put(item, timeout=0.5)
-                return True
-            except Full:
-                continue
-        return False
-
-    def read_ahead() -> None:
+def _waited_for(future: Future[bytes], begun: Begun) -> bytes:
+    while True:
         try:
-            while (piece := stream.read(_PIECE)) and give(piece):
-                pass
-            give(b"")
-        except BaseException as error:  # noqa: BLE001  (raised again where it is waited for)
-            give(error)
+            return future.result(timeout=PATIENCE)
+        except TimeoutError:
+            if future.done():
+                raise
+            begun.check()
 
+
+def _store_large(
+    store: ObjectStore, sources: Sources, found: Found, *, kept: Entry | None, begun: Begun, progress: Progress
+) -> Entry:
+    """Store one object while another thread reads on; `kept` is the first part of it, which is here.
+
+    Where the source breaks off, `begun` is told of the part that came before the error is raised.
+    """
+    start = kept.size if kept is not None else 0
+    ahead = read_ahead(sources, found, start=start, advance=lambda n: progress.advance(size=n), stopped=begun.stopped)
+    here = store.file_chunks(kept.id) if kept is not None else iter(())
+    progress.advance(size=start)
+    failure: BaseException | None = None
     rest = memoryview(b"")
 
     def read(size: int) -> bytes:
-        nonlocal rest
+        nonlocal rest, failure
         parts: list[memoryview] = []
         while size > 0:
             if not rest:
-                item = pieces.get()
-                if isinstance(item, BaseException):
-                    raise item
-                if not item:
-                    pieces.put(b"")  # it may be asked again
+                try:
+                    rest = memoryview(next(here, b"") or ahead.next())
+                except (SourceChangedError, SourceMissingError):
+                    raise
+                except (SourceError, EndedEarlyError) as error:
+                    failure = error  # what came until here is stored as a file of its own
+                    ahead.end()
+                if not rest:
                     break
-                rest = memoryview(item)
             parts.append(rest[:size])
             size -= len(parts[-1])
             rest = rest[len(parts[-1]) :]
         return b"".join(parts)
 
-    reader = Thread(target=read_ahead, name="dsvc-import-ahead", daemon=True)
-    reader.start()
     try:
-        return store.put_stream(read)
+        file_id, length = store.put_stream(read)
     finally:
-        given_up.set()
-        reader.join()
+        ahead.end()
+    entry = Entry(EntryKind.FILE, file_id, length)
+    if failure is not None:
+        begun.note(found, entry)
+        raise failure
+    return entry
 
 
 @contextmanager
@@ -147,34 +158,37 @@ def fetch_references(workspace: Workspace, entries: Sequence[Entry], *, jobs: in
     """Store the content of references, and note in the ledgers what it is; return how many bytes came.
 
     Content that is known by an earlier fetch is compared with that. One operation notes all of it; what came before
-    an error is noted too.
+    an error is noted too, and the first part of an object that broke off is kept.
 
     Raises:
         SourceMissingError, SourceChangedError: when the source does not have it any more. SourceError: otherwise.
     """
     repo, size, failure = workspace.repo, 0, None
+    begun = Begun(workspace)
     fresh: dict[str, Entry] = {}
     wanted = {reference_of(entry): entry for entry in entries}
     workspace.progress.start("Fetching", total_bytes=sum(found.size for found in wanted), total_items=len(wanted))
     try:
         with open_sources(workspace) as sources:
-            for stored in store_all(repo.store, sources, list(wanted), jobs=jobs, progress=workspace.progress):
+            for stored in store_all(
+                repo.store, sources, list(wanted), begun=begun, jobs=jobs, progress=workspace.progress
+            ):
                 _check(workspace, stored, wanted[stored.found])
                 fresh[reference_id(wanted[stored.found].id).hex()] = stored.entry
                 size += stored.entry.size
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  (raised again when what came is noted)
         failure = error
-        if not fresh:
-            raise
     finally:
         workspace.progress.finish()
     if fresh:
         transaction = repo.transaction()
+        begun.forget(transaction)
         write_ledger(repo.store, transaction, FETCHED, dict(fresh))
         write_ledger(repo.store, transaction, LEARNED, {k: learned_entry(e.id, e.size) for k, e in fresh.items()})
         what = "one reference" if len(fresh) == 1 else f"{len(fresh)} references"
         workspace.publish(transaction, workspace.act("data", f"fetch the content of {what}"))
     if failure is not None:
+        begun.keep(failure, parts_only=True)
         raise failure
     return size
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from dsvc.actions.sweep_pruning import Pruner
 from dsvc.errors import RequestError
 from dsvc.pipelines.space import Choice, Range, Trial, at_random, filled, grid
 from dsvc.runs.names import RunKey
+from dsvc.runs.values import is_finite
 from dsvc.runs.where import column
 from dsvc.workspace import Workspace
 
@@ -203,9 +203,7 @@ def _outcome(
     if row is None:
         return None, None
     value = read(row) if read is not None and row.state == "done" else None
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-        return row.key, None
-    return row.key, float(value)
+    return row.key, float(value) if is_finite(value) else None
 
 
 class _Listed:

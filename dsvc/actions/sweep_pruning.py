@@ -6,7 +6,6 @@ which the best value that it had is worse than the median of the running means t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,12 +14,12 @@ from statistics import fmean, median
 
 from dsvc.actions.runs import get_run
 from dsvc.errors import DsvcError
-from dsvc.objects.codec import Value
 from dsvc.runs import events
 from dsvc.runs.journal import Journal, read_events, running
 from dsvc.runs.names import RunKey
 from dsvc.runs.record import decode_run
 from dsvc.runs.series import read_series
+from dsvc.runs.values import is_finite
 from dsvc.workspace import Workspace
 
 LEAST = 3  # other trials that have come so far
@@ -44,7 +43,7 @@ class Pruner:
             for series in run.series:
                 if series.name == self.series and run.series_file is not None:
                     points = read_series(workspace.repo.store, run.series_file, series)
-                    self._done.append([v for point in points if (v := _number(point.value)) is not None])
+                    self._done.append([float(point.value) for point in points if is_finite(point.value)])
 
     def falls_behind(self, journals: Path, labels: Mapping[str, str]) -> bool:
         """Say whether the trial whose run has these labels is to end."""
@@ -77,8 +76,8 @@ class Pruner:
             if event[0] == events.POINTS:
                 words = event[3:]
                 for name, value in zip(words[::2], words[1::2], strict=False):
-                    if name == self.series and (number := _number(value)) is not None:
-                        found.append(number)
+                    if name == self.series and is_finite(value):
+                        found.append(float(value))
         return found
 
 
@@ -92,8 +91,3 @@ def _has_labels(journal: Journal, labels: Mapping[str, str]) -> bool:
         return all(found.get(name) == text for name, text in labels.items())
     return False
 
-
-def _number(value: Value) -> float | None:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
-    return None

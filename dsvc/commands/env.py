@@ -78,11 +78,15 @@ def lock(
     context.out.line(locked.environment_id.hex() if quiet else f"environment {locked.environment_id.hex()[:SHORT]}")
 
 
-def _tell_left_out(context: Context, left_out: Sequence[Distribution]) -> None:
+def _tell_left_out(context: Context, left_out: Sequence[Distribution], form: Format = "pylock") -> None:
     if left_out:
         names = plain(", ".join(f"{one.name} {one.version}" for one in left_out[:5]))
         more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
-        context.out.warn(f"no archive is known of {names}{more}, so the lock file leaves that out")
+        if form == "dockerfile":
+            text = f"{names}{more} came from a folder of a machine, so the image will not have that"
+            context.out.warn(text, hint="bring it into the project, or install it from a repository or an index")
+        else:
+            context.out.warn(f"no archive is known of {names}{more}, so the lock file leaves that out")
 
 
 def show(context: Context, name: Named = None, *, json: Json = False) -> None:
@@ -277,7 +281,7 @@ def export(
         context.out.text(result.text)
     else:
         context.out.note(f"Wrote {output}")
-    _tell_left_out(context, result.left_out)
+    _tell_left_out(context, result.left_out, forms[0])
 
 
 _FORMS: Final[tuple[Format, ...]] = ("dockerfile", "pylock", "requirements", "sbom")

@@ -12,6 +12,7 @@ from dsvc.commands.count_text import counted
 from dsvc.commands.entry_text import human_size
 from dsvc.commands.options import Jobs, Json, Quiet
 from dsvc.commands.path_text import path_json, quote_path
+from dsvc.commands.until_stopped import until_stopped
 from dsvc.errors import UsageError
 
 
@@ -32,6 +33,8 @@ def command(
     A copy goes straight into the store, without a temporary file, and is checked out. A reference keeps the address and
     what tells the present version from others (size, ETag, version id), and no content: 'dsvc data get' fetches it, and
     so does each command that reads it. The next commit takes what was imported; 'dsvc undo' takes the import back.
+    Where a source breaks off, or Ctrl-C ends it, what came is kept, and the same command goes on after it, as long as
+    the source still has that version.
 
     Buckets are reached as the variables of their own programs say (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3, AWS_PROFILE,
     GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_NAME and so on), web servers with the passwords in ~/.netrc.
@@ -39,14 +42,16 @@ def command(
     if reference and copy:
         raise UsageError("--reference and --copy exclude each other")
     workspace = context.workspace()
-    result = import_url(
-        workspace,
-        url,
-        workspace.repo_path(path, context.directory),
-        reference=reference,
-        prefix=prefix,
-        jobs=jobs,
-    )
+    with until_stopped(once=True) as stopped:
+        result = import_url(
+            workspace,
+            url,
+            workspace.repo_path(path, context.directory),
+            reference=reference,
+            prefix=prefix,
+            jobs=jobs,
+            stopped=stopped.is_set,
+        )
     if json:
         context.out.json(
             "dsvc.import-url",

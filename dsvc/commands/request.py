@@ -236,6 +236,7 @@ def merge(
     A request with conflicts is refused (13), and so is one with too few approvals (1). A hub checks again that what
     is published is just what was approved; elsewhere the project's .dsvcrules are asked, as advice.
     """
+    from dsvc.actions.explained import correction_note
     from dsvc.actions.request_merge import request_merge
 
     if squash and ff_only:
@@ -256,7 +257,9 @@ def merge(
     target = short_name(result.request.target)
     if json:
         payload = {"number": number, "way": result.way, "target": target, "base": result.base.hex()}
-        context.out.json("dsvc.request.merge", {**payload, "result": result.result.hex(), "deleted": result.deleted})
+        payload |= {"result": result.result.hex(), "deleted": result.deleted}
+        made = result.correction.key.hex() if result.correction is not None else None
+        context.out.json("dsvc.request.merge", {**payload, "correction": made})
         return
     if result.way is None:
         context.out.note(f"{target} of {settings.shown} has request {number} already, which is noted")
@@ -265,6 +268,8 @@ def merge(
         context.out.note(f"Merged request {number} into {target} of {settings.shown}: {moved}")
     if result.deleted is not None:
         context.out.note(f"Deleted branch {result.deleted} there")
+    if result.correction is not None:
+        context.out.note(correction_note(result.correction))
 
 
 def checkout(

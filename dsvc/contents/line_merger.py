@@ -13,6 +13,7 @@ from dsvc.contents.kinds import is_binary
 from dsvc.contents.likeness import similar_files
 from dsvc.contents.text_merge import Favor, Style, TextMergeFailedError, merge
 from dsvc.history.ancestry import Ancestry
+from dsvc.history.datasets import reference_merger
 from dsvc.history.mergecommits import CommitMerger
 from dsvc.history.mergeentry import ContentRequest, MergedContent
 from dsvc.objects.ids import TreeId
@@ -135,7 +136,9 @@ def line_merger(
     def read(_path: bytes, entry: Entry) -> bytes:
         return store.read_file(entry.id)
 
-    return CommitMerger(store, ancestry, ContentMerger(store, style, favor), similar=similar_files(read, read))
+    content = ContentMerger(store, style, favor)
+    reference = reference_merger(store)
+    return CommitMerger(store, ancestry, content, similar=similar_files(read, read), reference=reference)
 
 
 def _reader(pieces: Iterable[bytes]) -> _Pieces:

@@ -6,8 +6,8 @@ import re
 import shlex
 from collections.abc import Iterable
 
-from dsvc.environments.environment import CondaPackage, Environment
-from dsvc.environments.requirements import is_sound, lines_for
+from dsvc.environments.environment import CondaPackage, Distribution, Environment
+from dsvc.environments.requirements import is_local, is_sound, lines_for
 
 # What the official images of Python are called by the release of Debian below them.
 _DEBIAN = {"10": "buster", "11": "bullseye", "12": "bookworm", "13": "trixie", "14": "forky"}
@@ -21,7 +21,7 @@ def dockerfile_text(environment: Environment, digits: str, *, base: str | None =
 
     Without `base` it is the recorded container by its digest, else the official image of this Python. The versions of
     Debian packages stand in comments: a mirror keeps only the newest ones. What the interpreter itself loads comes with
-    the image.
+    the image. Editable packages come from their repositories, and `not_in_image` says what cannot come at all.
     """
     python, system = environment.python, environment.system
     lines = [f"# Environment {digits}: {_one_line(f'{python.implementation} {python.version}')}"]
@@ -45,8 +45,15 @@ def dockerfile_text(environment: Environment, digits: str, *, base: str | None =
         lines += ["", *_conda_lines(environment.conda)]
     lines += ["", "WORKDIR /project"]
     here = [one for one in environment.distributions if one.source is not None and one.source.path and is_sound(one)]
-    others = [one for one in environment.distributions if one not in here and one.installer != "conda"]
-    requirements = lines_for(others)
+    left = not_in_image(environment)
+    lines += [f"# Not in this image: {_one_line(one.name)}, which came from a folder of a machine" for one in left]
+    others = [one for one in environment.distributions if one not in (*here, *left) and one.installer != "conda"]
+    requirements = lines_for(others, elsewhere=True)
+    if any("git+" in line for line in requirements):
+        lines += [
+            "RUN apt-get update && apt-get install -y --no-install-recommends git \\",
+            "    && rm -rf /var/lib/apt/lists/*",
+        ]
     if requirements:
         lines.append("RUN python -m pip install --no-cache-dir --no-deps \\")
         words = [shlex.quote(word) for line in requirements for word in _words(line)]
@@ -56,6 +63,11 @@ def dockerfile_text(environment: Environment, digits: str, *, base: str | None =
         places = " ".join(shlex.quote(word) for line in lines_for(here) for word in _words(line))
         lines.append(f"RUN python -m pip install --no-cache-dir --no-deps {places}")
     return "\n".join(lines) + "\n"
+
+
+def not_in_image(environment: Environment) -> tuple[Distribution, ...]:
+    """Return the distributions that an image cannot have: they came from the machine that recorded them."""
+    return tuple(one for one in environment.distributions if one.installer != "conda" and is_local(one))
 
 
 def base_image(environment: Environment) -> str:

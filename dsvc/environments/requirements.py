@@ -30,15 +30,28 @@ def is_sound(one: Distribution) -> bool:
     return bool(_NAME.fullmatch(one.name)) and all(text.isprintable() and not text.startswith("-") for text in texts)
 
 
-def requirement(one: Distribution, *, root: str | None = None) -> str:
+def is_local(one: Distribution) -> bool:
+    """Say whether a distribution is to be had on the machine alone on which it was recorded, and not from a project.
+
+    That is a folder, file or repository there, unless the commit of an editable one is at a remote.
+    """
+    source = one.source
+    if source is None or source.path or (source.kind == "editable" and source.remote):
+        return False
+    return source.kind in ("editable", "directory") or _address(source, None).startswith("file:")
+
+
+def requirement(one: Distribution, *, root: str | None = None, elsewhere: bool = False) -> str:
     """Return the line of a requirements file that installs a distribution again, when it `is_sound`.
 
-    What lies in the working copy is named by its path from the file's folder, with `root` by its full path.
+    What lies in the working copy is named by its path from the file's folder, with `root` by its full path. `elsewhere`
+    says that folders of this machine are not there.
     """
     source = one.source
     if source is None:
         return f"{one.name}=={one.version}"
-    if source.kind == "editable" and not source.path and source.remote and not os.path.isdir(_folder(source)):
+    gone = elsewhere or not os.path.isdir(_folder(source))
+    if source.kind == "editable" and not source.path and source.remote and gone:
         return _at_commit(one, "git", _pip_url(source.remote))
     if source.kind in ("editable", "directory"):
         where = _inside(source, root) if source.path else _folder(source)
@@ -66,9 +79,12 @@ def requirements_text(environment: Environment, digits: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def lines_for(distributions: Iterable[Distribution], *, root: str | None = None) -> list[str]:
+def lines_for(
+    distributions: Iterable[Distribution], *, root: str | None = None, elsewhere: bool = False
+) -> list[str]:
     """Return a line for each distribution that is sound; of two with one name the later version."""
-    return list({one.name: requirement(one, root=root) for one in distributions if is_sound(one)}.values())
+    sound = (one for one in distributions if is_sound(one))
+    return list({one.name: requirement(one, root=root, elsewhere=elsewhere) for one in sound}.values())
 
 
 def _folder(source: Source) -> str:

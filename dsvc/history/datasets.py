@@ -1,15 +1,24 @@
-"""Snapshot references of a history: which follows which, and how two are merged."""
+"""Snapshot references of a history: which follows which, how two are merged, and what files they have.
+
+A reference that was indexed names the tree of its files. Where two states are compared or merged by their files, that
+tree stands in the place of the reference; what a merge leaves as one side had it becomes that side's reference again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from dsvc.history.mergeentry import MergeReference
-from dsvc.objects.ids import Kind, ObjectId, SnapshotId
+from dsvc.history.treediff import Change, diff_trees
+from dsvc.objects import trees
+from dsvc.objects.ids import Kind, ObjectId, SnapshotId, TreeId
 from dsvc.objects.packlist import PackClass
 from dsvc.objects.snapshot import Snapshot, decode_snapshot
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
+
+Sides: TypeAlias = tuple[TreeId | None, TreeId, TreeId]  # base, ours, theirs
 
 
 def stored_snapshots(store: ObjectStore) -> Iterator[tuple[SnapshotId, Snapshot]]:
@@ -73,3 +82,87 @@ def reference_merger(store: ObjectStore) -> MergeReference:
 
 def _read(store: ObjectStore, entry: Entry) -> Snapshot:
     return decode_snapshot(store.get(entry.id, Kind.SNAPSHOT))
+
+
+def files_of(store: ObjectStore, entry: Entry | None) -> Entry | None:
+    """Return the directory that an entry is, or in which the files of an indexed reference lie; else None."""
+    if entry is None or entry.kind == EntryKind.TREE:
+        return entry
+    known = entry.kind == EntryKind.SNAPSHOT and store.has(entry.id, Kind.SNAPSHOT)
+    indexed = _read(store, entry).tree if known else None
+    return trees.tree_entry(store, indexed) if indexed is not None else None
+
+
+def diff_files(
+    store: ObjectStore, old: TreeId | None, new: TreeId, *, paths: Sequence[bytes] = ()
+) -> Iterator[Change]:
+    """Yield what `diff_trees` does, and of datasets that are indexed on both sides the files that differ."""
+    wanted = [path.strip(b"/") for path in paths]
+    above = {path[:at] for path in wanted for at in range(len(path)) if path[at : at + 1] == b"/"}
+    changes = list(diff_trees(store, old, new, paths=paths))
+    found = {change.path for change in changes if EntryKind.SNAPSHOT in _kinds(change.old, change.new)}
+    opened: tuple[dict[bytes, Entry | None], dict[bytes, Entry | None]] = {}, {}
+    for path in found | above:
+        pair = trees.lookup(store, old, path) if old is not None else None, trees.lookup(store, new, path)
+        files = files_of(store, pair[0]), files_of(store, pair[1])
+        if EntryKind.SNAPSHOT in _kinds(*pair) and files[0] is not None and files[1] is not None:
+            opened[0][path], opened[1][path] = files
+    if old is None or not opened[0]:
+        yield from changes
+        return
+    sides = [TreeId(ObjectId(trees.edit_tree(store, t, made).id)) for t, made in zip((old, new), opened, strict=True)]
+    yield from diff_trees(store, sides[0], sides[1], paths=paths)
+
+
+def open_indexed(
+    store: ObjectStore, sides: Sides, paths: Iterable[bytes], reference: MergeReference | None
+) -> tuple[Sides, Mapping[bytes, tuple[Entry, ...]]]:
+    """Return three trees with the files of datasets in the place of references that can only be merged by those.
+
+    `paths` are those at which both sides differ. Beside the trees come the references of both sides, for
+    `close_indexed`. A dataset is opened where every side of it is indexed, or a folder already, and where neither
+    state follows the other.
+    """
+    changes: tuple[dict[bytes, Entry | None], ...] = {}, {}, {}
+    found: dict[bytes, tuple[Entry, ...]] = {}
+    for path in paths:
+        old, mine, other = (trees.lookup(store, tree, path) if tree is not None else None for tree in sides)
+        if EntryKind.SNAPSHOT not in _kinds(mine, other) or mine is None or other is None:
+            continue
+        both = mine.kind == other.kind == EntryKind.SNAPSHOT
+        if both and reference is not None and reference(path, old, mine, other) is not None:
+            continue
+        files = [files_of(store, entry) for entry in (old, mine, other)]
+        if files[1] is None or files[2] is None or (old is not None and files[0] is None):
+            continue
+        for made, entry in zip(changes, files, strict=True):
+            if entry is not None:
+                made[path] = entry
+        found[path] = tuple(entry for entry in (mine, other) if entry.kind == EntryKind.SNAPSHOT)
+    base, ours, theirs = (
+        TreeId(ObjectId(trees.edit_tree(store, tree, made).id)) if tree is not None and made else tree
+        for tree, made in zip(sides, changes, strict=True)
+    )
+    assert ours is not None
+    assert theirs is not None
+    return (base, ours, theirs), found
+
+
+def close_indexed(
+    store: ObjectStore, tree: TreeId, opened: Mapping[bytes, tuple[Entry, ...]]
+) -> tuple[TreeId, list[bytes]]:
+    """Return a merged tree with the references that its folders are still those of, and the paths of the others."""
+    back: dict[bytes, Entry | None] = {}
+    left = []
+    for path, references in opened.items():
+        now = trees.lookup(store, tree, path)
+        same = [one for one in references if now is not None and _read(store, one).tree == now.id]
+        if same:
+            back[path] = same[0]
+        else:
+            left.append(path)
+    return (TreeId(ObjectId(trees.edit_tree(store, tree, back).id)) if back else tree), sorted(left)
+
+
+def _kinds(*entries: Entry | None) -> set[int]:
+    return {entry.kind for entry in entries if entry is not None}

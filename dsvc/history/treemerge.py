@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from dsvc.history.datasets import close_indexed, open_indexed
 from dsvc.history.mergeentry import EntryMerger, Labels, MergeContent, MergeReference
 from dsvc.history.mergerenames import MergeRenames, find_renames
 from dsvc.history.mergeresult import assemble
@@ -51,7 +52,8 @@ def merge_trees(
 ) -> TreeMerge:
     """Merge the changes from `base` to `theirs` into `ours`; nothing outside of the store is touched.
 
-    `content` merges files, `reference` what is kept elsewhere, `similar` compares texts for renames. `depth` is above
+    `content` merges files, `reference` what is kept elsewhere (datasets that it leaves are merged by their files where
+    those are indexed on all sides), `similar` compares texts for renames. `depth` is above
     0 for the base of a base, where conflicts are not kept beside each other and directories are not followed.
     """
     if theirs in (ours, base):
@@ -60,6 +62,10 @@ def merge_trees(
         return TreeMerge(theirs, ())
     labels = labels or Labels()
     divided = divide(store, base, ours, theirs)
+    differing = [triple.path for triple in divided.both]
+    (base, ours, theirs), datasets = open_indexed(store, (base, ours, theirs), differing, reference)
+    if datasets:
+        divided = divide(store, base, ours, theirs)
     found = MergeRenames()
     if renames and base is not None:
         sides = (ours, theirs)
@@ -75,6 +81,10 @@ def merge_trees(
         removed=[path for side in divided.removed for path in side],
         moved=work.moved,
     )
+    if datasets:
+        tree, folders = close_indexed(store, tree, datasets)
+        shown = (path.decode("utf-8", "replace") for path in folders)
+        work.notes += [f"{path} was merged by its files, and is a folder of files now, no dataset" for path in shown]
     conflicts = sorted(work.conflicts, key=lambda conflict: conflict.path)
     return TreeMerge(
         tree,

@@ -262,18 +262,31 @@ class Decoder:
         lengths = [length for (length,) in LENGTH.iter_unpack(view[:header])]
         if header + sum(lengths) != len(stored):
             raise DamagedFrameError(encoding, "the lengths of its planes do not add up to its length")
-        plain = bytearray(plain_length)
+        planes: list[bytes] = []
         at = header
         for phase, length in enumerate(lengths):
             part, at = view[at : at + length], at + length
             expected = len(range(phase, plain_length, width))
             if length > expected:
                 raise DamagedFrameError(encoding, f"plane {phase} is longer than its plain form")
-            # An extended slice of a bytearray takes bytes ten times as fast as one of a view.
-            plain[phase::width] = (
-                bytes(part) if length == expected else _decompress(self._plain, encoding, part, expected)
-            )
+            planes.append(bytes(part) if length == expected else _decompress(self._plain, encoding, part, expected))
+        return _joined(planes, plain_length)
+
+
+def _joined(planes: list[bytes], length: int) -> bytes:
+    """Return what planes are of, byte k of each element from plane k."""
+    width = len(planes)
+    if width == 2:
+        # Latin-1 as UTF-16 puts each byte before a zero, in a fifth of the time of an extended slice.
+        plain = bytearray(planes[0].decode("latin-1").encode("utf-16-le"))
+        if length % 2:
+            plain.pop()
+        plain[1::2] = planes[1]
         return bytes(plain)
+    plain = bytearray(length)
+    for phase, plane in enumerate(planes):
+        plain[phase::width] = plane  # an extended slice of a bytearray takes bytes ten times as fast as one of a view
+    return bytes(plain)
 
 
 def _fast_compressor(*, hash_log: int, min_match: int, window_log: int) -> zstandard.ZstdCompressor:

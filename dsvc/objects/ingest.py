@@ -10,16 +10,15 @@ import os
 import struct
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import accumulate, compress
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from blake3 import blake3
+from typing import TYPE_CHECKING, Any
 
 from dsvc.objects.allocation import keep_freed_memory
 from dsvc.objects.encodings import LEVEL, Decoder, Encoder
 from dsvc.objects.filemap import MapBuilder, Part
+from dsvc.objects.hashed_read import HashedRead
 from dsvc.objects.ids import Kind, ObjectId, content_id, object_id
 from dsvc.objects.packlist import PackClass, PackRef, classes_of
 from dsvc.objects.packwriter import SYNC_EVERY, Member, PackWriter
@@ -64,6 +63,7 @@ class Ingest:
         self._syncing: Future[None] | None = None
         self._synced_at = 0
         self._whole: set[bytes] = set()  # files that were taken in whole, on their way
+        self._note_ways()
 
     def put(self, kind: Kind, payload: bytes, *, own_id: ObjectId | None = None) -> ObjectId:
         """Take in an object that is small; `own_id` for a file map, whose id is its file's."""
@@ -77,7 +77,7 @@ class Ingest:
         from dsvc.objects.chunker import cut
 
         pool = self._workers()
-        hashed = _HashedRead(read, pool)
+        hashed = HashedRead(read, pool)
         builder = MapBuilder(lambda payload: self.put(Kind.MAP_PAGE, payload))
         waiting: deque[Future[list[tuple[bytes, Encoded | None, int]]]] = deque()
         batch: list[memoryview] = []
@@ -143,7 +143,7 @@ class Ingest:
         from dsvc.objects.chunker import cut
 
         pool = self._workers()
-        hashed = _HashedRead(read, pool)
+        hashed = HashedRead(read, pool)
         waiting: deque[Future[tuple[bytes, int]]] = deque()
         listed, known, batch, size = bytearray(), 0, list[memoryview](), 0
 
@@ -203,12 +203,19 @@ class Ingest:
 
     def holds(self, wanted: bytes, kind: Kind) -> bool:
         """Say whether the object is on its way."""
-        for places in (self._flying, *self._groups.values()):
-            found = places.get(wanted)
+        for ways in self._ways:
+            found = ways.get(wanted)
             if found is not None and found[0] == kind:
                 return True
-        places_of = (writer.places.get(wanted) for writer in tuple(self._writers.values()))
-        return any(place is not None and place.kind == kind for place in places_of)
+        return False
+
+    def _note_ways(self) -> None:
+        """Gather where an object on its way may be: id -> (kind, ...). Called whenever one of these is another."""
+        self._ways: tuple[Mapping[bytes, tuple[Any, ...]], ...] = (
+            self._flying,
+            *self._groups.values(),
+            *(writer.places for writer in self._writers.values()),
+        )
 
     def get(self, wanted: bytes, kind: Kind) -> bytes | None:
         """Return the payload of an object that is on its way, or None."""
@@ -255,6 +262,7 @@ class Ingest:
         self._whole.clear()
         for pack_class in PackClass:
             self._groups[pack_class], self._group_sizes[pack_class] = {}, 0
+        self._note_ways()
 
     def close(self) -> None:
         """Drop what was not finished and end the threads."""
@@ -262,8 +270,8 @@ class Ingest:
 
     def _add_to_group(self, pack_class: PackClass, new_id: ObjectId, kind: Kind, payload: bytes) -> None:
         self._groups[pack_class][new_id] = (kind, payload)
-        self._group_sizes[pack_class] += len(payload) + OBJECT_COST
-        if self._group_sizes[pack_class] >= GROUP_BYTES[pack_class]:
+        size = self._group_sizes[pack_class] = self._group_sizes[pack_class] + len(payload) + OBJECT_COST
+        if size >= GROUP_BYTES[pack_class]:
             self._send_group(pack_class)
 
     def _send_group(self, pack_class: PackClass) -> None:
@@ -272,6 +280,7 @@ class Ingest:
             return
         self._flying.update(group)  # first, so that a reader finds each object at every moment
         self._groups[pack_class], self._group_sizes[pack_class] = {}, 0
+        self._note_ways()
         future = self._submit(group, size)
         self._queue.append((future, pack_class, size, list(group)))
         self._queued += size
@@ -311,10 +320,12 @@ class Ingest:
         if writer is None:
             writer = self._writers[pack_class] = PackWriter(self._staging(), pack_class, pool=self._pool_of(pack_class))
             self._synced_at = 0
+            self._note_ways()
         return writer
 
     def _end_pack(self, pack_class: PackClass) -> None:
         writer = self._writers.pop(pack_class)
+        self._note_ways()
         try:
             syncing, self._syncing = self._syncing, None
             if syncing is not None:
@@ -372,27 +383,3 @@ class Ingest:
             keep_freed_memory()
             self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dsvc-encode")
         return self._pool
-
-
-class _HashedRead:
-    """Hashes a stream in another thread while it is cut."""
-
-    def __init__(self, read: Callable[[int], bytes | memoryview], pool: ThreadPoolExecutor) -> None:
-        self._read, self._pool = read, pool
-        self._hasher, self._length = blake3(), 0
-        self._hashing: Future[blake3] | None = None
-
-    def read(self, size: int) -> bytes | memoryview:
-        """Return what comes next."""
-        data = self._read(size)
-        if self._hashing is not None:
-            self._hashing.result()
-        self._hashing = self._pool.submit(self._hasher.update, data) if data else None
-        self._length += len(data)
-        return data
-
-    def finish(self) -> tuple[ObjectId, int]:
-        """Return the id of all that was read, and its length."""
-        if self._hashing is not None:
-            self._hashing.result()
-        return (ObjectId(self._hasher.digest()) if self._length else content_id(b"")), self._length

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dsvc.objects.ids import Kind
-from dsvc.objects.packlist import PackList, PackRef
+from dsvc.objects.packlist import PackClass, PackList, PackRef
 from dsvc.objects.reliance import CollectedError
 from dsvc.objects.round_trips import RoundTrips
 from dsvc.storage.backend import Backend
+
+_SMALL = 8192  # bytes of a pack that is kept in memory until somebody asks for it
 
 
 class Flush(NamedTuple):
@@ -38,6 +40,7 @@ class OwnPacks:
         self._backend = backend
         self._taken = taken
         self._since: PackList | None = None  # the list that was shown when the first of them came
+        self._bodies: dict[bytes, bytes] = {}
         self._lost = 0  # objects in such packs that were collected, of which nobody was told yet
         self._lock = threading.Lock()
 
@@ -61,6 +64,8 @@ class OwnPacks:
 
     def send(self, ref: PackRef, path: Path) -> None:
         """Store a finished pack that was added already, perhaps later than this returns; see `settle`."""
+        if ref.pack_class == PackClass.METADATA and ref.size <= _SMALL:
+            self._bodies[ref.id] = path.read_bytes()
 
         def work() -> None:
             try:
@@ -71,6 +76,11 @@ class OwnPacks:
                 raise
 
         self.calls.begin(work)
+
+    def body_of(self, refs: Iterable[PackRef]) -> bytes:
+        """Return the bytes of the last small pack of metadata among these that was sent, or none; once."""
+        bodies, self._bodies = self._bodies, {}
+        return next((bodies[ref.id] for ref in reversed(list(refs)) if ref.id in bodies), b"")
 
     def check(self, packs: PackList, *, fresh: Iterable[PackRef] = ()) -> None:
         """Begin to make sure that none was collected, when `packs` is the newest list; `settle` says so.

@@ -16,13 +16,16 @@ class PackClass(IntEnum):
     BULK = 2  # pieces of larger files, and their maps
 
 
+_CLASSES = dict.fromkeys(Kind, (PackClass.METADATA,)) | {
+    Kind.CHUNK: (PackClass.SMALL, PackClass.BULK),
+    Kind.FILE_MAP: (PackClass.BULK,),
+    Kind.MAP_PAGE: (PackClass.BULK,),
+}
+
+
 def classes_of(kind: Kind) -> tuple[PackClass, ...]:
     """Return the classes of packs that may hold objects of a kind."""
-    if kind == Kind.CHUNK:
-        return (PackClass.SMALL, PackClass.BULK)
-    if kind in (Kind.FILE_MAP, Kind.MAP_PAGE):
-        return (PackClass.BULK,)
-    return (PackClass.METADATA,)
+    return _CLASSES[kind]
 
 
 class PackRef(NamedTuple):

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 
 from dsvc.errors import DsvcError, FormatTooNewError, IntegrityError
+from dsvc.objects.enclosed import open_enclosed
 from dsvc.objects.encodings import Decoder
 from dsvc.objects.ids import Kind, ObjectId, PackId
 from dsvc.objects.packindex import MAX_BASES, NO_BASE, Frame, PackIndex, Place
@@ -34,6 +35,7 @@ class PackSet:
         self._by_class: dict[PackClass, list[PackRef]] = {c: [] for c in PackClass}
         self._recent: dict[Kind, tuple[PackRef, PackIndex]] = {}  # what is asked for together lies together
         self._indexes: dict[PackId, PackIndex] = {}
+        self._held: dict[PackId, list[bytes]] = {}  # frames of packs that came with something else
         self._frames: OrderedDict[tuple[PackId, int], bytes] = OrderedDict()
         self._cached = 0
         self._lock = threading.Lock()
@@ -62,6 +64,8 @@ class PackSet:
             self._recent = {}
             for gone in self._indexes.keys() - self._refs.keys():
                 del self._indexes[gone]
+            for gone in self._held.keys() - self._refs.keys():
+                del self._held[gone]
 
     def add(self, ref: PackRef) -> None:
         """Make one more pack visible."""
@@ -109,6 +113,17 @@ class PackSet:
         with self._lock:
             self._indexes[ref.id] = index
 
+    def take(self, body: bytes) -> None:
+        """Take the bytes of one of the visible packs that came with something else.
+
+        Other bytes, and damaged ones, are left alone: the pack itself is read then.
+        """
+        for ref in reversed(self._refs.values()) if body else ():
+            if ref.size == len(body) and not self.has_index(ref) and (found := open_enclosed(ref, body)) is not None:
+                with self._lock:
+                    self._indexes[ref.id], self._held[ref.id] = found
+                return
+
     def find(self, object_id: bytes, kind: Kind) -> tuple[PackRef, Place] | None:
         """Return a pack that holds the object and its place there, or None.
 
@@ -120,26 +135,40 @@ class PackSet:
             place = recent[1].find(object_id)
             if place is not None and place.kind == kind:
                 return recent[0], place
-        failure: IntegrityError | None = None
+        unread: list[PackRef] = []
         for pack_class in classes_of(kind):
             for ref in self._by_class[pack_class]:
-                try:
-                    index = self._indexes.get(ref.id) or self.index(ref)
-                except IntegrityError as error:
-                    failure = error
+                index = self._indexes.get(ref.id)
+                if index is None:
+                    unread.append(ref)
                     continue
                 place = index.find(object_id)
-                if place is None or place.kind == kind:
-                    if place is not None:
-                        self._recent[kind] = ref, index
-                        return ref, place
+                if place is None:
                     continue
+                if place.kind == kind:
+                    self._recent[kind] = ref, index
+                    return ref, place
                 for other in index.find_all(object_id):
                     if other.kind == kind:
                         return ref, other
         for segment in self._segments:
             for ref, place in segment.find(object_id):
                 if place.kind == kind and ref.id in self._refs:
+                    return ref, place
+        return self._find_unread(unread, object_id, kind) if unread else None
+
+    def _find_unread(self, unread: Iterable[PackRef], object_id: bytes, kind: Kind) -> tuple[PackRef, Place] | None:
+        """Look into packs whose indexes are not at hand, which may be a request each."""
+        failure: IntegrityError | None = None
+        for ref in unread:
+            try:
+                index = self.index(ref)
+            except IntegrityError as error:
+                failure = error
+                continue
+            for place in index.find_all(object_id):
+                if place.kind == kind:
+                    self._recent[kind] = ref, index
                     return ref, place
         if failure is not None:
             raise failure
@@ -295,7 +324,8 @@ class PackSet:
     def _stretch(self, ref: PackRef, numbers: Sequence[int]) -> tuple[list[Frame], memoryview] | None:
         """Return frames without bases that lie behind each other, with their stored bytes; None for others."""
         try:
-            frames = [self.index(ref).frame(number) for number in numbers]
+            index = self.index(ref)
+            frames = [index.frame(number) for number in numbers]
             start = end = frames[0].offset if frames else 0
             for frame in frames:
                 if frame.offset != end or frame.base != NO_BASE:
@@ -319,6 +349,9 @@ class PackSet:
         self, ref: PackRef, number: int, frame: Frame, *, shared: bool, steps: int, stored: bytes | None = None
     ) -> bytes:
         key = (ref.id, number)
+        held = self._held.get(ref.id) if stored is None else None
+        if held is not None:
+            return held[number]
         with self._lock:
             cached = self._frames.get(key) if stored is None else None
             if cached is not None:

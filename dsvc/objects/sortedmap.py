@@ -161,11 +161,13 @@ def _as_root(child: Child) -> MapRoot:
 
 def _split(items: Iterable[Item], level: int) -> Iterator[list[Item]]:
     part: list[Item] = []
+    size = 0
     for item in items:
         part.append(item)
-        if _ends(part, level):
+        size += 1
+        if size >= MIN_ENTRIES and (size == MAX_ENTRIES or is_boundary(item[0], level)):
             yield part
-            part = []
+            part, size = [], 0
     if part:
         yield part
 

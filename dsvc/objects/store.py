@@ -254,7 +254,8 @@ class ObjectStore:
 
     def put_content(self, data: bytes) -> FileId:
         """Store a file's content given whole and return the file's id."""
-        return files.put_content(self._writer(), data)
+        writer = self._ingest or self._writer()
+        return FileId(writer.put(Kind.CHUNK, data)) if files.is_small(len(data)) else files.put_content(writer, data)
 
     def put_stream(self, read: Callable[[int], bytes | memoryview]) -> tuple[FileId, int]:
         """Store what `read(n)` delivers until it returns nothing; return the file's id and length."""

@@ -68,13 +68,18 @@ def check_names(names: Sequence[bytes]) -> None:
                 raise BadNameError(f"a directory entry may not be named {name!r}")
 
 
-def is_valid_name(name: bytes) -> bool:
-    """Say whether a directory may hold an entry of this name."""
+def are_valid_names(names: Sequence[bytes]) -> bool:
+    """Say whether a directory may hold entries of all these names."""
     try:
-        check_names([name])
+        check_names(names)
     except BadNameError:
         return False
     return True
+
+
+def is_valid_name(name: bytes) -> bool:
+    """Say whether a directory may hold an entry of this name."""
+    return are_valid_names([name])
 
 
 def _first_bad(names: Iterable[bytes]) -> bytes:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from dsvc.errors import DsvcError, IntegrityError
 from dsvc.objects.allocation import keep_freed_memory
-from dsvc.objects.ids import Kind, PackId, object_id
+from dsvc.objects.ids import Kind, ObjectId, PackId, object_id
 from dsvc.objects.packindex import Place
 from dsvc.objects.packlist import PackRef, classes_of
 from dsvc.objects.packs import PackSet
@@ -79,35 +79,35 @@ def verify_objects(
             yield from faults
 
 
-_Batch = list[tuple[int, list[tuple[bytes, Place]]]]  # (frame number, its objects)
+_Batch = list[tuple[int, list[tuple[ObjectId, Place]]]]  # (frame number, its objects)
 
 
 def _batches(
     packs: PackSet, ref: PackRef, keep: Callable[[PackRef, int], bool] | None
 ) -> Iterator[_Batch]:
     index = packs.index(ref)
-    places = sorted(
-        (place.frame, place.offset, at)
-        for at, (_, place) in enumerate(index.objects())
-        if keep is None or keep(ref, at)
-    )
+    named = ((index.id_at(at), index.place_at(at)) for at in range(index.count) if keep is None or keep(ref, at))
+    places = sorted(named, key=_by_place)
     batch: _Batch = []
     size = at = 0
     for number in range(index.frames):
-        members: list[tuple[bytes, Place]] = []
-        while at < len(places) and places[at][0] == number:
-            members.append((index.id_at(places[at][2]), index.place_at(places[at][2])))
+        first = at
+        while at < len(places) and places[at][1].frame == number:
             at += 1
-        if members or keep is None:
-            batch.append((number, members))
+        if at > first or keep is None:
+            batch.append((number, places[first:at]))
             size += index.frame(number).stored
         if size >= _BATCH:
             yield batch
             batch, size = [], 0
     if at < len(places):  # objects that claim frames which are not there
-        batch.append((index.frames, [(index.id_at(p), index.place_at(p)) for _, _, p in places[at:]]))
+        batch.append((index.frames, places[at:]))
     if batch:
         yield batch
+
+
+def _by_place(named: tuple[ObjectId, Place]) -> tuple[int, int]:
+    return named[1].frame, named[1].offset
 
 
 def _verify_batch(
@@ -119,13 +119,14 @@ def _verify_batch(
 ) -> tuple[int, int, list[Fault]]:
     faults: list[Fault] = []
     count = size = 0
+    index = packs.index(ref)
     plains = packs.frames_bytes(ref, [number for number, _ in batch])
     for (number, members), plain in zip(batch, plains, strict=True):
         count += len(members)
         if isinstance(plain, DsvcError):
             faults.append(Fault(ref.id, "frame", plain.message, tuple((_kind(p), i) for i, p in members)))
             continue
-        size += packs.index(ref).frame(number).stored
+        size += index.frame(number).stored
         for wanted, place in members:
             problem = _problem(ref, wanted, place, plain, check)
             if problem is not None:

@@ -21,7 +21,7 @@ from typing import Any
 from dsvc.errors import UsageError
 from dsvc.objects.codec import Value
 from dsvc.runs.params import parse_value
-from dsvc.runs.values import clean_name
+from dsvc.runs.values import clean_name, is_finite
 
 _RANGE = re.compile(r"(log:)?([^.,]+(?:\.[0-9]+)?(?:e[-+]?\d+)?)\.\.([^,]+)", re.IGNORECASE)
 Trial = Mapping[str, Value]
@@ -88,10 +88,8 @@ def _parsed(text: str, rest: str) -> Choice | Range:
     if matched is None:
         return Choice(tuple(map(parse_value, rest.split(","))))
     low, high = parse_value(matched[2]), parse_value(matched[3])
-    if not all(isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in (low, high)):
+    if not (is_finite(low) and is_finite(high)):
         raise UsageError(f"{text!r} is no range of numbers", hint="-p lr=0.001..0.1")
-    assert isinstance(low, (int, float))
-    assert isinstance(high, (int, float))
     if low > high or (matched[1] and low <= 0):
         raise UsageError(f"{text!r} is an empty range, or one that no logarithm has", hint="-p lr=log:0.001..0.1")
     return Range(low, high, bool(matched[1]), isinstance(low, int) and isinstance(high, int))

@@ -6,7 +6,8 @@
     outs = ["model.pkl"]             # files and folders that it writes
     params = ["lr", "conf.toml:net.layers"]   # of params.yaml, .toml or .json, or of a file that is named
     metrics = ["metrics.json"]       # files of which the values become metrics of the run; outputs as well
-    foreach = ["a", "b"]             # a stage for each: ${item} stands for it, or ${item.KEY} where it is a table
+    foreach = ["a", "b"]             # a stage for each: ${item} stands for it, or ${item.KEY} where it is a table;
+                                      # of a table [stages.x.foreach] ${key} is the name of the item
 
 Paths are relative to the root of the working copy.
 """
@@ -26,7 +27,7 @@ from dsvc.errors import RequestError
 FILE: Final = "dsvc.toml"
 _KEYS = frozenset({"cmd", "deps", "outs", "params", "metrics", "foreach", "wdir", "desc"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_ITEM = re.compile(r"\$\{item(?:\.([A-Za-z0-9_-]+))?\}")
+_ITEM = re.compile(r"\$\{(?:key|item(?:\.([A-Za-z0-9_-]+))?)\}")
 
 
 class BadPipelineError(RequestError):
@@ -97,7 +98,7 @@ def _stages(name: str, table: Any) -> Iterator[Stage]:
         yield _stage(name, table, None)
     elif isinstance(items, dict):
         for key, item in items.items():
-            yield _stage(f"{name}@{key}", table, item)
+            yield _stage(f"{name}@{key}", table, item, key)
     elif isinstance(items, list):
         for item in items:
             yield _stage(f"{name}@{item}", table, item)
@@ -105,19 +106,26 @@ def _stages(name: str, table: Any) -> Iterator[Stage]:
         raise BadPipelineError(f"'foreach' of stage {name} is neither a list nor a table")
 
 
-def _stage(name: str, table: Mapping[str, Any], item: Any) -> Stage:
+def _stage(name: str, table: Mapping[str, Any], item: Any, key: str | None = None) -> Stage:
     cmd = table.get("cmd")
     if not isinstance(cmd, str) or not cmd.strip():
         raise BadPipelineError(f"stage {name} has no 'cmd'")
     wdir = _texts(name, table, "wdir", single=True)
+
+    def fill(text: str) -> str:
+        return _filled(name, text, item, key)
+
+    def paths(of: str) -> tuple[str, ...]:
+        return tuple(_path(name, fill(text)) for text in _texts(name, table, of))
+
     return Stage(
         name=name,
-        cmd=_filled(name, cmd, item),
-        wdir=_path(name, _filled(name, wdir[0], item)) if wdir else "",
-        deps=_paths(name, table, "deps", item),
-        outs=_paths(name, table, "outs", item),
-        params=tuple(map(_param, (_filled(name, text, item) for text in _texts(name, table, "params")))),
-        metrics=_paths(name, table, "metrics", item),
+        cmd=fill(cmd),
+        wdir=_path(name, fill(wdir[0])) if wdir else "",
+        deps=paths("deps"),
+        outs=paths("outs"),
+        params=tuple(map(_param, map(fill, _texts(name, table, "params")))),
+        metrics=paths("metrics"),
         desc=" ".join(_texts(name, table, "desc", single=True)),
     )
 
@@ -129,10 +137,6 @@ def _texts(name: str, table: Mapping[str, Any], key: str, *, single: bool = Fals
     if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value) or (single and value):
         raise BadPipelineError(f"{key!r} of stage {name} is not {'a text' if single else 'a list of texts'}")
     return value
-
-
-def _paths(name: str, table: Mapping[str, Any], key: str, item: Any) -> tuple[str, ...]:
-    return tuple(_path(name, _filled(name, text, item)) for text in _texts(name, table, key))
 
 
 def _path(name: str, text: str) -> str:
@@ -147,8 +151,10 @@ def _param(text: str) -> tuple[str, str]:
     return (file if colon else ""), key
 
 
-def _filled(name: str, text: str, item: Any) -> str:
+def _filled(name: str, text: str, item: Any, key: str | None) -> str:
     def fill(found: re.Match[str]) -> str:
+        if found[0] == "${key}":  # of a stage that stands for no table it is the shell's
+            return found[0] if key is None else key
         value = item.get(found[1]) if found[1] and isinstance(item, dict) else None if found[1] else item
         if value is None or isinstance(value, (dict, list)):
             raise BadPipelineError(f"stage {name}: {found[0]} stands for nothing")

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from heapq import heappop, heappush
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from dsvc.errors import DsvcError, IntegrityError, NotARepositoryError
 from dsvc.objects import codec
@@ -21,9 +21,12 @@ from dsvc.storage.backend import Backend, BlobMissingError, SwapUncertainError
 
 CELL = "head"
 VERSION = 1
+CARRYING = 2  # the form that has room for the pack list and the newest pack
+CARRIED_BYTES = 8192  # of each; what is longer is a blob alone: the cell is read and compared as a whole
 _RETRIES = 50
 
 
+_CARRYING_START = codec.encode_plain([CARRYING, b"", b"", b"", b""])[:2]
 DELETED = codec.encode_plain([VERSION, None, None])
 """The value of the cell of a repository that was deleted, while its place is still needed."""
 
@@ -46,6 +49,11 @@ class Head(NamedTuple):
     packs: PackList
     value: bytes
 
+    @property
+    def newest(self) -> bytes:
+        """The pack in which the operation lies, where the cell holds it; not compared with anything."""
+        return _carried(self.value, 4)
+
 
 def read_head(backend: Backend, segments: Segments | None = None) -> Head | None:
     """Return the head of a repository, or None where none was ever published.
@@ -61,7 +69,7 @@ def read_head(backend: Backend, segments: Segments | None = None) -> Head | None
             return None
         operation, list_id = decode_head(value)
         try:
-            payload = backend.get(pack_list_key(list_id))
+            payload = _carried(value, 3) or backend.get(pack_list_key(list_id))
             if pack_list_id(payload) != list_id:
                 raise DamagedHeadError(f"the pack list {list_id.hex()} is damaged", hint="dsvc fsck")
             return Head(operation, decode_pack_list(payload, (segments or Segments(backend)).get), value)
@@ -79,10 +87,14 @@ def swap_head(
     packs: PackList,
     *,
     ready: Callable[[], None] = lambda: None,
+    carry: bool = False,
+    newest: bytes = b"",
 ) -> Head | None:
     """Move the head from `old` to this operation and pack list; return the new head, None when it had moved.
 
-    `ready` is called right before: it waits until all packs are there, and what it raises stops the swap.
+    `ready` is called right before: it waits until all packs are there, and what it raises stops the swap. A first head
+    is of the form that `carry` says, any other one of the form of the one before. `newest` is the pack in which the
+    operation lies, where the caller has it and it is small.
 
     Raises:
         SwapUncertainError: when it is not known whether it moved.
@@ -94,7 +106,9 @@ def swap_head(
     list_id = pack_list_id(payload)
     backend.put(pack_list_key(list_id), payload)
     ready()
-    value = codec.encode_plain([VERSION, operation, list_id])
+    if not newest and old is not None and old.operation == operation:
+        newest = old.newest
+    value = encode_head(operation, payload, carry=carry if old is None else is_carrying(old.value), newest=newest)
     if backend.swap_cell(CELL, None if old is None else old.value, value):
         if old is not None and old.packs.previous is not None:
             # The list before stays for readers that have read the cell and not yet the list; the one before it goes.
@@ -112,6 +126,24 @@ def list_of(head: Head) -> ObjectId:
     return decode_head(head.value)[1]
 
 
+def encode_head(operation: OperationId, payload: bytes, *, carry: bool, newest: bytes = b"") -> bytes:
+    """Return the cell that names an operation and the pack list with this payload, in the form that `carry` says."""
+    list_id = pack_list_id(payload)
+    if not carry:
+        return codec.encode_plain([VERSION, operation, list_id])
+    held = (data if len(data) <= CARRIED_BYTES else b"" for data in (payload, newest))
+    return codec.encode_plain([CARRYING, operation, list_id, *held])
+
+
+def is_carrying(value: bytes) -> bool:
+    """Say whether a head cell is of the form that has room for the pack list; nothing else is looked at."""
+    return value[:2] == _CARRYING_START
+
+
+def _carried(value: bytes, position: int) -> bytes:
+    return cast("bytes", codec.decode_plain(value)[position]) if is_carrying(value) else b""
+
+
 def decode_head(value: bytes) -> tuple[OperationId, ObjectId]:
     """Return the operation and the pack list that a head cell names.
 
@@ -127,6 +159,12 @@ def decode_head(value: bytes) -> tuple[OperationId, ObjectId]:
     match fields:
         case (int(version), bytes(operation), bytes(list_id)) if (
             version is not True and version == VERSION and len(operation) == len(list_id) == ID_LENGTH
+        ):
+            return OperationId(ObjectId(operation)), ObjectId(list_id)
+        case (int(version), bytes(operation), bytes(list_id), bytes(payload), bytes(newest)) if (
+            version == CARRYING
+            and len(operation) == len(list_id) == ID_LENGTH
+            and max(len(payload), len(newest)) <= CARRIED_BYTES
         ):
             return OperationId(ObjectId(operation)), ObjectId(list_id)
     raise DamagedHeadError("the head cell is not of its form", hint="dsvc fsck")
@@ -174,6 +212,7 @@ def contains_operation(log: OperationLog, head: OperationId, wanted: OperationId
 
 
 __all__ = [
+    "CARRIED_BYTES",
     "CELL",
     "DELETED",
     "DamagedHeadError",
@@ -182,6 +221,8 @@ __all__ = [
     "RepositoryDeletedError",
     "SwapUncertainError",
     "contains_operation",
+    "encode_head",
+    "is_carrying",
     "list_of",
     "read_head",
     "swap_head",

@@ -153,8 +153,14 @@ class Transaction:
             moved = None
             try:
                 if self._can_swap(head, view, [ref for ref in changes.values() if ref is not None]):
-                    wanted = head.packs.adding(flush.packs)
-                    moved = swap_head(self._store.backend, head, operation_id, wanted, ready=self._store.own.settle)
+                    moved = swap_head(
+                        self._store.backend,
+                        head,
+                        operation_id,
+                        head.packs.adding(flush.packs),
+                        ready=self._store.own.settle,
+                        newest=self._store.own.body_of(flush.fresh),
+                    )
                 if moved is None:
                     self._store.take_back(flush, but=_MADE_ANEW)
             except SwapUncertainError:  # the pack may be listed by now, or later
@@ -163,12 +169,10 @@ class Transaction:
                 return self._done(operation_id, moved)
             if wait is not None:
                 wait(attempt)
-            newer = read_head(self._store.backend, self._store.segments)
-            if newer is None:
-                raise RepositoryDeletedError
-            head = newer
-            self._store.show(head.packs)
-            self._look_ahead()
+            head = self._newest()
+            if self._look_ahead():  # that took a while, in which others published; what came last lies in the cell
+                head = self._newest()
+                self._look_ahead()
         raise BusyError("the repository changes too often to publish", hint="run the same command again")
 
     def _done(self, operation_id: OperationId, head: Head) -> tuple[OperationId, Head]:
@@ -176,13 +180,24 @@ class Transaction:
         self._store.published(head.packs)
         return operation_id, head
 
-    def _look_ahead(self) -> None:
-        """Where each call takes a round trip: read what is new of other writers, all at once."""
+    def _newest(self) -> Head:
+        """Read the head, and show what it lists."""
+        head = read_head(self._store.backend, self._store.segments)
+        if head is None:
+            raise RepositoryDeletedError
+        self._store.show(head.packs)
+        self._store.packs.take(head.newest)
+        return head
+
+    def _look_ahead(self) -> bool:
+        """Where each call takes a round trip: read what is new of other writers, all at once; say whether it was."""
         packs, calls = self._store.packs, self._store.own.calls
         if calls.far:
             refs = [ref for ref in packs.refs() if ref.pack_class == PackClass.METADATA and not packs.has_index(ref)]
             with contextlib.suppress(IntegrityError):  # it is looked at again when somebody needs it
                 calls.each(packs.index, refs)
+            return bool(refs)
+        return False
 
     def _can_swap(self, head: Head, view: View, refs: list[Ref]) -> bool:
         """Check that everything the swap from `head` would refer to is stored; False when the head has moved.
@@ -205,9 +220,11 @@ class Transaction:
 
 
 def first_operation(
-    store: ObjectStore, act: Act, refs: dict[str, Ref], *, packs: tuple[PackRef, ...] = ()
+    store: ObjectStore, act: Act, refs: dict[str, Ref], *, packs: tuple[PackRef, ...] = (), carry: bool = False
 ) -> Head:
     """Publish the first operation of a new repository, with these refs, over packs that lie there already.
+
+    `carry` says that its format lets the head cell hold the pack list too.
 
     Raises:
         BusyError: when the repository has one already.
@@ -217,7 +234,7 @@ def first_operation(
     view = View.empty(store).changed(refs)
     operation = act.operation(ViewId(view.id), ())
     operation_id = OperationId(ObjectId(store.put(Kind.OPERATION, encode_operation(operation))))
-    head = swap_head(store.backend, None, operation_id, listed.adding(tuple(store.flush())))
+    head = swap_head(store.backend, None, operation_id, listed.adding(tuple(store.flush())), carry=carry)
     if head is None:
         raise BusyError("another process created a repository here at the same moment")
     store.show(head.packs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -79,6 +80,16 @@ def open_place(
 
     ssh = ssh_settings(address, options, interactive=interactive)
     return Place(open_ssh(ssh, environment=environment, create=create, limits=limits, meanwhile=meanwhile), staging)
+
+
+def prepare_place(address: Address) -> None:
+    """Import what opening this address takes longest for; meant for a thread beside one that waits for the disk."""
+    if isinstance(address, S3Address):
+        import dsvc.remotes.s3.backend  # noqa: F401
+
+        with contextlib.suppress(ImportError):  # whoever opens it says so
+            import botocore.client
+            import botocore.session  # noqa: F401
 
 
 def ssh_settings(address: SshAddress, options: Mapping[str, Value], *, interactive: bool = False) -> SshSettings:

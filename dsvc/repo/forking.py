@@ -18,7 +18,7 @@ from dsvc.objects.ids import Kind, OperationId
 from dsvc.objects.packlist import PackList
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.values import encode_operation
-from dsvc.refs.log import Head, OperationLog, RepositoryDeletedError, read_head, swap_head
+from dsvc.refs.log import Head, OperationLog, RepositoryDeletedError, is_carrying, read_head, swap_head
 from dsvc.refs.names import LOCAL, head_of
 from dsvc.refs.transaction import Act
 from dsvc.refs.view import View
@@ -78,7 +78,15 @@ def fork_member(
         before = read_head(member_of(pool, parent))
         if before is None:
             raise RepositoryDeletedError
-        head = publish_first(member_of(pool, member), staging, before, lineage=lineage, act=act, worktree=worktree)
+        head = publish_first(
+            member_of(pool, member),
+            staging,
+            before,
+            lineage=lineage,
+            act=act,
+            worktree=worktree,
+            carry=is_carrying(before.value),  # then the pool's format allows it
+        )
         return head, before
 
     member, (head, before) = join_pool(pool, make, place=place, parent=parent)
@@ -131,8 +139,11 @@ def publish_first(
     lineage: Lineage,
     act: Act,
     worktree: str,
+    carry: bool,
 ) -> Head:
     """Publish the first operation of a fork over the packs of its parent's head `before`, and return its head.
+
+    `carry` says that its format lets the head cell hold the pack list too.
 
     Raises:
         BusyError: when there is a head already.
@@ -149,7 +160,7 @@ def publish_first(
     operation = replace(act, metadata=facts).operation(view.id, ())
     operation_id = OperationId(store.put(Kind.OPERATION, encode_operation(operation)))
     write_lineage(backend, lineage.at(before.operation))
-    head = swap_head(backend, None, operation_id, listed.adding(tuple(store.flush())))
+    head = swap_head(backend, None, operation_id, listed.adding(tuple(store.flush())), carry=carry)
     if head is None:
         raise BusyError("another process created a repository here at the same moment")
     return head

@@ -14,7 +14,8 @@ POOL = "pool-1"
 PARTED = "parted-1"
 SNAPSHOTS = "snapshots-1"
 REFERENCES = "references-1"
-FEATURES = frozenset({"base-1", SEGMENTS, POOL, PARTED, SNAPSHOTS, REFERENCES})
+CARRIED = "carried-1"
+FEATURES = frozenset({"base-1", SEGMENTS, POOL, PARTED, SNAPSHOTS, REFERENCES, CARRIED})
 _RETRIES = 20
 
 
@@ -42,8 +43,8 @@ class Format(NamedTuple):
 
 
 CURRENT = Format(frozenset({"base-1"}), frozenset({"base-1"}))
-FAR = Format(CURRENT.read | {SEGMENTS}, CURRENT.write | {SEGMENTS})
-"""Of a repository that is made at a remote place: its indexes are folded into segments."""
+FAR = Format(CURRENT.read | {SEGMENTS, CARRIED}, CURRENT.write | {SEGMENTS, CARRIED})
+"""Of a repository that is made at a remote place: its indexes are folded into segments, its head holds the list."""
 
 
 PARTED_CURRENT = Format(CURRENT.read | {PARTED}, CURRENT.write | {PARTED})

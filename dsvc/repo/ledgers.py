@@ -27,6 +27,7 @@ DROPPED: Final = f"{DATA}dropped"  # file id -> the same and a time (s): fetched
 ORIGINS: Final = f"{DATA}origins"  # a directory like that of commits: path -> reference that was copied or pinned there
 PREFIXES: Final = f"{DATA}prefixes"  # path in hexadecimal digits -> the folder of a bucket that was imported there
 WHERE: Final = f"{DATA}where"  # file id and remote -> pack list and time: where a copy was found
+BEGUN: Final = f"{DATA}begun"  # address (hash) and reference id -> what came of it until an import broke off, as a file
 EXCHANGED: Final = (LEARNED, WHERE)
 """Those that are true wherever they are: a push and a fetch bring them along."""
 

@@ -180,6 +180,12 @@ class Marks:
         """Return how many objects of a pack are marked; none of one that is not covered."""
         return int.from_bytes(self._bits.get(pack_id, b"")).bit_count()
 
+    def mark_all(self, pack_id: PackId, count: int) -> None:
+        """Mark all `count` objects of a pack."""
+        self.count += count - self.marked_in(pack_id)
+        bits = self._bits[pack_id]
+        bits[:] = ((1 << count) - 1).to_bytes(len(bits), "little")
+
     def clear(self) -> None:
         """Take all marks away."""
         for bits in self._bits.values():

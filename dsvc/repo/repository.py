@@ -19,6 +19,7 @@ from dsvc.refs.view import Direct, Ref, View
 from dsvc.repo.cuts import decode_cut, read_cut, without_parents
 from dsvc.repo.folding import fold, refold
 from dsvc.repo.format import (
+    CARRIED,
     CURRENT,
     FAR,
     PARTED,
@@ -94,10 +95,13 @@ class Repository:
         Raises:
             BusyError: when there is one already.
         """
-        if read_format(backend) is None:
-            write_format(backend, FAR if far else PARTED_CURRENT if parted else CURRENT)
+        record = read_format(backend)
+        if record is None:
+            record = FAR if far else PARTED_CURRENT if parted else CURRENT
+            write_format(backend, record)
         store = _store(backend, staging, LEVEL)
-        return cls(backend, store, first_operation(store, act, refs, packs=packs), tidies=not far, folds=far)
+        head = first_operation(store, act, refs, packs=packs, carry=CARRIED in record.write)
+        return cls(backend, store, head, tidies=not far, folds=far)
 
     @classmethod
     def open(
@@ -140,6 +144,7 @@ class Repository:
         if head is None:
             raise NotARepositoryError("a dsvc repository was begun here and not finished", hint="dsvc init")
         store.show(head.packs)
+        store.packs.take(head.newest)
         repo = cls(backend, store, head, tidies=not far, folds=far and SEGMENTS in record.write, record=record)
         repo.lost = lost
         if repo.keeps_parts and link != "copy":
@@ -167,6 +172,7 @@ class Repository:
         if head is not None and head.value != self.head.value:
             self.head = head
             self.store.show(head.packs)
+            self.store.packs.take(head.newest)
 
     def view(self) -> View:
         """Return all refs as this repository sees them."""

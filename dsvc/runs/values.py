@@ -110,8 +110,13 @@ def flat(values: Mapping[str, Value], prefix: str = "") -> Iterator[tuple[str, V
 
 
 def is_finite(value: Value) -> TypeGuard[int | float]:
-    """Say whether a value is a number with which one can reckon: no truth value, no NaN, no infinity."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """Say whether a value is a number that a float can hold: no truth value, no NaN, no infinity."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that is larger than any float
+        return False
 
 
 def shortest(value: float) -> float:

@@ -4,7 +4,7 @@ Nothing is evaluated as code.
 
     or, and, not, parentheses
     NAME OP VALUE    OP is one of = == != < <= > >= ~ (contains), in, not in
-    NAME             there is such a value, and it is not false, zero or empty
+    NAME             there is such a value, and it is not false, zero or empty; there is such a label, also without text
 
 A name is a field of the run (`state`, `name`, `user`, ...), or `params.`, `metrics.`, `labels.` and a name, quoted
 with backticks where it holds blanks or operators. A comparison with a value that is not there, or of another type, is
@@ -202,6 +202,8 @@ class _Parser:
             self._at += 1
             test, wanted = _OPERATORS[operator.text], self._value(token.text)
             return lambda summary: test(read(summary), wanted)
+        if split_column(token.text)[0] == "labels":  # most of them have no text
+            return lambda summary: read(summary) is not _MISSING
         return lambda summary: read(summary) is not _MISSING and bool(read(summary))
 
     def _among(self, read: Callable[[Summary], object]) -> Condition:

@@ -6,17 +6,20 @@ botocore 4.5 and 4.1, s3fs 6.3 and 6.3. docs/design/0032-imports.md.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
 from dsvc.errors import RequestError
+from dsvc.objects.reference import MODIFIED
 from dsvc.sources.address import SourceAddress
 from dsvc.sources.source import Found, InterruptedSourceError, SourceError, changed, missing
 
 _PIECE: Final = 1 << 20  # bytes
 _PAGE: Final = 1000  # names of a listing that come together
+_NOBODY: Final = {"disable_oauth": True, "client_email": "", "private_key": "", "private_key_id": ""}
 _RIGHTS: Final = {
     "s3": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or the profile, the rights, and the endpoint",
     "gs": "check GOOGLE_APPLICATION_CREDENTIALS and the rights to read and list",
@@ -64,20 +67,22 @@ class BucketSource:
         except Exception as error:
             raise self._translated(error, str(prefix)) from error
 
-    def read(self, found: Found, start: int) -> Iterator[bytes]:
+    def read(self, found: Found, start: int, end: int | None = None) -> Iterator[bytes]:
         """See `Source.read`."""
         key = found.address.removeprefix(f"{self._root}/")
         options: dict[str, Any] = {"range": {"offset": start}} if start else {}
+        if end is not None:
+            options["range"] = (start, end)
         if found.version:
             options["version"] = found.version
-        elif found.etag and not found.etag.startswith("modified:"):
+        elif found.etag and not found.etag.startswith(MODIFIED):
             options["if_match"] = found.etag
         try:
             answer = self._api.get(self._store, key, options=options)
             now = self._found(answer.meta)
             if now.etag != found.etag or now.size != found.size:
                 raise changed(found.address)
-            for piece in answer.stream(min_chunk_size=_PIECE):
+            for piece in answer.stream(min_chunk_size=_PIECE if end is None else end - start):
                 yield bytes(piece)
         except SourceError:
             raise
@@ -88,9 +93,9 @@ class BucketSource:
         """See `Source.close`."""
 
     def _found(self, meta: Mapping[str, Any]) -> Found:
-        etag = meta["e_tag"] or f"modified:{meta['last_modified'].isoformat()}"
-        if self._scheme == "az" and etag.startswith("0x"):  # a listing leaves out the quotes that are part of it
-            etag = f'"{etag}"'
+        etag = meta["e_tag"] or f"{MODIFIED}{meta['last_modified'].isoformat()}"
+        if self._scheme != "s3" and not etag.startswith(('"', "W/", MODIFIED)):
+            etag = f'"{etag}"'  # a listing leaves out the quotes that are part of it
         return Found(f"{self._root}/{meta['path']}", int(meta["size"]), etag, meta["version"] or "")
 
     def _translated(self, error: Exception, address: str) -> Exception:
@@ -126,7 +131,15 @@ def _open(scheme: str, bucket: str, environment: Mapping[str, str]) -> Any:
     retries: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
     options: Any = {"timeout": timedelta(hours=12), "connect_timeout": timedelta(seconds=10)}
     if scheme == "gs":
-        return GCSStore(bucket, retry_config=retries, client_options=options)
+        settings: Any = {}
+        emulator = environment.get("STORAGE_EMULATOR_HOST")
+        if emulator:
+            base = emulator if "://" in emulator else f"http://{emulator}"
+            settings["service_account_key"] = json.dumps(_NOBODY | {"gcs_base_url": base.rstrip("/")})
+            options["allow_http"] = base.startswith("http://")
+        elif environment.get("GOOGLE_SKIP_SIGNATURE", "").lower() in ("1", "true", "yes"):
+            settings["skip_signature"] = True
+        return GCSStore(bucket, config=settings, retry_config=retries, client_options=options)
     if scheme == "az":
         if environment.get("AZURE_ALLOW_HTTP", "").lower() in ("1", "true", "yes"):
             options["allow_http"] = True

@@ -35,9 +35,16 @@ class Sources:
         parsed = parse_source(address)
         return self.of(parsed).stat(parsed)
 
-    def stream(self, found: Found, *, advance: Callable[[int], None] = lambda _: None) -> Stream:
-        """Return the content of what was found, to read from."""
-        return Stream(self.of(parse_source(found.address)), found, advance=advance)
+    def stream(
+        self,
+        found: Found,
+        *,
+        start: int = 0,
+        end: int | None = None,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> Stream:
+        """Return the content of what was found, from byte `start` up to `end` (None: all), to read from."""
+        return Stream(self.of(parse_source(found.address)), found, start=start, end=end, advance=advance)
 
     def close(self) -> None:
         """Give back connections."""

@@ -13,13 +13,15 @@ _WAIT = 0.2  # seconds before the first repetition, at most; doubled for each fu
 
 
 class Stream:
-    """The content of one object as something to read from; it notices when less or more comes than was said."""
+    """The content of one object, or a range of it, as something to read from; it notices when less or more comes."""
 
     def __init__(
         self,
         source: Source,
         found: Found,
         *,
+        start: int = 0,
+        end: int | None = None,
         advance: Callable[[int], None] = lambda _: None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -28,7 +30,9 @@ class Stream:
         self._pieces: Iterator[bytes] | None = None
         self._rest = memoryview(b"")
         self._failures = 0
-        self.received = 0
+        self.received = start
+        self._end = end if end is not None else found.size
+        self._range_end = end
 
     def read(self, size: int) -> bytes:
         """Return `size` bytes, fewer only at the end.
@@ -39,7 +43,7 @@ class Stream:
         parts: list[memoryview] = []
         while size > 0:
             if not self._rest:
-                piece = self._next()
+                piece = self.piece()
                 if not piece:
                     break
                 self._rest = memoryview(piece)
@@ -48,13 +52,15 @@ class Stream:
             self._rest = self._rest[len(parts[-1]) :]
         return b"".join(parts)
 
-    def _next(self) -> bytes:
-        """Return the next piece, nothing at the end."""
-        wanted = self._found.size
+    def piece(self) -> bytes:
+        """Return the next piece as it comes, nothing at the end; raises what `read` raises. Mix it not with that."""
+        wanted = self._end
         while True:
+            if self._range_end is not None and self.received == wanted:
+                return b""
             try:
                 if self._pieces is None:
-                    self._pieces = iter(self._source.read(self._found, self.received))
+                    self._pieces = iter(self._source.read(self._found, self.received, self._range_end))
                 piece = next(self._pieces, b"")
                 if not piece and self.received < wanted:
                     raise InterruptedSourceError(

@@ -53,8 +53,9 @@ class WebSource:
             f"{prefix} is on a web server, which does not list what it has", hint="import its files one by one"
         )
 
-    def read(self, found: Found, start: int) -> Iterator[bytes]:
-        """See `Source.read`."""
+    def read(self, found: Found, start: int, end: int | None = None) -> Iterator[bytes]:
+        """See `Source.read`; a server that knows no ranges sends all, so that an `end` is not for the web."""
+        assert end is None
         headers = {"Range": f"bytes={start}-"} if start else {}
         with self._ask(parse_source(found.address), headers=headers) as answer:
             now = _found(found.address, answer.headers)

@@ -49,6 +49,7 @@ class _Group(NamedTuple):
     names: frozenset[bytes]
     prefixes: tuple[bytes, ...]
     suffixes: tuple[bytes, ...]
+    expressions: tuple[bytes, ...]  # what `name_match` was made of
     name_match: Match | None
     located: dict[bytes, frozenset[bytes]]
     path_match: Match | None
@@ -57,6 +58,28 @@ class _Group(NamedTuple):
 
 # The tests of a group as one directory needs them: names, suffixes, prefixes, name_match, path_match, and the group.
 _Local = tuple[frozenset[bytes], tuple[bytes, ...], tuple[bytes, ...], "Match | None", "Match | None", _Group]
+
+
+class _Any(NamedTuple):
+    """The tests of several groups in one: a name that passes none of them is in no group."""
+
+    names: frozenset[bytes]
+    suffixes: tuple[bytes, ...]
+    prefixes: tuple[bytes, ...]
+    name_match: Match | None
+
+
+class _Here(NamedTuple):
+    """The rules as one directory needs them: the tests of all groups in one, and the groups' own."""
+
+    names: frozenset[bytes]
+    suffixes: tuple[bytes, ...]
+    prefixes: tuple[bytes, ...]
+    name_match: Match | None
+    by_path: bool  # whether a group has a test for paths
+    groups: tuple[_Local, ...]
+
+
 
 _T = TypeVar("_T")
 _Kinds = tuple[tuple[_T, ...], tuple[_T, ...]]  # for entries that are no directories, and for directories
@@ -180,14 +203,15 @@ class DirectoryRules:
     first question.
     """
 
-    __slots__ = ("_groups", "_locals", "_owner", "_parent", "prefix")
+    __slots__ = ("_any", "_groups", "_here", "_owner", "_parent", "prefix")
 
     def __init__(self, owner: IgnoreRules, prefix: bytes, *, parent: DirectoryRules | None) -> None:
         self.prefix = prefix
         self._owner = owner
         self._parent = parent
-        self._groups: _Kinds[_Group] = ((), ())  # all that count here or further down, once `_locals` is there
-        self._locals: _Kinds[_Local] | None = None
+        self._groups: _Kinds[_Group] = ((), ())  # all that count here or further down, once `_here` is there
+        self._any: tuple[_Any, _Any] | None = None
+        self._here: tuple[_Here, _Here] | None = None
 
     def enter(self, name: bytes) -> DirectoryRules:
         """Return the rules for the directory `name` in this one."""
@@ -207,8 +231,16 @@ class DirectoryRules:
         return next(rule for rule in group.rules if matcher(rule)(path if rule.anchored else name))
 
     def _deciding_group(self, name: bytes, is_directory: bool) -> _Group | None:  # noqa: FBT001 - the hot path
-        kinds = self._locals or self._load()
-        for names, suffixes, prefixes, name_match, path_match, group in kinds[is_directory]:
+        names, suffixes, prefixes, name_match, by_path, groups = (self._here or self._load())[is_directory]
+        if not (
+            name in names
+            or name.endswith(suffixes)
+            or name.startswith(prefixes)
+            or by_path
+            or (name_match is not None and name_match(name))
+        ):
+            return None  # nearly every name
+        for names, suffixes, prefixes, name_match, path_match, group in groups:
             if (
                 name in names
                 or name.endswith(suffixes)
@@ -219,14 +251,14 @@ class DirectoryRules:
                 return group
         return None
 
-    def _load(self) -> _Kinds[_Local]:
+    def _load(self) -> tuple[_Here, _Here]:
         waiting = [self]
-        while (parent := waiting[-1]._parent) is not None and parent._locals is None:
+        while (parent := waiting[-1]._parent) is not None and parent._here is None:
             waiting.append(parent)
         for directory in reversed(waiting):
             directory._load_after_parent()
-        assert self._locals is not None
-        return self._locals
+        assert self._here is not None
+        return self._here
 
     def _load_after_parent(self) -> None:
         parent = self._parent
@@ -236,7 +268,9 @@ class DirectoryRules:
             own = _both_kinds(rules)
             outer = (own[0] + outer[0], own[1] + outer[1])
         self._groups = outer
-        self._locals = (_localised(outer[0], self.prefix), _localised(outer[1], self.prefix))
+        any_file, any_directory = (not rules and parent and parent._any) or (_any(outer[0]), _any(outer[1]))
+        self._any = (any_file, any_directory)
+        self._here = (_here(outer[0], self.prefix, any_file), _here(outer[1], self.prefix, any_directory))
         self._parent = None  # nothing more is asked of it
 
 
@@ -311,6 +345,7 @@ def _group(rules: tuple[Rule, ...], *, negated: bool) -> _Group:
         frozenset(names),
         tuple(prefixes),
         tuple(suffixes),
+        tuple(name_expressions),
         _any_of(name_expressions),
         {directory: frozenset(names) for directory, names in located.items()},
         _any_of(path_expressions),
@@ -322,12 +357,27 @@ def _any_of(expressions: list[bytes]) -> Match | None:
     return re.compile(b"|".join(expressions), re.DOTALL).fullmatch if expressions else None
 
 
-def _localised(groups: tuple[_Group, ...], prefix: bytes) -> tuple[_Local, ...]:
+def _any(groups: tuple[_Group, ...]) -> _Any:
+    if len(groups) == 1:  # a line for each of 100,000 data files is not copied
+        return _Any(groups[0].names, groups[0].suffixes, groups[0].prefixes, groups[0].name_match)
+    return _Any(
+        frozenset[bytes]().union(*(group.names for group in groups)),
+        tuple({suffix for group in groups for suffix in group.suffixes}),
+        tuple({prefix for group in groups for prefix in group.prefixes}),
+        _any_of([each for group in groups for each in group.expressions]),
+    )
+
+
+def _here(groups: tuple[_Group, ...], prefix: bytes, of_all: _Any) -> _Here:
     """Return the tests of `groups` that can succeed for an entry of the directory `prefix`."""
     found: list[_Local] = []
+    names = of_all.names
     for group in groups:
-        names = group.names | group.located.get(prefix, frozenset()) if group.located else group.names
+        located = group.located.get(prefix, frozenset())
         path_match = group.path_match if prefix.startswith(group.path_heads) else None
-        if names or group.suffixes or group.prefixes or group.name_match or path_match:
-            found.append((names, group.suffixes, group.prefixes, group.name_match, path_match, group))
-    return tuple(found)
+        if located or group.names or group.suffixes or group.prefixes or group.name_match or path_match:
+            own = group.names | located if located else group.names
+            found.append((own, group.suffixes, group.prefixes, group.name_match, path_match, group))
+            names = names | located if located else names
+    by_path = any(local[4] is not None for local in found)
+    return _Here(names, of_all.suffixes, of_all.prefixes, of_all.name_match, by_path, tuple(found))

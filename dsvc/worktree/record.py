@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dsvc.objects import mapedit, trees
+from dsvc.objects.chunker import SMALL_LIMIT
 from dsvc.objects.ids import ObjectId, TreeId
 from dsvc.objects.store import ObjectStore
-from dsvc.objects.tree import Entry, EntryKind, is_valid_name
+from dsvc.objects.tree import Entry, EntryKind, are_valid_names, is_valid_name
 from dsvc.objects.trees import TREES
 from dsvc.progress import Progress, Silent
 from dsvc.worktree.guard import Guard
@@ -19,10 +20,12 @@ from dsvc.worktree.ignore import DirectoryRules, IgnoreRules
 from dsvc.worktree.index import DIRECTORY, EMPTY, Block, Index, join, signature
 from dsvc.worktree.measure import measure_folder
 from dsvc.worktree.scan import CONTROL, Delta, Scanner, Skipped, UnreadableError, special
-from dsvc.worktree.storing import store_file
+from dsvc.worktree.storing import store_file, store_small
 
 if TYPE_CHECKING:
     from dsvc.worktree.delegation import Delegation
+
+_FILE, _EXECUTABLE = int(EntryKind.FILE), int(EntryKind.EXECUTABLE)
 
 
 @dataclass(slots=True)
@@ -193,13 +196,14 @@ class Recorder:
             names = [true_names.get(name, name) for name in names]
         names.sort()
         disk_names = self._old.names.disk_names(path) or {}
+        valid = are_valid_names(names)
         kept: list[bytes] = []
         signatures = bytearray()
 
         def entries() -> Iterator[tuple[bytes, Entry]]:
             for name in names:
                 full = prefix + (disk_names.get(name, name) if disk_names else name)
-                found = self._new_entry(path, full, name, rules)
+                found = self._new_entry(path, full, name, rules, valid=valid)
                 if found is not None:
                     entry, sig = found
                     kept.append(name)
@@ -217,7 +221,7 @@ class Recorder:
         return entry
 
     def _new_entry(
-        self, path: bytes, full: bytes, name: bytes, rules: DirectoryRules
+        self, path: bytes, full: bytes, name: bytes, rules: DirectoryRules, *, valid: bool
     ) -> tuple[Entry, bytes] | None:
         if name in CONTROL:
             return None
@@ -232,26 +236,35 @@ class Recorder:
         is_directory = stat.S_ISDIR(mode)
         if rules.ignored(name, is_directory=is_directory):
             return None
+        is_file = stat.S_ISREG(mode)
         reason = None
-        if not is_valid_name(name):
+        if not (valid or is_valid_name(name)):
             reason = "a name that no repository may hold"
         elif is_directory:
             if not os.path.lexists(full + b"/.dsvc"):
-                entry = self._new_tree(file_path, rules.enter(name))
-                return None if entry is None else (entry, DIRECTORY)
+                folder = self._new_tree(file_path, rules.enter(name))
+                return None if folder is None else (folder, DIRECTORY)
             reason = "a dsvc repository of its own"
-        elif not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
+        elif not is_file and not stat.S_ISLNK(mode):
             reason = special(mode)
         if reason is not None:
             self._result.skipped.append(Skipped(file_path, reason))
             return None
+        size = st.st_size
+        look = None
         if self._guard is not None:
-            self._guard.new_file(file_path, st.st_size)
-        try:
+            self._guard.new_file(file_path, size)
             look = _look(self._guard, file_path)
-            entry, sig = store_file(self._store, full, signature(st), look, progress=self._progress)
-        except FileNotFoundError:
-            return None
+        sig = signature(st)
+        file_id = store_small(self._store, full, sig, size, look) if is_file and size <= SMALL_LIMIT else None
+        if file_id is not None:
+            entry = Entry(_EXECUTABLE if mode & 0o100 else _FILE, file_id, size)
+            self._progress.advance(items=1, size=size)
+        else:
+            try:
+                entry, sig = store_file(self._store, full, sig, look, progress=self._progress)
+            except FileNotFoundError:
+                return None
         self._count(file_path, entry)
         return entry, sig
 

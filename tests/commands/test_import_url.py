@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from dsvc.sources import reading
 from tests.commands.conftest import CommandLine
 from tests.servers.seaweed import Seaweed
 from tests.servers.web import Web
@@ -166,3 +170,72 @@ def test_undo_takes_an_import_back(project: CommandLine, bucket: str, tmp_path: 
     project.ok("undo")
     assert not (project.directory / "copies").exists()
     assert "clean" in project.ok("status").out
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_WAIT", 0)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_import_that_broke_off_goes_on_where_it_stopped(project: CommandLine, web: Web):
+    web.files["/data.bin"] = DATA
+    web.break_after = [1_500_000, *[0] * 9]  # the server is gone then
+    answer = project("import-url", f"{web.url}/data.bin", "set.bin")
+    assert answer.code == 14
+    assert "goes on after the 1,500,000 bytes that came" in answer.err
+    assert not (project.directory / "set.bin").exists()
+    assert "set.bin" not in project.ok("status").out
+    web.break_after = []
+    web.requests.clear()
+    project.ok("gc", "-q")  # keeps it
+    project.ok("import-url", f"{web.url}/data.bin", "set.bin")
+    assert [wanted for method, _, wanted in web.requests if method == "GET"] == ["bytes=1500000-"]
+    assert (project.directory / "set.bin").read_bytes() == DATA
+    project.ok("commit", "-q", "-m", "set")
+    project.ok("fsck", "-q")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_came_of_another_version_is_not_gone_on_with(project: CommandLine, web: Web):
+    web.files["/data.bin"] = DATA
+    web.break_after = [1_500_000, *[0] * 9]
+    assert project("import-url", f"{web.url}/data.bin", "set.bin").code == 14
+    web.break_after = []
+    web.files["/data.bin"] = new = os.urandom(3_000_000)
+    web.requests.clear()
+    project.ok("import-url", f"{web.url}/data.bin", "set.bin")
+    assert [wanted for method, _, wanted in web.requests if method == "GET"] == [None]
+    assert (project.directory / "set.bin").read_bytes() == new
+
+
+@pytest.mark.usefixtures("impatient")
+def test_references_go_on_where_they_stopped(project: CommandLine, web: Web):
+    web.files["/data.bin"] = DATA
+    project.ok("import-url", "--reference", f"{web.url}/data.bin", "set.bin")
+    project.ok("commit", "-q", "-m", "set")
+    web.break_after = [1_500_000, *[0] * 9]
+    assert "goes on after" in project("data", "get").err
+    web.break_after = []
+    web.requests.clear()
+    project.ok("data", "get", "-q")
+    assert [wanted for method, _, wanted in web.requests if method == "GET"] == ["bytes=1500000-"]
+    assert (project.directory / "set.bin").read_bytes() == DATA
+
+
+def test_an_interrupted_import_keeps_what_came(project: CommandLine, web: Web, tmp_path: Path):
+    web.files["/data.bin"] = DATA
+    web.stall_after = 2_000_000
+    words = [sys.executable, "-m", "dsvc", "import-url", f"{web.url}/data.bin", "set.bin"]
+    process = subprocess.Popen(words, cwd=project.directory, env=project.environment, stderr=subprocess.PIPE, text=True)
+    assert web.stalled.wait(60)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    web.stall_after = None
+    web.go_on.set()
+    assert (process.returncode, "interrupted" in said) == (130, True), said
+    web.requests.clear()
+    project.ok("import-url", f"{web.url}/data.bin", "set.bin")
+    (wanted,) = [wanted for method, _, wanted in web.requests if method == "GET"]
+    assert wanted is not None
+    assert (project.directory / "set.bin").read_bytes() == DATA

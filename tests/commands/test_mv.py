@@ -97,3 +97,32 @@ def test_dry_run_and_usage(cli, project):
     assert cli.ok("mv", "-n", "a.txt", "b.txt").out == "a.txt -> b.txt\n"
     assert status(cli) == []
     assert cli("mv", "a.txt").code == 2
+
+
+def test_references_move_without_being_fetched(cli, web):
+    web.files |= {"/a.bin": b"a" * 1000, "/b.bin": b"b" * 1000}
+    cli.ok("init", "-q")
+    cli.ok("import-url", "--reference", f"{web.url}/a.bin", "images/a.bin")
+    cli.ok("import-url", "--reference", f"{web.url}/b.bin", "images/b.bin")
+    (cli.directory / "kept").mkdir()
+    (cli.directory / "kept" / "code.py").write_text("code\n")
+    cli.ok("commit", "-q", "-m", "references")
+    web.requests.clear()
+    cli.ok("mv", "images/a.bin", "kept")  # into a folder on disk
+    cli.ok("mv", "images", "pictures")  # a whole folder that is nowhere on disk
+    cli.ok("mv", "kept/a.bin", "pictures")  # and into that
+    cli.ok("mv", "pictures/a.bin", "pictures/c.bin")
+    assert "renamed" in cli.ok("status").out
+    assert cli("mv", "pictures/c.bin", "pictures/b.bin").code == 3
+    assert cli("mv", "pictures/c.bin", "nowhere/c.bin").code == 3
+    assert cli("mv", "pictures/none", "x").code == 3
+    cli.ok("commit", "-q", "-m", "moved")
+    assert cli.ok("ls", "-r").out.split() == [".dsvcignore", "kept/code.py", "pictures/b.bin", "pictures/c.bin"]
+    assert "clean" in cli.ok("status").out
+    assert web.requests == []
+    cli.ok("undo")
+    cli.ok("undo")
+    assert "pictures/a.bin" in cli.ok("data", "list").out
+    cli.ok("commit", "-q", "-m", "moved, but for the last")
+    cli.ok("data", "get", "-q")
+    assert (cli.directory / "pictures/a.bin").read_bytes() == b"a" * 1000

@@ -127,6 +127,19 @@ def test_several_at_a_time_claim_no_outputs_of_each_other(project):
     assert repro(project, "-j", "3") == dict.fromkeys(ALL, "unchanged")
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_what_python_is_seen_to_write_is_stored_too(project, jobs):
+    stage = '[stages.one]\ncmd = "python one.py"\nouts = ["plain.txt", "ignored.json"]\n'
+    (project.directory / "dsvc.toml").write_text(stage)
+    (project.directory / "one.py").write_text("for name in ('plain.txt', 'ignored.json'): open(name, 'w').write(name)")
+    assert repro(project, "-j", jobs) == {"one": "ran"}
+    assert repro(project) == {"one": "unchanged"}
+    (project.directory / "plain.txt").unlink()
+    (project.directory / "ignored.json").unlink()
+    assert repro(project, "-j", jobs) == {"one": "restored"}
+    assert (project.directory / "ignored.json").read_text() == "ignored.json"
+
+
 def test_a_stage_that_fails_keeps_back_what_needs_it(project):
     (project.directory / "bad").write_text("b")
     assert repro(project, code=1) == {"prepare": "ran", "fit@a": "ran", "fit@b": "failed", "report": "blocked"}

@@ -13,7 +13,7 @@ import pytest
 
 from dsvc.contents import tables
 from dsvc.contents.driver import ContentMerge, MergeLabels, Settings, Source, UnfitError
-from dsvc.contents.tables import comparing
+from dsvc.contents.tables import comparing, large_merge, merging, parts
 
 BASE = "id,name,price\n" + "".join(f"{n},n{n},{n}.5\n" for n in range(1, 9))
 
@@ -205,6 +205,56 @@ def test_many_merges_are_what_a_merge_of_their_cells_is() -> None:
         if not conflicts:
             rows = list(csv.reader(io.StringIO(text_of(found))))[1:]
             assert {row[0]: row for row in rows} == expected, seed
+
+
+@pytest.mark.parametrize("favor", [None, "theirs"])
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_large_tables_come_to_the_same_part_by_part(
+    monkeypatch: pytest.MonkeyPatch, form: str, favor: str | None
+) -> None:
+    for seed in range(40):
+        rng = random.Random(seed)
+        base = random_table(rng)
+        keys = [str(number) for number in rng.sample(range(40, 60), 6)]
+
+        def side(base: list[list[str]] = base, rng: random.Random = rng, keys: list[str] = keys) -> list[list[str]]:
+            rows = [[row[0], *(rng.choice([cell, cell, f"w{rng.randrange(2)}"]) for cell in row[1:])] for row in base]
+            rows = [row for row in rows if rng.random() < 0.8]
+            for key in rng.sample(keys, 3):
+                rows.insert(rng.randrange(len(rows) + 1), [key, "new", ""])
+            rng.shuffle(rows) if rng.random() < 0.3 else None
+            return rows
+
+        sides = [base if rng.random() < 0.8 else None, side(), side() if rng.random() < 0.9 else [["99", "a", "b"]]]
+        texts = [text if text is None else lines_of_json(text) if form == "jsonl" else written(text) for text in sides]
+        expected = merged(*texts, name=f"t.{form}", favor=favor)
+        text = text_of(expected)
+        with monkeypatch.context() as patch:
+            patch.setattr(merging, "IN_MEMORY", 0)
+            patch.setattr(large_merge, "_PART", rng.choice([50, 400]))
+            patch.setattr(large_merge, "_BLOCK", 2)
+            patch.setattr(large_merge, "_WINDOW", 3)
+            patch.setattr(parts, "_HELD", 300)
+            found = merged(*texts, name=f"t.{form}", favor=favor)
+            assert text_of(found) == text, seed
+        assert (found.conflicts, found.notes) == (expected.conflicts, expected.notes), seed
+
+
+def lines_of_json(rows: list[list[str]]) -> str:
+    return "".join(json.dumps(dict(zip(("id", "a", "b"), row, strict=True))) + "\n" for row in rows)
+
+
+def test_keys_of_large_tables_must_tell_rows_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merging, "IN_MEMORY", 0)
+    monkeypatch.setattr(merging, "_SAMPLE", 1)
+    with pytest.raises(UnfitError, match="two rows have the id 1"):
+        merged("id,a\n1,2\n", "id,a\n1,2\n1,3\n", "id,a\n1,4\n", key="id")
+    with pytest.raises(UnfitError, match="key=COLUMN"):
+        merged("a,b\n1,2\n1,2\n", "a,b\n1,2\n1,3\n", "a,b\n1,4\n1,2\n")
+    # id looks like a key at first; the next column that may be one is taken.
+    base = "id,x_id,c\n1,1,x\n1,2,x\n"
+    found = merged(base, changed(base, ("1,1,x", "1,1,y")), changed(base, ("1,2,x", "1,2,z")))
+    assert text_of(found) == "id,x_id,c\n1,1,y\n1,2,z\n"
 
 
 BROKEN = [

@@ -18,7 +18,7 @@ from packaging.pylock import Pylock
 
 from dsvc.environments import Distribution, Environment, Source, differences
 from dsvc.environments.archives import Archive, find_archives
-from dsvc.environments.dockerfile import dockerfile_text
+from dsvc.environments.dockerfile import dockerfile_text, not_in_image
 from dsvc.environments.pylock import known_archives, make_pylock
 from dsvc.environments.requirements import requirements_text
 from dsvc.environments.restoring import restore
@@ -194,6 +194,20 @@ def test_the_lines_of_a_dockerfile(tmp_path):
     assert dockerfile_text(FULL, DIGITS, base="own:1").splitlines()[1] == "FROM own:1"
     for line in text.replace("\\\n", " ").splitlines():
         assert re.match(r"(#|FROM |RUN |ENV |WORKDIR |COPY |$)", line), line
+
+
+def test_an_image_has_no_folders_of_a_machine(tmp_path):
+    (tmp_path / "there").mkdir()
+    url = (tmp_path / "there").as_uri()
+    at_remote = Source("editable", url=url, vcs="git", commit="c" * 40, remote="https://example.org/lib.git")
+    sources = {"mine": Source("editable", url=url), "theirs": at_remote, "plain": None}
+    found = tuple(Distribution(name, "1.0", source=source) for name, source in sources.items())
+    environment = replace(SMALL, distributions=found)
+    assert [one.name for one in not_in_image(environment)] == ["mine"]
+    text = dockerfile_text(environment, DIGITS)
+    assert str(tmp_path) not in text
+    assert "# Not in this image: mine, " in text
+    assert text.index("install -y --no-install-recommends git ") < text.index("git+https://example.org/lib.git@")
 
 
 def test_what_a_dockerfile_runs_installs_the_same(locked, python, tmp_path, wheels):

@@ -52,7 +52,7 @@ from dsvc.objects.values import (
     encode_operation,
     encode_tag,
 )
-from dsvc.refs.log import CELL, RepositoryDeletedError, read_head
+from dsvc.refs.log import CELL, RepositoryDeletedError, encode_head, read_head
 from dsvc.refs.view import VIEWS, Direct
 from dsvc.remotes.bundle_file import BundleBackend, BundleHeader, BundleWriter, Prerequisite
 from dsvc.remotes.s3.cells import CellObject, decode_cell
@@ -298,6 +298,19 @@ GOLDEN: dict[str, str] = {
     "head": (
         "9301c4200cef1eb24e74eff6e2a2b610508432af2181ec0838daf64dfb535e8d740fd442c420aa6f3612332f663edc69"
         "767cdf99f0fb568fbe8a7ddfe0d7fb599ee689fff18a"
+    ),
+    "carrying head": (
+        "9502c4200cef1eb24e74eff6e2a2b610508432af2181ec0838daf64dfb535e8d740fd442c420aa6f3612332f663edc69"
+        "767cdf99f0fb568fbe8a7ddfe0d7fb599ee689fff18ac4d884a9636f6e64656d6e656491c42099999999999999999999"
+        "99999999999999999999999999999999999999999999a57061636b739195c42088888888888888888888888888888888"
+        "8888888888888888888888888888888801ccf41a02a870726576696f7573c420aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa87265706c616365649192c42099999999999999999999999999999999999999"
+        "9999999999999999999999999991c4208888888888888888888888888888888888888888888888888888888888888888"
+        "c4cc647376637061636b000101000000000068656c6c6f0a0a0a0a0a6473766369647831010000000001020304050607"
+        "08090a0b0c0d0e0f00000001000000000000000200000000000000100000000a0000000affffffff000000008e4c7c1b"
+        "99dbfd50e7a95185fead5ee1448fa904a2fdd778eaf5f2dbfd629a9901000000000000000000000006be9a8ee3f047b3"
+        "8994215f103128175bd1333efd1ac0a3bbda9cb26749205ccb01000000000000000600000004000000000000001a0000"
+        "00000000009a647376637061636b"
     ),
     "format": (
         "7b2264737663223a20312c202272656164223a205b22626173652d31225d2c20227772697465223a205b22626173652d31225d7d0a"
@@ -803,6 +816,9 @@ ENCODED = {
     "segment": lambda: encode_segment([a_row()]),
     "folded pack list": lambda: encode_pack_list(folded_packs()),
     "head": a_head,
+    "carrying head": lambda: encode_head(
+        OPERATION_ID, encode_pack_list(PACKS), carry=True, newest=bytes.fromhex(GOLDEN["pack"])
+    ),
     "format": lambda: encode_format(CURRENT),
     "state": lambda: encode_state(STATE),
     "deployment": lambda: encode_deployment(DEPLOYMENT),
@@ -956,6 +972,13 @@ def test_the_head_and_the_format_record():
     head = read_head(backend)
     assert (head.operation, head.packs) == (OPERATION_ID, PACKS)
     assert read_format(backend) == CURRENT
+
+
+def test_the_head_that_holds_its_list():
+    backend = MemoryBackend()
+    backend.swap_cell(CELL, None, golden("carrying head"))
+    head = read_head(backend)  # no blob is there
+    assert (head.operation, head.packs, head.newest) == (OPERATION_ID, PACKS, golden("pack"))
 
 
 def test_the_files_of_a_cell(tmp_path):

@@ -125,12 +125,18 @@ def test_readers_take_part_where_they_may(host: HubHost, team: tuple[Person, Per
     rita.ok("switch", "-q", "-c", "mine")
     rita.commit("rita's", rita=b"1\n")
     rita.ok("request", "open")
+    rita.ok("run", "-q", "--", "sh", "-c", "echo 2 >made")
     rita.commit("rita's more", rita=b"2\n")
     rita.ok("request", "update")
     ada.ok("request", "show", "2")
     ada.ok("request", "approve", "2")
     refused(rita("request", "merge", "2"), "may read vision and not push to it")
+    assert ada.ok("runs", "--json").json["runs"] == []
     ada.ok("request", "merge", "2")
+    walt.ok("fetch", "-q")
+    for person in (ada, walt):  # what the request's commits name has a name there now
+        (row,) = person.ok("runs", "--json").json["runs"]
+        assert row["command"].startswith("sh -c")
 
 
 def test_conflicts_are_named_and_settled_in_the_branch(host: HubHost, team: tuple[Person, Person, Person]) -> None:

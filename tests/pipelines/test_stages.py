@@ -48,20 +48,20 @@ def test_a_stage_for_each(tmp_path):
         tmp_path,
         """
         [stages.a]
-        cmd = "echo ${item} > out-${item}"
+        cmd = "echo ${item} > out-${item} # ${key}"
         outs = ["out-${item}"]
         foreach = ["x", 2]
         [stages.b]
-        cmd = "fit --lr ${item.lr}"
+        cmd = "fit --lr ${item.lr} --out ${key}"
         outs = ["${item.name}"]
         [stages.b.foreach]
         slow = {lr = 0.1, name = "s"}
         """,
     )
     assert [(stage.name, stage.cmd, stage.outs) for stage in found] == [
-        ("a@x", "echo x > out-x", ("out-x",)),
-        ("a@2", "echo 2 > out-2", ("out-2",)),
-        ("b@slow", "fit --lr 0.1", ("s",)),
+        ("a@x", "echo x > out-x # ${key}", ("out-x",)),
+        ("a@2", "echo 2 > out-2 # ${key}", ("out-2",)),
+        ("b@slow", "fit --lr 0.1 --out slow", ("s",)),
     ]
 
 

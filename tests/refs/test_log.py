@@ -3,11 +3,21 @@
 import pytest
 
 from dsvc.objects import codec
-from dsvc.objects.packlist import PackList, decode_pack_list, pack_list_key
+from dsvc.objects.packlist import PackList, decode_pack_list, encode_pack_list, pack_list_key
 from dsvc.objects.segment import Segments
-from dsvc.refs.log import CELL, DamagedHeadError, contains_operation, read_head, swap_head
+from dsvc.refs.log import (
+    CELL,
+    DamagedHeadError,
+    contains_operation,
+    encode_head,
+    list_of,
+    read_head,
+    swap_head,
+)
 from dsvc.refs.view import Symbolic
+from dsvc.repo.repository import Repository
 from dsvc.storage.memory import MemoryBackend
+from dsvc.storage.passing import PassingBackend
 
 
 def publish(repository, act, point, number):
@@ -111,3 +121,53 @@ def test_a_walk_ends_where_old_operations_were_cut_off(repository, act, point):
 def test_an_unborn_branch(repository):
     assert repository.view().get("worktrees/one/HEAD") == Symbolic("heads/main")
     assert repository.view().commit("worktrees/one/HEAD") is None
+
+
+class Counted(PassingBackend):
+    """Notes which blobs are asked for."""
+
+    def __init__(self, inner):
+        super().__init__(inner)
+        self.asked = []
+
+    def get(self, key, **where):
+        self.asked.append(key)
+        return super().get(key, **where)
+
+
+def test_who_opens_a_far_repository_asks_for_the_cell_alone(tmp_path, act, point):
+    place = MemoryBackend()
+    writer = Repository.create(place, lambda: tmp_path, act=act(0), refs={"heads/main": Symbolic("heads/x")}, far=True)
+    writer.store.own.calls.far = True  # what it sends is kept until the cell is written
+    publish(writer, act, point, 1)
+    seen = Counted(place)
+    reader = Repository.open(seen, lambda: tmp_path, far=True)
+    assert reader.view().get("heads/main") == point(1)
+    assert seen.asked == []
+    place.delete(pack_list_key(list_of(reader.head)))  # a blob nobody needed
+    publish(Repository.open(place, lambda: tmp_path, far=True), act, point, 2)
+    reader.refresh()
+    assert reader.view().get("heads/main") == point(2)
+    writer.close()
+
+
+def test_a_wrong_pack_in_the_cell_is_not_believed(tmp_path, act, point):
+    place = MemoryBackend()
+    writer = Repository.create(place, lambda: tmp_path, act=act(0), refs={"heads/main": Symbolic("heads/x")}, far=True)
+    writer.store.own.calls.far = True
+    publish(writer, act, point, 1)
+    value = place.read_cell(CELL)
+    head = read_head(place)
+    for at in range(0, len(head.newest), 7):
+        wrong = bytearray(head.newest)
+        wrong[at] ^= 1
+        cell = encode_head(head.operation, encode_pack_list(head.packs), carry=True, newest=bytes(wrong))
+        assert place.swap_cell(CELL, value, cell)
+        value = cell
+        assert Repository.open(place, lambda: tmp_path, far=True).view().get("heads/main") == point(1)
+    writer.close()
+
+
+def test_a_head_without_room_stays_so(repository, act, point):
+    publish(repository, act, point, 1)
+    assert repository.backend.read_cell(CELL)[:2] == bytes.fromhex("9301")

@@ -21,11 +21,18 @@ def test_damaged_bytes_do_not_stay(cli: CommandLine, seaweed: Seaweed) -> None:
     cli.ok("push", "-q")
     cli.ok("clone", "-q", cli.ok("remote", "get-url", "origin").out.strip(), "copy")
     copy = CommandLine(cli.directory / "copy", cli.environment)
+    copy.ok("fsck", "--remote", "origin")
     kept = [path for path in Path(copy.directory / ".dsvc/cache/remotes/origin.d").iterdir() if path.is_file()]
     assert kept
+    wrongs = {}
     for path in kept:
         wrong = bytearray(path.read_bytes()[32:])
         wrong[len(wrong) // 2] ^= 1
-        path.write_bytes(blake3(wrong).digest() + wrong)  # as it came over the wire
-    assert copy("fetch").code == 15
-    assert copy("fetch").code == 0
+        wrongs[path] = blake3(wrong).digest() + wrong  # as it came over the wire
+        path.write_bytes(wrongs[path])
+    assert copy("gc", "--remote", "origin", "--grace", "0").code == 15
+    assert copy("gc", "--remote", "origin", "--grace", "0").code == 0
+    for path, content in wrongs.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    assert copy("fsck", "--remote", "origin").code == 0  # that looks at what lies there

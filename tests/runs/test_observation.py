@@ -197,6 +197,14 @@ def test_a_folder_may_be_an_input(project):
     assert (pin["path"], pin["kind"], pin["state"]) == ("images", "tree", "pinned")
 
 
+@pytest.mark.parametrize(("command", "state"), [("cat data/*", "pinned"), ("echo 3 >data/c", "changed")])
+def test_a_folder_while_others_work_beside(project, command, state):
+    for name in "ab":
+        project.write(f"data/{name}", name)
+    record = project.run("--declared-outputs", "-i", "data", "--", "sh", "-c", command)
+    assert files(record["inputs"]) == {"data": state}
+
+
 def test_thousands_of_inputs(project):
     for number in range(3000):
         project.write(f"many/{number}", str(number))

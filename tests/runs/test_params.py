@@ -8,6 +8,7 @@ import pytest
 
 from dsvc.errors import UsageError
 from dsvc.runs.params import BadParamsError, params_of_words, parse_assignment, parse_value, read_params_file
+from dsvc.runs.values import is_finite
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,11 @@ def test_values(text, value):
 
 def test_nan():
     assert math.isnan(parse_value("nan"))
+
+
+def test_what_can_be_reckoned_with():
+    assert all(map(is_finite, (0, -2, 0.5, 2**80)))
+    assert not any(map(is_finite, (True, math.nan, math.inf, 10**400, "1", None, (1,))))
 
 
 def test_assignments():

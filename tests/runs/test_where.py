@@ -34,14 +34,15 @@ TRUE = [
     "params.lr != 0.2", "not params.lr > 1", "params.lr in (0.1, 0.01)", "params.lr not in (1, 2)", "state = failed",
     "state in (failed, killed)", "name ~ BASE", "command ~ 'train.py'", "params.model.layers = 3", "params.on",
     "params.on = true", "`params.odd name` = 1", "params.`odd name` = 1", "params.big > 1e20",
-    f"params.big = {2**70}", "metrics.inf > 1e300", "metrics.loss = nan", "labels.kind = test", "exit_code = 3",
-    "elapsed > 2", "start > 2026-01-01", "start < '2027-01-01T00:00:00+00:00'", "(params.lr > 1 or metrics.acc > 0.5)",
+    f"params.big = {2**70}", "metrics.inf > 1e300", "metrics.loss = nan", "labels.kind = test", "labels.done",
+    "exit_code = 3", "elapsed > 2", "start > 2026-01-01",
+    "start < '2027-01-01T00:00:00+00:00'", "(params.lr > 1 or metrics.acc > 0.5)",
     "params.lr > 1 or metrics.acc > 0.5 and state = failed", "not (state = done)", "p.lr = 0.1", "metric.acc > 0",
     "user ~ ada", "params.v = 1.10", "params.v = '1.10'", "metrics.none = null",
 ]  # fmt: skip
 FALSE = [
     "metrics.acc > 0.9", "metrics.missing > 0", "metrics.missing < 0", "metrics.missing != 0", "params.missing",
-    "metrics.loss > 0", "metrics.loss < 0", "params.name > 3", "params.on = 1", "labels.done", "params.lr in (1, 2)",
+    "metrics.loss > 0", "metrics.loss < 0", "params.name > 3", "params.on = 1", "labels.missing", "params.lr in (1, 2)",
     "state = done", "exit_code = 0", "metrics.none > 0", "not params.on",
 ]  # fmt: skip
 BAD = [

@@ -12,7 +12,6 @@ from dsvc.contents.driver import (
     MergeLabels,
     Settings,
     Source,
-    UnfitError,
 )
 from dsvc.contents.sizes import counted
 from dsvc.contents.tables.comparing import compare
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 NAME = "table"
 MERGE_LIMIT = 1 << 40
 
-_TEXT_LIMIT = 256 << 20  # bytes of a table of text that is merged
 _FIRST = 10  # rows of a summary
 
 
@@ -54,8 +52,6 @@ def merge(
         from dsvc.contents.tables import parquet
 
         return parquet.merge_files(base, ours, theirs, key_of(settings), labels)
-    if any(side.size > _TEXT_LIMIT for side in (base, ours, theirs) if side is not None):
-        raise UnfitError(f"larger than {_TEXT_LIMIT >> 20} MiB")
     tables = [open_table(side, settings) if side is not None else None for side in (base, ours, theirs)]
     assert tables[1] is not None
     assert tables[2] is not None

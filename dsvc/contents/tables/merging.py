@@ -1,44 +1,32 @@
-"""Three-way merge of tables of text by key: rows, and the cells of rows that both sides changed."""
+"""Three-way merge of tables of text by key: rows, and the cells of rows that both sides changed.
+
+Tables of more than `IN_MEMORY` bytes in all are merged part by part (dsvc.contents.tables.large_merge), with the same
+result.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any
 
 from dsvc.contents.driver import ContentMerge, MergeLabels, UnfitError
 from dsvc.contents.tables.comparing import Key, candidates, is_unique
-from dsvc.contents.tables.records import Cells, Csv, TextTable
-from dsvc.contents.tables.showing import cell
+from dsvc.contents.tables.large_merge import large_merge
+from dsvc.contents.tables.parts import DuplicateKeyError
+from dsvc.contents.tables.records import Csv, TextTable
+from dsvc.contents.tables.row_merge import RowMerger, row_merger
 
-_TOLD = 20  # conflicts that are named
-_MISSING = object()
-_Records: TypeAlias = tuple[bytes | None, bytes | None, bytes | None]  # base, ours, theirs
+IN_MEMORY = 96 << 20  # bytes of all sides together
+_SAMPLE = 5000  # rows of each side that tell at once that a column is no key
+_PIECE = 1000  # rows that are handed over together
 
 
 class NoKeyError(UnfitError):
     """No column tells the rows of a table apart."""
 
-
-@dataclass(slots=True)
-class _Side:
-    table: TextTable
-    rows: dict[Key, bytes]
-
-
-@dataclass(slots=True)
-class _Work:
-    key: tuple[str, ...]
-    columns: tuple[str, ...]
-    base: _Side | None
-    ours: _Side
-    theirs: _Side
-    labels: MergeLabels
-    layout: bool
-    """Whether the records of all sides have the same columns in the same order, and can be taken as they are."""
-    conflicts: int = 0
-    notes: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        super().__init__("no column tells its rows apart; .dsvcattributes can name some by key=COLUMN,COLUMN")
 
 
 def merge_tables(
@@ -50,192 +38,114 @@ def merge_tables(
         UnfitError: where rows cannot be told apart by the key. NoKeyError: where there is none.
     """
     tables = [table for table in (base, ours, theirs) if table is not None]
-    names = tuple(key) if key is not None else _inferred(tables)
+    large = sum(table.source.size for table in tables) > IN_MEMORY
+    names = _named(tables, tuple(key)) if key is not None else None
+    if large:
+        for wanted in [names] if names is not None else _sampled(tables):
+            work = row_merger(base, ours, theirs, wanted, labels)
+            try:
+                rows = large_merge(work)
+            except DuplicateKeyError:
+                if names is not None:
+                    raise
+                continue
+            return ContentMerge(_written(work, rows), work.conflicts, work.told())
+        raise NoKeyError
+    work = row_merger(base, ours, theirs, names or _inferred(tables), labels)
+    text = tuple(_written(work, [_rows(work)]))
+    return ContentMerge(text, work.conflicts, work.told())
+
+
+def _written(work: RowMerger, rows: Iterable[Sequence[bytes]]) -> Iterator[bytes]:
+    """Yield the text of a table, with its header, from lists of lines."""
+    form, source = work.ours.form, work.ours.source
+    end = b"\r\n" if b"\r\n" in source.head(1 << 16) else b"\n"
+    begun = False
+    if isinstance(form, Csv):
+        fields = dict(zip(form.columns, form.fields(form.header), strict=True))
+        taken = [fields.get(name) or name.encode("utf-8", "surrogateescape") for name in work.columns]
+        yield form.header if work.columns == form.columns else form.separator.join(taken)
+        begun = True
+    for lines in rows:
+        for at in range(0, len(lines), _PIECE):
+            yield (end if begun else b"") + end.join(lines[at : at + _PIECE])
+            begun = True
+    if begun and not _is_open(work.ours):
+        yield end
+
+
+def _named(tables: Sequence[TextTable], key: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a key that was named, if all tables have its columns."""
     for table in tables:
-        if isinstance(table.form, Csv) and not set(names) <= set(table.form.columns):
-            raise UnfitError(f"no column {', '.join(set(names) - set(table.form.columns))}")
-    sides = [_side(table, names) if table is not None else None for table in (base, ours, theirs)]
-    assert sides[1] is not None
-    assert sides[2] is not None
-    old, mine, other = (table.form.columns if table is not None else () for table in (base, ours, theirs))
-    columns = merged_columns(old, mine, other)
-    forms = {(t.form.columns, t.form.separator) if isinstance(t.form, Csv) else None for t in tables}
-    work = _Work(names, columns, sides[0], sides[1], sides[2], labels, len(forms) == 1)
-    header = []
-    if isinstance(ours.form, Csv):
-        shape = ours.form
-        same = columns == shape.columns
-        fields = dict(zip(shape.columns, shape.fields(shape.header), strict=True))
-        taken = [fields.get(name) or name.encode("utf-8", "surrogateescape") for name in columns]
-        header = [shape.header if same else shape.separator.join(taken)]
-    end = b"\r\n" if b"\r\n" in ours.source.head(1 << 16) else b"\n"
-    lines = [*header, *_rows(work)]
-    content = end.join(lines)
-    if content and not _is_open(ours):
-        content += end
-    more = work.conflicts - _TOLD
-    notes = [*work.notes[:_TOLD], *([f"and {more} more rows in conflict"] if more > 0 else [])]
-    return ContentMerge((content,), work.conflicts, tuple(notes))
+        if isinstance(table.form, Csv) and not set(key) <= set(table.form.columns):
+            raise UnfitError(f"no column {', '.join(set(key) - set(table.form.columns))}")
+    return key
 
 
 def _inferred(tables: Sequence[TextTable]) -> tuple[str, ...]:
     records = [list(chain.from_iterable(table.blocks())) for table in tables]
-    for name in candidates(tables[0], tables[-1], records[0]):
+    for name in _of_all(tables, records[0]):
         if all(is_unique(table, name, rows) for table, rows in zip(tables, records, strict=True)):
             return (name,)
-    raise NoKeyError("no column tells its rows apart; .dsvcattributes can name some by key=COLUMN,COLUMN")
+    raise NoKeyError
 
 
-def _side(table: TextTable, key: tuple[str, ...]) -> _Side:
+def _sampled(tables: Sequence[TextTable]) -> Iterator[tuple[str, ...]]:
+    """Yield the keys that may be one, by the first rows of each table."""
+    records = [_first(table) for table in tables]
+    for name in _of_all(tables, records[0]):
+        if all(is_unique(table, name, rows) for table, rows in zip(tables, records, strict=True)):
+            yield (name,)
+
+
+def _of_all(tables: Sequence[TextTable], sample: Sequence[bytes]) -> list[str]:
+    names = candidates(tables[0], tables[-1], sample)
+    return [n for n in names if all(not isinstance(t.form, Csv) or n in t.form.columns for t in tables)]
+
+
+def _first(table: TextTable) -> list[bytes]:
+    found: list[bytes] = []
+    for block in table.blocks():
+        found += block[: _SAMPLE - len(found)]
+        if len(found) == _SAMPLE:
+            break
+    return found
+
+
+def _side(table: TextTable | None, key: tuple[str, ...]) -> dict[Key, bytes]:
     rows: dict[Key, bytes] = {}
-    for record in chain.from_iterable(table.blocks()):
-        name = table.form.key(record, key)
+    for record in chain.from_iterable(table.blocks()) if table is not None else ():
+        name = table.form.key(record, key)  # type: ignore[union-attr]
         if name in rows:
-            raise UnfitError(f"two rows have the {', '.join(key)} {', '.join(map(cell, name))}")
+            raise DuplicateKeyError(key, name)
         rows[name] = record
-    return _Side(table, rows)
+    return rows
 
 
-def merged_columns(old: Sequence[str], mine: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns of a merge: as in ours, those that theirs added behind what they follow there."""
-    if other in (old, mine):
-        return tuple(mine)
-    if mine == old:
-        return tuple(other)
-    names = [name for name in mine if name in other or name not in old]
-    before: str | None = None
-    for name in other:
-        if name not in mine and name not in old:
-            names.insert(names.index(before) + 1 if before in names else len(names), name)
-        before = name
-    return tuple(names)
-
-
-def _rows(work: _Work) -> list[bytes]:
+def _rows(work: RowMerger) -> list[bytes]:
     """Return the records of the result: those of ours, and new ones of theirs behind what they follow there."""
-    ours, theirs, base = work.ours.rows, work.theirs.rows, work.base.rows if work.base is not None else {}
-    behind: dict[Any, list[Key]] = {}
+    base, ours, theirs = (_side(table, work.key) for table in (work.base, work.ours, work.theirs))
+    behind: dict[Any, list[tuple[int, Key]]] = {}
     before: Any = None
-    for key in theirs:
+    for number, key in enumerate(theirs):
         if key in ours:
             before = key
         else:
-            behind.setdefault(before, []).append(key)
+            behind.setdefault(before, []).append((number, key))
     out: list[bytes] = []
+
+    def add(new: Sequence[tuple[int, Key]], at: int) -> None:
+        for number, key in new:
+            out.extend(work.settle((base.get(key), None, theirs[key]), key, (at, number + 1)))
+
     # What theirs has at its end belongs behind what ours has at its end.
-    at_end = behind.pop(before, []) if before is not None else []
-    for key in behind.get(None, ()) if before is not None else ():
-        _settle(work, (base.get(key), None, theirs[key]), key, out)
-    for key, record in ours.items():
-        _settle(work, (base.get(key), record, theirs.get(key)), key, out)
-        for new in behind.get(key, ()):
-            _settle(work, (base.get(new), None, theirs[new]), new, out)
-    for key in at_end if before is not None else behind.get(None, ()):
-        _settle(work, (base.get(key), None, theirs[key]), key, out)
+    at_end = behind.pop(before, [])
+    add(behind.pop(None, []), -1)
+    for number, (key, record) in enumerate(ours.items()):
+        out += work.settle((base.get(key), record, theirs.get(key)), key, (number, 0))
+        add(behind.get(key, ()), number)
+    add(at_end, len(ours))
     return out
-
-
-def _settle(work: _Work, records: _Records, key: Key, out: list[bytes]) -> None:
-    base, ours, theirs = records
-    if work.layout:
-        if theirs in (ours, base):
-            taken = ours
-        elif ours == base:
-            taken = theirs
-        else:
-            _both(work, records, key, out)
-            return
-        if taken is not None:
-            out.append(taken)
-        return
-    _both(work, records, key, out)
-
-
-def _both(work: _Work, records: _Records, key: Key, out: list[bytes]) -> None:
-    """Merge a row cell by cell."""
-    sides = (work.base, work.ours, work.theirs)
-    cells: list[Cells | None] = [
-        side.table.form.cells(record) if side is not None and record is not None else None
-        for side, record in zip(sides, records, strict=True)
-    ]
-    old, mine, other = cells
-    shape = work.ours if records[1] is not None else work.theirs
-    like = records[1] if records[1] is not None else records[2]
-    assert like is not None
-    if mine is None or other is None:
-        kept = mine if mine is not None else other
-        assert kept is not None
-        if old is not None and _equal(work, kept, old):
-            return
-        if old is None:
-            out.append(shape.table.form.written(kept, work.columns, like))
-            return
-        who = "removed by ours, changed by theirs" if mine is None else "changed by ours, removed by theirs"
-        out += _conflict(work, cells, records, f"row {_named(work, key)}: {who}")
-        return
-    merged, at = _cells(old or {}, mine, other)
-    if not at:
-        out.append(shape.table.form.written(merged, work.columns, like))
-        return
-    told = "; ".join(
-        f"{name} (base {_shown(old, name)}, ours {_shown(mine, name)}, theirs {_shown(other, name)})" for name in at[:5]
-    )
-    out += _conflict(work, cells, records, f"row {_named(work, key)}: {told}", merged)
-
-
-def _cells(old: Cells, mine: Cells, other: Cells) -> tuple[Cells, list[str]]:
-    """Return merged cells, with ours where they conflict, and the columns that do."""
-    merged: Cells = {}
-    conflicts = []
-    for name in dict.fromkeys([*mine, *other]):
-        sides = [cells.get(name, _MISSING) for cells in (old, mine, other)]
-        value = sides[1]
-        if sides[1] == sides[0] or (sides[1] is _MISSING and name not in old):
-            value = sides[2]
-        elif sides[2] not in (sides[0], sides[1]) and not (sides[2] is _MISSING and name not in old):
-            conflicts.append(name)
-        if value is not _MISSING:
-            merged[name] = value
-    return merged, conflicts
-
-
-def _conflict(
-    work: _Work, cells: list[Cells | None], records: _Records, note: str, merged: Cells | None = None
-) -> list[bytes]:
-    favor = work.labels.favor
-    sides = (work.base, work.ours, work.theirs)
-
-    def written(number: int, value: Cells | None) -> list[bytes]:
-        side, record = sides[number], records[number]
-        if value is None or side is None or record is None:
-            return []
-        return [side.table.form.written(value, work.columns, record)]
-
-    if favor is not None:
-        number = {"base": 0, "ours": 1, "theirs": 2}[favor]
-        chosen = cells[number]
-        if chosen is not None and merged is not None and number:
-            conflicts = _cells(cells[0] or {}, cells[1] or {}, cells[2] or {})[1]
-            chosen = {**merged, **{name: chosen[name] for name in conflicts if name in chosen}}
-        return written(number, chosen)
-    work.conflicts += 1
-    work.notes.append(note)
-    out = [b"<<<<<<< " + work.labels.ours, *written(1, cells[1])]
-    out += [b"||||||| " + work.labels.base, *written(0, cells[0])]
-    return [*out, b"=======", *written(2, cells[2]), b">>>>>>> " + work.labels.theirs]
-
-
-def _equal(work: _Work, a: Cells, b: Cells) -> bool:
-    names = work.columns or tuple(dict.fromkeys([*a, *b]))
-    return all(a.get(name, _MISSING) == b.get(name, _MISSING) for name in names if name in a and name in b)
-
-
-def _named(work: _Work, key: Key) -> str:
-    return ", ".join(f"{name}={cell(value)}" for name, value in zip(work.key, key, strict=True))
-
-
-def _shown(cells: Cells | None, name: str) -> str:
-    return cell(cells[name]) if cells is not None and name in cells else "none"
 
 
 def _is_open(table: TextTable) -> bool:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from dsvc.contents.driver import ContentMerge, MergeLabels, UnfitError
-from dsvc.contents.tables.merging import merged_columns
 from dsvc.contents.tables.parquet_parts import ROW, ParquetSide, array_of, differing, keys_of, parted
+from dsvc.contents.tables.row_merge import merged_columns
 from dsvc.contents.tables.showing import cell
 
 _TOLD = 20

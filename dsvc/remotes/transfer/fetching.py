@@ -26,6 +26,7 @@ from dsvc.storage.backend import BlobMissingError
 
 _SHARED_KINDS = frozenset({Kind.COMMIT, Kind.TREE, Kind.TAG, Kind.RUN, Kind.ENVIRONMENT, Kind.SNAPSHOT})
 _ATTEMPTS = 8
+_KNOWN = 200_000  # ids of what came in whole packs that are kept in a set, which is 20 MB and answers at once
 
 
 History = Callable[[Receiver], tuple[Received, list[Target]]]
@@ -217,24 +218,38 @@ def _files(
     mark(wanted)
     received = Received()
     while marks.count:
-        _mark_whole_packs(local, remote.store, marks, refs)
+        whole = _mark_whole_packs(local, remote.store, marks, refs)
         received += receiver.receive(marks, label="Receiving files")
+        wanted.arrived(remote.store.packs, whole)
         marks.clear()
         wanted.go_on()
     return received
 
 
-def _mark_whole_packs(local: ObjectStore, remote: ObjectStore, marks: Marks, refs: Iterable[PackRef]) -> None:
-    """Mark all of each pack whose maps are all wanted: what else is in it are their chunks, and they come at once."""
+def _mark_whole_packs(
+    local: ObjectStore, remote: ObjectStore, marks: Marks, refs: Iterable[PackRef]
+) -> list[PackRef]:
+    """Mark all of each pack whose maps are all wanted: what else is in it are their chunks, and they come at once.
+
+    Return those of which all is marked.
+    """
+    empty = not any(ref.pack_class == PackClass.BULK for ref in local.packs.refs())
+    whole: list[PackRef] = []
     for ref in refs:
         if ref.pack_class != PackClass.BULK or not marks.marked_in(ref.id):
             continue
         index = remote.packs.index(ref)
         maps = [p for p in range(index.count) if index.place_at(p).kind == Kind.FILE_MAP]
-        if maps and all(marks.has(ref.id, p) for p in maps):
-            for object_id, place in index.objects():
-                if not local.has(object_id, Kind(place.kind)):
-                    marks.mark((Kind(place.kind), object_id))
+        if not maps or not all(marks.has(ref.id, p) for p in maps):
+            continue
+        if empty:
+            marks.mark_all(ref.id, index.count)
+            whole.append(ref)
+            continue
+        for object_id, place in index.objects():
+            if not local.has(object_id, Kind(place.kind)):
+                marks.mark((Kind(place.kind), object_id))
+    return whole
 
 
 class _Files:
@@ -250,6 +265,7 @@ class _Files:
         self._name = name
         self._maps: list[bytes] = []
         self._pages: set[bytes] = set()
+        self._here: set[bytes] = set()
 
     def take(self, kind: Kind, wanted: bytes) -> None:
         """See `Taker.take`: metadata is here by now.
@@ -278,6 +294,13 @@ class _Files:
         is_map = self._local.has(wanted, Kind.FILE_MAP) or self._remote.find(wanted, Kind.FILE_MAP) is not None
         self.take_file(wanted, small=not is_map)
 
+    def arrived(self, packs: PackSet, whole: Iterable[PackRef]) -> None:
+        """Take note that these packs are here, so that their chunks need not be looked up one by one."""
+        for ref in whole:
+            if len(self._here) + ref.objects <= _KNOWN:
+                index = packs.index(ref)
+                self._here.update(index.id_at(p) for p in range(index.count) if index.place_at(p).kind == Kind.CHUNK)
+
     def go_on(self) -> None:
         """Mark what is below the maps and pages that have arrived."""
         arrived, self._maps = self._maps, []
@@ -290,7 +313,7 @@ class _Files:
             stack = list(references(Kind.FILE_MAP, payload))
             while stack:
                 kind, wanted = stack.pop()
-                if wanted in self._pages:
+                if wanted in self._pages or (kind == Kind.CHUNK and wanted in self._here):
                     continue
                 if self._local.has(wanted, kind):
                     if kind == Kind.MAP_PAGE:

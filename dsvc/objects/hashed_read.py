@@ -1,0 +1,37 @@
+"""Hash a stream beside the thread that reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+from dsvc.objects.ids import ObjectId, content_id
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+
+class HashedRead:
+    """Hashes a stream in another thread while it is cut."""
+
+    def __init__(self, read: Callable[[int], bytes | memoryview], pool: ThreadPoolExecutor) -> None:
+        self._read, self._pool = read, pool
+        self._hasher, self._length = blake3(), 0
+        self._hashing: Future[blake3] | None = None
+
+    def read(self, size: int) -> bytes | memoryview:
+        """Return what comes next."""
+        data = self._read(size)
+        if self._hashing is not None:
+            self._hashing.result()
+        self._hashing = self._pool.submit(self._hasher.update, data) if data else None
+        self._length += len(data)
+        return data
+
+    def finish(self) -> tuple[ObjectId, int]:
+        """Return the id of all that was read, and its length."""
+        if self._hashing is not None:
+            self._hashing.result()
+        return (ObjectId(self._hasher.digest()) if self._length else content_id(b"")), self._length
