@@ -1,5 +1,6 @@
 # make demo   build a small project in a temporary folder and show its history
 # make test   install what the tests need, then run every check
+# make test-zfs  run the tests of datasets beside real OpenZFS, 2.1 and 2.3, in an emulated machine; OPENZFS=2.1: one of them
 # make clean  remove what the two have made here
 
 SHELL := bash
@@ -11,7 +12,11 @@ JOBS ?= 3
 # The large frameworks that a few tests train with: no leaves them out, all takes them with what graphics cards need, too.
 FRAMEWORKS ?= yes
 
-.PHONY: demo test check lint types layers tests packages frameworks clean
+# The versions of OpenZFS that test-zfs runs, and what it runs there.
+OPENZFS ?= 2.1 2.3
+ZFS_TESTS ?= tests/zfs
+
+.PHONY: demo test test-zfs check lint types layers tests packages frameworks clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/runs
@@ -28,6 +33,20 @@ check: $(VENV)/tests
 	done; \
 	if [ -n "$$failed" ]; then printf '\nFAILED:%s\n' "$$failed"; exit 1; fi; \
 	printf '\nAll checks passed.\n'
+
+# Each version's output is kept, so that a run can be looked at later.
+test-zfs: $(VENV)/tests
+	@$(BIN)/python -m compileall -q dsvc tests >/dev/null || true  # in the machine the checkout is read-only
+	@failed=''; cache="$${DSVC_TEST_CACHE:-$$HOME/.cache/dsvc-tests}"; \
+	for version in $(OPENZFS); do \
+		printf '\n== OpenZFS %s\n' "$$version"; \
+		bash tests/tools/zfs-machine.sh "$$version" || { failed="$$failed $$version"; continue; }; \
+		cat "$$cache/openzfs-$$version/version"; \
+		bash tests/tools/zfs-machine.sh "$$version" $(BIN)/python -m pytest -q -rs -p no:cacheprovider $(ZFS_TESTS) \
+			| tee "$$cache/openzfs-$$version/output"; \
+		[ "$${PIPESTATUS[0]}" -eq 0 ] || failed="$$failed $$version"; \
+	done; \
+	if [ -n "$$failed" ]; then printf '\nFAILED beside OpenZFS%s\n' "$$failed"; exit 1; fi
 
 lint: $(VENV)/tests
 	@printf '\n== ruff\n'

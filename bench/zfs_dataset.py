@@ -2,9 +2,14 @@
 
     sudo bash tests/tools/zfs-pool.sh 30G python bench/zfs_dataset.py --gib 20
 
-runs beside a pool of its own, in a dataset that holds `--gib` files of 1 GiB. Their blocks are holes but for 1 MiB of
+runs beside a pool of its own, and in an emulated machine with OpenZFS, on a disk of its own
+
+    export MACHINE_DISK=30G; pool=tests/tools/zfs-pool.sh
+    sudo -E bash tests/tools/zfs-machine.sh 2.1 bash $pool /dev/vdb1 .venv/bin/python bench/zfs_dataset.py --gib 20
+
+in a dataset that holds `--gib` files of 1 GiB. Their blocks are holes but for 1 MiB of
 noise each: a snapshot does not look at them. Prints a table: seconds, processor seconds of dsvc and zfs, and what was
-written: by the daemon of zfs-fuse to the pool's disk, and into the repository.
+written: by the daemon of zfs-fuse, or to the disk, and into the repository.
 """
 
 # ruff: noqa: T201
@@ -45,8 +50,13 @@ def main() -> int:
 
     def written() -> int:
         os.sync()
-        lines = Path(f"/proc/{daemon}/io").read_text().splitlines()
-        daemons = next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
+        if daemon == "0":
+            subprocess.run(["zpool", "sync"], check=True)
+            disks = Path("/proc/diskstats").read_text().splitlines()
+            daemons = 512 * next(int(line.split()[9]) for line in disks if " vdb1 " in line)
+        else:
+            lines = Path(f"/proc/{daemon}/io").read_text().splitlines()
+            daemons = next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
         said = subprocess.run(
             ["du", "-sb", *map(str, Path(disk).parent.glob("*/.dsvc"))], check=True, capture_output=True, text=True
         )

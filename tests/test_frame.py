@@ -120,7 +120,7 @@ def test_the_demo_tells_its_story(tmp_path: Path):
     assert not (folder / "train.py").exists()
 
 
-@pytest.mark.parametrize("script", [".ci/run", ".ci/packages", "examples/demo/demo.sh"])
+@pytest.mark.parametrize("script", [".ci/run", ".ci/packages", "examples/demo/demo.sh", "tests/tools/zfs-machine.sh"])
 def test_scripts_can_be_run(script: str):
     path = ROOT / script
     assert os.access(path, os.X_OK)

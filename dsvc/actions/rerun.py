@@ -211,8 +211,15 @@ def _request(workspace: Workspace, old: Run, made: Workspace, used: EnvironmentU
         variables=tuple(old.variables),
         trace="strace" if old.observation.get("reads") == "strace" else "auto",
         confirmed=True,
+        metrics=_metrics_named(old, made),
         container=_image(old),
     )
+
+
+def _metrics_named(old: Run, made: Workspace) -> list[str]:
+    named = old.observation.get("metrics")
+    texts = [text for text in named if isinstance(text, str)] if isinstance(named, tuple) else []
+    return [os.path.join(made.root, os.path.normpath(text)) for text in texts if not {"", ".."} & set(text.split("/"))]
 
 
 def _image(old: Run) -> str:

@@ -91,7 +91,7 @@ def run(
         program = container.engine
     else:
         program = find_program(request.words[0], environment) if notebook is None else notebook.program
-    masker = Masker(secret_values(environment))
+    masker = Masker(secret_values(environment, request.words))
     warnings: list[str] = []
     params, source = _params(workspace, request, directory, warnings)
     if notebook is not None:
@@ -115,7 +115,7 @@ def run(
             program=program,
             confirmed=request.confirmed,
             declared_outputs=request.declared_outputs,
-            observation={"params": source} if source else {},
+            observation=({"params": source} if source else {}) | _metrics_named(workspace, request, directory),
             locks=container is None,
         ),
         masker=masker,
@@ -291,6 +291,15 @@ def _outside(workspace: Workspace, paths: Sequence[bytes]) -> list[bytes]:
     """Return those of the declared paths that lie outside of the working copy, which are observed too."""
     root = os.path.realpath(workspace.root_bytes) + b"/"
     return [path for path in paths if not path.startswith(root)]
+
+
+def _metrics_named(workspace: Workspace, request: RunRequest, directory: Path) -> dict[str, Value]:
+    """Return what a record says of the files from which metrics are to come: a repetition takes them from there too."""
+    found = []
+    for name in request.metrics:
+        with suppress(DsvcError, UnicodeError):  # one outside of the working copy
+            found.append(workspace.repo_path(name, directory).decode())
+    return {"metrics": tuple(found)} if found else {}
 
 
 def absolute_path(directory: Path | str, path: str | bytes) -> bytes:

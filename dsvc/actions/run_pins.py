@@ -67,6 +67,7 @@ class _Finder:
         self._store = workspace.repo.store
         self._root = os.path.realpath(workspace.root_bytes)
         self._evidence = evidence
+        self._rules: IgnoreRules | None = None
 
     # What a run read.
 
@@ -211,7 +212,7 @@ class _Finder:
 
     def _loose_output(self, full: bytes, path: bytes, seen: Seen) -> tuple[Pin | None, Entry | None]:
         declared = bool(seen & Seen.DECLARED)
-        store = declared and path is not full
+        store = path is not full and (declared or self._would_be_compared(path))
         try:
             st = os.stat(full)
             if stat.S_ISDIR(st.st_mode):
@@ -226,6 +227,13 @@ class _Finder:
         same = self._evidence.after is not None or (last is not None and changed_at(signature(st)) <= last)
         state = PinState.PINNED if same else PinState.CHANGED
         return _pin(path, state, seen, entry), entry if store else None
+
+    def _would_be_compared(self, path: bytes) -> bool:
+        """Say whether a file is left out of the comparison only because there is none: others work here, too."""
+        if self._evidence.after is not None:
+            return False
+        self._rules = self._rules or self._workspace.ignore_rules()
+        return not self._rules.ignored(path, is_directory=False)
 
     # Both.
 

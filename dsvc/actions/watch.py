@@ -169,13 +169,13 @@ class Watch:
     def _record(
         self, path: bytes, document: Mapping[str, Any], cells: Sequence[Mapping[str, Any]], since: int | None
     ) -> Saved:
-        """Record a run of the cells that were executed, unless the kernel has recorded it by itself.
+        """Record a run of the cells that were executed, unless the kernel or `dsvc run` has recorded it by itself.
 
         Raises what `begin_run` and `finish_run` raise.
         """
         workspace = self.workspace
         workspace.repo.refresh()
-        if since is not None and _kernel_records(workspace, since):
+        if (since is not None and _kernel_records(workspace, since)) or _is_output(workspace, path):
             return Saved(path, len(cells))
         environment = workspace.surroundings.environment
         masker = Masker(secret_values(environment))
@@ -245,6 +245,13 @@ def _kernel_records(workspace: Workspace, since: int) -> bool:
             if row.start >= since // 1000 and _KERNEL in row.command:
                 return True
     return False
+
+
+def _is_output(workspace: Workspace, path: bytes) -> bool:
+    """Say whether a recorded run wrote a notebook as it is now: `dsvc run A.ipynb B.ipynb` does."""
+    found = content_id(Path(os.fsdecode(workspace.place(path))).read_bytes())
+    with open_runs(workspace) as index:
+        return any(met.path == path for met in index.meetings([found], outputs=True).get(found, ()))
 
 
 def _claim_files(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -17,6 +18,7 @@ from dsvc.commands.entry_text import human_size
 from dsvc.commands.options import Jobs, Json, Paths, Quiet
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.errors import UsageError
+from dsvc.zfs.errors import user_name
 
 
 def get(
@@ -113,6 +115,9 @@ def add(
     made = "the new dataset" if result.created else "the dataset"
     size = human_size(result.snapshot.size)
     context.out.note(f"{quote_path(result.path)} is {made} {result.dataset} ({size}): 'dsvc commit' takes its snapshot")
+    if not os.access(workspace.place(result.path), os.W_OK):
+        shown = quote_path(result.path)
+        context.out.warn(f"{shown} belongs to root, as ZFS made it", hint=f"sudo chown {user_name()} {shown}")
 
 
 def index(context: Context, paths: Paths = (), *, quiet: Quiet = False, json: Json = False) -> None:

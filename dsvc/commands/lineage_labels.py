@@ -78,12 +78,7 @@ def run_observation(node: RunNode) -> str:
     if run is None or run.authority == "correction":
         return ""
     text = observed_text(run).replace("the working copy was compared before and after", "files compared")
-    notes = []
-    if run.observation.get("concurrent"):
-        notes.append("another run went on beside it")
-    if run.observation.get("trace_cut") or run.observation.get("refused"):
-        notes.append("not all of it")
-    return "observed: " + "; ".join([text, *notes]) if text else ""
+    return f"observed: {text}" if text else ""
 
 
 def file_note(graph: Lineage, node: FileNode, *, tips: bool = True, models: bool = True) -> str:

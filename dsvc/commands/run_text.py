@@ -310,7 +310,14 @@ def observed_text(run: Run) -> str:
         names += found[:5] if isinstance(found, tuple) else ()
     if names and reads == "python":
         text += f"; not what {', '.join(map(str, names))} read"
-    return text
+    notes = {
+        "concurrent": "another run went on beside it",
+        "left_running": "processes went on after it",
+        "trace_cut": "not all of it",
+        "refused": "not all of it",
+        "log_bytes_dropped": "not all of its output was kept",
+    }
+    return "; ".join(dict.fromkeys([text, *(note for what, note in notes.items() if run.observation.get(what))]))
 
 
 def shell_text(words: Sequence[str | bytes]) -> str:

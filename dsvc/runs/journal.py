@@ -6,6 +6,7 @@ that was killed, by the next command. See docs/formats/run.md.
     lock      held by an open file of the process that owns the run, as long as it lives
     begin     what is known at the begin: a value
     end       how it ended: a value; it is missing for a run that is lost
+    room      what becomes of it on a full disk: as many bytes as it may need
     events-*  what was logged, by one process each: msgpack, one event after the other
     opens-*   which files were opened (dsvc.runs.opens)
     concurrent   another run went on in the same working copy
@@ -35,6 +36,8 @@ from dsvc.runs.names import KEY_LENGTH, RunKey
 FOLDER: Final = "runs"
 EVENTS: Final = "events-"
 CONCURRENT: Final = "concurrent"
+ROOM: Final = "room"
+_ROOM = 8 << 10
 _BIG = 1  # extension type: decimal text of an integer beyond 64 bits
 _PIECE = 1 << 20
 _ATTEMPTS = 100
@@ -49,16 +52,29 @@ class Journal:
     _lock: IO[bytes] | None = None
 
     def write_begin(self, facts: Mapping[str, object]) -> None:
-        """Write down what is known at the begin.
+        """Write down what is known at the begin, and keep room for what is to be said at the end.
 
         Raises:
             OSError: when the disk refuses.
         """
+        write_file(self.path / ROOM, bytes(_ROOM), durable=False)
         write_file(self.path / "begin", codec.encode(facts), durable=False)
 
     def write_end(self, facts: Mapping[str, object]) -> None:
-        """Write down how it ended; raises as `write_begin`."""
-        write_file(self.path / "end", codec.encode(facts), durable=False)
+        """Write down how it ended, on a full disk in the room that was kept for it; raises as `write_begin`."""
+        data = codec.encode(facts)
+        try:
+            write_file(self.path / "end", data, durable=False)
+        except OSError:
+            if len(data) > _ROOM:
+                raise
+            fd = os.open(self.path / ROOM, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.pwrite(fd, data, 0)
+                os.ftruncate(fd, len(data))
+            finally:
+                os.close(fd)
+            os.replace(self.path / ROOM, self.path / "end")
 
     def begin(self) -> dict[str, Value] | None:
         """Return what was known at the begin, None where it was not written down."""

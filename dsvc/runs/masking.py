@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from dsvc.config.secret_names import is_secret_name
@@ -21,19 +21,47 @@ _FORMS = re.compile(
     r")"
 )
 _USERINFO = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)(?=@)")
-_BEARER = re.compile(r"(?i)\b(bearer|basic|token)(\s+)[A-Za-z0-9._~+/=-]{8,}")
+_BEARER = re.compile(r"(?i)\b(bearer|basic|token)(\s+)([A-Za-z0-9._~+/=-]{8,})")
 _ASSIGNED = re.compile(r"(--?[A-Za-z][\w.-]*|[A-Za-z_][\w.-]*)(=|:\s*)(.*)", re.DOTALL)
 
 
-def secret_values(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the values of variables that look like credentials, or that `DSVC_SECRETS` names, the longest first."""
+def secret_values(environment: Mapping[str, str], words: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the values of variables that look like credentials, or that `DSVC_SECRETS` names, the longest first.
+
+    What the `words` of a command line give as credentials is among them: programs print their arguments.
+    """
     named = environment.get(SECRETS, "").split(",")
     found = {
         value
         for name, value in environment.items()
-        if (is_secret_name(name) or name in named) and len(value) >= _SHORTEST and name != SECRETS
+        if (is_secret_name(name) or name in named) and name != SECRETS
     }
-    return tuple(sorted(found, key=lambda value: (-len(value), value)))
+    for shown, secret in _parted(words):
+        found |= {secret} if secret is not None else _formed(shown)
+    return tuple(sorted((text for text in found if len(text) >= _SHORTEST), key=lambda text: (-len(text), text)))
+
+
+def _formed(text: str) -> set[str]:
+    """Return the credentials in a text that have the form of one."""
+    found = {match[0] for match in _FORMS.finditer(text)} | {match[2] for match in _USERINFO.finditer(text)}
+    return found | {match[3] for match in _BEARER.finditer(text)}
+
+
+def _parted(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Yield each word of a command line as what may be shown of it, and the credential at its end, None without one."""
+    hidden = False
+    for word in words:
+        if hidden and not word.startswith("--"):
+            yield "", word
+            hidden = False
+            continue
+        assigned = _ASSIGNED.fullmatch(word)
+        if assigned is not None and is_secret_name(assigned[1]):
+            yield f"{assigned[1]}{assigned[2]}", assigned[3]
+            hidden = False
+            continue
+        hidden = word.startswith("-") and "=" not in word and is_secret_name(word)
+        yield word, None
 
 
 class Masker:
@@ -52,21 +80,7 @@ class Masker:
 
     def words(self, words: Sequence[str]) -> list[str]:
         """Return the words of a command line; `--api-key VALUE`, `--api-key=VALUE` and `API_KEY=VALUE` are masked."""
-        found: list[str] = []
-        hidden = False
-        for word in words:
-            if hidden and not word.startswith("--"):
-                found.append(MASK)
-                hidden = False
-                continue
-            assigned = _ASSIGNED.fullmatch(word)
-            if assigned is not None and is_secret_name(assigned[1]):
-                found.append(f"{assigned[1]}{assigned[2]}{MASK}")
-                hidden = False
-                continue
-            hidden = word.startswith("-") and "=" not in word and is_secret_name(word)
-            found.append(self.text(word))
-        return found
+        return [self.text(shown) if secret is None else f"{shown}{MASK}" for shown, secret in _parted(words)]
 
     def value(self, name: str, value: Value) -> Value:
         """Return the value of a parameter, masked where its name or its text asks for that."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dsvc.errors import DsvcError
 from dsvc.storage.snapshots import Kept, Read
 from dsvc.zfs.errors import BrokenStreamError
-from dsvc.zfs.provider import MADE, ZfsProvider
+from dsvc.zfs.provider import ZfsProvider
 
 _PIECE = 1 << 18  # bytes
 _GUID = re.compile(r"^\s*toguid = (0x[0-9a-f]+)$", re.MULTILINE)
@@ -109,8 +109,7 @@ def _counted(read: Read, advance: Callable[[int], None]) -> Iterator[bytes]:
 
 def _arrived(target: ZfsProvider, dataset: str, guid: str, mark: str, *, new: bool) -> Kept:
     if new:
-        target.program.call("set", f"{MADE}={mark}", dataset)
-        target.program.call("set", "mountpoint=none", dataset)
+        target.note_made(dataset, mark)
     for kept in target.snapshots(dataset):
         if kept.guid == guid:
             return kept

@@ -7,24 +7,8 @@ import pwd
 import re
 
 from dsvc.errors import BusyError, DsvcError, IntegrityError, RemoteError, RequestError
+from dsvc.zfs.allowed import needed, place
 
-# What `zfs allow` must give somebody for a command of zfs. https://openzfs.github.io/openzfs-docs/man/8/zfs-allow.8.html
-_PERMISSIONS = {
-    "snapshot": "snapshot,mount",
-    "hold": "hold",
-    "release": "release",
-    "destroy": "destroy,mount",
-    "clone": "clone,create,mount,mountpoint,userprop",
-    "create": "create,mount,mountpoint",
-    "rollback": "rollback,mount",
-    "send": "send",
-    "receive": "receive,create,mount",
-    "set": "mountpoint,userprop",
-    "mount": "mount",
-    "unmount": "mount",
-    "diff": "diff",
-}
-EVERYTHING = "clone,create,destroy,diff,hold,mount,mountpoint,receive,release,rollback,send,snapshot,userprop"
 _QUOTED = re.compile(r"'([^']+)'")
 
 
@@ -76,7 +60,8 @@ def failure(words: tuple[str, ...], said: str) -> DsvcError:
     """Return the error for a command of zfs (`snapshot`, `tank/data@x` …) that failed and said this on stderr."""
     verb, about = words[0], _about(words, said)
     text = said.lower()
-    line = " ".join(said.strip().splitlines()[-1:]) or "it gave no reason"
+    lines = said.strip().splitlines()
+    line = next((line for line in lines if line.startswith("cannot ")), " ".join(lines[-1:]) or "it gave no reason")
     broken = "connection reset by peer" in text  # zfs-fuse died while it was asked
     if broken or "failed to initialize zfs library" in text or "modules are not loaded" in text or "/dev/zfs" in text:
         if "permission denied" in text:
@@ -90,29 +75,24 @@ def failure(words: tuple[str, ...], said: str) -> DsvcError:
         )
     if "key not loaded" in text or "key must be loaded" in text or "keys must be loaded" in text:
         dataset = about.partition("@")[0]
-        return KeyMissingError(
-            f"{dataset} is encrypted, and its key is not loaded",
-            hint=f"zfs load-key {dataset}, and then the same command again",
-            details={"dataset": dataset},
-        )
+        return key_missing(dataset, dataset)
     if "only be mounted by root" in text or "insufficient privileges" in text or "must be superuser" in text:
         return PermissionMissingError(
             f"{about} cannot be mounted by {user_name()}: Linux lets only root mount a dataset",
             hint="dsvc config zfs.sudo true lets dsvc call 'sudo zfs'",
         )
     if "permission denied" in text or "not owner" in text:
-        wanted = _PERMISSIONS.get(verb, verb)
-        where = about.partition("@")[0]
-        return PermissionMissingError(
-            f"ZFS does not let {user_name()} {verb} {about}: the permission {wanted.partition(',')[0]} is missing",
-            hint=f"sudo zfs allow {user_name()} {wanted} {where}",
-            details={"dataset": where, "permission": wanted},
-        )
+        return refused(words, said, user_name(), needed(words))
     if "out of space" in text or "no space left" in text or "quota exceeded" in text:
         pool = about.partition("/")[0].partition("@")[0]
         return PoolFullError(
             f"there is no room for 'zfs {verb}' of {about}: {line}",
             hint=f"'zfs list -o space -r {pool}' shows what takes it; dsvc gc destroys snapshots that nothing reaches",
+        )
+    if verb == "receive" and "-s" in words and "cannot receive" in text:
+        return BrokenStreamError(
+            f"the stream for {about} was not received: {line}",
+            hint="run the same command again: what arrived of it is kept where that can be, and it goes on from there",
         )
     if verb == "receive":
         return BrokenStreamError(
@@ -129,6 +109,27 @@ def failure(words: tuple[str, ...], said: str) -> DsvcError:
             f"{about} is in use: {line}", hint="end the programs that work in it ('fuser -m FOLDER' names them)"
         )
     return ZfsFailedError(f"'zfs {verb}' failed for {about}: {line}", hint="'zpool status' tells how the pool is")
+
+
+def key_missing(dataset: str, root: str) -> KeyMissingError:
+    """Return the error for an encrypted dataset whose key, which is that of `root`, is not loaded."""
+    return KeyMissingError(
+        f"{dataset} is encrypted, and its key is not loaded",
+        hint=f"zfs load-key {root}, and then the same command again",
+        details={"dataset": dataset},
+    )
+
+
+def refused(words: tuple[str, ...], said: str, user: str, lacking: tuple[str, ...]) -> PermissionMissingError:
+    """Return the error for a command that a user was not allowed, for lack of these permissions."""
+    about = _about(words, said)
+    where, several = place(words, about), len(lacking) > 1
+    return PermissionMissingError(
+        f"ZFS does not let {user} {words[0]} {about}: the permission{'s' if several else ''} {', '.join(lacking)} "
+        f"{'are' if several else 'is'} missing on {where}",
+        hint=f"sudo zfs allow {user} {','.join(lacking)} {where}",
+        details={"dataset": where, "permission": ",".join(lacking)},
+    )
 
 
 def _about(words: tuple[str, ...], said: str) -> str:

@@ -14,7 +14,17 @@ from dataclasses import dataclass, field
 
 from dsvc.errors import DsvcError
 from dsvc.storage.snapshots import Read
-from dsvc.zfs.errors import HostUnreachableError, ZfsMissingError, failure
+from dsvc.zfs.allowed import missing, needed
+from dsvc.zfs.errors import (
+    BrokenStreamError,
+    HostUnreachableError,
+    KeyMissingError,
+    PermissionMissingError,
+    ZfsMissingError,
+    failure,
+    key_missing,
+    refused,
+)
 
 _PLACES = ":/usr/local/sbin:/usr/sbin:/sbin"  # where the programs lie, and the path of a user often does not
 _PATIENCE = 10.0  # seconds; zfs-fuse lets go of a dataset up to 3 s after it was unmounted, a busy OpenZFS later
@@ -75,13 +85,19 @@ class Program:
                 yield process.stdout.read
                 if whole and process.stdout.read(1):
                     raise failure(words, "it was not read to its end")
-            except BaseException:
-                process.kill()
+            except BaseException as error:
+                if not whole and isinstance(error, BrokenStreamError):
+                    process.stdout.close()
+                    code = process.wait()
+                    said.seek(0)
+                    if code and (reason := said.read().decode("utf-8", "replace")):
+                        raise self._failure(words, reason, code) from None  # why there was no stream
+                _end(process)
                 raise
             finally:
                 process.stdout.close()
                 if not whole:
-                    process.kill()
+                    _end(process)
                 process.wait()
             if whole and process.returncode:
                 said.seek(0)
@@ -103,7 +119,7 @@ class Program:
                     for piece in pieces:
                         process.stdin.write(piece)
             except BaseException:
-                process.kill()
+                _end(process)
                 raise
             finally:
                 with suppress(BrokenPipeError):
@@ -122,7 +138,22 @@ class Program:
             )
         if self.far and code == _NO_PROGRAM:
             return ZfsMissingError(f"there is no program zfs at {self.host}", hint="install OpenZFS there")
-        return failure(words, said)
+        error = failure(words, said)
+        dataset = error.details.get("dataset")
+        if dataset is not None and words[0] not in {"allow", "get"}:
+            with suppress(DsvcError):
+                if isinstance(error, PermissionMissingError):
+                    return self._refused(words, said, dataset)
+                if isinstance(error, KeyMissingError):
+                    root = self.call("get", "-H", "-o", "value", "encryptionroot", dataset)
+                    return key_missing(dataset, root.strip())
+        return error
+
+    def _refused(self, words: tuple[str, ...], said: str, dataset: str) -> DsvcError:
+        """Ask who this is there, and what is allowed to them: not each permission that is needed is missing."""
+        user, groups = self.call("-un", name="id").strip(), self.call("-Gn", name="id").split()
+        allowed = self.call("allow", dataset)
+        return refused(words, said, user, missing(needed(words), dataset, user, groups, allowed))
 
     def _line(self, name: str, words: tuple[str, ...]) -> list[str]:
         if self.far:
@@ -137,3 +168,9 @@ class Program:
 
     def _env(self) -> dict[str, str]:
         return {**self.environment, "LC_ALL": "C"}
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process. One of root, by sudo, may not be: that ends when its pipe is closed."""
+    with suppress(PermissionError):
+        process.kill()

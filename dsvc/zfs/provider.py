@@ -9,16 +9,28 @@ from itertools import chain
 from pathlib import Path
 
 from dsvc.config.settings import Config
-from dsvc.errors import DsvcError
+from dsvc.errors import BusyError, DsvcError, RequestError
 from dsvc.storage.snapshots import Dataset, FileChange, Kept, Read
-from dsvc.zfs.errors import BrokenStreamError, DatasetMissingError, ZfsFailedError
+from dsvc.zfs.changes import file_changes
+from dsvc.zfs.errors import (
+    BrokenStreamError,
+    DatasetMissingError,
+    KeyMissingError,
+    PermissionMissingError,
+    ZfsFailedError,
+)
 from dsvc.zfs.mounts import mounted
 from dsvc.zfs.program import Program
-from dsvc.zfs.stream import changes_nothing, is_clone
+from dsvc.zfs.stream import Content, content_of, is_clone
 
 MADE = "dsvc:made"  # a user property of datasets that dsvc made, with the mark of the repository
 _NONE = "-"
 _PIECE = 1 << 20
+_CARRIED = (  # what was set on a dataset and is to hold for a clone of it too: how its files are stored and read
+    *("aclinherit", "aclmode", "acltype", "checksum", "compression", "copies", "devices", "dnodesize", "exec"),
+    *("logbias", "primarycache", "recordsize", "redundant_metadata", "relatime", "secondarycache", "setuid"),
+    *("snapdir", "special_small_blocks", "sync", "xattr"),
+)
 _OTHERS = 3.0  # seconds for a program that works in a dataset to be done
 
 
@@ -38,7 +50,6 @@ class ZfsProvider:
 
     @property
     def program(self) -> Program:
-        """The program that does it."""
         return self._zfs
 
     def available(self) -> bool:
@@ -181,9 +192,22 @@ class ZfsProvider:
     def clone(self, snapshot: str, dataset: str, folder: Path | None, *, mark: str) -> None:
         """See SnapshotProvider."""
         where = "none" if folder is None else os.fspath(folder)
-        self._zfs.call("clone", "-o", f"mountpoint={where}", "-o", f"{MADE}={mark}", snapshot, dataset)
+        words = ("clone", "-o", f"mountpoint={where}", "-o", f"{MADE}={mark}", "-o", "atime=off")
+        carried = self._carried(snapshot.partition("@")[0])
+        try:
+            self._zfs.call(*words, *carried, snapshot, dataset)
+        except PermissionMissingError:
+            if not carried:
+                raise
+            self._zfs.call(*words, snapshot, dataset)  # each property is a permission, and none of them is needed
         if folder is not None:
             self.mount(dataset, folder)
+
+    def _carried(self, dataset: str) -> list[str]:
+        """Return options that give a clone what was set on a dataset: by itself it inherits from its place alone."""
+        said = self._zfs.call("get", "-Hp", "-s", "local", "-o", "property,value", "all", dataset)
+        rows = ((name, value) for name, value in _rows(said) if name in _CARRIED)
+        return [word for name, value in rows for word in ("-o", f"{name}={value}")]
 
     def mount(self, dataset: str, folder: Path) -> None:
         """See SnapshotProvider."""
@@ -211,9 +235,28 @@ class ZfsProvider:
     # What differs.
 
     def differs(self, old: str, new: str) -> bool:
-        """See SnapshotProvider. Asks for the stream between the two, and reads it up to the first change."""
-        with self._zfs.reading("send", "-i", old, new, whole=False) as read:
-            return not changes_nothing(read)
+        """See SnapshotProvider. Asks for the stream between the two, and reads it up to the first change.
+
+        Where that begins with objects, `zfs diff` tells whether one is a file that changed: it compares the times of
+        change. If it finds none, the stream has to be without content to its end.
+        """
+        try:
+            found, options = self._content(old, new), tuple[str, ...]()
+        except KeyMissingError:
+            found, options = self._content(old, new, "-w"), ("-w",)
+        if found != Content.OBJECTS or self._names_any(old, new):
+            return found != Content.NOTHING
+        return self._content(old, new, *options, whole=True) == Content.CONTENT
+
+    def _names_any(self, old: str, new: str) -> bool:
+        """Say whether `zfs diff` names anything, or cannot tell, as for a dataset that is mounted nowhere."""
+        with suppress(RequestError, BusyError), self._zfs.reading("diff", "-FHt", old, new) as read:
+            return bool(read(1))
+        return True
+
+    def _content(self, old: str, new: str, *options: str, whole: bool = False) -> Content:
+        with self._zfs.reading("send", *options, "-i", old, new, whole=False) as read:
+            return content_of(read, whole=whole)
 
     def written(self, dataset: str, since: str) -> bool:
         """See SnapshotProvider. What is not on disk yet counts: `written` would not know of it."""
@@ -230,11 +273,11 @@ class ZfsProvider:
         """See SnapshotProvider. zfs-fuse has no `zfs diff`."""
         try:
             said = self._zfs.call("diff", "-FHt", old, new)
-        except (ZfsFailedError, DatasetMissingError):
+        except (RequestError, BusyError):  # of a dataset that is not mounted, or not allowed
             return None
         root = next((folder for folder, name in mounted().items() if name == new.partition("@")[0]), None)
         prefix = os.fsencode(root) + b"/" if root is not None else b"/"
-        return [change for line in said.splitlines() if (change := _change(line, prefix)) is not None]
+        return file_changes(said, prefix)
 
     # Streams.
 
@@ -276,8 +319,7 @@ class ZfsProvider:
         try:
             kept = self._receive(target, chain((first,), stream), guid, options)
             if target == dataset:
-                self._zfs.call("set", f"{MADE}={mark}", dataset)
-                self._zfs.call("set", "mountpoint=none", dataset)
+                self.note_made(dataset, mark)
         except BaseException:
             if copied:
                 self._zfs.call("destroy", "-r", dataset)
@@ -299,6 +341,11 @@ class ZfsProvider:
             f"the stream for {dataset} does not make the snapshot {guid} that it is said to make",
             hint="dsvc fsck --remote looks at what the remote has; nothing was kept of it here",
         )
+
+    def note_made(self, dataset: str, mark: str) -> None:
+        """Note that dsvc received a dataset, which is to be mounted nowhere by itself, without times of reading."""
+        for setting in (f"{MADE}={mark}", "mountpoint=none", "atime=off"):
+            self._zfs.call("set", setting, dataset)
 
     def goes_on(self, kept: Kept, mark: str) -> bool:
         """Say whether a dataset was made under `mark`, is mounted nowhere, and has nothing newer than a snapshot."""
@@ -350,28 +397,3 @@ def _rows(said: str) -> Iterator[tuple[str, str]]:
     for line in said.splitlines():
         name, _, value = line.partition("\t")
         yield name, value
-
-
-def _change(line: str, prefix: bytes) -> FileChange | None:
-    """Return what a line of `zfs diff -FHt` says: time, letter, kind of file, path, new path of a renamed one."""
-    fields = line.split("\t")
-    if len(fields) < 4:
-        return None
-    paths = [_unescaped(path).removeprefix(prefix) for path in fields[3:5]]
-    letter = {"+": "A", "-": "D"}.get(fields[1], fields[1])
-    if fields[2] == "/" and letter == "M":
-        return None  # a directory in which names changed
-    return FileChange(letter, paths[-1], paths[0] if letter == "R" else None)
-
-
-def _unescaped(text: str) -> bytes:
-    """Return a path as zfs diff writes it, with bytes that it does not print as a backslash and four octal digits."""
-    raw, found, at = text.encode("utf-8", "surrogateescape"), bytearray(), 0
-    while at < len(raw):
-        if raw[at : at + 1] == b"\\" and raw[at + 1 : at + 5].isdigit():
-            found.append(int(raw[at + 1 : at + 5], 8) & 255)
-            at += 5
-        else:
-            found.append(raw[at])
-            at += 1
-    return bytes(found)

@@ -1,34 +1,47 @@
-"""Look into a stream of `zfs send`: whether it changes anything.
+"""Look into a stream of `zfs send`: what it changes.
 
 The records are those of dmu_replay_record in OpenZFS's include/sys/zfs_ioctl.h: 312 bytes each, the kind in the first
-four, the length of what follows a BEGIN in the next four.
+four, the length of what follows a BEGIN in the next four. An OBJECT is followed by drr_raw_bonuslen bytes, or if that
+is 0 by drr_bonuslen, rounded up to eight.
 """
 
 from __future__ import annotations
 
 import struct
+from enum import IntEnum
 
 from dsvc.storage.snapshots import Read
 from dsvc.zfs.errors import BrokenStreamError
 
 _RECORD = 312
-_BEGIN, _FREE_OBJECTS, _END = 0, 2, 5
+_BEGIN, _OBJECT, _FREE_OBJECTS, _FREE, _END, _OBJECT_RANGE = 0, 1, 2, 4, 5, 9
+_WITHOUT_CONTENT = (_OBJECT, _FREE_OBJECTS, _FREE, _OBJECT_RANGE)
 _MAGIC = 0x2F5BACBAC
 _HEAD = struct.Struct("<IIQ")
+_BONUS = struct.Struct("<28xI4xI")
 _FLAGS = struct.Struct("<36xI")
 _CLONE = 1
 
 
-def changes_nothing(read: Read) -> bool:
-    """Say whether an incremental stream ends without a record that writes something; reads no further than needed.
+class Content(IntEnum):
+    """What an incremental stream brings: nothing, objects without a byte of their content, or content."""
+
+    NOTHING = 0
+    OBJECTS = 1
+    CONTENT = 2
+
+
+def content_of(read: Read, *, whole: bool = False) -> Content:
+    """Say what an incremental stream brings; unless it is to be read as a whole, no further than to the first change.
 
     Numbers of objects that are free on both sides may be listed. Whatever adds, removes or changes a file changes a
-    directory or a file's own record.
+    directory or a file's own record. But a dataset that was received raw gets all such records written anew when it
+    is mounted for the first time, for which no file has changed.
 
     Raises:
         BrokenStreamError: when it is no stream.
     """
-    first = True
+    first, found = True, Content.NOTHING
     while True:
         record = read(_RECORD)
         if len(record) < _RECORD:
@@ -38,12 +51,18 @@ def changes_nothing(read: Read) -> bool:
             raise BrokenStreamError("what zfs send wrote is no stream", hint="zfs version")
         first = False
         if kind == _END:
-            return True
-        if kind == _BEGIN:
-            if length:
-                read(length)
-        elif kind != _FREE_OBJECTS:
-            return False
+            return found
+        if kind != _BEGIN and kind not in _WITHOUT_CONTENT:
+            return Content.CONTENT
+        if kind not in {_BEGIN, _FREE_OBJECTS}:
+            found = Content.OBJECTS
+            if not whole:
+                return found
+        if kind == _BEGIN and length:
+            read(length)
+        elif kind == _OBJECT:
+            plain, raw = _BONUS.unpack_from(record)
+            read(raw or (plain + 7) // 8 * 8)
 
 
 def is_clone(start: bytes) -> bool:

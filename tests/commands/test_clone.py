@@ -128,6 +128,15 @@ def test_folders_that_are_in_use(clones):
     assert not (clones.base / "here").exists()
 
 
+def test_into_the_folder_where_one_is(clones):
+    here = clones.person("here")
+    here.directory.mkdir()
+    here.ok("clone", "-q", str(clones.hub), ".")
+    assert here.ok("status", "--porcelain").out == ""
+    assert (here.directory / "a").read_text() == "one\n"
+    assert here("clone", "..").code == 2  # where to
+
+
 def test_without_files(clones):
     bob = clones.join("bob", "-n")
     assert [path.name for path in bob.directory.iterdir()] == [".dsvc"]

@@ -1,6 +1,6 @@
 """Cut the connection to a remote at random bytes, again and again, and check each time that nothing is lost.
 
-    python tests/crash/cuts.py --cuts 500 --place s3 --seed 1
+    python tests/crash/cuts.py --cuts 500 --place s3 --seed 1 [--patience 2]
 
 One person commits and pushes, another one fetches and clones, through a proxy that does harm after a random number of
 bytes: the connection breaks once ("cut"); it breaks and the server is gone for a while ("gone"); dsvc is killed at that
@@ -66,6 +66,7 @@ class Place:
     server: Seaweed | Sshd
     bucket: str = ""
     number: int = 0
+    patience: float = 2.0  # seconds until no answer counts as none: more where the machine is busy
 
     def renew(self) -> None:
         """Begin with an empty place."""
@@ -83,7 +84,8 @@ class Place:
     def options(self) -> dict[str, str]:
         """Settings of the remote, with little patience for a server that is gone."""
         if self.kind == "s3":
-            return {"partSize": str(5 * MIB), "parallelParts": "1", "attempts": "3", "readTimeout": "2"}
+            patience = f"{self.patience:g}"
+            return {"partSize": str(5 * MIB), "parallelParts": "1", "attempts": "3", "readTimeout": patience}
         return {"command": DSVC, "attempts": "3"}
 
     @contextlib.contextmanager
@@ -260,7 +262,7 @@ class Cutter:
         if harm == "flip":
             proxy.corrupt_after(after, way="up" if verb == "push" else "down")
         elif harm == "hang":
-            timer = threading.Timer(4.0, proxy.heal)
+            timer = threading.Timer(2 * self.place.patience, proxy.heal)
 
             def fall_silent() -> None:
                 proxy.stop_answering()
@@ -393,6 +395,7 @@ def main() -> int:
     parser.add_argument("--cuts", type=int, default=100)
     parser.add_argument("--place", choices=["s3", "ssh"], default="s3")
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--patience", type=float, default=2, help="seconds to wait for an answer")
     parser.add_argument("--verbose", action="store_true")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="dsvc-cuts-"))
@@ -401,6 +404,7 @@ def main() -> int:
     with started(arguments.place, folder / "server") as server, behind_a_proxy(
         arguments.place, server, folder
     ) as place:
+        place.patience = arguments.patience
         cutter = Cutter(place, folder, arguments.seed, verbose=arguments.verbose)
         try:
             cutter.run(arguments.cuts)

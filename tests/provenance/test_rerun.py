@@ -84,6 +84,13 @@ def test_metrics(old: Any, new: Any, verdict: str):
     assert check.verdict == verdict
 
 
+def test_metrics_of_a_file_come_from_it_again(project: Project):
+    project.write("work.sh", 'mkdir -p out; echo \'{"acc": 0.5}\' >out/metrics.json')
+    project.ok("run", "-q", "--metrics", "out/metrics.json", "--", "sh", "work.sh")
+    told = project.ok("rerun", "--check", "@")
+    assert "identical  metrics.acc       0.5" in told
+
+
 def test_a_command_that_fails_now_is_different(commands):
     project = commands("once.py", "import os; open('out', 'w').write('1'); os.environ.get('BROKEN') and exit(3)")
     project.environment["BROKEN"] = "yes"

@@ -170,6 +170,7 @@ def test_a_daemon_that_holds_the_output_is_not_waited_for(project):
     assert time.monotonic() - began < 60
     run = project.shown()
     assert run["observation"]["left_running"] is True
+    assert "; processes went on after it" in project.ok("runs", "show")
     os.kill(int((project.folder / "pid").read_text()), signal.SIGKILL)
 
 
@@ -241,6 +242,28 @@ def test_a_command_that_deletes_everything(project):
     assert b"not recorded" in done.stderr
     assert b"Traceback" not in done.stderr
     assert b"bug in dsvc" not in done.stderr
+
+
+@pytest.mark.parametrize(("hours", "state"), [(0, "pinned"), (1, "changed"), (-1, "changed")])
+def test_a_clock_that_was_set(project, hours, state):
+    """The clock of the machine is left alone: at the begin it is noted as if it had been another one."""
+    project.write(".dsvcignore", "ignored.csv\n")
+    os.utime(project.write("ignored.csv", "1\n"), (1_700_000_000, 1_700_000_000))
+    script = (
+        "import glob\n"
+        "from dsvc.objects import codec\n"
+        "(path,) = glob.glob('.dsvc/worktree/runs/*/begin')\n"
+        "facts = codec.decode(open(path, 'rb').read())\n"
+        "wall, steady = facts['clocks']\n"
+        f"facts['clocks'] = wall + {hours} * 3600 * 10**9, steady\n"
+        "open(path, 'wb').write(codec.encode(facts))\n"
+        "open('ignored.csv').read()\n"
+    )
+    run = project.run("--", sys.executable, "-c", script)
+    assert run["state"] == "done"
+    assert files(run["inputs"])["ignored.csv"] == state, "times say nothing then"
+    assert run["elapsed"] < 600
+    project.sound()
 
 
 def test_two_runs_at_once(project):

@@ -205,6 +205,16 @@ def test_a_folder_while_others_work_beside(project, command, state):
     assert files(record["inputs"]) == {"data": state}
 
 
+def test_what_python_writes_is_stored_while_others_work_beside(project):
+    project.write(".dsvcignore", "*.tmp\n")
+    script = "for name in ('made.bin', 'scratch.tmp'): open(name, 'w').write('of ' + name)"
+    record = project.run("--declared-outputs", "--", sys.executable, "-c", script)
+    made, scratch = record["outputs"]["files"]
+    (project.folder / "made.bin").unlink()
+    assert project.ok("cat", made["id"]) == "of made.bin"
+    assert project("cat", scratch["id"]).returncode != 0, "ignored, and not declared"
+
+
 def test_thousands_of_inputs(project):
     for number in range(3000):
         project.write(f"many/{number}", str(number))

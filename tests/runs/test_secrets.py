@@ -37,9 +37,11 @@ def everything(project) -> bytes:
     ],
 )
 def test_words_of_the_command_line(project, words):
-    project.ok("run", "-q", "--", "true", *words)
+    shown = project.ok("run", "-q", "--", "sh", "-c", 'printf "%s\\n" "$@"', "sh", *words)
+    assert SECRET in shown, "what is shown is not what is kept"
     assert SECRET.encode() not in everything(project)
     assert MASK in " ".join(project.shown()["command"])
+    assert MASK in project.ok("runs", "show", "--log")
 
 
 def test_values_of_variables(project):

@@ -64,6 +64,14 @@ def test_cells_that_were_executed_since_the_last_save_are_a_run(project):
     project.sound()
 
 
+def test_a_notebook_that_a_run_wrote_is_recorded_already(project):
+    save(project, FIRST)
+    project.ok("run", "-q", "--", "sh", "-c", "sed s/0.5/0.7/ book.ipynb >other.ipynb")
+    assert project.ok("watch", "--once").startswith("book.ipynb: 1 cell  run ")
+    assert len(project.runs()) == 2
+    assert project.ok("watch", "--once") == ""
+
+
 def test_printed_runs_and_errors_are_in_it(project):
     save(project, FIRST)
     project.ok("watch", "--once")

@@ -3,6 +3,9 @@
 #
 # The daemon, its socket, its lock, its cache of pools and all mounts live in a private mount namespace: several pools can
 # be there at once, and nothing is left when CMD ends. CMD sees POOL, the pool's name, and POOL_FOLDER, where it is mounted.
+#
+# With DSVC_TEST_OPENZFS, in the machine of zfs-machine.sh, it is a pool of the kernel's OpenZFS, and atime is on in it as
+# ZFS has it by default. SIZE may be a device there, such as /dev/vdb1.
 set -euo pipefail
 if [ "${INSIDE:-}" != 1 ]; then
     exec env INSIDE=1 unshare --mount --propagation private bash "$0" "$@"
@@ -11,6 +14,27 @@ unset INSIDE
 size=$1
 shift
 PATH=$PATH:/usr/sbin:/sbin
+if [ -n "${DSVC_TEST_OPENZFS:-}" ]; then
+    base=$(mktemp -d "${TMPDIR:-/tmp}/dsvc-pool.XXXXXX")
+    chmod 755 "$base"
+    finish() {
+        code=$?
+        trap - EXIT INT TERM HUP
+        cd /
+        for pool in $(zpool list -H -o name); do
+            if [ "$pool" = "$POOL" ] || zpool status -P "$pool" | grep -qF "$base/"; then zpool destroy -f "$pool" || :; fi
+        done
+        rm -rf --one-file-system "$base"
+        exit "$code"
+    }
+    trap finish EXIT
+    trap 'exit 130' INT TERM HUP
+    export POOL="dsvc$$" POOL_FOLDER="$base/pool" POOL_DAEMON=0 POOL_DISK="$base/disk"
+    if [ -b "$size" ]; then disk=$size; else disk=$POOL_DISK; truncate -s "$size" "$disk"; fi
+    zpool create -f -m "$POOL_FOLDER" "$POOL" "$disk"
+    "$@"
+    exit
+fi
 mkdir -p /run/zfs /run/lock/zfs /var/lib/zfs
 for folder in /run/zfs /run/lock/zfs /var/lib/zfs; do mount -t tmpfs -o mode=755 pool "$folder"; done
 base=$(mktemp -d "${TMPDIR:-/tmp}/dsvc-pool.XXXXXX")

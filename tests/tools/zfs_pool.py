@@ -20,6 +20,9 @@ import pytest
 HERE = Path(__file__).parent
 _PATH = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
 
+OPENZFS = os.environ.get("DSVC_TEST_OPENZFS", "")  # its version, in the machine of zfs-machine.sh
+needs_openzfs = pytest.mark.skipif(not OPENZFS, reason="needs OpenZFS, which zfs-fuse is not: make test-zfs")
+needs_zfs_fuse = pytest.mark.skipif(bool(OPENZFS), reason="is about zfs-fuse, which runs as a program")
 _NO_POOL = 77  # what zfs-pool.sh ends with then
 
 
@@ -93,6 +96,8 @@ def why_no_pool() -> str | None:
     """Return why there can be no pool here, None where there can."""
     if os.geteuid() != 0:
         return "a pool needs root"
+    if OPENZFS:
+        return None
     if not os.path.exists("/dev/fuse"):
         return "there is no /dev/fuse"
     missing = [name for name in ("zfs-fuse", "zpool", "zfs", "unshare") if shutil.which(name, path=_PATH) is None]
@@ -117,6 +122,8 @@ def a_pool(home: Path, size: str = "512M") -> Iterator[Pool]:
         "DSVC_DATE": "2026-01-31T12:00:00+01:00",
         "GIT_CONFIG_NOSYSTEM": "1",
     }
+    if OPENZFS:
+        environment["DSVC_TEST_OPENZFS"] = OPENZFS
     process = subprocess.Popen(
         ["bash", str(HERE / "zfs-pool.sh"), size, sys.executable, str(HERE / "zfs_worker.py")],
         stdin=subprocess.PIPE,

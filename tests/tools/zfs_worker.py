@@ -7,6 +7,7 @@ in the next one, and dsvc is imported once.
 from __future__ import annotations
 
 import base64
+import importlib
 import io
 import json
 import os
@@ -14,6 +15,11 @@ import subprocess
 import sys
 import traceback
 from pathlib import Path
+
+VERBS = (
+    *("entry", "init", "config", "remote", "data", "commit", "status", "switch", "restore", "undo", "rev_parse"),
+    *("push", "pull", "clone", "fork"),
+)
 
 
 def dsvc(words: list[str], environment: dict[str, str], folder: str) -> dict[str, object]:
@@ -48,12 +54,11 @@ def answer(line: bytes) -> bytes:
 
 
 def main() -> None:
-    import dsvc.actions.commit
-    import dsvc.actions.status
-    import dsvc.actions.switch
-    import dsvc.commands.entry
-    import dsvc.worktree.delegation
-    import dsvc.zfs.provider  # noqa: F401
+    # Once, and not in each fork: beside OpenZFS in an emulated machine that takes seconds.
+    for verb in VERBS:
+        importlib.import_module(f"dsvc.commands.{verb}")
+    for name in ("worktree.delegation", "zfs.provider", "actions.pool_peer", "remotes.opening", "remotes.ssh.process"):
+        importlib.import_module(f"dsvc.{name}")
 
     facts = {name: os.environ[name] for name in ("POOL", "POOL_FOLDER", "POOL_DAEMON", "POOL_DISK")}
     sys.stdout.buffer.write(json.dumps({**facts, "pid": os.getpid()}).encode() + b"\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dsvc.zfs.errors import failure
-from tests.tools.zfs_pool import a_pool
+from tests.tools.zfs_pool import a_pool, needs_zfs_fuse
 from tests.zfs.conftest import Project
 
 
@@ -173,6 +173,7 @@ def test_a_full_pool(tmp_path):
         assert (other.data / "a").stat().st_size == 20 << 20
 
 
+@needs_zfs_fuse
 def test_the_daemon_dies_while_a_commit_waits_for_it(tmp_path):
     with a_pool(tmp_path, "64M") as pool:
         folder = tmp_path / "project"
@@ -195,9 +196,10 @@ def test_the_daemon_dies_while_a_commit_waits_for_it(tmp_path):
         (("snapshot", "t/d@x"), "cannot create snapshots : permission denied", "snapshot", "t/d"),
         (("hold", "tag", "t/d@x"), "cannot hold snapshot 't/d@x': permission denied", "hold", "t/d"),
         (("destroy", "t/d@x"), "cannot destroy snapshots: permission denied", "destroy", "t/d"),
-        (("clone", "t/d@x", "t/e"), "cannot create 't/e': permission denied", "clone", "t/e"),
+        (("clone", "t/d@x", "t/e"), "cannot create 't/e': permission denied", "clone", "t"),
         (("send", "-Lec", "t/d@x"), "warning: cannot send 't/d@x': permission denied", "send", "t/d"),
-        (("receive", "-u", "t/d"), "cannot receive new filesystem stream: permission denied", "receive", "t/d"),
+        (("receive", "-u", "t/d"), "cannot receive new filesystem stream: permission denied", "receive", "t"),
+        (("set", "dsvc:made=x", "t/d"), "cannot set property for 't/d': permission denied", "userprop", "t/d"),
     ],
 )
 def test_which_permission_is_missing(words, said, permission, dataset):
@@ -205,7 +207,8 @@ def test_which_permission_is_missing(words, said, permission, dataset):
     error = failure(words, said + "\n")
     assert error.details["dataset"] == dataset
     assert error.details["permission"].partition(",")[0] == permission
-    assert error.message.endswith(f"the permission {permission} is missing")
+    assert f" {permission}" in error.message
+    assert error.message.endswith(f"missing on {dataset}")
     assert error.hint.startswith("sudo zfs allow ")
 
 
