@@ -5,6 +5,7 @@
 
 `objects` starts SeaweedFS on this machine, fills a bucket with objects of 4 KiB and a large one, and imports them, each
 program in a process of its own; the server's work is part of every time, the processor time is the client's alone.
+With `--connection MB` each connection brings only so much a second, as those to distant buckets do.
 `references` speaks to a server of its own that makes up a listing as it goes (S3's ListObjectsV2, 1,000 keys a page, in
 a hundred folders), so that only the size of the listing counts. It prints seconds and the largest resident memory of
 each step.
@@ -17,6 +18,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -24,7 +26,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -35,6 +37,7 @@ from tests.servers.seaweed import ACCESS_KEY, SECRET_KEY, Seaweed, program
 
 SMALL = 4096
 PAGE = 1000
+ADA = {"DSVC_USER_NAME": "Ada", "DSVC_USER_EMAIL": "a@example.org"}
 FOLDERS = 100
 DSVC = [sys.executable, "-m", "dsvc"]
 
@@ -85,14 +88,16 @@ def new_repository(folder: Path, environment: Mapping[str, str]) -> Path:
     return folder
 
 
-def objects(count: int, large: int, dvc: str | None) -> None:
+def objects(count: int, large: int, dvc: str | None, connection: float | None = None) -> None:
     """Import many small objects and a large one, by every program; none of them where their number is 0."""
-    with tempfile.TemporaryDirectory(prefix="bench-imports-") as place:
+    with tempfile.TemporaryDirectory(prefix="bench-imports-") as place, ExitStack() as stack:
         server = Seaweed(program("weed"), Path(place))
         server.start()
         try:
+            way = stack.enter_context(slowed(server.port, connection)) if connection else server.port
+            endpoint = f"http://127.0.0.1:{way}"
             base = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
-            environment = {**base, **server.environment, "DSVC_USER_NAME": "Ada", "DSVC_USER_EMAIL": "a@example.org"}
+            environment = {**base, **server.environment, "AWS_ENDPOINT_URL_S3": endpoint, **ADA}
             client, bucket = server.client(), server.bucket()
             with ThreadPoolExecutor(8) as pool:
                 names = (f"small/{n % 50:02}/{n:06}.bin" for n in range(count))
@@ -116,7 +121,7 @@ def objects(count: int, large: int, dvc: str | None) -> None:
                 one = [f"{url}/one.bin", "data.bin"] if prefix == "large" else ["--prefix", url, "data"]
                 work.mkdir(exist_ok=True)
                 row(f"{what}: boto3 download_file", measured(
-                    [sys.executable, "-c", BOTO, server.endpoint, bucket, f"{prefix}/", str(work)], work, environment
+                    [sys.executable, "-c", BOTO, endpoint, bucket, f"{prefix}/", str(work)], work, environment
                 ))  # fmt: skip
                 shutil.rmtree(work)
                 folder = new_repository(work, environment)
@@ -128,7 +133,7 @@ def objects(count: int, large: int, dvc: str | None) -> None:
                 row(f"{what}: dsvc data get", measured([*DSVC, "data", "get"], folder, environment))
                 if dvc is not None:
                     source = url if prefix == "small" else f"{url}/one.bin"
-                    with_dvc(dvc, what, source, work=work, environment=environment, endpoint=server.endpoint)
+                    with_dvc(dvc, what, source, work=work, environment=environment, endpoint=endpoint)
                 shutil.rmtree(work)
         finally:
             server.kill()
@@ -146,6 +151,35 @@ def with_dvc(dvc: str, what: str, url: str, *, work: Path, environment: Mapping[
         row(f"{what}: dvc import-url", measured([dvc, "import-url", "remote://s3/", "data"], work, own))
     except SystemExit as error:
         sys.stdout.write(f"{what}: dvc import-url cannot: {str(error).strip().splitlines()[-1]}\n")
+
+
+@contextmanager
+def slowed(port: int, megabytes: float) -> Iterator[int]:
+    """A way to a server on which each connection brings so many MB a second; the value is its port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def carry(source: socket.socket, target: socket.socket, pause: float) -> None:
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+                time.sleep(pause * len(data) / (1 << 16))
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client = listener.accept()[0]
+                server = socket.create_connection(("127.0.0.1", port))
+                for ends, pause in (((client, server), 0.0), ((server, client), (1 << 16) / 1e6 / megabytes)):
+                    threading.Thread(target=carry, args=(*ends, pause), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.close()
 
 
 class Listing(BaseHTTPRequestHandler):
@@ -242,9 +276,10 @@ def main() -> None:
     parser.add_argument("--count", type=int)
     parser.add_argument("--large", type=int, default=500, help="MB")
     parser.add_argument("--dvc", help="the program dvc")
+    parser.add_argument("--connection", type=float, help="MB a second that a connection brings; without it all it can")
     options = parser.parse_args()
     if options.what == "objects":
-        objects(5000 if options.count is None else options.count, options.large, options.dvc)
+        objects(5000 if options.count is None else options.count, options.large, options.dvc, options.connection)
     else:
         references(options.count or 1_000_000)
 

@@ -228,7 +228,7 @@ runs list
 runs show
 runs diff @~1 @
 runs comment @ good
-! dsvc.toml [stages.one]\\ncmd = 'true'
+! dsvc.toml [stages.one]\\ncmd = 'true'\\n[[delivery.steps]]\\nname = 'one'\\nrun = 'true'
 repro -n
 sweep -p a=1 -- true
 runs plot --x params.lr --y elapsed
@@ -240,6 +240,7 @@ report HEAD~1..HEAD --gate 'metrics.acc > 0'
 ci init gitlab
 ci run
 ci list
+ci show
 ci hook
 runs rm @~1
 model add churn a.txt --framework words

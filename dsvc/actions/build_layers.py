@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from dsvc.atomic import write_file
+from dsvc.deployments.feedback import FOLDER as FEEDBACK
 from dsvc.environments import Distribution, Environment, find_interpreter
 from dsvc.environments.installed import find_distributions, normalized
 from dsvc.environments.installed_files import InstalledFiles, find_files, record_text
@@ -33,8 +34,9 @@ from dsvc.workspace import Workspace
 
 FOLDER = "opt/dsvc"
 ENVIRONMENT, SERVING = f"{FOLDER}/env", f"{FOLDER}/serving"
+USER = 65532  # nobody: what images without root call themselves
 MODEL = "model"  # where `python -m dsvc.serving` looks
-_FORM = 1  # of these layers; another number makes all of them anew
+_FORM = 2  # of these layers; another number makes all of them anew
 _CODE = ("serving", "monitoring", "__init__.py", "errors.py", "version.py")  # what serving needs of dsvc
 _NEEDED = ("blake3",)  # packages that it needs beside those of the extra `serve`
 _OWN = "dsvc"  # is never part of the environment: the serving code is that of the dsvc that builds
@@ -168,6 +170,7 @@ def serving_members(needed: Sequence[Distribution], minor: str) -> list[Member]:
             hint="install dsvc[serve] into an environment of its own, and build from there",
         )
     members = [text_member(f"{ENVIRONMENT}/{site_packages(minor)}/dsvc-serving.pth", f"/{SERVING}\n")]
+    members += [Member(FEEDBACK.lstrip("/"), owner=USER)]  # a new volume there takes its owner over
     members += [file_member(f"{SERVING}/dsvc/{path}", place, executable=False) for path, place in _own_files()]
     for name in sorted(found):
         members += _package(found[name], SERVING)

@@ -31,7 +31,7 @@ class Usage:
 
     `logical` bytes are their sizes. `stored` bytes are what packs take for their content, where equal pieces count
     once. `shared` of these lie in blocks, or in files, that something outside this store has as well: the working
-    copy, a fork. `absent` bytes of content are not here, as in a partial clone.
+    copy, a fork. `absent` bytes of content are not here, as in a partial clone or of references that were not fetched.
     """
 
     files: int = 0
@@ -138,8 +138,16 @@ class _Meter:
         below = trees.walk(self._store, entry.id, path) if entry.kind == EntryKind.TREE else [(path, entry)]
         files = logical = stored = absent = 0
         shared = 0.0
-        for _, found in below:
-            if found.kind not in CONTENT_KINDS:
+        elsewhere = self._store.elsewhere
+        for _, leaf in below:
+            found = leaf
+            if leaf.kind == EntryKind.REFERENCE:
+                kept = elsewhere.here(leaf) if elsewhere is not None and elsewhere.any_here() else None
+                if kept is None:
+                    files, logical, absent = files + 1, logical + leaf.size, absent + leaf.size
+                    continue
+                found = kept
+            elif leaf.kind not in CONTENT_KINDS:
                 continue
             files += 1
             logical += found.size

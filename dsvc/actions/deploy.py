@@ -19,6 +19,7 @@ from dsvc.actions.deploy_place import (
 from dsvc.actions.deployments import FoundDeployment, UnknownDeploymentError, find_deployment, history_of
 from dsvc.actions.run_begin import user_of
 from dsvc.deployments.deployment import Deployment, Spec, Target, encode_deployment
+from dsvc.deployments.feedback import SHARE, WHERE, WITH_VOLUMES, log_variables
 from dsvc.deployments.files import files_of
 from dsvc.deployments.names import check_deployment_name, deployment_ref, name_for
 from dsvc.deployments.place import Applied
@@ -42,7 +43,8 @@ class DeployOptions:
     """What of a deployment is said anew; None stands for what it had before, else for what is usual.
 
     `env` is added to the variables that it had; a name that stands in `without` is taken away. `place` is a folder for
-    files. `registry` is where the image is pushed; an empty text: nowhere. `metadata` is recorded as it is.
+    files. `registry` is where the image is pushed; an empty text: nowhere. `log_predictions` is the share of requests
+    that servers keep in their volume, 0 for none. `metadata` is recorded as it is.
     """
 
     build: BuildOptions
@@ -60,6 +62,7 @@ class DeployOptions:
     host: str | None = None
     port: int | None = None
     namespace: str | None = None
+    log_predictions: float | None = None
     reset: bool = False
     wait: int | None = None
     dry_run: bool = False
@@ -112,6 +115,11 @@ def deploy(
     old_place = before.deployment.place if before is not None and same_target else None
     place = place_of(workspace, target, name, options.place, old_place, directory=options.build.directory)
     check_target(target, spec)
+    if options.log_predictions and target not in WITH_VOLUMES:
+        raise UsageError(
+            f"by {target} there is no volume into which servers could log",
+            hint=f"add one to the pods, and say --env {SHARE}={options.log_predictions:g} --env {WHERE}=FOLDER",
+        )
     time, zone = workspace.time()
     made = Deployment(
         name=name,
@@ -256,12 +264,18 @@ def spec_of(options: DeployOptions, before: Spec) -> Spec:
     Raises:
         UsageError, BadQuantityError: for what makes no sense.
     """
-    env = {name: value for name, value in before.env.items() if name not in set(options.without)}
+    without, told_env = set(options.without), dict(options.env)
+    if options.log_predictions is not None:
+        if not 0 <= options.log_predictions <= 1:
+            raise UsageError(f"--log-predictions {options.log_predictions:g} is no share from 0 to 1")
+        without |= {SHARE, WHERE}
+        told_env |= log_variables(options.log_predictions) if options.log_predictions else {}
+    env = {name: value for name, value in before.env.items() if name not in without}
     named = ("replicas", "most", "cpu", "memory", "gpu", "host", "port", "namespace")
     told = {name: getattr(options, name) for name in named if getattr(options, name) is not None}
     if options.replicas is not None and options.most is None:
         told["most"] = 0
-    spec = replace(before, env={**env, **options.env}, **told)
+    spec = replace(before, env={**env, **told_env}, **told)
     if spec.cpu:
         cores_of(spec.cpu)
     if spec.memory:

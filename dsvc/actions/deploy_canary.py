@@ -114,7 +114,10 @@ def deploy_canary(
     made = deploy(workspace, model, _beside(stable, spec, count, options, canary.share), tell=tell)
     if made.applied is None:
         return CanaryResult("running", name, made, got)
-    if abs(got - canary.share) >= 5:
+    if stable.target not in ("k8s", "manifest"):
+        port = made.deployment.spec.port
+        tell(f"the canary answers at port {port}: what spreads requests over ports sends it its {canary.share} %")
+    elif abs(got - canary.share) >= 5:
         tell(
             f"the canary is {count} of {count + stable.spec.replicas} servers, and gets about {got:.0f} % of the"
             f" requests: with more --replicas it would be nearer to {canary.share} %"

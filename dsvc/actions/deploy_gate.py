@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dsvc.actions.monitor import Gate, monitor_status, parse_gate
+from dsvc.actions.monitor import Gate, NoSeriesError, monitor_status, parse_gate
 from dsvc.deployments.deployment import Deployment
 from dsvc.deployments.monitors import watch_of
 from dsvc.deployments.place import Place
@@ -16,6 +16,7 @@ from dsvc.deployments.place import Place
 _ALIASES: Final = {"error_rate": "errors", "latency_p50": "p50", "latency_p99": "p99"}
 # A line of the text format: https://prometheus.io/docs/instrumenting/exposition_formats/
 _LINE: Final = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)(?: \S+)?")
+_FIGURES: Final = ("requests", "errors", "p50", "p99", "psi", "samples")
 _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)",?')
 
 
@@ -47,15 +48,22 @@ def read_gates(texts: Iterable[str]) -> tuple[Gate, ...]:
 def reader_of(place: Place, made: Deployment, prometheus: str, *, minutes: int) -> Callable[[float], Reading]:
     """Return what reads how a deployment does, in so many seconds: from its servers, or from a Prometheus.
 
+    What a Prometheus has not scraped yet is not known.
+
     Raises (when called):
-        PlaceError, RequestError: when servers cannot be asked. PrometheusError, NoSeriesError.
+        PlaceError, RequestError: when servers cannot be asked. PrometheusError.
     """
     if not prometheus:
         return lambda seconds: read_servers(list(place.metrics(made)), seconds=seconds)
 
     def ask(_seconds: float) -> Reading:
-        rows = monitor_status(prometheus, watch_of(made), minutes=minutes)
-        one = next((each for each in rows if each.labels["version"] == str(made.version)), rows[0])
+        try:
+            rows = monitor_status(prometheus, watch_of(made), minutes=minutes)
+        except NoSeriesError:  # it was not scraped yet
+            rows = []
+        one = next((each for each in rows if each.labels["version"] == str(made.version)), None)
+        if one is None:
+            return Reading(0.0, dict.fromkeys(_FIGURES))
         return Reading((one.figures["requests"] or 0.0) * minutes * 60, one.figures)
 
     return ask

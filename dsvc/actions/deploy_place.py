@@ -97,9 +97,10 @@ def wait_until_ready(place: Place, made: Deployment, seconds: int) -> None:
             return
         if time.monotonic() >= end or status.state == "failed":
             said = "; ".join(status.facts[-5:])
+            back = f"rollback {made.name} goes back", f"rm {made.name} takes it away"
             raise NeverReadyError(
                 f"{made.name} is not ready: {status.ready} of {status.wanted} replicas{': ' + said if said else ''}",
-                hint=f"dsvc deploy logs {made.name}; dsvc deploy rollback {made.name} goes back",
+                hint=f"dsvc deploy logs {made.name}; dsvc deploy {back[made.previous is None]}",
                 details={"ready": status.ready, "wanted": status.wanted, "facts": list(status.facts)},
             )
         time.sleep(_PAUSE)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
+from dsvc.actions.deploy_place import open_place
+from dsvc.actions.deployments import list_deployments
 from dsvc.actions.refs import check_free, worktrees_on
 from dsvc.actions.signing import find_signer
+from dsvc.deployments.deployment import Deployment
+from dsvc.deployments.feedback import NAME, keeps_feedback
+from dsvc.deployments.place import PlaceError
 from dsvc.errors import RequestError
 from dsvc.history.revisions import UnknownRevisionError, resolve_commit
 from dsvc.models.names import check_model_name
@@ -22,6 +29,9 @@ from dsvc.refs.view import Direct
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import signature
 from dsvc.worktree.storing import store_file
+
+if TYPE_CHECKING:
+    from dsvc.deployments.docker_place import EnginePlace
 
 FOLDER = "feedback"  # of branches, and of the files in them
 
@@ -39,7 +49,7 @@ class CollectResult:
     """The branch and its commit (None: there is none yet), what was taken into it now, and what was passed over.
 
     `files`, `rows` and `size` (bytes) count what is new; `strange` are files in the folders that are of nothing known
-    or of other models.
+    or of other models. `unasked` are deployments whose place could not be asked, each with the reason.
     """
 
     branch: str
@@ -48,11 +58,47 @@ class CollectResult:
     rows: int = 0
     size: int = 0
     strange: tuple[str, ...] = ()
+    unasked: tuple[str, ...] = ()
 
 
 def spool(workspace: Workspace, name: str) -> Path:
     """Return the folder in which a server that runs here leaves its files until they are collected."""
     return workspace.common / FOLDER / check_model_name(name)
+
+
+def collect_all(workspace: Workspace, name: str) -> CollectResult:
+    """Commit what servers left here and in the volumes of the model's deployments at an engine, and remove it there.
+
+    Raises what `collect` raises. An engine that cannot be asked stands in the way of nothing else.
+    """
+    found = collect(workspace, name)
+    for one in _with_volumes(workspace, name):
+        workspace.scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=workspace.scratch) as folder:
+            try:
+                place = cast("EnginePlace", open_place(workspace, one.target))
+                names = place.fetch_feedback(one, Path(folder))
+            except (PlaceError, RequestError) as error:
+                found = replace(found, unasked=(*found.unasked, f"{one.name}: {error.message}"))
+                continue
+            if not names:
+                continue
+            done = collect(workspace, name, [Path(folder)])
+            strange = {Path(path).name for path in done.strange}
+            place.remove_feedback(one, [each for each in names if each not in strange])
+        found = replace(
+            done, files=found.files + done.files, rows=found.rows + done.rows, size=found.size + done.size,
+            strange=(*found.strange, *done.strange), unasked=found.unasked,
+        )  # fmt: skip
+    return found
+
+
+def _with_volumes(workspace: Workspace, name: str) -> Iterator[Deployment]:
+    for each in list_deployments(workspace):
+        one = each.deployment
+        served_as = one.spec.env.get(NAME) or one.model
+        if one.target == "docker" and served_as == name and not one.canary_of and keeps_feedback(one):
+            yield one
 
 
 def collect(workspace: Workspace, name: str, folders: Sequence[Path] = (), *, remove: bool = False) -> CollectResult:

@@ -22,7 +22,7 @@ from dsvc.sources.source import UNKNOWN_SIZE, Found
 PATIENCE: Final = 0.5  # seconds after which it is looked whether somebody wants an end
 _AHEAD = 16  # pieces that wait
 _RANGE = 4 << 20  # bytes of a range
-_RANGES = 4  # that are read or wait at once
+_RANGES = 8  # that are read or wait at once
 _RANGED = 32 << 20  # bytes of a rest that is worth several connections
 
 

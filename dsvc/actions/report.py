@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from dsvc.actions.report_values import Recorded, recorded_of
 from dsvc.actions.revision import ancestry_below, revision_context
-from dsvc.actions.runs import has_runs, open_runs
+from dsvc.actions.runs import runs_if_any
 from dsvc.actions.runs_diff import ValueChange
 from dsvc.delivery.gates import Gate, Numbers, Verdict
 from dsvc.errors import DsvcError
@@ -20,6 +20,7 @@ from dsvc.objects.ids import CommitId
 from dsvc.objects.tree import CONTENT_KINDS
 from dsvc.refs.names import HEADS, REMOTES
 from dsvc.refs.view import Symbolic
+from dsvc.runs.index import RunIndex
 from dsvc.runs.summary import Summary
 from dsvc.workspace import Workspace
 
@@ -77,11 +78,12 @@ def report(workspace: Workspace, text: str | None = None, *, gates: Sequence[str
     understood = [Gate(gate) for gate in gates]
     context = revision_context(workspace)
     old, (name, new) = _sides(workspace, context, text)
-    now = recorded_of(workspace, workspace.tree_of(new))
-    before = recorded_of(workspace, workspace.tree_of(old[1])) if old is not None else None
+    with runs_if_any(workspace) as index:
+        now = recorded_of(workspace, workspace.tree_of(new), index)
+        before = recorded_of(workspace, workspace.tree_of(old[1]), index) if old is not None else None
+        data, code = _files(workspace, old[1] if old is not None else None, new, now, index)
     base = Side(old[0], old[1], before.numbers) if old is not None and before is not None else None
     numbers = before.numbers if before is not None else Numbers({}, {})
-    data, code = _files(workspace, old[1] if old is not None else None, new, now)
     there = {run.key for run in before.runs()} if before is not None else set()
     stays = {run.key for run in now.runs()}
     hidden = [old[1]] if old is not None else []
@@ -141,7 +143,7 @@ def _main_branches(workspace: Workspace) -> Iterator[str]:
 
 
 def _files(
-    workspace: Workspace, old: CommitId | None, new: CommitId, now: Recorded
+    workspace: Workspace, old: CommitId | None, new: CommitId, now: Recorded, index: RunIndex | None
 ) -> tuple[list[DataChange], list[Change]]:
     """Return the changed files: those that are data, and the others."""
     before = workspace.tree_of(old) if old is not None else None
@@ -151,12 +153,11 @@ def _files(
         if any(entry is not None and entry.kind in CONTENT_KINDS for entry in (change.old, change.new))
     ]
     met: set[bytes] = set()
-    if changes and has_runs(workspace):
-        with open_runs(workspace) as index:
-            met = {c.path for c in changes if index.written(c.path)}
-            ids = {entry.id for c in changes for entry in (c.old, c.new) if entry is not None}
-            for file in index.meetings(ids, outputs=False).values():
-                met |= {meeting.path for meeting in file if not _is_source(meeting.path)}
+    if changes and index is not None:
+        met = {c.path for c in changes if index.written(c.path)}
+        ids = {entry.id for c in changes for entry in (c.old, c.new) if entry is not None}
+        for file in index.meetings(ids, outputs=False).values():
+            met |= {meeting.path for meeting in file if not _is_source(meeting.path)}
     data, code = [], []
     for change in changes:
         size = max(entry.size for entry in (change.old, change.new) if entry is not None)

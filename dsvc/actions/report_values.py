@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from dsvc.actions.runs import has_runs, open_runs
 from dsvc.delivery.gates import Numbers
 from dsvc.errors import DsvcError
 from dsvc.objects import trees
@@ -16,6 +15,7 @@ from dsvc.objects.codec import Value
 from dsvc.objects.ids import TreeId
 from dsvc.objects.tree import FILE_KINDS
 from dsvc.pipelines.stages import FILE, parse_stages
+from dsvc.runs.index import RunIndex
 from dsvc.runs.metrics import is_table, read_metrics
 from dsvc.runs.params import FILES
 from dsvc.runs.pins import PinState
@@ -37,14 +37,14 @@ class Recorded(NamedTuple):
         return sorted({run.key: run for run in self.written.values()}.values(), key=lambda run: run.key)
 
 
-def recorded_of(workspace: Workspace, tree: TreeId) -> Recorded:
-    """Return what is known of a tree.
+def recorded_of(workspace: Workspace, tree: TreeId, index: RunIndex | None) -> Recorded:
+    """Return what is known of a tree; `index` is None where there are no runs.
 
     Of several runs that wrote the same content the newest counts. Where runs have a value of the same name that of the
     newest run counts, and that of a file before it: files of parameters at the root, and the files of metrics that
     `dsvc.toml` and `run.metrics` name.
     """
-    written = _writers(workspace, tree)
+    written = _writers(workspace, tree, index) if index is not None else {}
     found = Recorded(Numbers({}, {}), written)
     metrics: dict[str, Value] = {}
     params: dict[str, Value] = {}
@@ -62,24 +62,21 @@ def recorded_of(workspace: Workspace, tree: TreeId) -> Recorded:
     return Recorded(Numbers(metrics, params), written)
 
 
-def _writers(workspace: Workspace, tree: TreeId) -> dict[bytes, Summary]:
-    if not has_runs(workspace):
-        return {}
+def _writers(workspace: Workspace, tree: TreeId, index: RunIndex) -> dict[bytes, Summary]:
     store = workspace.repo.store
     found: dict[bytes, Summary] = {}
-    with open_runs(workspace) as index:
-        there = [
-            (path, file)
-            for path, file in index.written_files()
-            if (entry := trees.lookup(store, tree, path)) is not None and entry.id == file
-        ]
-        met = index.meetings({file for _, file in there}, outputs=True)
-        for path, file in there:
-            here = (m for m in met.get(file, ()) if m.path == path and m.state == PinState.PINNED)
-            best = next(here, None)
-            summary = index.summary(best.key) if best is not None else None
-            if summary is not None and summary.authority != "correction":
-                found[path] = summary
+    there = [
+        (path, file)
+        for path, file in index.written_files()
+        if (entry := trees.lookup(store, tree, path)) is not None and entry.id == file
+    ]
+    met = index.meetings({file for _, file in there}, outputs=True)
+    for path, file in there:
+        here = (m for m in met.get(file, ()) if m.path == path and m.state == PinState.PINNED)
+        best = next(here, None)
+        summary = index.summary(best.key) if best is not None else None
+        if summary is not None and summary.authority != "correction":
+            found[path] = summary
     return found
 
 

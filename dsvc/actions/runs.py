@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, Literal, NamedTuple, cast
@@ -62,6 +63,16 @@ class FoundRun:
 def open_runs(workspace: Workspace) -> RunIndex:
     """Open the index of all recorded runs, brought up to the newest view; the caller closes it."""
     return RunIndex.open(workspace.cache / "runs.sqlite", workspace.repo.store, workspace.view())
+
+
+@contextmanager
+def runs_if_any(workspace: Workspace) -> Iterator[RunIndex | None]:
+    """Open the index of all recorded runs for a while, None where there is no run."""
+    if not has_runs(workspace):
+        yield None
+        return
+    with open_runs(workspace) as index:
+        yield index
 
 
 def has_runs(workspace: Workspace) -> bool:

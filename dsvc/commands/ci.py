@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from dsvc.commands.ci_show import show
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json, Quiet
+from dsvc.delivery.steps import EventKind
 from dsvc.errors import UsageError
 
 if TYPE_CHECKING:
     from dsvc.actions.ci_run import StepResult
-    from dsvc.delivery.steps import EventKind
 
 Texts = Sequence[str]
-Kind = Literal["commit", "merge", "tag", "promote"]
 Where = Literal["github", "gitlab", "circleci", "hub"]
 Branch = Annotated[Texts, typer.Option("--branch", metavar="PATTERN", help="Branches that count; the default one.")]
 _SAID = {
@@ -33,7 +33,7 @@ _SAID = {
 
 def run(
     context: Context,
-    kind: Annotated[Kind | None, typer.Argument(metavar="[EVENT]", help="commit, merge, tag or promote.")] = None,
+    kind: Annotated[EventKind | None, typer.Argument(metavar="[EVENT]", help="commit, merge, tag or promote.")] = None,
     *,
     ref: Annotated[str, typer.Option("--ref", metavar="NAME", help="The branch, tag or MODEL@STAGE it is about.")] = "",
     step: Annotated[Texts, typer.Option("--step", metavar="NAME", help="Only this step; may be repeated.")] = (),
@@ -86,7 +86,7 @@ def list_(
     count: Annotated[int | None, typer.Option("-n", "--max-count", metavar="N", min=1, help="Show N steps.")] = None,
     json: Json = False,
 ) -> None:
-    """List the steps that ran, the newest first; 'dsvc runs show' shows one with what it printed."""
+    """List the steps that ran, the newest first; 'dsvc ci show' shows them with what they printed."""
     from dsvc.actions.ci_run import COMMIT, DELIVERY, REF, STEP, deliveries
     from dsvc.commands.ref_text import SHORT
     from dsvc.commands.run_text import duration_text
@@ -225,4 +225,4 @@ def _step_json(result: StepResult) -> dict[str, Any]:
     }
 
 
-SUBCOMMANDS = {"run": run, "list": list_, "init": init, "hook": hook}
+SUBCOMMANDS = {"run": run, "list": list_, "show": show, "init": init, "hook": hook}

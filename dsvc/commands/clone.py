@@ -75,7 +75,7 @@ def command(
         options["runs"] = "push"
     name = source.rstrip("/").removesuffix("/.dsvc").removesuffix(".bundle").rpartition("/")[2].rpartition(":")[2]
     folder = target or name
-    if not folder or folder in (".", "..", "~"):
+    if not target and name in ("", ".", "..", "~"):
         raise UsageError(f"where to? {source} gives no name for a folder", hint=f"dsvc clone {source} FOLDER")
     context.limit_rate(limit_rate)
     result = clone(

@@ -98,6 +98,12 @@ def apply(
     namespace: Annotated[
         str | None, typer.Option("--namespace", metavar="NAME", help="The namespace of Kubernetes.")
     ] = None,
+    log_predictions: Annotated[
+        float | None,
+        typer.Option(
+            "--log-predictions", metavar="SHARE", help="Keep this share of requests: docker, compose, systemd; 0: none."
+        ),
+    ] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Begin with nothing that it had before.")] = False,
     base: Base = None,
     environment: EnvironmentOf = None,
@@ -133,7 +139,8 @@ def apply(
         _build_options(context, base, environment, find_links, no_index=no_index),
         target=to, name=name, place=output, registry=registry, replicas=at_least, most=most,
         env=dict(map(_variable, env)), without=without, cpu=cpu, memory=memory, gpu=gpu, host=host, port=port,
-        namespace=namespace, reset=reset, wait=timeout if wait else None, dry_run=dry_run,
+        namespace=namespace, log_predictions=log_predictions, reset=reset, wait=timeout if wait else None,
+        dry_run=dry_run,
     )  # fmt: skip
     beside = canary_options(canary, gate, during, min_requests, prometheus, wait=timeout if wait else None)
     if beside is not None:
@@ -260,6 +267,8 @@ def rm(
         context.out.json("dsvc.deploy.rm", {"name": found.deployment.name, "removed": list(done.removed)})
     else:
         context.out.note(f"{found.deployment.name} is not deployed any more")
+        if done.next:
+            context.out.note(done.next)
 
 
 def diff(

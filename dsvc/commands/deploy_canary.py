@@ -94,8 +94,8 @@ def print_canary(context: Context, done: CanaryResult, verb: str, *, json: bool)
     print_deployed(context, done.deployed)
     if done.outcome == "running" and done.deployed.applied is not None:
         context.out.note(
-            f"{done.name} has a canary for about {done.got:.0f} % of the requests: 'dsvc deploy promote {done.name}' "
-            f"lets it take its place, 'dsvc deploy rm {done.deployed.deployment.name}' takes it away"
+            f"{done.name} has a canary, {done.got:.0f} % of the servers: 'dsvc deploy promote {done.name}' lets it "
+            f"take its place, 'dsvc deploy rm {done.deployed.deployment.name}' takes it away"
         )
 
 

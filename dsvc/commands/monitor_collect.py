@@ -32,13 +32,20 @@ def collect(
     """Commit what a model was asked, and what it answered, on the branch feedback/NAME.
 
     These are the files that servers write with --log-predictions: 'dsvc serve' keeps them in the repository and
-    collects them when it ends, containers write them into the folder that --log-dir names. The working copy stays as it
-    is; 'dsvc merge feedback/NAME' brings the files into it. What was collected before is not taken twice.
+    collects them when it ends; 'dsvc deploy --to docker' keeps them in a volume, which is asked where no DIR is named;
+    other servers write them into the folder that --log-dir names. The working copy stays as it is; 'dsvc merge
+    feedback/NAME' brings the files into it. What was collected before is not taken twice.
     """
     from dsvc.actions.monitor_collect import collect as collect_files
+    from dsvc.actions.monitor_collect import collect_all
 
     at = context.directory
-    found = collect_files(context.workspace(), name, [at / folder for folder in folders], remove=remove)
+    if folders:
+        found = collect_files(context.workspace(), name, [at / folder for folder in folders], remove=remove)
+    else:
+        found = collect_all(context.workspace(), name)
+    for each in found.unasked:
+        context.out.warn(f"nothing is collected of {visible(each)}")
     tell_collected(context, found, name, quiet=quiet, json=json)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dsvc.deployments.deployment import Deployment
+from dsvc.deployments.feedback import FOLDER, keeps_feedback, volume_name
 from dsvc.deployments.manifests import PORT
 from dsvc.deployments.quantities import bytes_of, cores_of
 from dsvc.deployments.yaml_text import yaml_text
@@ -41,6 +42,11 @@ def compose_files(deployment: Deployment) -> dict[str, str]:
     }
     if kept:
         server["env_file"] = [{"path": f"{deployment.name}.env", "required": True}]
+    volumes: dict[str, Any] = {}
+    if keeps_feedback(deployment):
+        volume = volume_name(deployment)
+        server["volumes"] = [f"{volume}:{FOLDER}"]
+        volumes = {"volumes": {volume: {"name": volume}}}
     server |= {
         "healthcheck": {
             "test": ["CMD", "/opt/dsvc/env/bin/python", "-c", probe],
@@ -53,7 +59,7 @@ def compose_files(deployment: Deployment) -> dict[str, str]:
         "deploy": {"replicas": spec.replicas, **({"resources": resources} if resources else {})},
         "labels": {"dsvc.deployment": deployment.name, "dsvc.image-digest": deployment.digest},
     }
-    return {"compose.yaml": yaml_text({"name": deployment.name, "services": {deployment.name: server}})}
+    return {"compose.yaml": yaml_text({"name": deployment.name, "services": {deployment.name: server}, **volumes})}
 
 
 def _ports(deployment: Deployment) -> str:

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import tarfile
 import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from dsvc.deployments.deployment import Deployment, encode_spec
+from dsvc.deployments.feedback import FOLDER, keeps_feedback, volume_name
 from dsvc.deployments.metrics import ask_metrics
 from dsvc.deployments.place import Applied, InTheWayError, Package, PlaceError, Status
 from dsvc.deployments.quantities import bytes_of, cores_of
@@ -26,6 +30,9 @@ from dsvc.errors import RequestError
 PORT = 8080
 _DEPLOYMENT, _SETTINGS = "dsvc.deployment", "dsvc.settings"
 _GRACE = 30  # seconds that a container has to end
+_FINISHED = (".parquet", ".jsonl")
+_PYTHON = "/opt/dsvc/env/bin/python"
+_REMOVE = "import pathlib, sys\nfor name in sys.argv[1:]: pathlib.Path(name).unlink(missing_ok=True)"
 _LOGGED = 5  # lines of a container that failed
 
 
@@ -128,7 +135,36 @@ class EnginePlace:
             found = self._containers(made)
             for one in found.values():
                 _end(one)
-        return Applied(removed=tuple(sorted(found)))
+        volume = volume_name(made)
+        kept = f"what was logged stays in the volume {volume}: 'docker volume rm {volume}' removes it"
+        return Applied(removed=tuple(sorted(found)), next=kept if keeps_feedback(made) and not made.canary_of else "")
+
+    def fetch_feedback(self, made: Deployment, folder: Path) -> list[str]:
+        """Copy the finished files of its volume into a folder, and return their names; raises PlaceError.
+
+        A journal that a server still writes stays where it is: its rows come with the file that it becomes.
+        """
+        names: list[str] = []
+        with _told(), tempfile.TemporaryFile() as file:
+            for one in list(self._containers(made).values())[:1]:  # all have the same volume
+                for piece in one.get_archive(FOLDER)[0]:
+                    file.write(piece)
+                file.seek(0)
+                with tarfile.open(fileobj=file) as archive:
+                    for member in archive:
+                        name, content = os.path.basename(member.name), archive.extractfile(member)
+                        if content is not None and name.endswith(_FINISHED):
+                            (folder / name).write_bytes(content.read())
+                            names.append(name)
+        return names
+
+    def remove_feedback(self, made: Deployment, names: list[str]) -> None:
+        """Remove files from its volume, if a container runs that can; raises PlaceError."""
+        with _told():
+            for one in self._containers(made).values():
+                if one.status == "running":
+                    one.exec_run([_PYTHON, "-c", _REMOVE, *(f"{FOLDER}/{name}" for name in names)])
+                    return
 
     def _containers(self, made: Deployment) -> dict[str, Any]:
         label = {"label": f"{_DEPLOYMENT}={made.name}"}
@@ -209,6 +245,8 @@ def _settings(
         from docker.types import DeviceRequest
 
         limits["device_requests"] = [DeviceRequest(count=spec.gpu, capabilities=[["gpu"]])]
+    if keeps_feedback(made):
+        limits["volumes"] = {volume_name(made): {"bind": FOLDER, "mode": "rw"}}
     return {
         "environment": env,
         "labels": {_DEPLOYMENT: made.name, "dsvc.image": image, "dsvc.digest": made.digest},

@@ -26,7 +26,7 @@ class InTheWayError(RequestError):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What was done at a place: what was written or changed, what was removed, and the command that comes next."""
+    """What was written or changed at a place, what was removed, and the command that comes next, or what stays."""
 
     changed: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()

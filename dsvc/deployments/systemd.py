@@ -7,6 +7,7 @@ as a user of its own that exists while it runs.
 from __future__ import annotations
 
 from dsvc.deployments.deployment import Deployment
+from dsvc.deployments.feedback import WHERE, keeps_feedback
 from dsvc.deployments.quantities import bytes_of, cores_of
 
 ROOT = "root-"  # what the folders of unpacked images begin with
@@ -36,6 +37,9 @@ def systemd_files(deployment: Deployment, folder: str) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         **{name: value for name, value in sorted(spec.env.items()) if value is not None},
     }
+    state = f"dsvc-{deployment.canary_of or deployment.name}"
+    if keeps_feedback(deployment):
+        variables[WHERE] = f"/var/lib/{state}"
     lines = [
         "[Unit]",
         f"Description=Model {_escaped(deployment.model)} {deployment.version}",
@@ -55,6 +59,8 @@ def systemd_files(deployment: Deployment, folder: str) -> dict[str, str]:
         lines.append(f"MemoryMax={bytes_of(spec.memory)}")
     if spec.cpu:
         lines.append(f"CPUQuota={max(round(cores_of(spec.cpu) * 100), 1)}%")
+    if keeps_feedback(deployment):
+        lines.append(f"StateDirectory={state}")
     lines += [
         "Restart=on-failure",
         "RestartSec=2",

@@ -1,8 +1,8 @@
 """Layers of an image: tar archives whose bytes follow from paths, modes, contents and one time alone.
 
-https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md. Members are sorted, belong to root and are named in
-the POSIX form. Layers are stored plain: what a compressor writes differs from one release of its library to the next,
-and the digest of an image would with it (docs/design/0034-images-and-deployments.md).
+https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md. Members are sorted, belong to root unless they say
+otherwise, and are named in the POSIX form. Layers are stored plain: what a compressor writes differs from one release
+of its library to the next, and the digest of an image would with it (docs/design/0034-images-and-deployments.md).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Member:
 
     `path` is relative to the root of the image. `link` is the target of a symbolic link. `open` gives the content of a
     file of `size` bytes; `sha256` is checked against it where it is known. A folder has neither `open` nor `link`.
+    `owner` is the number of its user and group.
     """
 
     path: str
@@ -42,6 +43,7 @@ class Member:
     executable: bool = False
     link: str = ""
     sha256: str = ""
+    owner: int = 0
 
 
 def text_member(path: str, text: str | bytes, *, executable: bool = False) -> Member:
@@ -92,7 +94,7 @@ def _with_folders(members: Iterable[Member]) -> list[Member]:
 
 def _add(archive: tarfile.TarFile, member: Member, time: int) -> None:
     info = tarfile.TarInfo(os.path.normpath(member.path))
-    info.mtime, info.mode = time, 0o755
+    info.mtime, info.mode, info.uid, info.gid = time, 0o755, member.owner, member.owner
     if member.link:
         info.type, info.linkname, info.mode = tarfile.SYMTYPE, member.link, 0o777
         archive.addfile(info)

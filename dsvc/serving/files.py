@@ -21,7 +21,8 @@ class UntrustedModelError(RequestError):
     def __init__(self, what: str) -> None:
         super().__init__(
             f"{what} runs code when it is loaded, and no allowed signer signed a commit that holds it or its run",
-            hint="sign one (dsvc commit --sign, dsvc tag -s ... runs/KEY; sign.allowedSigners), or pass --allow-pickle",
+            hint="sign one (dsvc commit --sign, dsvc tag -s ... runs/KEY; sign.allowedSigners), or pass --allow-pickle"
+            " (DSVC_SERVE_ALLOW_PICKLE=1 in a container)",
         )
 
 

@@ -9,6 +9,14 @@ from dsvc.errors import UsageError
 
 BUCKETS = ("s3", "gs", "az")
 WEB = ("https", "http")
+_HINTS = {
+    "": "dsvc add takes files of this machine",
+    "file": "dsvc add takes files of this machine",
+    **dict.fromkeys(("dav", "webdav"), "a WebDAV server is read by http://, file by file"),
+    **dict.fromkeys(("davs", "webdavs"), "a WebDAV server is read by https://, file by file"),
+    **dict.fromkeys(("gcs", "gcp"), "gs://BUCKET/KEY"),
+    **dict.fromkeys(("azure", "abfs", "abfss", "wasb", "wasbs"), "az://CONTAINER/KEY"),
+}
 _SIGNED = ("x-amz-signature", "x-goog-signature", "signature", "sig", "x-amz-security-token", "token", "access_token")
 
 
@@ -51,7 +59,7 @@ def parse_source(text: str) -> SourceAddress:
     except ValueError as error:
         raise BadSourceError(f"{text!r} is no address: {error}", hint=hint) from error
     if parts.scheme not in (*BUCKETS, *WEB):
-        raise BadSourceError(f"nothing can be imported from {text!r}", hint=hint)
+        raise BadSourceError(f"nothing can be imported from {text!r}", hint=_HINTS.get(parts.scheme, hint))
     if any(c < " " or c == "\x7f" for c in text):
         raise BadSourceError(f"{text!r} holds a control character", hint=hint)
     if parts.username is not None or parts.password is not None:

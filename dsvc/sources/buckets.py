@@ -18,6 +18,7 @@ from dsvc.sources.address import SourceAddress
 from dsvc.sources.source import Found, InterruptedSourceError, SourceError, changed, missing
 
 _PIECE: Final = 1 << 20  # bytes
+_PATIENCE: Final = timedelta(minutes=2)  # of one request; what is larger than that allows goes on where it was
 _PAGE: Final = 1000  # names of a listing that come together
 _NOBODY: Final = {"disable_oauth": True, "client_email": "", "private_key": "", "private_key_id": ""}
 _RIGHTS: Final = {
@@ -82,7 +83,7 @@ class BucketSource:
             now = self._found(answer.meta)
             if now.etag != found.etag or now.size != found.size:
                 raise changed(found.address)
-            for piece in answer.stream(min_chunk_size=_PIECE if end is None else end - start):
+            for piece in answer.stream(min_chunk_size=_PIECE):
                 yield bytes(piece)
         except SourceError:
             raise
@@ -129,7 +130,7 @@ def _open(scheme: str, bucket: str, environment: Mapping[str, str]) -> Any:
     from obstore.store import AzureStore, GCSStore, S3Store
 
     retries: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
-    options: Any = {"timeout": timedelta(hours=12), "connect_timeout": timedelta(seconds=10)}
+    options: Any = {"timeout": _PATIENCE, "connect_timeout": timedelta(seconds=10)}
     if scheme == "gs":
         settings: Any = {}
         emulator = environment.get("STORAGE_EMULATOR_HOST")

@@ -128,6 +128,15 @@ def test_folders_that_are_in_use(clones):
     assert not (clones.base / "here").exists()
 
 
+def test_into_the_folder_where_one_is(clones):
+    here = clones.person("here")
+    here.directory.mkdir()
+    here.ok("clone", "-q", str(clones.hub), ".")
+    assert here.ok("status", "--porcelain").out == ""
+    assert (here.directory / "a").read_text() == "one\n"
+    assert here("clone", "..").code == 2  # where to
+
+
 def test_without_files(clones):
     bob = clones.join("bob", "-n")
     assert [path.name for path in bob.directory.iterdir()] == [".dsvc"]
@@ -146,3 +155,14 @@ def test_from_a_working_copy(clones):
     start.ok("clone", "-q", "ada", "copy")
     assert (clones.base / "copy" / "a").read_text() == "one\n"
     assert clones.person("copy").ok("remote", "get-url", "origin").out == f"{clones.base}/ada\n"
+
+
+def test_a_clone_into_the_current_folder(cli, tmp_path):
+    cli.ok("init", "-q")
+    (cli.directory / "a.txt").write_text("a\n")
+    cli.ok("commit", "-qm", "a")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert cli("clone", "-q", str(cli.directory), ".", directory=empty).code == 0
+    assert (empty / "a.txt").read_text() == "a\n"
+    assert cli("clone", "-q", str(cli.directory), ".", directory=empty).code == 3

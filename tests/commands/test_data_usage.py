@@ -81,3 +81,16 @@ def test_blocks_that_the_working_copy_has_too(cli, cloning_disk):
     os.sync()
     found = rows(cli("data", "usage", "--json", directory=cloning_disk))
     assert found["big.bin"]["shared_bytes"] == 0
+
+
+def test_references_count_as_absent_until_they_are_fetched(cli, web):
+    web.files |= {"/a": b"a" * 5000, "/b": b"b" * 7000}
+    cli.ok("init", "-q")
+    for name in ("a", "b"):
+        cli.ok("import-url", "--reference", f"{web.url}/{name}", f"data/{name}")
+    cli.ok("commit", "-qm", "references")
+    cli.ok("data", "get", "-q", "data/a")
+    (row,) = [row for row in cli.ok("data", "usage", "--json").json["paths"] if row["path"] == "data"]
+    assert (row["files"], row["logical_bytes"], row["absent_bytes"]) == (2, 12000, 7000)
+    assert row["stored_bytes"] > 0
+    assert "6.8 KiB of content are not here" in cli.ok("data", "usage").err

@@ -88,6 +88,38 @@ def test_a_step_that_fails(steps: CommandLine):
     assert said(steps) == ["deploy"]
 
 
+def test_what_a_delivery_did_is_shown(steps: CommandLine):
+    assert steps("ci", "show").code == 3
+    loud = STEPS.replace("echo close >> said", "echo out; echo err >&2")
+    (steps.directory / "dsvc.toml").write_text(loud)
+    (steps.directory / "broken").touch()
+    steps.ok("commit", "-q", "-m", "say more")
+    commit = steps.ok("rev-parse", "HEAD").out.strip()
+    results(steps, "merge", code=1)
+    (steps.directory / "broken").unlink()
+    for hour, words in ((2, ["merge", "--continue"]), (3, [])):  # the clock stands still otherwise
+        steps.environment["DSVC_DATE"] = f"2026-01-01T0{hour}:00:00+01:00"
+        results(steps, *words)
+    assert steps.ok("ci", "show").out.startswith(f"commit on main, commit {commit[:10]}\n")
+    key = next(s["run"] for s in steps.ok("ci", "list", "--json").json["steps"] if s["step"] == "deploy")
+    for name in (key, key[-8:]) if steps("runs", "show", key[-8:]).code == 0 else (key,):
+        shown = steps.ok("ci", "show", name, "--json").json
+        assert (shown["event"], shown["ref"], shown["commit"]) == ("merge", "main", commit)
+        # The newest of each: 'deploy' failed first and was done then, 'mourn' ran once.
+        states = {s["step"]: (s["state"], s["exit_code"]) for s in shown["steps"]}
+        assert states["deploy"] == ("done", 0)
+        assert set(states) == {"check", "deploy", "mourn", "close"}
+        close = next(s for s in shown["steps"] if s["step"] == "close")
+        assert (close["stdout"], close["stderr"]) == (["out"], ["err"])
+    text = steps.ok("ci", "show", "main", "--step", "close").out
+    assert "\n  out\n  err\n" in text
+    assert "check" not in text
+    wrong = {"--step nope": "no step nope ran", "nonsense": "names neither", "HEAD~1": "no step ran for"}
+    for words, why in wrong.items():
+        answer = steps("ci", "show", *words.split())
+        assert (answer.code, why in answer.err) == (3, True), answer.err
+
+
 def test_one_step(steps: CommandLine):
     assert results(steps, "--step", "close") == {"close": "ran"}
     answer = steps("ci", "run", "--step", "nope")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import os
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
+from dsvc.delivery.services import Service, Wanted, service_files
 from tests.commands.conftest import CommandLine
 
 FILES = {"github": ".github/workflows/dsvc.yml", "gitlab": ".gitlab-ci.yml", "circleci": ".circleci/config.yml"}
@@ -82,6 +87,27 @@ def test_what_is_written_runs(checkout: CommandLine, tmp_path: Path, service: st
 
     delivered = shell(checkout, found["deliver"], tmp_path / "three", **variables)
     assert (delivered.returncode, "deployed" in delivered.stdout) == (0, True), delivered.stderr
+
+
+SCHEMAS = {"github": "github-workflows", "gitlab": "gitlab-ci", "circleci": "circle-ci"}
+
+
+@pytest.mark.parametrize("service", SCHEMAS)
+def test_what_is_written_keeps_to_the_published_schema(service: Service):
+    """The schemas of SchemaStore and GitLab, as check-jsonschema has them; each refuses what is none of its form."""
+    schemas = files("check_jsonschema") / "builtin_schemas" / "vendor"
+    schema = json.loads((schemas / f"{SCHEMAS[service]}.json").read_text("utf-8"))
+    check = jsonschema.validators.validator_for(schema)(schema)
+    more = Wanted(["metrics.acc >= 0.5"], ["dsvc deploy churn@prod --wait", "echo done"], "trunk", extras=["s3"])
+    for wanted in (Wanted(), more):
+        document = yaml.safe_load(service_files(service, wanted)[FILES[service]])
+        if True in document:  # 'on' is a truth to YAML 1.1, and a text to the service
+            document["on"] = document.pop(True)
+        assert [error.message for error in check.iter_errors(document)] == []
+    bad = copy.deepcopy(document)
+    job = bad["check"] if service == "gitlab" else bad["jobs"]["check"]
+    job["script" if service == "gitlab" else "steps"] = {"speed": 3}
+    assert not check.is_valid(bad)
 
 
 def test_files_of_the_user_stay(project: CommandLine):

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import yaml
 
 from dsvc.actions.deploy_gate import read_gates, read_servers
+from dsvc.errors import DsvcError
+from dsvc.monitoring.prometheus import query
 from tests.images.shop import Shop
 from tests.servers.kubernetes_api import MONITORING, Cluster
 from tests.servers.ports import free_port
@@ -215,3 +221,62 @@ def test_with_an_engine_the_servers_are_asked(shop: Shop, docker_host: str, pyth
     finally:
         removed = shop.cli.ok("deploy", "rm", "tried", "--json").json["removed"]
     assert removed == ["tried-1"]
+
+
+@contextmanager
+def prometheus(folder: Path) -> Iterator[str]:
+    """A real one on what `dsvc monitor init` wrote into a folder."""
+    port = free_port()
+    words = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+             f"--web.listen-address=127.0.0.1:{port}"]  # fmt: skip
+    with open(folder / "log", "wb") as log:
+        process = subprocess.Popen(words, cwd=folder, stdout=log, stderr=log)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def until_scraped(address: str, expression: str) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        try:
+            if query(address, expression):
+                return
+        except DsvcError:
+            pass  # it does not answer yet
+        time.sleep(0.2)
+    raise AssertionError(f"{address} never saw {expression}")
+
+
+@pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs prometheus")
+def test_a_real_prometheus_decides(shop: Shop, docker_host: str, python_base):
+    """It does not know a canary that has just begun; then what it has scraped decides, in both ways."""
+    cli = shop.cli
+    cli.environment["DOCKER_HOST"] = docker_host
+    port = free_port(beside=1)
+    words = ("deploy", "churn", "--name", "seen", "--base", str(python_base))
+    cli.ok(*words, "--to", "docker", "--port", str(port), "--env", "DSVC_SERVE_ALLOW_PICKLE=1", "--wait")
+    target = ("--target", f"127.0.0.1:{port + 1}", "--interval", "1")
+    cli.ok("monitor", "init", "churn", "watch", "--deployment", "seen-canary", *target)
+    try:
+        with prometheus(cli.directory / "watch") as address:
+            gates = ("--gate", "error_rate < 0.5", "--prometheus", address)
+            until_scraped(address, "vector(1)")
+            shop.train("b")
+            with asked(port + 1, "no number"):
+                told = ("--canary", "50", *gates, "--min-requests", "5", "--during", "120")
+                answer = cli(*words, *told)
+            assert (answer.code, "errors < 0.5 is not met (1)" in answer.err) == (1, True), answer.err
+            assert versions(shop) == {"seen": 1}
+            shop.train("c")
+            cli.ok(*words, "--canary", "50", "--wait")
+            with asked(port + 1, 3):
+                until_scraped(address, 'dsvc_requests_total{version="3",code="200"} > 20')
+                back = ("deploy", "promote", "seen", "--base", str(python_base), "--json")
+                done = cli.ok(*back, *gates, "--min-requests", "20", "--during", "1").json
+            assert (done["number"], done["canary"]["figures"]["errors"]) == (3, 0)
+            assert versions(shop) == {"seen": 3}
+    finally:
+        cli.ok("deploy", "rm", "seen")

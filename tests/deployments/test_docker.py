@@ -61,6 +61,38 @@ def test_from_a_model_to_answers_and_back(engine, python_base):
         ask(port)
 
 
+def test_what_it_was_asked_comes_back_on_a_branch(engine, python_base):
+    """The volume outlives the container: what the first one logged is finished when another takes its place."""
+    from pyarrow import parquet
+
+    cli, port = engine.cli, free_port()
+    words = ("deploy", "churn", "--name", "logged", "--base", str(python_base))
+    where = ("--to", "docker", "--port", str(port), *ALLOW, "--log-predictions", "1", "--wait")
+    made = cli.ok(*words, *where, "--json").json
+    try:
+        assert made["spec"]["env"]["DSVC_SERVE_LOG_DIR"] == "/feedback"
+        for _ in range(3):
+            ask(port)
+        found = cli.ok("monitor", "collect", "churn", "--json").json
+        assert (found["files"], found["rows"]) == (0, 0)  # it is still being written
+        engine.train("b")
+        cli.ok(*words, "--wait")
+        ask(port)
+        found = cli.ok("monitor", "collect", "churn", "--json").json
+        assert (found["branch"], found["files"], found["rows"]) == ("feedback/churn", 1, 3)
+        assert cli.ok("monitor", "collect", "churn", "--json").json["rows"] == 0
+        cli.ok(*words, "--log-predictions", "0", "--wait")
+        ask(port)
+        cli.ok(*words, "--log-predictions", "1", "--wait")
+        assert cli.ok("monitor", "collect", "churn", "--json").json["rows"] == 1
+        cli.ok("merge", "-q", "feedback/churn")
+        table = parquet.read_table(cli.directory / "feedback" / "churn").to_pydict()
+        assert (table["x"], table["_version"]) == ([3.0] * 4, ["1", "1", "1", "2"])
+    finally:
+        said = cli.ok("deploy", "rm", "logged").err
+    assert "the volume logged-feedback" in said
+
+
 def test_a_model_that_never_becomes_ready(engine, python_base):
     """Without the word that its code may run, the server ends; the error has what it said."""
     words = ("--to", "docker", "--port", str(free_port()), "--name", "refused", "--wait", "--timeout", "60")

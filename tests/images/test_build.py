@@ -39,7 +39,8 @@ def test_layers_hold_what_they_are_called_after(shop):
     assert not [name for name in environment if name.endswith((".pyc", "direct_url.json"))]
     assert "opt/dsvc/serving/dsvc/version.py" in layer(folder, document, "serving")
     members = [info for what in ("environment", "serving", "model") for info in layer(folder, document, what).values()]
-    assert {(info.uid, info.gid, info.uname) for info in members} == {(0, 0, "")}
+    others = [info for info in members if (info.uid, info.gid, info.uname) != (0, 0, "")]
+    assert [(info.name, info.uid, info.gid, info.isdir()) for info in others] == [("feedback", 65532, 65532, True)]
 
 
 def _python(environment: dict[str, tarfile.TarInfo]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from dsvc.contents.driver import ContentMerge, MergeLabels, Source, UnfitError
+from dsvc.contents.sizes import counted
 from dsvc.contents.weights.archives import open_archive
 from dsvc.contents.weights.numbers import all_equal, combined
 from dsvc.contents.weights.tensors import Archive, Chosen, Tensor
@@ -107,7 +108,8 @@ def _plan(
         notes += [f"and {conflicts - _TOLD} more tensors"] if conflicts > _TOLD else []
         notes.append("merge=weights strategy=ours|theirs|mean|task in .dsvcattributes settles them")
     elif settled and labels.favor is None:
-        notes.append(f"{settled} tensors that both sides changed were settled by strategy={strategy}")
+        what = f"{counted(settled, 'tensor')} that both sides changed {'was' if settled == 1 else 'were'} settled"
+        notes.append(f"{what} by strategy={strategy}")
     return plan, notes, conflicts
 
 
