@@ -28,7 +28,8 @@ if TYPE_CHECKING:  # a command that stores nothing starts without it
 
 GROUP_BYTES = {PackClass.METADATA: 128 << 10, PackClass.SMALL: 256 << 10, PackClass.BULK: 64 << 10}
 QUEUE_BYTES = 16 << 20  # plain bytes that wait for or are in work
-OBJECT_COST = 128  # what a waiting object takes beside its bytes: a million tiny files must not fill memory
+OBJECT_COST = 128  # what an object counts in a group beside its bytes: a million tiny files must not fill memory
+_WAITING_COST = 256  # and what it takes more than that while it waits, in dicts, tuples and lists
 BATCH_BYTES = 2 << 20  # chunks that go to a worker together: fewer hand-overs than by one MiB, 4 % of the time
 PART_CHUNKS = 50_000  # so many new chunks of a large file go into one part of a pack
 _LISTED = struct.Struct("=32sI?")  # id, length, whether it is stored
@@ -282,8 +283,9 @@ class Ingest:
         self._groups[pack_class], self._group_sizes[pack_class] = {}, 0
         self._note_ways()
         future = self._submit(group, size)
-        self._queue.append((future, pack_class, size, list(group)))
-        self._queued += size
+        taken = size + _WAITING_COST * len(group)
+        self._queue.append((future, pack_class, taken, list(group)))
+        self._queued += taken
         while self._queue and (self._queued > QUEUE_BYTES or self._queue[0][0].done()):
             self._take_one()
 

@@ -227,12 +227,27 @@ def _pieces(index: Index) -> Iterator[bytes]:
     size = 0
     for directory in sorted(index.blocks):
         block = index.blocks[directory]
+        if len(block.signatures) > _PIECE:  # a million files: to pack them takes several times their bytes
+            yield b"".join(gathered)
+            gathered, size = [packer.pack(directory)], 0
+            for data in block:
+                yield b"".join([*gathered, _bin_header(len(data))])
+                yield data
+                gathered = []
+            continue
         gathered += (packer.pack(directory), packer.pack(block.names), packer.pack(block.signatures))
         size += len(block.signatures)
         if size > _PIECE:
             yield b"".join(gathered)
             gathered, size = [], 0
     yield b"".join(gathered)
+
+
+def _bin_header(size: int) -> bytes:
+    """Return what msgpack writes before so many bytes: https://github.com/msgpack/msgpack/blob/master/spec.md."""
+    if size < 1 << 8:
+        return struct.pack(">BB", 0xC4, size)
+    return struct.pack(">BH", 0xC5, size) if size < 1 << 16 else struct.pack(">BI", 0xC6, size)
 
 
 def read_index(path: Path) -> Index | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from dsvc.worktree.storing import store_file, store_small
 if TYPE_CHECKING:
     from dsvc.worktree.delegation import Delegation
 
+_MANY_NAMES = 50_000  # in one directory
 _FILE, _EXECUTABLE = int(EntryKind.FILE), int(EntryKind.EXECUTABLE)
 
 
@@ -197,26 +199,28 @@ class Recorder:
         names.sort()
         disk_names = self._old.names.disk_names(path) or {}
         valid = are_valid_names(names)
-        kept: list[bytes] = []
+        is_empty = not names
+        stream = _streamed(names)
+        kept = bytearray()  # the names, each with a NUL behind it
         signatures = bytearray()
 
         def entries() -> Iterator[tuple[bytes, Entry]]:
-            for name in names:
+            for name in stream:
                 full = prefix + (disk_names.get(name, name) if disk_names else name)
                 found = self._new_entry(path, full, name, rules, valid=valid)
                 if found is not None:
                     entry, sig = found
-                    kept.append(name)
+                    kept.extend(name + b"\0")
                     signatures.extend(sig)
                     yield name, entry
 
         entry = trees.write_tree(self._store, entries())
-        if not kept and names:
+        if not kept and not is_empty:
             return None
         if self._list and not kept:
             self._result.changes[path] = entry
-        joined = b"\0".join(kept)
-        del names[:], kept[:]  # of a million names before their signatures are copied
+        joined = bytes(memoryview(kept)[:-1])
+        kept.clear()  # before the signatures of a million files are copied
         self._result.index.blocks[path] = Block(joined, bytes(signatures))
         return entry
 
@@ -311,6 +315,15 @@ class Recorder:
         self._result.size += entry.size
         if self._list:
             self._result.changes[path] = entry
+
+
+def _streamed(names: list[bytes]) -> Iterator[bytes]:
+    """Yield the names; a long list is emptied first, since a million short texts take five times their bytes."""
+    if len(names) < _MANY_NAMES:
+        return iter(names)
+    joined = b"\0".join(names)
+    names.clear()
+    return (found[0] for found in re.finditer(rb"[^\0]+", joined))
 
 
 def _below(store: ObjectStore, old_tree: Callable[[], bytes | None], name: bytes) -> Callable[[], bytes | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -141,3 +142,16 @@ def test_a_later_limit_makes_racy_files_unknown_and_leaves_folders_alone() -> No
         index.restamp(1000)
         assert index.stamp == 1000
         assert index.blocks[b""].entries() == {b"a": expected, b"b": UNKNOWN, b"d": DIRECTORY, b"x": ABSENT}
+
+
+@pytest.mark.parametrize("count", [3, 40, 7_000, 40_000])
+def test_a_directory_of_any_size_is_written_as_one_message(tmp_path, count):
+    entries = {b"%07d" % number: FILE for number in range(count)}
+    index = Index(b"\7" * 32, 9, {b"": make_block({b"d": DIRECTORY}), b"d": make_block(entries)})
+    write_index(tmp_path / "index", index)
+    body = (tmp_path / "index").read_bytes()[len(index_module.MAGIC) + 32 :]
+    flat = msgpack.unpackb(body, use_list=False)
+    assert msgpack.packb(flat, use_bin_type=True) == body
+    read = read_index(tmp_path / "index")
+    assert read is not None
+    assert (read.blocks, read.tree, read.stamp) == (index.blocks, index.tree, 9)

@@ -219,3 +219,18 @@ def test_a_gitlink_stays_as_long_as_its_folder(copy):
 def test_very_deep_folders(copy):
     copy.put({"/".join("d" * 100) + "/f": b"one"})
     assert copy.in_tree(copy.record().tree) == copy.files()
+
+
+@PROPERTY
+@given(FILES)
+def test_a_directory_of_many_names_is_recorded_as_any_other(make_copy, files):
+    before, record._MANY_NAMES = record._MANY_NAMES, 2
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = make_copy(Path(folder))
+            copy.put(files)
+            tree = copy.record().tree
+            assert tree == copy.tree_of(files)
+            assert copy.in_tree(tree) == files
+    finally:
+        record._MANY_NAMES = before
