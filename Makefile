@@ -16,13 +16,13 @@ FRAMEWORKS ?= yes
 OPENZFS ?= 2.1 2.3
 ZFS_TESTS ?= tests/zfs
 
-.PHONY: demo test test-zfs check lint types layers tests packages frameworks clean
+.PHONY: demo test test-zfs check lint types layers tests packages frameworks peers clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/runs
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo/demo.sh
 
-test: packages frameworks
+test: packages frameworks peers
 	@$(MAKE) --no-print-directory check
 
 # Each step runs even if one before it failed, so that one run tells everything.
@@ -72,6 +72,9 @@ frameworks: $(VENV)/tests
 ifneq ($(FRAMEWORKS),no)
 	@FRAMEWORKS=$(FRAMEWORKS) bash .ci/frameworks $(BIN)/python $(VENV)/frameworks
 endif
+
+peers: $(VENV)/tests
+	@bash .ci/peers $(BIN)/python $(VENV)/peers
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -205,9 +206,9 @@ outs = ["model"]
 
 
 def test_the_same_stages_run_as_with_dvc(project, tmp_path):
-    dvc = shutil.which("dvc")
+    dvc = shutil.which("dvc", path=f"{Path(sys.prefix) / 'peers' / 'bin'}:{os.environ['PATH']}")
     if dvc is None:
-        pytest.skip("dvc is not on PATH")
+        pytest.skip("dvc is neither installed by 'make peers' nor on PATH")
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     for command in (["git", "init", "-q"], [dvc, "init", "-q"]):
