@@ -159,43 +159,43 @@ class PackSet:
 
     def _find_unread(self, unread: Iterable[PackRef], object_id: bytes, kind: Kind) -> tuple[PackRef, Place] | None:
         """Look into packs whose indexes are not at hand, which may be a request each."""
-        failure: IntegrityError | None = None
-        for ref in unread:
+        failed: list[IntegrityError] = []
+        for ref, index, place in self._look_into(unread, object_id, kind, failed):
+            self._recent[kind] = ref, index
+            return ref, place
+        if failed:
+            raise failed[-1]
+        return None
+
+    def _look_into(
+        self, refs: Iterable[PackRef], object_id: bytes, kind: Kind, failed: list[IntegrityError]
+    ) -> Iterator[tuple[PackRef, PackIndex, Place]]:
+        """Yield every place of an object in these packs; why one cannot be used is put into `failed`."""
+        for ref in refs:
             try:
                 index = self.index(ref)
             except IntegrityError as error:
-                failure = error
+                failed.append(error)
                 continue
             for place in index.find_all(object_id):
                 if place.kind == kind:
-                    self._recent[kind] = ref, index
-                    return ref, place
-        if failure is not None:
-            raise failure
-        return None
+                    yield ref, index, place
 
     def find_every(self, object_id: bytes, kind: Kind) -> Iterator[tuple[PackRef, Place]]:
         """Yield every place of an object: the next is tried when one is damaged. Raises as `find`, at the end."""
-        failure: IntegrityError | None = None
+        failed: list[IntegrityError] = []
         found = False
-        for pack_class in classes_of(kind):
-            for ref in self._by_class[pack_class]:
-                try:
-                    index = self.index(ref)
-                except IntegrityError as error:
-                    failure = error
-                    continue
-                for place in index.find_all(object_id):
-                    if place.kind == kind:
-                        found = True
-                        yield ref, place
+        refs = (ref for pack_class in classes_of(kind) for ref in self._by_class[pack_class])
+        for ref, _, place in self._look_into(refs, object_id, kind, failed):
+            found = True
+            yield ref, place
         for segment in self._segments:
             for ref, place in segment.find(object_id):
                 if place.kind == kind and ref.id in self._refs:
                     found = True
                     yield ref, place
-        if failure is not None and not found:
-            raise failure
+        if failed and not found:
+            raise failed[-1]
 
     def find_prefix(self, prefix: bytes) -> Iterator[tuple[ObjectId, Kind]]:
         """Yield (id, kind) of the objects whose ids begin with these bytes; one may come more than once."""
