@@ -48,6 +48,7 @@ class Context:
         "environment",
         "offline",
         "out",
+        "usage_exit",
     )
 
     def __init__(
@@ -64,6 +65,7 @@ class Context:
         self.after_dashes: tuple[str, ...] | None = None
         self.command_line: tuple[str, ...] = ()
         self.debug = False
+        self.usage_exit: int | None = None  # the exit code for words that make no sense, where it is another one
         self._in = stdin
         self._in_terminal = stdin.isatty()
         self._err_terminal = err_terminal

@@ -19,6 +19,7 @@ from dsvc.runs.params import parse_assignment
 from dsvc.workspace import Workspace
 
 PASS_ON = ("run",)
+USAGE_EXIT = NotStartedError.exit_code  # 2 may be what the command says
 Texts = Sequence[str]
 
 
