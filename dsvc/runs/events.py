@@ -85,9 +85,8 @@ def _points(writer: SeriesWriter, mask: Callable[[str], str], time: int, step: i
     for name, value in pairs:
         if not isinstance(name, str):
             raise TypeError
-        if type(value) is str:
-            value = mask(value)
-        writer.add(name, Point(writer.next_step(name) if step is None else step, time, value))
+        kept = mask(value) if isinstance(value, str) else value
+        writer.add(name, Point(writer.next_step(name) if step is None else step, time, kept))
 
 
 def _set(found: Gathered, into: dict[Any, Any], name: Any, value: Any, *, most: int = _MOST_NAMES) -> None:
