@@ -21,16 +21,26 @@ _TOKENS = (
     r")"
 )
 _USER = r"(?<=://)([^/\s:@]*):([^/\s@]+)(?=@)"
-# Without a digit and after no name of a header it is plain language: "token classification".
+# "token classification" and "basic training" are plain language, so these words count behind the name of the header.
 _SCHEME = (
-    r"(?i)(\bauthorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic|token)\s+|\b(?:bearer|basic|token)\s+(?=[^\s]*[0-9]))"
+    r"(?i)(\bauthorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic|token)\s+|\bbearer\s+(?=\S*[0-9]))"
     r"([A-Za-z0-9._~+/=-]{8,})"
 )
 _FORMS, _USERINFO, _BEARER = re.compile(_TOKENS), re.compile(_USER), re.compile(_SCHEME)
 _BYTES = tuple(re.compile(form.encode()) for form in (_TOKENS, _USER, _SCHEME))
-# What stands in every text that one of the forms matches, so that output without it is passed on fast.
-_SIGNS = (b"gh", b"glpat-", b"hf_", b"sk-", b"xox", b"AKIA", b"ASIA", b"AIza", b"npm_", b"pypi-", b"eyJ", b"://")
-_SCHEMES = re.compile(rb"(?i)bearer|basic|token")
+# Finds out fast whether there is any: each begins with letters that are looked for as a whole.
+_SIGNS = tuple(
+    re.compile(sign)
+    for sign in (
+        rb"_(?:(?<=gh[pousr]_)[A-Za-z0-9]{30}|(?<=github_pat_)\w{30}|(?<=hf_)[A-Za-z0-9]{30}|(?<=npm_)[A-Za-z0-9]{30})",
+        rb"-(?:(?<=glpat-)[\w-]{18}|(?<=sk-)[\w-]{20}|(?<=xox[abprs]-)[A-Za-z0-9-]{10}|(?<=pypi-)[\w-]{30})",
+        rb"IA(?<=A[KS]IA)[0-9A-Z]{16}",
+        rb"AIza[\w-]{35}",
+        rb"J(?<=eyJ)[\w-]{8,}\.eyJ",
+        rb"://[^/\s:@]*:[^/\s@]+@",
+    )
+)
+_SCHEMES = tuple(map(re.compile, (rb"authorization[\"'\s]*[:=]", rb"bearer\s+(?=\S*[0-9])")))
 _ASSIGNED = re.compile(r"(--?[A-Za-z][\w.-]*|[A-Za-z_][\w.-]*)(=|:\s*)(.*)", re.DOTALL)
 _SHELL = re.compile(r"(?:.*/)?(?:ba|da|k|z|a|fi)?sh")
 # In the text of a shell: NAME=VALUE, --name=VALUE and --name VALUE, where the value is neither a variable nor a command.
@@ -154,9 +164,10 @@ class FormsReader:
 
 def _without_forms(data: bytes) -> bytes:
     tokens, user, scheme = _BYTES
-    if any(sign in data for sign in _SIGNS):
+    if any(sign.search(data) for sign in _SIGNS):
         data = user.sub(rb"\1:***", tokens.sub(b"***", data))
-    return scheme.sub(rb"\1***", data) if _SCHEMES.search(data) else data
+    small = data.lower()
+    return scheme.sub(rb"\1***", data) if any(sign.search(small) for sign in _SCHEMES) else data
 
 
 class StreamMasker:

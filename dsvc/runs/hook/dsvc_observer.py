@@ -10,8 +10,8 @@ was opened for reading, seen from the current folder. The others are a byte and 
 1970, between the notes around it; 2 a path that was written, 3 opened for both, 4 removed, 5 opened for reading;
 6 the process, its parent and, with slashes before them, the names under which its program may have been started (none
 in a process that was forked), 7 another program that was started, 8 the current folder, 9 a library whose native code
-is watched (`dsvc_natives`), 10 one whose is not, 11 a path that is read elsewhere, 12 one that is written. It runs in whatever Python the user has, so it keeps to what Python
-3.8 knows.
+is watched (`dsvc_natives`), 10 one whose is not, 11 a path elsewhere that was read, 12 one that was written. It runs in
+whatever Python the user has, so it keeps to what Python 3.8 knows.
 """
 
 from __future__ import annotations
