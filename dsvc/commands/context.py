@@ -190,7 +190,8 @@ class Context:
         try:
             take_up(workspace)
         except (DsvcError, OSError) as error:  # what was asked for is something else, and may work
-            self.out.warn(f"runs that ended are not recorded yet: {error}")
+            why = (isinstance(error, OSError) and error.strerror) or error
+            self.out.warn(f"runs that ended are not recorded yet: {why}")
 
     def limit_rate(self, text: str | None) -> None:
         """Let transfers of this command keep to a rate, whatever the settings of remotes say; None changes nothing.

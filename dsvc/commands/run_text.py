@@ -32,6 +32,12 @@ def ended_text(run: Run) -> str:
     return f"run {short_key(run.key)}: {', '.join(parts)}"
 
 
+def os_text(error: OSError) -> str:
+    """What the system refused, without its number; the file only where one is known."""
+    text = error.strerror or str(error)
+    return f"{text[:1].lower()}{text[1:]}" + (f": {error.filename}" if error.filename is not None else "")
+
+
 def state_text(run: Run) -> str:
     """How a run ended: `done`, `failed (exit code 3)`, `killed (SIGTERM)`, `lost`."""
     if run.signal is not None and not run.lost:

@@ -32,7 +32,7 @@ _BYTES = tuple(re.compile(form.encode()) for form in (_TOKENS, _USER, _SCHEME))
 _SIGNS = tuple(
     re.compile(sign)
     for sign in (
-        rb"_(?:(?<=gh[pousr]_)[A-Za-z0-9]{30}|(?<=github_pat_)\w{30}|(?<=hf_)[A-Za-z0-9]{30}|(?<=npm_)[A-Za-z0-9]{30})",
+        rb"_(?:(?<=gh[pousr]_)\w{30}|(?<=github_pat_)\w{30}|(?<=hf_)\w{30}|(?<=npm_)\w{30})",
         rb"-(?:(?<=glpat-)[\w-]{18}|(?<=sk-)[\w-]{20}|(?<=xox[abprs]-)[A-Za-z0-9-]{10}|(?<=pypi-)[\w-]{30})",
         rb"IA(?<=A[KS]IA)[0-9A-Z]{16}",
         rb"AIza[\w-]{35}",

@@ -56,7 +56,7 @@ def observe(folder: str, roots: Sequence[str]) -> None:
     hidden = {root + name for root in wanted for name in (".dsvc/", ".git/") if root.endswith("/")}
     unwanted = tuple(hidden | {p for p in prefixes if p.startswith(wanted) and p not in wanted})
     plain_prefixes = {os.path.abspath(p) + "/" for p in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
-    system = (*_SYSTEM, *prefixes, *plain_prefixes, os.path.expanduser("~/."), folder.partition("/.dsvc/")[0] + "/.dsvc/")
+    system = (*_SYSTEM, *prefixes, *plain_prefixes, os.path.expanduser("~/."))
     strange: set[Any] = set()
     written: set[Any] = set()
     noted: set[bytes] = set()
