@@ -25,7 +25,7 @@ def is_outranked(name: str, view: View) -> bool:
 
 
 def with_removals(view: View, changes: Mapping[str, Ref | None]) -> dict[str, Ref | None]:
-    """Return the changes of a view with those that follow: of a run that is removed in it then, everything else goes."""
+    """Return the changes of a view with those that follow: of a run that is then removed, everything else goes."""
     settled = dict(changes)
     for record in dict.fromkeys(found[1] for found in map(_NAME.fullmatch, changes) if found is not None):
         removal = f"{record}/{REMOVED}"

@@ -43,7 +43,7 @@ _SIGNS = tuple(
 _SCHEMES = tuple(map(re.compile, (rb"authorization[\"'\s]*[:=]", rb"bearer\s+(?=\S*[0-9])")))
 _ASSIGNED = re.compile(r"(--?[A-Za-z][\w.-]*|[A-Za-z_][\w.-]*)(=|:\s*)(.*)", re.DOTALL)
 _SHELL = re.compile(r"(?:.*/)?(?:ba|da|k|z|a|fi)?sh")
-# In the text of a shell: NAME=VALUE, --name=VALUE and --name VALUE, where the value is neither a variable nor a command.
+# In the text of a shell: NAME=VALUE, --name=VALUE, --name VALUE, where the value is neither a variable nor a command.
 _IN_SCRIPT = re.compile(
     r"(?<![\w$.-])(?P<name>[A-Za-z_]\w*=|--?[A-Za-z][\w.-]*=|--[A-Za-z][\w.-]*\s+)"
     r"(?P<value>\"[^\"$`]+\"|'[^']+'|[^\s;&|<>()$`\"'-][^\s;&|<>()$`\"']*)"

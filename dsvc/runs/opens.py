@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PREFIX = "opens-"
-_TIME, _PROCESS, _PROGRAM, _FOLDER, _WATCHED, _UNWATCHED, _READ_ELSEWHERE, _WRITTEN_ELSEWHERE = 1, 6, 7, 8, 9, 10, 11, 12
+_TIME, _PROCESS, _PROGRAM, _FOLDER, _WATCHED, _UNWATCHED = 1, 6, 7, 8, 9, 10
+_READ_ELSEWHERE, _WRITTEN_ELSEWHERE = 11, 12
 _LETTERS = {2: ord("w"), 3: ord("b"), 4: ord("d"), 5: ord("r")}
 _END = 1 << 63
 _MOST = 2_000_000  # paths; what is beyond is not an honest program

@@ -155,7 +155,8 @@ compare(dotscience.Run, ours.Run, "Run")
 
 def test_each_call_takes_the_same_words(library):
     environment = {**os.environ, "PYTHONPATH": str(library)}
-    done = subprocess.run([sys.executable, "-c", COMPARED], env=environment, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", COMPARED]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
