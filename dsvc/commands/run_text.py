@@ -21,6 +21,7 @@ from dsvc.runs.series import Series
 from dsvc.runs.values import flat
 
 MOST_FILES = 100  # inputs and outputs that people are shown
+AUTHORITIES = {"derived": "derived from what was found afterwards", "correction": "correction: no run explains these files"}
 STATE_COLORS = {"done": "green", "failed": "red", "killed": "red", "lost": "magenta", "running": "cyan"}
 
 
@@ -218,7 +219,8 @@ def print_run(context: Context, found: FoundRun) -> None:
     """Print all that is recorded of a run."""
     run, out = found.run, context.out
     out.line(f"run {out.paint(short_key(run.key), 'yellow')}  {out.paint(state_text(run), STATE_COLORS[run.state])}")
-    rows = [["Name:", visible(run.name)]] if run.name else []
+    rows = [["Authority:", AUTHORITIES[run.authority]]] if run.authority in AUTHORITIES else []
+    rows += [["Name:", visible(run.name)]] if run.name else []
     if run.command:
         rows.append(["Command:", shell_text(run.command)])
     if run.directory:
