@@ -21,7 +21,7 @@ from dsvc.runs.series import Series
 from dsvc.runs.values import flat
 
 MOST_FILES = 100  # inputs and outputs that people are shown
-AUTHORITIES = {"derived": "derived from what was found afterwards", "correction": "correction: no run explains these files"}
+AUTHORITIES = {"derived": "derived from what was found afterwards", "correction": "correction: no run explains it"}
 STATE_COLORS = {"done": "green", "failed": "red", "killed": "red", "lost": "magenta", "running": "cyan"}
 
 
