@@ -96,8 +96,11 @@ def run(
     params, source = _params(workspace, request, directory, warnings)
     if notebook is not None:
         params |= notebook.params
-    observes = request.trace in ("auto", "python")
-    strace = find_strace(environment) if request.trace == "strace" else None
+    traces = request.trace == "strace" and container is None
+    if request.trace == "strace" and not traces:
+        warnings.append("strace does not see into a container: what Python opens there is observed")
+    observes = request.trace != "none" and not traces
+    strace = find_strace(environment) if traces else None
     inputs = [absolute_path(directory, path) for path in request.inputs]
     outputs = [absolute_path(directory, path) for path in request.outputs]
     measured = _metrics_files(workspace, request, directory)
@@ -147,7 +150,7 @@ def run(
             screen=screen,
             variables=variables,
             masker=masker,
-            strace=strace if container is None else None,
+            strace=strace,
             measures=container is None,  # otherwise it is the engine's program that is measured
         )
     except BaseException:

@@ -17,7 +17,7 @@ _MOST = 2_000_000  # paths; what is beyond is not an honest program
 # What lies here, or ends so, belongs to the machine or to the environment, and is no data.
 _SYSTEM = (b"/bin/", b"/dev/", b"/etc/", b"/lib", b"/proc/", b"/run/", b"/sbin/", b"/sys/", b"/usr/", b"/var/")
 _CODE = (b".py", b".pyc", b".pyd", b".pth", b".so", b".zip", b".egg")
-_FOLDERS = frozenset((b".dsvc", b".git", b"site-packages", b"dist-packages", b"__pycache__"))
+_FOLDERS = frozenset((b".dsvc", b".git", b"site-packages", b"dist-packages", b"__pycache__", b"pyvenv.cfg"))
 
 
 @dataclass(slots=True)
