@@ -236,6 +236,7 @@ def _assembled(workspace: Workspace, journal: Journal, after: Recorded | None, m
         boards = [Path(os.fsdecode(path)) for path in opened.written if is_event_file(path)]
         write_scalars(journal.path, boards, began=_began(begin))
     gathered = gather_events(journal.path, store, mask=masker.text)
+    opened.are_declared([*declared, *produced, *gathered.inputs, *gathered.outputs])
     last = _last_sign(journal.path)
     clock = _is_steady(begin, end)
     source = run.source if run.source is not None and store.has(run.source, Kind.TREE) else None

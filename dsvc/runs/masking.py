@@ -101,7 +101,8 @@ def _script(text: str) -> tuple[str, set[str]]:
     found: set[str] = set()
 
     def mask(match: re.Match[str]) -> str:
-        if not is_secret_name(match["name"].rstrip("= \t\n")):
+        short = len(match["value"]) < _SHORTEST and match["value"].isdecimal()  # PASS=0 counts
+        if short or not is_secret_name(match["name"].rstrip("= \t\n")):
             return match[0]
         found.add(match["value"].strip("\"'"))
         return f"{match['name']}{MASK}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +59,13 @@ class Opened:
         into = self.written_elsewhere if letter in b"wb" else self.read_elsewhere
         if letter != ord("d") and path not in into and _may_be_data(path):
             into.add(path)
+
+    def are_declared(self, paths: Iterable[bytes]) -> None:
+        """Take these files and folders, and what lies in them, out of what was met elsewhere."""
+        files = frozenset(paths)
+        folders = tuple(path.rstrip(b"/") + b"/" for path in files)
+        for names in (self.read_elsewhere, self.written_elsewhere):
+            names.difference_update([name for name in names if name in files or name.startswith(folders)])
 
 
 def _may_be_data(path: bytes) -> bool:

@@ -351,6 +351,9 @@ def test_what_is_read_and_written_elsewhere_is_named(project, tmp_path):
     run = project.run("-i", str(data), "-o", str(model), "--", *python(*code))
     assert files(run["inputs"]) == {str(data): "pinned"}
     assert not {"read_elsewhere", "written_elsewhere"} & run["observation"].keys()
+    said = f"dsvc.input({str(data.parent)!r})"
+    project.python(f"import dsvc; open(dsvc.input({str(data)!r})); open({str(model)!r}); {said}")
+    assert project.shown()["observation"]["read_elsewhere"] == [str(model)]
 
 
 @needs_strace
