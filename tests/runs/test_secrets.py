@@ -120,7 +120,7 @@ def test_short_values_are_no_secrets():
         (f"A=1 DB_PASSWORD='{SECRET} x' env", f"A=1 DB_PASSWORD={MASK} env"),
         (f"python t.py --password {SECRET} --rate 1", f"python t.py --password {MASK} --rate 1"),
         (f"python t.py --api-key={SECRET}|cat", f"python t.py --api-key={MASK}|cat"),
-        ("PASS=0; FAIL=0; N_PASS=$((PASS + 1)); TOKEN=$(cat token) KEY=x; python t.py --token $TOKEN --password \"$PW\"", None),
+        ("PASS=0; N_PASS=$((PASS + 1)); TOKEN=$(cat token) KEY=x; python t.py --token $TOKEN --password \"$PW\"", None),
     ],
 )
 def test_the_text_of_a_shell(script, kept):
