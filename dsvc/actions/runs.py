@@ -152,7 +152,9 @@ def find_run(workspace: Workspace, text: str) -> RunKey:
         if newest is not None:
             outer, back = index.outer_keys(), int(newest[1] or 0)
             if back >= len(outer):
-                raise UnknownRunError(f"{text!r} names no run: there are {len(outer)}", hint="dsvc runs")
+                many = "there is 1" if len(outer) == 1 else f"there are {len(outer)}"
+                said = f"{text!r} names no run: {many}, those inside others not counted"
+                raise UnknownRunError(said, hint="dsvc runs; the first digits of a run name it, too")
             return outer[-1 - back]
         found = [key for key in index.keys() if matches(key, digits)]  # noqa: SIM118 - it is no map
         if not found:
