@@ -202,6 +202,9 @@ def test_other_forms(stages: Project):
     drawing = re.search(r"<svg.*?</svg>", page, re.DOTALL)
     assert drawing
     assert len(xml.dom.minidom.parseString(drawing[0]).getElementsByTagName("path")) > 10
+    assert drawing[0].count(" asked") == 1  # where the page opens
+    assert all(f"></b>{kind}<" in page for kind in ("file", "run", "commit", "environment"))
+    assert "></b>model<" not in page
     dot = stages.ok("lineage", "wide", "--format", "dot")
     assert dot.startswith("digraph")
     assert dot.count("->") > 10
