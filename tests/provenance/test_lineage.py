@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.provenance.conftest import on_terminal
 from tests.runs.conftest import Project
 
 
@@ -124,9 +125,14 @@ def test_a_clone_knows_it_too(stages: Project):
 def test_the_tree_fits_into_eighty_columns_and_ascii(stages: Project):
     program = "a/rather/long/path/to/a/folder/of/programs/evaluate.py"
     stages.write(program, "open('model.json').read(); open('x', 'w').write('1')")
-    stages.ok("commit", "-qm", "A message that is much longer than anything that could ever fit into a line of it")
+    message = "A message that is much longer than anything that could ever fit into a line of it"
+    stages.ok("commit", "-qm", message)
     stages.ok("run", "-q", "--", "python", program)
-    shown = stages.ok("lineage", "x", "model.json")
+    whole = stages.ok("lineage", "x", "model.json")
+    assert f"{program} " in whole  # what a file gets is not cut
+    assert message in whole
+    assert "…" not in whole
+    shown = on_terminal(stages, "lineage", "x", "model.json")
     assert max(map(len, shown.splitlines())) <= 80
     assert re.search(r"─✓ raw/ 8 files, \S+ K?i?B +commit [0-9a-f]{10} Raw data", shown)
     assert "observed: what Python opened; files compared" in shown
