@@ -48,4 +48,6 @@ def test_a_correction_is_no_explanation(stages: Project):
     stages.ok("commit", "-qm", "by hand")
     done = stages("blame-data", "clean.csv")
     assert done.returncode == 1
+    assert b"correction" in done.stdout
     assert b"no run explains it" in done.stdout
+    assert b"written by" not in done.stdout

@@ -120,6 +120,7 @@ def test_a_clone_knows_it_too(stages: Project):
     stages.ok("clone", "-q", ".", "../clone")
     clone = Project(stages.folder.parent / "clone", stages.environment)
     assert edges(graph(clone, "model.json"), "wrote") == edges(graph(stages, "model.json"), "wrote")
+    assert "on main, origin/wide" in clone.ok("lineage", "raw/day1.csv")
 
 
 def test_the_tree_fits_into_eighty_columns_and_ascii(stages: Project):
