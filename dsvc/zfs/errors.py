@@ -93,7 +93,7 @@ def failure(words: tuple[str, ...], said: str) -> DsvcError:
     nowhere = (f"destination '{above.lower()}' does not exist", "new filesystem stream: dataset does not exist")
     if verb == "receive" and above and any(one in text for one in nowhere):
         return DatasetMissingError(
-            f"there is no dataset {above} to receive into", hint=f"zfs create -p {above}, and then the same command again"
+            f"there is no dataset {above} to receive into", hint=f"zfs create -p {above}, and then the same again"
         )
     if verb == "receive" and "-s" in words and "cannot receive" in text:
         return BrokenStreamError(
