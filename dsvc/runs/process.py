@@ -106,6 +106,7 @@ class _Waited:
     status: int = 0
     usage: Sequence[float] = ()
     done: bool = False
+    left: bool = False  # the thread that forwards signals may end
 
 
 @dataclass(slots=True)
@@ -139,12 +140,14 @@ class Command:
             if started is not None:
                 started(pid)
             wake, woken = os.pipe()
+            forward = threading.Thread(target=_forward, args=(pid, waited, wanted, self._resize), daemon=True)
             try:
                 threading.Thread(target=_wait_for, args=(pid, waited, woken), daemon=True).start()
-                threading.Thread(target=_forward, args=(pid, waited, wanted, self._resize), daemon=True).start()
+                forward.start()
                 left = self._pump(wake)
             finally:
                 os.close(wake)
+                _end_forwarding(forward, waited)
         finally:
             for source in self._sources:
                 with suppress(OSError):
@@ -243,8 +246,12 @@ def _wait_for(pid: int, waited: _Waited, woken: int) -> None:
 
 
 def _forward(pid: int, waited: _Waited, wanted: set[signal.Signals], resize: Callable[[], None]) -> None:
-    """Pass signals on to the command, but for those that the terminal has sent to both."""
-    if not hasattr(signal, "sigtimedwait"):
+    """Pass signals on to the command, but for those that the terminal has sent to both.
+
+    It waits without a limit: where a limit runs out while the process is stopped (Ctrl-Z, then fg), CPython's
+    sigtimedwait returns what was on its stack in place of a signal.
+    """
+    if not hasattr(signal, "sigwaitinfo"):
         while not waited.done:
             number = signal.sigwait(wanted)
             if number == signal.SIGWINCH:
@@ -252,14 +259,22 @@ def _forward(pid: int, waited: _Waited, wanted: set[signal.Signals], resize: Cal
             elif number not in (signal.SIGINT, signal.SIGQUIT) or not os.isatty(0):
                 _kill(pid, waited, number)
         return
-    while not waited.done:
-        info = signal.sigtimedwait(wanted, 0.5)
-        if info is None or info.si_signo not in wanted:
-            continue  # after a stop (Ctrl-Z) that outlasted the wait, CPython returns what it never filled in
+    while True:
+        info = signal.sigwaitinfo(wanted)
+        if waited.left and info.si_pid == os.getpid():
+            return
         if info.si_signo == signal.SIGWINCH:
             resize()
         elif info.si_code != _FROM_TERMINAL:
             _kill(pid, waited, info.si_signo)
+
+
+def _end_forwarding(thread: threading.Thread, waited: _Waited) -> None:
+    """Wake the thread that forwards signals by one to itself, the only thing that ends it."""
+    waited.left = True
+    if hasattr(signal, "sigwaitinfo") and thread.ident is not None:
+        signal.pthread_kill(thread.ident, signal.SIGUSR2)
+        thread.join()
 
 
 def _kill(pid: int, waited: _Waited, number: int) -> None:
