@@ -71,7 +71,7 @@ class Project:
             cwd=self.folder,
             env={**self.environment, **variables},
             capture_output=True,
-            timeout=120,
+            timeout=600,  # no test is about time, and ten million points take minutes on a busy machine
             check=False,
         )
 
