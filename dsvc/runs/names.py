@@ -12,13 +12,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, NewType
+from typing import Final, NamedTuple, NewType
 
 from dsvc.refs.names import RUNS
 
 RunKey = NewType("RunKey", bytes)
 
 KEY_LENGTH = 16
+RERUN_OF: Final = "rerun-of"  # label of a repetition: the key of the run that it repeats
 REMOVED = "removed"
 _TIME = 6  # bytes
 _SHORT = 10  # digits
