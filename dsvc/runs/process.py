@@ -65,8 +65,10 @@ def find_program(word: str, environment: Mapping[str, str]) -> str:
     candidates = [word] if "/" in word else [os.path.join(folder, word) for folder in path.split(os.pathsep)]
     for candidate in candidates:
         if os.path.exists(candidate):
-            what = "is a folder" if os.path.isdir(candidate) else "is not executable"
-            raise NotExecutableError(f"{candidate} {what}", hint=f"chmod +x {candidate}, or name its interpreter")
+            if os.path.isdir(candidate):
+                raise NotExecutableError(f"{candidate} is a folder", hint="name a program in it")
+            hint = f"chmod +x {candidate}, or name its interpreter"
+            raise NotExecutableError(f"{candidate} is not executable", hint=hint)
     raise CommandNotFoundError(f"there is no command {word}", hint="is it installed, and is its folder in PATH?")
 
 
