@@ -15,6 +15,11 @@ _CODE = (
 )  # fmt: skip
 
 
+def is_code(path: bytes) -> bool:
+    """Say whether a file is a program, by its name."""
+    return path.lower().endswith(_CODE)
+
+
 @dataclass(frozen=True, slots=True)
 class RawFile:
     """A file that no run wrote, the commit that brought it, and how surely the other one rests on it.
@@ -30,7 +35,7 @@ class RawFile:
     @property
     def is_code(self) -> bool:
         """Whether it is a program, by its name."""
-        return self.file.path.lower().endswith(_CODE)
+        return is_code(self.file.path)
 
 
 @dataclass(frozen=True, slots=True)

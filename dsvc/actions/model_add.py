@@ -189,6 +189,8 @@ def _standing(workspace: Workspace, path: bytes, entry: Entry) -> CommitId | Non
 def _writer(workspace: Workspace, path: bytes, entry: Entry) -> RunKey | None:
     """Return the newest run that wrote all of these files, one that wrote them at this path before others.
 
+    A run that was repeated comes before its repetitions.
+
     A run that found a file as it would have written it did not change it. So where no run wrote all files of a folder
     it is the one that wrote last in it.
     """
@@ -199,6 +201,7 @@ def _writer(workspace: Workspace, path: bytes, entry: Entry) -> RunKey | None:
         return None
     with open_runs(workspace) as index:
         met = index.meetings(set(files.values()), outputs=True)
+        repetitions = {m.key for some in met.values() if len(some) > 1 for m in some if index.is_repetition(m.key)}
     here: set[RunKey] | None = None
     anywhere: set[RunKey] | None = None
     some: set[RunKey] = set()
@@ -209,7 +212,7 @@ def _writer(workspace: Workspace, path: bytes, entry: Entry) -> RunKey | None:
         here = at_place if here is None else here & at_place
         keys = {one.key for one in pinned}
         anywhere = keys if anywhere is None else anywhere & keys
-    return max(here or anywhere or some, default=None)
+    return max(here or anywhere or some, key=lambda key: (key not in repetitions, key), default=None)
 
 
 def _files(workspace: Workspace, path: bytes, entry: Entry) -> Iterable[tuple[bytes, bytes]]:

@@ -24,14 +24,13 @@ from dsvc.refs.names import RUNS
 from dsvc.runs.container import META
 from dsvc.runs.index import RunIndex
 from dsvc.runs.masking import MASK
-from dsvc.runs.names import RunKey, short_key
+from dsvc.runs.names import RERUN_OF, RunKey, short_key
 from dsvc.runs.notebook import is_notebook
 from dsvc.runs.pins import Pin, PinState, Seen, read_pins
 from dsvc.runs.record import Run
 from dsvc.runs.summary import summarize
 from dsvc.workspace import Workspace
 
-LABEL: Final = "rerun-of"  # of a repetition: the key of the run that it repeats
 Outcome = Literal["identical", "close", "different"]
 
 
@@ -138,7 +137,8 @@ def _run_of(workspace: Workspace, index: RunIndex, name: str | bytes) -> RunKey:
             return target.key
         if isinstance(target, FileTarget):
             met = [m for m in index.meetings([target.id], outputs=True).get(target.id, ()) if _counts(index, m.key)]
-            best = min(met, key=lambda m: (m.state != PinState.PINNED, m.path != target.path), default=None)
+            order = {m: (m.state != PinState.PINNED, m.path != target.path, index.is_repetition(m.key)) for m in met}
+            best = min(met, key=order.__getitem__, default=None)
             if best is not None:
                 return best.key
     shown = name if isinstance(name, str) else os.fsdecode(name)
@@ -206,7 +206,7 @@ def _request(workspace: Workspace, old: Run, made: Workspace, used: EnvironmentU
         inputs=_declared(workspace, old, outputs=False, made=made),
         outputs=_declared(workspace, old, outputs=True, made=made),
         params={} if is_notebook(words) else old.params,  # those of a notebook stand in its command
-        labels={**{name: text for name, text in old.labels.items() if name != LABEL}, LABEL: old.key.hex()},
+        labels={**{name: text for name, text in old.labels.items() if name != RERUN_OF}, RERUN_OF: old.key.hex()},
         description=old.description,
         variables=tuple(old.variables),
         trace="strace" if old.observation.get("reads") == "strace" else "auto",

@@ -17,6 +17,7 @@ _GAP_X: Final = 96
 _GAP_Y: Final = 16
 _LINE: Final = 16
 _SWEEPS: Final = 8
+_TOP: Final = 0  # where arrows that go back lead to: a curve comes as near as three quarters of the way
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1c2430; --dim: #5c6675; --paper: #fbfbfa; --box: #fff; --rim: #c9ced6;
@@ -230,8 +231,14 @@ def _arrow(
     names: Mapping[str, str],
 ) -> str:
     x, y = places[way[0]]
-    x, y = x + _WIDTH, y + _height(found, way[0]) // 2
-    path = [f"M{x} {y}"]
+    end_x, end_y = places[way[-1]]
+    if end_x <= x:  # a commit may hold what a run that began at it wrote: back, over the boxes between
+        start, end = x + _WIDTH // 2, end_x + _WIDTH // 2
+        path = [f"M{start} {y} C{start} {_TOP} {end} {_TOP} {end} {end_y}"]
+        way = ()
+    else:
+        x, y = x + _WIDTH, y + _height(found, way[0]) // 2
+        path = [f"M{x} {y}"]
     for key in way[1:]:
         to_x, to_y = places[key]
         to_y += _height(found, key) // 2

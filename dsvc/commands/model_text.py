@@ -75,7 +75,9 @@ def print_version(context: Context, workspace: Workspace, found: FoundVersion) -
     print_section(context, "Metrics", [[name, value_text(value)] for name, value in flat(version.metrics)])
     print_section(context, "Facts", _facts(version))
     print_section(context, "Profile", _profile(version.metadata.get("profile")))
-    print_section(context, "Training data", _data(workspace, version))
+    data, programs = _inputs(workspace, version)
+    print_section(context, "Training data", data)
+    print_section(context, "Programs", programs)
 
 
 def _facts(version: ModelVersion) -> list[list[str]]:
@@ -91,21 +93,23 @@ def _profile(value: object) -> list[list[str]]:
     return []
 
 
-def _data(workspace: Workspace, version: ModelVersion) -> list[list[str]]:
-    """The inputs of the run that wrote it."""
+def _inputs(workspace: Workspace, version: ModelVersion) -> tuple[list[list[str]], list[list[str]]]:
+    """The inputs of the run that wrote it: data, and programs."""
+    from dsvc.actions.blame_data import is_code
     from dsvc.actions.runs import show_run
     from dsvc.commands.run_text import pin_lines
 
     if version.run is None:
-        return []
+        return [], []
     try:
         found = show_run(workspace, RunKey(version.run), most=_INPUTS)
     except DsvcError as error:
-        return [[f"unknown: {error.message}"]]
-    rows = list(pin_lines(found.inputs))
-    if found.run.inputs.count > len(rows):
-        rows.append([f"and {found.run.inputs.count - len(rows):,} more: dsvc runs show {short_key(found.run.key)}"])
-    return rows
+        return [[f"unknown: {error.message}"]], []
+    data = list(pin_lines(pin for pin in found.inputs if not is_code(pin.path)))
+    if found.run.inputs.count > len(found.inputs):
+        more = found.run.inputs.count - len(found.inputs)
+        data.append([f"and {more:,} more: dsvc runs show {short_key(found.run.key)}"])
+    return data, list(pin_lines(pin for pin in found.inputs if is_code(pin.path)))
 
 
 def model_json(found: FoundVersion) -> dict[str, Any]:

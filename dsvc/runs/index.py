@@ -22,7 +22,7 @@ from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import EntryKind
 from dsvc.refs.names import RUNS
 from dsvc.refs.view import Direct, Ref, View
-from dsvc.runs.names import RunKey, parse_ref, removal_ref
+from dsvc.runs.names import RERUN_OF, RunKey, parse_ref, removal_ref
 from dsvc.runs.notes import Note, decode_note, labels_after
 from dsvc.runs.pins import Pin, Pins, PinState, Seen, read_pins
 from dsvc.runs.record import Run, decode_run
@@ -144,6 +144,11 @@ class RunIndex:
         """Return one run, None where there is none of that key."""
         row = self._connection.execute("SELECT summary FROM runs WHERE key = ?", (key,)).fetchone()
         return None if row is None else self._labelled(unpack_summary(row[0]))
+
+    def is_repetition(self, key: RunKey) -> bool:
+        """Say whether a run repeated another one: that one is the origin of what both wrote."""
+        row = self.summary(key)
+        return row is not None and RERUN_OF in row.labels
 
     def keys(self) -> list[RunKey]:
         """Return the keys of all runs in order."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from typing import NamedTuple, NewType
+from typing import Final, NamedTuple, NewType
 
 from dsvc.refs.names import RUNS
 from dsvc.refs.removals import REMOVED
@@ -20,6 +20,7 @@ from dsvc.refs.removals import REMOVED
 RunKey = NewType("RunKey", bytes)
 
 KEY_LENGTH = 16
+RERUN_OF: Final = "rerun-of"  # label of a repetition: the key of the run that it repeats
 _TIME = 6  # bytes
 _SHORT = 10  # digits
 _NAME = re.compile(rf"{RUNS}([0-9a-f]{{{2 * KEY_LENGTH}}})(?:/({REMOVED}|[0-9a-f]{{{2 * KEY_LENGTH}}}))?")

@@ -53,6 +53,10 @@ def test_a_version_knows_the_run_that_wrote_it(project):
     text = project.ok("model", "show", "churn").out
     assert "Training data" in text
     assert "data.csv" in text
+    project.ok("run", "-i", "data.csv", "-i", "train.sh", "--", "sh", "train.sh", "b")
+    project.ok("model", "add", "churn", "model.bin")
+    data, programs = project.ok("model", "show", "churn").out.split("Training data\n")[1].split("Programs\n")
+    assert [data.split()[0], programs.split()[0]] == ["data.csv", "train.sh"]
 
 
 def test_files_that_no_run_wrote(project):

@@ -218,6 +218,15 @@ def test_other_forms(stages: Project):
     assert stages.ok("lineage", "model.json", "--format", "mermaid").startswith("flowchart LR\n")
 
 
+def test_an_arrow_back_goes_over_the_boxes(stages: Project):
+    stages.ok("switch", "-q", "wide")
+    stages.ok("run", "-q", "--", "python", "train.py")  # writes what the commit holds at which it began
+    page = stages.ok("lineage", "HEAD", "--format", "html")
+    drawn = re.findall(r'<path [^>]* d="M(\d+) \d+ C\1 0 (\d+) 0 \2 \d+"', page)
+    assert drawn
+    assert all(int(end) <= int(start) for start, end in drawn)
+
+
 def test_names_are_escaped_in_every_form(project: Project):
     project.write('<b>"&\\x.csv', "1")
     project.write("go.py", "import glob; open('out', 'w').write(open(glob.glob('*.csv')[0]).read())")

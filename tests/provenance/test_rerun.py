@@ -41,6 +41,18 @@ def test_it_is_identical_and_touches_nothing(stages: Project):
     stages.sound()
 
 
+def test_what_repeated_a_run_is_not_where_its_files_came_from(stages: Project):
+    found = rerun(stages, "wide:model.json")
+    assert found["repetition"] is not None
+    assert rerun(stages, "--check", "wide:model.json")["run"] == found["run"]
+    shown = stages.ok("lineage", "wide:model.json")
+    assert shown.index(found["run"][12:22]) < shown.index(found["repetition"][12:22])
+    assert stages.ok("blame-data", "wide:model.json").count(found["run"][12:22]) == 1
+    stages.ok("switch", "-q", "wide")
+    stages.ok("model", "add", "-q", "m", "model.json")
+    assert json.loads(stages.ok("model", "show", "--json", "m"))["run"] == found["run"]
+
+
 def test_a_check_leaves_nothing(stages: Project):
     before = stages.runs()
     assert rerun(stages, "--check", "@")["repetition"] is None
