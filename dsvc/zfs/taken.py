@@ -46,9 +46,7 @@ def looks(zfs: ZfsProvider, near: Sequence[str], *, before: int) -> list[Kept]:
     ]
 
 
-def _snapshots(
-    zfs: ZfsProvider, near: Sequence[str], *properties: str
-) -> Iterator[tuple[str, str, dict[str, str]]]:
+def _snapshots(zfs: ZfsProvider, near: Sequence[str], *properties: str) -> Iterator[tuple[str, str, dict[str, str]]]:
     """Yield datasets, each of their snapshots, and properties of that."""
     for dataset in dict.fromkeys(near):
         with suppress(DatasetMissingError):

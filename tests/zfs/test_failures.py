@@ -131,7 +131,7 @@ from dsvc.zfs.provider import ZfsProvider
 zfs, (parent, guid) = ZfsProvider(), sys.argv[1:]
 base = next(kept for name in zfs.children(parent) for kept in zfs.snapshots(name))
 try:
-    zfs.receive(parent + "/new", iter([open("/dev/stdin", "rb").read()]), guid, base, "00000000")
+    zfs.receive(parent + "/new", iter([sys.stdin.buffer.read()]), guid, base, "00000000")
 except DsvcError as error:
     sys.exit(7)
 """

