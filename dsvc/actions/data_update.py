@@ -24,6 +24,7 @@ from dsvc.sources.address import parse_source
 from dsvc.sources.opening import Sources
 from dsvc.sources.source import Found, SourceMissingError
 from dsvc.workspace import Workspace
+from dsvc.worktree.arriving import Arriving
 
 _TOGETHER = 1000  # objects that are asked for at once
 
@@ -68,6 +69,13 @@ def data_update(
         RequestError: when nothing there was imported. SourceError: when a source cannot be asked.
         InTheWayError: when files that would be replaced hold changes; nothing was changed then.
     """
+    with Arriving(workspace.arriving) as arriving:
+        return _update(workspace, paths, arriving, dry_run=dry_run, delete=delete, jobs=jobs)
+
+
+def _update(
+    workspace: Workspace, paths: Sequence[bytes], arriving: Arriving, *, dry_run: bool, delete: bool, jobs: int
+) -> DataUpdateResult:
     store, base = workspace.repo.store, workspace.index().tree
     result, found = DataUpdateResult(), _Differences()
     begun = Begun(workspace)
@@ -90,7 +98,9 @@ def data_update(
             changes |= {p: reference_of_found(f) for p, (f, refers) in found.fresh.items() if refers}
             copies = {path: f for path, (f, refers) in found.fresh.items() if not refers}
             fresh = list(copies.values())
-            stored = store_all(store, sources, fresh, begun=begun, jobs=jobs, progress=workspace.progress)
+            stored = store_all(
+                store, sources, fresh, begun=begun, jobs=jobs, progress=workspace.progress, arriving=arriving
+            )
             changes |= {path: one.entry for path, one in zip(copies, stored, strict=True)}
         tree = TreeId(ObjectId(trees.edit_tree(store, base, changes).id))
         transaction = workspace.transaction()
@@ -98,7 +108,9 @@ def data_update(
         origins: dict[bytes, Entry | None] = {path: reference_of_found(f) for path, f in copies.items()}
         note_origins(store, transaction, origins)
         description = f"data: update {len(changes)} of {result.checked}"
-        checkout(workspace, base, tree, transaction=transaction, verb="data", description=description)
+        checkout(
+            workspace, base, tree, transaction=transaction, verb="data", description=description, drafts=arriving
+        )
     except BaseException as error:
         begun.keep(error)
         raise

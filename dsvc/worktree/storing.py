@@ -164,7 +164,10 @@ def _store_whole(
         if now != sig:
             return now
         size = int.from_bytes(sig[:8], "little")
-        file_id, length = store.put_whole(own, shared=shared, advance=lambda count: progress.advance(size=count))
+        with open(own, "rb", buffering=0) as source:
+            file_id, length = store.put_whole(
+                own, shared=shared, read=lambda count: _watched(source.read(count), progress)
+            )
         if length != size:
             return signature(os.lstat(path))
         executable = int.from_bytes(sig[-4:], "little") & 0o100
