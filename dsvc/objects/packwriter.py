@@ -41,7 +41,9 @@ MAX_BYTES = 512 << 20  # a pack ends behind the frame that passes this
 MAX_OBJECTS = 100_000  # about 30 MB of places while a pack is written
 MAX_PARTS = 4096  # whole files in a pack
 SYNC_EVERY = 64 << 20
+_TOGETHER = 1024  # pieces that one call writes at most: IOV_MAX
 WRITE_BYTES = 1 << 20  # gathered before they go to the file
+_WAITING_BYTES = 8 * WRITE_BYTES  # gathered while others are being written, before the caller waits for these
 
 Member = tuple[bytes, int, int, int]  # id, kind, offset in the frame's plain bytes, length
 
@@ -175,7 +177,8 @@ class PackWriter:
     def _write(self, data: bytes | memoryview) -> None:
         self._pending.append(data)
         self._pending_bytes += len(data)
-        if self._pending_bytes >= WRITE_BYTES:
+        busy = self._writing is not None and not self._writing.done()
+        if self._pending_bytes >= (_WAITING_BYTES if busy else WRITE_BYTES):
             self._send()
 
     def _send(self, *, wait: bool = False) -> None:
@@ -194,10 +197,13 @@ class PackWriter:
 
 
 def _write_all(fd: int, pieces: list[bytes | memoryview]) -> None:
-    for piece in pieces:
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(fd, view) :]
+    for start in range(0, len(pieces), _TOGETHER):
+        together = pieces[start : start + _TOGETHER]
+        left = sum(map(len, together)) - os.writev(fd, together)
+        if left:  # a full disk, or a signal: what is left says which
+            view = memoryview(b"".join(together))[-left:]
+            while view:
+                view = view[os.write(fd, view) :]
 
 
 def renamed(ref: PackRef, index: bytes, path: Path, *, salt: bytes | None = None) -> PackRef:
