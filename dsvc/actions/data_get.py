@@ -74,6 +74,7 @@ def data_get(
             from dsvc.actions.data_pin import pin_references
 
             commit_id = pin_references(workspace, wanted, sign=sign)
+        arriving.part()
         written = check_out_where(workspace, _Chosen(workspace.index(), wanted.keys()), drafts=arriving)
     count = len(lacking) + len(far)
     return DataGetResult(len(wanted), count, size, received, written.written, len(far), commit_id, snapshots)

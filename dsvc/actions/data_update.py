@@ -108,6 +108,7 @@ def _update(
         origins: dict[bytes, Entry | None] = {path: reference_of_found(f) for path, f in copies.items()}
         note_origins(store, transaction, origins)
         description = f"data: update {len(changes)} of {result.checked}"
+        arriving.part()
         checkout(
             workspace, base, tree, transaction=transaction, verb="data", description=description, drafts=arriving
         )

@@ -128,6 +128,7 @@ def _publish(
         note_prefix(store, transaction, path, target.address)
     place = os.fsdecode(path).encode("utf-8", "replace").decode()
     description = f"import-url: {target.address} to {place}"
+    arriving.part()
     checkout(
         workspace, base, made, transaction=transaction, verb="import-url", description=description, drafts=arriving
     )

@@ -139,6 +139,7 @@ def _store_large(
             content.begin(iter(()), 0)
         note = file.note if file is not None else None
         if file is not None and store.wholes is not None and _on_one_disk(file.path, store.staging()):
+            file.will_be_synced = True
             file_id, length = store.put_whole(file.path, shared=0, read=content.read_all, note=note)
         else:
             file_id, length = store.put_stream(content.read, note=note)

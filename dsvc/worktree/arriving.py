@@ -2,7 +2,7 @@
 
 While an object arrives, its first part lies in a file named by the object's version. Beside it lines of a journal say,
 every so often, how long that part was and what its BLAKE3 was, so that nothing of the file is believed before it
-was read and found to be what came: after a crash of the machine it may hold anything. docs/formats/arriving.md.
+was read and found to be what came: after a crash of the machine it may hold anything. docs/formats/private.md.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from dsvc.atomic import temporary_name
 LEAST: Final = 8 << 20  # bytes of an object that is worth a file; a smaller one comes in a moment
 _NOTE_EVERY = 4 << 20
 _WAITING = 4  # pieces that wait for the disk
+_SYNC_EVERY = 64 << 20
 _READ = 4 << 20
 _JOURNAL = ".journal"
 _LOCK = "lock"
@@ -42,11 +43,16 @@ class Arrival:
         self.path, self.held = path, held
         self.error: OSError | None = None
         """Why the file cannot be used."""
+        self.will_be_synced = False
+        """Whether somebody is going to make it durable."""
         self._fd, self._size = fd, held
         self._journal = -1
         self._noted = held
         self._waiting: deque[Future[None]] = deque()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="dsvc-arriving")
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="dsvc-arriving-sync")
+        self._synced = held
+        self._syncing: Future[None] | None = None
 
     def kept(self) -> Iterator[bytes]:
         """Yield the bytes that were here already."""
@@ -70,6 +76,11 @@ class Arrival:
         """Take what comes next; it is written while the caller goes on, and must not change."""
         self._size += len(piece)
         self._do(lambda: _write_all(self._fd, piece))
+        begins = self._size - self._synced > _SYNC_EVERY
+        if self.will_be_synced and begins and (self._syncing is None or self._syncing.done()):
+            # The disk begins to write while there is still something to receive.
+            self._synced = self._size
+            self._syncing = self._beside.submit(os.fdatasync, self._fd)
 
     def note(self, size: int, digest: bytes) -> None:
         """Note what the BLAKE3 of the first `size` bytes is, which were given already; not each time."""
@@ -86,6 +97,7 @@ class Arrival:
         """Wait for the disk and let the file go; return how long it is now, or -1 where the disk refused."""
         self.settle()
         self._pool.shutdown()
+        self._beside.shutdown()
         for fd in (self._journal, self._fd):
             if fd >= 0:
                 os.close(fd)
@@ -123,6 +135,7 @@ class Arriving:
         self._lock = -1
         self._paths: set[Path] = set()
         self._whole: dict[bytes, list[Path]] = {}
+        self._taken: list[Path] = []
 
     def __enter__(self) -> Self:
         return self
@@ -162,8 +175,19 @@ class Arriving:
 
     def came(self, arrival: Arrival, file_id: bytes, size: int) -> None:
         """Take note that all of an object came and was stored: its file may be claimed, unless the store took it."""
-        if arrival.finish() == size and not _is_shared(arrival.path):
+        if arrival.finish() != size:
+            return
+        if os.stat(arrival.path).st_nlink == 1:
             self._whole.setdefault(file_id, []).append(arrival.path)
+        else:
+            os.chmod(arrival.path, 0o444)  # nobody writes to it from now on
+            self._taken.append(arrival.path)
+
+    def part(self) -> None:
+        """Remove the names here of files that the store took: before a checkout, which notes their times."""
+        for path in self._taken:
+            path.unlink(missing_ok=True)
+        self._taken.clear()
 
     def claim(self, file_id: bytes) -> Path | None:
         """Return a file with this content, once: it is the caller's from then on."""
@@ -227,14 +251,6 @@ def _dead(folder: Path, *, but: Path | None = None) -> Iterator[Path]:
             pass
         finally:
             os.close(lock)
-
-
-def _is_shared(path: Path) -> bool:
-    """Say whether the store has taken the file as its own, which nobody writes to from now on."""
-    if os.stat(path).st_nlink == 1:
-        return False
-    os.chmod(path, 0o444)
-    return True
 
 
 def _journal_of(path: Path) -> Path:
