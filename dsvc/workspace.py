@@ -166,11 +166,6 @@ class Workspace:
         return self.local / "tmp"
 
     @property
-    def arriving(self) -> Path:
-        """A folder for large files that come from sources, on the disk of the working copy."""
-        return self.local / "arriving"
-
-    @property
     def cache(self) -> Path:
         """A folder for what can be computed again."""
         return self.common / "cache"

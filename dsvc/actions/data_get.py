@@ -16,7 +16,7 @@ from dsvc.objects.ids import CommitId
 from dsvc.objects.tree import CONTENT_KINDS, Entry, EntryKind
 from dsvc.remotes.transfer.receiving import Received
 from dsvc.workspace import Workspace
-from dsvc.worktree.arriving import Arriving
+from dsvc.worktree.arriving import ARRIVING, Arriving
 from dsvc.worktree.index import Index
 from dsvc.worktree.sparse import Sparse
 
@@ -65,7 +65,7 @@ def data_get(
     size = sum(lacking.values())
     received = bring(workspace, list(lacking), jobs=jobs).received if lacking else Received()
     commit_id = None
-    with Arriving(workspace.arriving) as arriving:
+    with Arriving(workspace.local / ARRIVING) as arriving:
         if far:
             from dsvc.actions.sources import fetch_references
 

@@ -24,7 +24,7 @@ from dsvc.sources.address import parse_source
 from dsvc.sources.opening import Sources
 from dsvc.sources.source import Found, SourceMissingError
 from dsvc.workspace import Workspace
-from dsvc.worktree.arriving import Arriving
+from dsvc.worktree.arriving import ARRIVING, Arriving
 
 _TOGETHER = 1000  # objects that are asked for at once
 
@@ -69,7 +69,7 @@ def data_update(
         RequestError: when nothing there was imported. SourceError: when a source cannot be asked.
         InTheWayError: when files that would be replaced hold changes; nothing was changed then.
     """
-    with Arriving(workspace.arriving) as arriving:
+    with Arriving(workspace.local / ARRIVING) as arriving:
         return _update(workspace, paths, arriving, dry_run=dry_run, delete=delete, jobs=jobs)
 
 

@@ -180,8 +180,8 @@ def _collect(
 
 def forget_arrivals(workspace: Workspace, result: GcResult, *, before: int) -> GcResult:
     """Remove what is left of imports that were killed and not gone on with since `before` (microseconds)."""
-    from dsvc.worktree.arriving import remove_old
+    from dsvc.worktree.arriving import ARRIVING, remove_old
 
-    count, size = remove_old(workspace.arriving, before=before, dry_run=result.dry_run)
+    count, size = remove_old(workspace.local / ARRIVING, before=before, dry_run=result.dry_run)
     left = added([result.leftovers, Leftovers(files=count, size=size)])
     return result._replace(leftovers=left, freed=result.freed + size)

@@ -25,7 +25,7 @@ from dsvc.sources.address import SourceAddress, is_signed, parse_source
 from dsvc.sources.opening import Sources
 from dsvc.sources.source import UNKNOWN_SIZE, Found, SourceError, SourceMissingError
 from dsvc.workspace import Workspace
-from dsvc.worktree.arriving import Arriving
+from dsvc.worktree.arriving import ARRIVING, Arriving
 
 _BATCH = 20_000  # names that are put into the tree together
 
@@ -79,7 +79,7 @@ def import_url(
     workspace.progress.start("Importing")
     target = Target(store, address, prefix=prefix)
     begun = Begun(workspace, stopped=stopped)
-    with Arriving(workspace.arriving) as arriving:
+    with Arriving(workspace.local / ARRIVING) as arriving:
         try:
             with open_sources(workspace) as sources:
                 found = _listed(sources, address, prefix=prefix)

@@ -23,6 +23,7 @@ from blake3 import blake3
 
 from dsvc.atomic import temporary_name
 
+ARRIVING: Final = "arriving"  # the folder of a worktree for all that
 LEAST: Final = 8 << 20  # bytes of an object that is worth a file; a smaller one comes in a moment
 _NOTE_EVERY = 4 << 20
 _WAITING = 4  # pieces that wait for the disk
