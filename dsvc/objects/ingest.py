@@ -244,6 +244,7 @@ class Ingest:
             self._send_group(pack_class)
         while self._queue:
             self._take_one()
+        self._encoders.close()
         for pack_class in list(self._writers):
             self._end_pack(pack_class)
         finished, self._finished = self._finished, []

@@ -41,7 +41,6 @@ MAX_BYTES = 512 << 20  # a pack ends behind the frame that passes this
 MAX_OBJECTS = 100_000  # about 30 MB of places while a pack is written
 MAX_PARTS = 4096  # whole files in a pack
 SYNC_EVERY = 64 << 20
-_TOGETHER = 1024  # pieces that one call writes at most: IOV_MAX
 WRITE_BYTES = 1 << 20  # gathered before they go to the file
 _WAITING_BYTES = 8 * WRITE_BYTES  # gathered while others are being written, before the caller waits for these
 
@@ -197,13 +196,10 @@ class PackWriter:
 
 
 def _write_all(fd: int, pieces: list[bytes | memoryview]) -> None:
-    for start in range(0, len(pieces), _TOGETHER):
-        together = pieces[start : start + _TOGETHER]
-        left = sum(map(len, together)) - os.writev(fd, together)
-        if left:  # a full disk, or a signal: what is left says which
-            view = memoryview(b"".join(together))[-left:]
-            while view:
-                view = view[os.write(fd, view) :]
+    # Joined, although that copies: ext4 takes three times as long for a call with many pieces.
+    view = memoryview(b"".join(pieces))
+    while view:
+        view = view[os.write(fd, view) :]
 
 
 def renamed(ref: PackRef, index: bytes, path: Path, *, salt: bytes | None = None) -> PackRef:
