@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
 
+Read = Callable[[int], bytes | memoryview]
+"""Returns at most so many bytes that come next, nothing at the end only."""
 Note = Callable[[int, bytes], None]
 """Hears how many bytes of a stream came, and what their BLAKE3 is."""
 
