@@ -49,7 +49,7 @@ class Begun:
 
     def of(self, found: Found) -> Entry | None:
         """Return the file that is kept of an object's version, which may be its first part; None where nothing is."""
-        if self._view is None or (key := _key(found)) is None:
+        if self._view is None or (key := version_key(found)) is None:
             return None
         store, kept = self._workspace.repo.store, None
         for other, entry in ledger_items(self._view, store, BEGUN, key.partition(".")[0] + "."):
@@ -60,7 +60,7 @@ class Begun:
 
     def note(self, found: Found, entry: Entry) -> None:
         """Keep in mind what came of an object: all, or its first part."""
-        if entry.size and (key := _key(found)) is not None:
+        if entry.size and (key := version_key(found)) is not None:
             (self._came if entry.size == found.size else self._parts)[key] = entry
 
     def keep(self, error: BaseException, *, parts_only: bool = False) -> None:
@@ -86,8 +86,8 @@ class Begun:
             write_ledger(self._workspace.repo.store, transaction, BEGUN, self._known)
 
 
-def _key(found: Found) -> str | None:
-    """Return the key of an object's version: by address and version; None where versions look alike."""
+def version_key(found: Found) -> str | None:
+    """Return the key of an object's version: address, dot, version; None where versions look alike."""
     if found.size == UNKNOWN_SIZE or not (found.etag or found.version):
         return None
     try:

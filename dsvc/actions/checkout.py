@@ -11,7 +11,7 @@ from dsvc.refs.names import added_of, head_of, moving_of, saved_of
 from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Direct, Symbolic
 from dsvc.workspace import Workspace
-from dsvc.worktree.drafts import Drafts
+from dsvc.worktree.drafts import Claims
 from dsvc.worktree.index import Index, parents
 from dsvc.worktree.names import tells_names_apart
 from dsvc.worktree.plan import Plan, Planner
@@ -69,7 +69,7 @@ def checkout(
     metadata: Mapping[str, Value] | None = None,
     after: Callable[[Index], None] | None = None,
     untracked: Collection[bytes] = (),
-    drafts: Drafts | None = None,
+    drafts: Claims | None = None,
     raw: bool = False,
 ) -> OperationId:
     """Move the files that differ between `base` and `target`, then publish the transaction; both happen or neither.

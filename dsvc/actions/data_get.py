@@ -16,6 +16,7 @@ from dsvc.objects.ids import CommitId
 from dsvc.objects.tree import CONTENT_KINDS, Entry, EntryKind
 from dsvc.remotes.transfer.receiving import Received
 from dsvc.workspace import Workspace
+from dsvc.worktree.arriving import ARRIVING, Arriving
 from dsvc.worktree.index import Index
 from dsvc.worktree.sparse import Sparse
 
@@ -63,16 +64,18 @@ def data_get(
     }
     size = sum(lacking.values())
     received = bring(workspace, list(lacking), jobs=jobs).received if lacking else Received()
-    if far:
-        from dsvc.actions.sources import fetch_references
-
-        size += fetch_references(workspace, far, jobs=jobs)
     commit_id = None
-    if pin and references:
-        from dsvc.actions.data_pin import pin_references
+    with Arriving(workspace.local / ARRIVING) as arriving:
+        if far:
+            from dsvc.actions.sources import fetch_references
 
-        commit_id = pin_references(workspace, wanted, sign=sign)
-    written = check_out_where(workspace, _Chosen(workspace.index(), wanted.keys()))
+            size += fetch_references(workspace, far, jobs=jobs, arriving=arriving)
+        if pin and references:
+            from dsvc.actions.data_pin import pin_references
+
+            commit_id = pin_references(workspace, wanted, sign=sign)
+        arriving.part()
+        written = check_out_where(workspace, _Chosen(workspace.index(), wanted.keys()), drafts=arriving)
     count = len(lacking) + len(far)
     return DataGetResult(len(wanted), count, size, received, written.written, len(far), commit_id, snapshots)
 

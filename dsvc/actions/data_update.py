@@ -24,6 +24,7 @@ from dsvc.sources.address import parse_source
 from dsvc.sources.opening import Sources
 from dsvc.sources.source import Found, SourceMissingError
 from dsvc.workspace import Workspace
+from dsvc.worktree.arriving import ARRIVING, Arriving
 
 _TOGETHER = 1000  # objects that are asked for at once
 
@@ -68,6 +69,13 @@ def data_update(
         RequestError: when nothing there was imported. SourceError: when a source cannot be asked.
         InTheWayError: when files that would be replaced hold changes; nothing was changed then.
     """
+    with Arriving(workspace.local / ARRIVING) as arriving:
+        return _update(workspace, paths, arriving, dry_run=dry_run, delete=delete, jobs=jobs)
+
+
+def _update(
+    workspace: Workspace, paths: Sequence[bytes], arriving: Arriving, *, dry_run: bool, delete: bool, jobs: int
+) -> DataUpdateResult:
     store, base = workspace.repo.store, workspace.index().tree
     result, found = DataUpdateResult(), _Differences()
     begun = Begun(workspace)
@@ -90,7 +98,9 @@ def data_update(
             changes |= {p: reference_of_found(f) for p, (f, refers) in found.fresh.items() if refers}
             copies = {path: f for path, (f, refers) in found.fresh.items() if not refers}
             fresh = list(copies.values())
-            stored = store_all(store, sources, fresh, begun=begun, jobs=jobs, progress=workspace.progress)
+            stored = store_all(
+                store, sources, fresh, begun=begun, jobs=jobs, progress=workspace.progress, arriving=arriving
+            )
             changes |= {path: one.entry for path, one in zip(copies, stored, strict=True)}
         tree = TreeId(ObjectId(trees.edit_tree(store, base, changes).id))
         transaction = workspace.transaction()
@@ -98,7 +108,10 @@ def data_update(
         origins: dict[bytes, Entry | None] = {path: reference_of_found(f) for path, f in copies.items()}
         note_origins(store, transaction, origins)
         description = f"data: update {len(changes)} of {result.checked}"
-        checkout(workspace, base, tree, transaction=transaction, verb="data", description=description)
+        arriving.part()
+        checkout(
+            workspace, base, tree, transaction=transaction, verb="data", description=description, drafts=arriving
+        )
     except BaseException as error:
         begun.keep(error)
         raise
@@ -141,9 +154,9 @@ def _compare_folder(
     standing = trees.lookup(store, base, folder)
     assert standing is not None
     origins = _origins(workspace, folder)
-    here = standing.id
+    here, refers = standing.id, True
     if origins is not None:  # copies are known by what they were copied from
-        here = _as_references(workspace, standing.id, origins)
+        here, refers = _as_references(workspace, standing.id, origins)
     for change in diff_trees(store, TreeId(ObjectId(here)), TreeId(ObjectId(target.entry.id))):
         path = folder + b"/" + change.path
         if change.new is None:
@@ -155,7 +168,9 @@ def _compare_folder(
         if change.old is not None and change.old.kind != EntryKind.REFERENCE:
             continue  # somebody put an own file there
         (result.new if change.old is None else result.changed).append(path)
-        found.fresh[path] = reference_of(change.new), origins is None
+        stands = trees.lookup(store, standing.id, change.path) if change.old is not None else None
+        is_reference = stands.kind == EntryKind.REFERENCE if stands is not None else refers
+        found.fresh[path] = reference_of(change.new), is_reference
 
 
 def _origins(workspace: Workspace, path: bytes) -> bytes | None:
@@ -164,19 +179,24 @@ def _origins(workspace: Workspace, path: bytes) -> bytes | None:
     return entry.id if entry is not None and entry.kind == EntryKind.TREE else None
 
 
-def _as_references(workspace: Workspace, tree: bytes, origins: bytes) -> bytes:
-    """Return a tree of copies with the references in their place from which they came."""
+def _as_references(workspace: Workspace, tree: bytes, origins: bytes) -> tuple[bytes, bool]:
+    """Return a tree of copies with the references in their place from which they came.
+
+    And whether it holds references too: then it was imported by reference, and some were pinned.
+    """
     store, made = workspace.repo.store, tree
+    refers = False
     stream = trees.walk(store, tree)
     while batch := list(islice(stream, _TOGETHER)):
         changes: dict[bytes, Entry | None] = {}
         for path, entry in batch:
+            refers = refers or entry.kind == EntryKind.REFERENCE
             origin = trees.lookup(store, origins, path) if entry.kind in FILE_KINDS else None
             if origin is not None and origin.kind == EntryKind.REFERENCE:
                 changes[path] = origin
         if changes:
             made = trees.edit_tree(store, made, changes).id
-    return made
+    return made, refers
 
 
 def _compare_each(

@@ -18,6 +18,7 @@ from dsvc.repo.family import read_family
 from dsvc.repo.garbage import Garbage, UnsafeToCollectError, find_garbage, remove_garbage
 from dsvc.repo.gcrecord import change_record, read_record
 from dsvc.repo.leftovers import (
+    Leftovers,
     remove_dead_lists,
     remove_dead_segments,
     remove_stale_files,
@@ -175,3 +176,12 @@ def _collect(
     obsolete = garbage.obsolete(before)
     change_record(repo.backend, lambda record: record.cut_at(garbage.cut, obsolete=obsolete))
     return garbage
+
+
+def forget_arrivals(workspace: Workspace, result: GcResult, *, before: int) -> GcResult:
+    """Remove what is left of imports that were killed and not gone on with since `before` (microseconds)."""
+    from dsvc.worktree.arriving import ARRIVING, remove_old
+
+    count, size = remove_old(workspace.local / ARRIVING, before=before, dry_run=result.dry_run)
+    left = added([result.leftovers, Leftovers(files=count, size=size)])
+    return result._replace(leftovers=left, freed=result.freed + size)

@@ -25,6 +25,7 @@ from dsvc.sources.address import SourceAddress, is_signed, parse_source
 from dsvc.sources.opening import Sources
 from dsvc.sources.source import UNKNOWN_SIZE, Found, SourceError, SourceMissingError
 from dsvc.workspace import Workspace
+from dsvc.worktree.arriving import ARRIVING, Arriving
 
 _BATCH = 20_000  # names that are put into the tree together
 
@@ -78,22 +79,31 @@ def import_url(
     workspace.progress.start("Importing")
     target = Target(store, address, prefix=prefix)
     begun = Begun(workspace, stopped=stopped)
-    try:
-        with open_sources(workspace) as sources:
-            found = _listed(sources, address, prefix=prefix)
-            if reference:
-                target.fill((one, reference_of_found(one)) for one in _checked(found, begun))
-            else:
-                stored = store_all(store, sources, found, begun=begun, jobs=jobs, progress=workspace.progress)
-                target.fill((s.found, s.entry) for s in stored)
-        if not target.files:
-            raise SourceMissingError(f"there is nothing below {address}", hint="check the address")
-        _publish(workspace, target, path, begun, reference=reference)
-    except BaseException as error:
-        begun.keep(error)
-        raise
-    finally:
-        workspace.progress.finish()
+    with Arriving(workspace.local / ARRIVING) as arriving:
+        try:
+            with open_sources(workspace) as sources:
+                found = _listed(sources, address, prefix=prefix)
+                if reference:
+                    target.fill((one, reference_of_found(one)) for one in _checked(found, begun))
+                else:
+                    stored = store_all(
+                        store,
+                        sources,
+                        found,
+                        begun=begun,
+                        jobs=jobs,
+                        progress=workspace.progress,
+                        arriving=arriving,
+                    )
+                    target.fill((s.found, s.entry) for s in stored)
+            if not target.files:
+                raise SourceMissingError(f"there is nothing below {address}", hint="check the address")
+            _publish(workspace, target, path, begun, arriving, reference=reference)
+        except BaseException as error:
+            begun.keep(error)
+            raise
+        finally:
+            workspace.progress.finish()
     return ImportResult(path, str(address), target.files, target.size, reference, target.markers)
 
 
@@ -103,7 +113,9 @@ def _checked(found: Iterable[Found], begun: Begun) -> Iterator[Found]:
         yield one
 
 
-def _publish(workspace: Workspace, target: Target, path: bytes, begun: Begun, *, reference: bool) -> None:
+def _publish(
+    workspace: Workspace, target: Target, path: bytes, begun: Begun, arriving: Arriving, *, reference: bool
+) -> None:
     store, base = workspace.repo.store, workspace.index().tree
     made = TreeId(ObjectId(trees.edit_tree(store, base, {path: target.entry}).id))
     if reference:
@@ -116,7 +128,10 @@ def _publish(workspace: Workspace, target: Target, path: bytes, begun: Begun, *,
         note_prefix(store, transaction, path, target.address)
     place = os.fsdecode(path).encode("utf-8", "replace").decode()
     description = f"import-url: {target.address} to {place}"
-    checkout(workspace, base, made, transaction=transaction, verb="import-url", description=description)
+    arriving.part()
+    checkout(
+        workspace, base, made, transaction=transaction, verb="import-url", description=description, drafts=arriving
+    )
 
 
 def note_origins(store: ObjectStore, transaction: Transaction, changes: Mapping[bytes, Entry | None]) -> None:

@@ -29,7 +29,7 @@ _RANGED = 32 << 20  # bytes of a rest that is worth several connections
 class Ahead(Protocol):
     """The pieces of an object, read in other threads."""
 
-    def next(self) -> bytes:
+    def next(self) -> bytes | memoryview:
         """Return the next piece, nothing at the end.
 
         Raises:
@@ -58,12 +58,12 @@ class _InRanges:
     ) -> None:
         self._sources, self._found, self._advance, self._stopped = sources, found, advance, stopped
         self._at = start
-        self._waiting: deque[Future[bytes]] = deque()
+        self._waiting: deque[Future[bytes | memoryview]] = deque()
         self._pool = ThreadPoolExecutor(_RANGES, thread_name_prefix="dsvc-import-ahead")
         for _ in range(_RANGES):
             self._ask()
 
-    def next(self) -> bytes:
+    def next(self) -> bytes | memoryview:
         while self._waiting:
             if self._stopped():
                 raise EndedEarlyError
@@ -88,7 +88,7 @@ class _InRanges:
             self._waiting.append(self._pool.submit(self._read, self._at, end))
             self._at = end
 
-    def _read(self, start: int, end: int) -> bytes:
+    def _read(self, start: int, end: int) -> bytes | memoryview:
         stream = self._sources.stream(self._found, start=start, end=end, advance=self._advance)
         pieces = []
         while piece := stream.piece():
@@ -101,13 +101,13 @@ class _StraightOn:
 
     def __init__(self, stream: Stream, stopped: Callable[[], bool]) -> None:
         self._stream, self._stopped = stream, stopped
-        self._pieces: Queue[bytes | BaseException] = Queue(_AHEAD)
+        self._pieces: Queue[bytes | memoryview | BaseException] = Queue(_AHEAD)
         self._given_up = Event()
         self._ended = False
         self._reader = Thread(target=self._read, name="dsvc-import-ahead", daemon=True)
         self._reader.start()
 
-    def next(self) -> bytes:
+    def next(self) -> bytes | memoryview:
         while not self._ended:
             if self._stopped():
                 raise EndedEarlyError
@@ -134,7 +134,7 @@ class _StraightOn:
         except BaseException as error:  # noqa: BLE001  (raised again where it is waited for)
             self._give(error)
 
-    def _give(self, item: bytes | BaseException) -> bool:
+    def _give(self, item: bytes | memoryview | BaseException) -> bool:
         while not self._given_up.is_set():
             try:
                 self._pieces.put(item, timeout=PATIENCE)

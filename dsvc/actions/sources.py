@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from dsvc.actions.begun import Begun, EndedEarlyError
-from dsvc.actions.reading_ahead import PATIENCE, read_ahead
+from dsvc.actions.begun import Begun, EndedEarlyError, version_key
+from dsvc.actions.reading_ahead import PATIENCE, Ahead, read_ahead
 from dsvc.objects.reference import reference_id, reference_of
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
@@ -18,6 +20,7 @@ from dsvc.repo.ledgers import FETCHED, LEARNED, learned_entry, ledger_entry, wri
 from dsvc.sources.opening import Sources
 from dsvc.sources.source import UNKNOWN_SIZE, Found, SourceChangedError, SourceError, SourceMissingError
 from dsvc.workspace import Workspace
+from dsvc.worktree.arriving import LEAST, Arrival, Arriving
 
 AT_ONCE = 1 << 20  # bytes; what is larger is read as it is stored
 _WAITING = 64 << 20  # bytes of small objects that were read and are not stored yet
@@ -32,11 +35,19 @@ class Stored:
 
 
 def store_all(
-    store: ObjectStore, sources: Sources, found: Iterable[Found], *, begun: Begun, jobs: int, progress: Progress
+    store: ObjectStore,
+    sources: Sources,
+    found: Iterable[Found],
+    *,
+    begun: Begun,
+    jobs: int,
+    progress: Progress,
+    arriving: Arriving | None = None,
 ) -> Iterator[Stored]:
-    """Store the content of objects and yield each, in their order; nothing is written to a file on the way but packs.
+    """Store the content of objects and yield each, in their order.
 
-    What `begun` has of them is not asked for again, and it is told what came.
+    What `begun` has of them is not asked for again, and it is told what came. Large ones are written to files of
+    `arriving` as they come, for the checkout.
 
     Raises:
         SourceError: when one of them cannot be read to its end; what was stored before is of no harm.
@@ -57,7 +68,9 @@ def store_all(
             if isinstance(future, Entry) and future.size == one.size:
                 entry = future
             elif future is None or isinstance(future, Entry):
-                entry = _store_large(store, sources, one, kept=future, begun=begun, progress=progress)
+                entry = _store_large(
+                    store, sources, one, kept=future, begun=begun, arriving=arriving, progress=progress
+                )
             else:
                 data = _waited_for(future, begun)
                 size -= one.size
@@ -101,47 +114,122 @@ def _waited_for(future: Future[bytes], begun: Begun) -> bytes:
 
 
 def _store_large(
-    store: ObjectStore, sources: Sources, found: Found, *, kept: Entry | None, begun: Begun, progress: Progress
+    store: ObjectStore,
+    sources: Sources,
+    found: Found,
+    *,
+    kept: Entry | None,
+    begun: Begun,
+    arriving: Arriving | None,
+    progress: Progress,
 ) -> Entry:
-    """Store one object while another thread reads on; `kept` is the first part of it, which is here.
+    """Store one object while other threads read on; `kept` is the first part of it, which is in the store.
 
-    Where the source breaks off, `begun` is told of the part that came before the error is raised.
+    It goes into a file of `arriving` on the way, where that has room. Where the source breaks off, `begun` is told of
+    the part that came before the error is raised.
     """
-    start = kept.size if kept is not None else 0
-    ahead = read_ahead(sources, found, start=start, advance=lambda n: progress.advance(size=n), stopped=begun.stopped)
-    here = store.file_chunks(kept.id) if kept is not None else iter(())
-    progress.advance(size=start)
-    failure: BaseException | None = None
-    rest = memoryview(b"")
-
-    def read(size: int) -> bytes:
-        nonlocal rest, failure
-        parts: list[memoryview] = []
-        while size > 0:
-            if not rest:
-                try:
-                    rest = memoryview(next(here, b"") or ahead.next())
-                except (SourceChangedError, SourceMissingError):
-                    raise
-                except (SourceError, EndedEarlyError) as error:
-                    failure = error  # what came until here is stored as a file of its own
-                    ahead.end()
-                if not rest:
-                    break
-            parts.append(rest[:size])
-            size -= len(parts[-1])
-            rest = rest[len(parts[-1]) :]
-        return b"".join(parts)
-
+    file = arriving.begin(version_key(found)) if arriving is not None and not 0 <= found.size < LEAST else None
+    content = _Content(sources, found, file=file, begun=begun, progress=progress)
     try:
-        file_id, length = store.put_stream(read)
+        if file is not None and file.held >= (kept.size if kept is not None else 0):
+            content.begin(file.kept(), file.held)
+        elif kept is not None:
+            content.begin(store.file_chunks(kept.id), kept.size)
+        else:
+            content.begin(iter(()), 0)
+        note = file.note if file is not None else None
+        if file is not None and store.wholes is not None and _on_one_disk(file.path, store.staging()):
+            file.will_be_synced = True
+            file_id, length = store.put_whole(file.path, shared=0, read=content.read_all, note=note)
+        else:
+            file_id, length = store.put_stream(content.read, note=note)
+        if file is not None and arriving is not None and content.failure is None:
+            arriving.came(file, file_id, length)
     finally:
-        ahead.end()
+        content.end()
+        if file is not None:
+            file.finish()
     entry = Entry(EntryKind.FILE, file_id, length)
-    if failure is not None:
+    if content.failure is not None:
         begun.note(found, entry)
-        raise failure
+        raise content.failure
     return entry
+
+
+class _Content:
+    """The content of one object to read from: first what is here, then what comes."""
+
+    def __init__(
+        self, sources: Sources, found: Found, *, file: Arrival | None, begun: Begun, progress: Progress
+    ) -> None:
+        self.failure: BaseException | None = None
+        """Why it ends early."""
+        self._sources, self._found, self._file, self._begun, self._progress = sources, found, file, begun, progress
+        self._here: Iterator[bytes] = iter(())
+        self._ahead: Ahead | None = None
+        self._rest = memoryview(b"")
+        self._old = 0  # bytes that the file has already
+
+    def begin(self, here: Iterator[bytes], size: int) -> None:
+        """Begin with `size` bytes that are here."""
+        self._here = here
+        if self._file is not None and self._file.held == size:
+            self._old = size
+        elif self._file is not None:
+            self._file.restart()
+        self._progress.advance(size=size)
+        if size != self._found.size:
+            advance = lambda n: self._progress.advance(size=n)  # noqa: E731
+            self._ahead = read_ahead(
+                self._sources, self._found, start=size, advance=advance, stopped=self._begun.stopped
+            )
+
+    def end(self) -> None:
+        """Let the threads go that read."""
+        if self._ahead is not None:
+            self._ahead.end()
+
+    def read(self, size: int) -> memoryview:
+        """Return what comes next, at most `size` bytes; nothing at the end, and where `failure` is set."""
+        if not self._rest:
+            self._rest = memoryview(self._next())
+        piece, self._rest = self._rest[:size], self._rest[size:]
+        return piece
+
+    def read_all(self, size: int) -> memoryview:
+        """Do what `read` does, for who wants the whole file to be there at the end.
+
+        Raises:
+            OSError: when it cannot be written. Why it ends early.
+        """
+        piece = self.read(size)
+        if not piece and self._file is not None:
+            self._file.settle()
+            if self._file.error is not None:
+                raise self._file.error
+        return piece
+
+    def _next(self) -> bytes | memoryview:
+        if self.failure is not None:
+            return b""
+        try:
+            piece = next(self._here, None) or (self._ahead.next() if self._ahead is not None else b"")
+        except (SourceChangedError, SourceMissingError):
+            raise
+        except (SourceError, EndedEarlyError) as error:
+            self.failure = error  # what came until here is stored as a file of its own
+            self.end()
+            return b""
+        if self._file is not None:
+            if self._old:
+                self._old -= len(piece)
+            else:
+                self._file.write(piece)
+        return piece
+
+
+def _on_one_disk(one: Path, other: Path) -> bool:
+    return os.stat(one).st_dev == os.stat(other).st_dev
 
 
 @contextmanager
@@ -154,7 +242,9 @@ def open_sources(workspace: Workspace) -> Iterator[Sources]:
         sources.close()
 
 
-def fetch_references(workspace: Workspace, entries: Sequence[Entry], *, jobs: int = 8) -> int:
+def fetch_references(
+    workspace: Workspace, entries: Sequence[Entry], *, jobs: int = 8, arriving: Arriving | None = None
+) -> int:
     """Store the content of references, and note in the ledgers what it is; return how many bytes came.
 
     Content that is known by an earlier fetch is compared with that. One operation notes all of it; what came before
@@ -171,7 +261,13 @@ def fetch_references(workspace: Workspace, entries: Sequence[Entry], *, jobs: in
     try:
         with open_sources(workspace) as sources:
             for stored in store_all(
-                repo.store, sources, list(wanted), begun=begun, jobs=jobs, progress=workspace.progress
+                repo.store,
+                sources,
+                list(wanted),
+                begun=begun,
+                jobs=jobs,
+                progress=workspace.progress,
+                arriving=arriving,
             ):
                 _check(workspace, stored, wanted[stored.found])
                 fresh[reference_id(wanted[stored.found].id).hex()] = stored.entry

@@ -13,6 +13,7 @@ from dsvc.objects.tree import Entry, EntryKind
 from dsvc.workspace import Workspace
 from dsvc.worktree import journal
 from dsvc.worktree.checkout import Writer
+from dsvc.worktree.drafts import Claims
 from dsvc.worktree.index import ABSENT, DIRECTORY, UNKNOWN, Index
 from dsvc.worktree.journal import Journal
 from dsvc.worktree.known import blocks_of_tree
@@ -57,9 +58,15 @@ def set_sparse(workspace: Workspace, patterns: Sequence[bytes]) -> SparseResult:
 
 
 def check_out_where(
-    workspace: Workspace, wanted: Includes | None, patterns: tuple[bytes, ...] | None = None
+    workspace: Workspace,
+    wanted: Includes | None,
+    patterns: tuple[bytes, ...] | None = None,
+    *,
+    drafts: Claims | None = None,
 ) -> SparseResult:
     """Check out the files that `wanted` takes in (None: all) and no others; `patterns` are kept (None: those so far).
+
+    `drafts` have large files of them that were written already.
 
     Raises what `set_sparse` raises.
     """
@@ -87,7 +94,8 @@ def check_out_where(
         )
         names = index.names
         # First what comes, then the index, then what goes: at no moment does a file that is wanted look deleted.
-        written = Writer(store, root, workspace.scratch, names=names, progress=workspace.progress).apply(comes)
+        writer = Writer(store, root, workspace.scratch, names=names, progress=workspace.progress, drafts=drafts)
+        written = writer.apply(comes)
         if patterns is not None:
             write_patterns(workspace.sparse_path, patterns)
         kept_patterns = index.sparse if patterns is None else patterns

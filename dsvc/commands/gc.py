@@ -8,7 +8,7 @@ import typer
 
 from dsvc.actions.collected import GcResult
 from dsvc.actions.commit_graph import complete_graph
-from dsvc.actions.gc import collect, collect_remote
+from dsvc.actions.gc import collect, collect_remote, forget_arrivals
 from dsvc.actions.remote_access import choose_remote
 from dsvc.actions.snapshot_gc import SnapshotGcResult, collect_snapshots
 from dsvc.commands.bare import repository_here
@@ -84,6 +84,7 @@ def command(
             prune_all=everything,
             progress=context.progress,
         )
+        result = forget_arrivals(workspace, result, before=now - days * _DAY * 1_000_000)
         if not dry_run:
             complete_graph(workspace)
         snapshots = collect_snapshots(workspace, grace=days * _DAY, dry_run=dry_run)

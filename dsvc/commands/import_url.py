@@ -34,7 +34,7 @@ def command(
     what tells the present version from others (size, ETag, version id), and no content: 'dsvc data get' fetches it, and
     so does each command that reads it. The next commit takes what was imported; 'dsvc undo' takes the import back.
     Where a source breaks off, or Ctrl-C ends it, what came is kept, and the same command goes on after it, as long as
-    the source still has that version.
+    the source still has that version; so it does after a kill, for objects of 8 MiB and more.
 
     Buckets are reached as the variables of their own programs say (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3, AWS_PROFILE,
     GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_NAME and so on), web servers with the passwords in ~/.netrc.

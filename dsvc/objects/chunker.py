@@ -61,7 +61,7 @@ def cut(read: Callable[[int], bytes | memoryview], *, window: int = WINDOW) -> I
     ended = False
     while not ended:
         block = memoryview(_fill(read, window))
-        ended = len(block) < window
+        ended = not block
         start = 0
         if carry:
             # The unfinished chunk goes on in this block. A chunk that starts inside `carry` cannot reach
@@ -84,11 +84,11 @@ def cut(read: Callable[[int], bytes | memoryview], *, window: int = WINDOW) -> I
 
 
 def _fill(read: Callable[[int], bytes | memoryview], size: int) -> bytes | memoryview:
-    """Return exactly `size` bytes, or all that is left; without a copy when one read delivers them."""
+    """Return at most `size` bytes and at least half of them, or all that is left; one read that does is not copied."""
     first = read(size)
     have = len(first)
     pieces = [first]
-    while 0 < have < size:
+    while 0 < have < size // 2:
         piece = read(size - have)
         if not piece:
             break

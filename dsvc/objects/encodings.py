@@ -33,6 +33,8 @@ _PLANES_FROM = 4 * 1024
 _ALIKE = 0.03  # the share by which the savings of two pieces of one array differ at most
 _TEXT = 0.5  # what compresses to less than this share is hardly ever an array of floats
 _DENSE = 0.8  # to compress a group of noise in vain now and then costs less than to ask each group of text
+_NOISE = 8  # pieces in a row that do not compress, half a MiB on average, behind which not each is asked
+_STRIDE = 4
 _ASK_AGAIN = 64  # pieces between two that both compressors are tried on
 
 
@@ -77,7 +79,7 @@ class UnknownEncodingError(FormatTooNewError):
 class Encoder:
     """Encodes frames; keeps its compressors between calls, so every thread needs one of its own."""
 
-    __slots__ = ("_dense", "_last", "_level", "_near", "_plain", "_symbols", "_text", "_until_asked")
+    __slots__ = ("_dense", "_last", "_level", "_near", "_noise", "_plain", "_symbols", "_text", "_until_asked")
 
     def __init__(self, *, level: int = LEVEL) -> None:
         self._level = level
@@ -93,6 +95,7 @@ class Encoder:
         self._dense = False  # whether the last frame compressed so well that the next is not asked whether it does
         self._text = self._plain  # what did better on the last piece that both were tried on
         self._until_asked = 0
+        self._noise = 0  # pieces in a row that were found not to compress
 
     def encode(
         self, data: bytes | memoryview, *, allow_planes: bool = True
@@ -108,11 +111,19 @@ class Encoder:
     ) -> Iterator[tuple[Encoding, bytes | memoryview]]:
         """Encode pieces of one stream, each given with its offset there; the first one as `encode` does.
 
-        What was chosen for a piece is applied to the next without samples, as long as it saves about as much.
+        What was chosen for a piece is applied to the next without samples, as long as it saves about as much. Behind
+        noise every fourth piece is asked: where that is noise too, so are those before it.
         """
         waiting = deque(pieces)
         last, ratio, at = Encoding.RAW, 1.0, 0
         while waiting:
+            if self._noise >= _NOISE and len(waiting) >= _STRIDE:
+                if self._encode_next(waiting[_STRIDE - 1][1], after=Encoding.RAW)[0] == Encoding.RAW:
+                    between = [waiting.popleft() for _ in range(_STRIDE)]
+                    last, ratio, at = Encoding.RAW, 1.0, between[-1][0]
+                    yield from ((Encoding.RAW, data) for _, data in between)
+                    continue
+                self._noise = 0
             run = self._alike(waiting, at) if last in PLANES else []
             for (offset, data, grouping), stored in zip(run, _in_planes((d, g) for _, d, g in run), strict=True):
                 waiting.popleft()
@@ -128,6 +139,7 @@ class Encoder:
                     offset, piece = waiting.popleft()
                     result = self._encode_next(piece, after=last)
                     last, ratio, at = result[0], len(result[1]) / len(piece), offset
+                    self._noise = self._noise + 1 if last == Encoding.RAW and len(piece) >= _PROBE_FROM else 0
                     yield result
 
     def _alike(

@@ -13,11 +13,19 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
 
-class HashedRead:
-    """Hashes a stream in another thread while it is cut."""
+Read = Callable[[int], bytes | memoryview]
+"""Returns at most so many bytes that come next, nothing at the end only."""
+Note = Callable[[int, bytes], None]
+"""Hears how many bytes of a stream came, and what their BLAKE3 is."""
 
-    def __init__(self, read: Callable[[int], bytes | memoryview], pool: ThreadPoolExecutor) -> None:
-        self._read, self._pool = read, pool
+
+class HashedRead:
+    """Hashes a stream in another thread while it is cut; `note` hears of the hash of what came so far."""
+
+    def __init__(
+        self, read: Callable[[int], bytes | memoryview], pool: ThreadPoolExecutor, note: Note | None = None
+    ) -> None:
+        self._read, self._pool, self._note = read, pool, note
         self._hasher, self._length = blake3(), 0
         self._hashing: Future[blake3] | None = None
 
@@ -26,6 +34,8 @@ class HashedRead:
         data = self._read(size)
         if self._hashing is not None:
             self._hashing.result()
+            if self._note is not None:
+                self._note(self._length, self._hasher.digest())
         self._hashing = self._pool.submit(self._hasher.update, data) if data else None
         self._length += len(data)
         return data

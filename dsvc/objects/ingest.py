@@ -19,7 +19,7 @@ from dsvc.objects.chunker import MAX
 from dsvc.objects.encoders import Encoders
 from dsvc.objects.encodings import LEVEL, Decoder
 from dsvc.objects.filemap import MapBuilder, Part
-from dsvc.objects.hashed_read import HashedRead
+from dsvc.objects.hashed_read import HashedRead, Note
 from dsvc.objects.ids import Kind, ObjectId, content_id, object_id
 from dsvc.objects.packlist import PackClass, PackRef, classes_of
 from dsvc.objects.packwriter import SYNC_EVERY, Member, PackWriter
@@ -74,12 +74,14 @@ class Ingest:
             self._add_to_group(classes_of(kind)[0], new_id, kind, payload)
         return new_id
 
-    def put_large(self, read: Callable[[int], bytes | memoryview]) -> tuple[ObjectId, int]:
-        """Take in a stream as chunks and their map; return the file's id and length."""
+    def put_large(
+        self, read: Callable[[int], bytes | memoryview], *, note: Note | None = None
+    ) -> tuple[ObjectId, int]:
+        """Take in a stream as chunks and their map; return the file's id and length. `note`: see HashedRead."""
         from dsvc.objects.chunker import cut
 
         pool = self._workers()
-        hashed = HashedRead(read, self._beside())
+        hashed = HashedRead(read, self._beside(), note)
         builder = MapBuilder(lambda payload: self.put(Kind.MAP_PAGE, payload))
         waiting: deque[Future[list[tuple[bytes, Encoded | None, int]]]] = deque()
         batch: list[memoryview] = []
@@ -112,40 +114,37 @@ class Ingest:
             self.put(Kind.FILE_MAP, builder.finish(), own_id=file_id)
         return file_id, length
 
-    def put_whole(self, file: Path, *, shared: int | None, advance: Callable[[int], None]) -> tuple[ObjectId, int]:
+    def put_whole(
+        self, file: Path, *, shared: int | None, read: Callable[[int], bytes | memoryview], note: Note | None = None
+    ) -> tuple[ObjectId, int]:
         """Take in a large file without copying its bytes; return its id and length.
 
-        It lies on the disk of the packs, is the store's own, and nobody writes to it any more; the caller removes its
-        name afterwards. Where half of it or more is stored as chunks of other files, and less than half lies in blocks
-        that were `shared` with other files before it was made, only what is new of it is stored, in the usual way.
-        `advance` hears of the bytes that were read.
+        `read` delivers its content; when that ends, the file lies on the disk of the packs, is the store's own, and
+        nobody writes to it any more; the caller removes its name afterwards. Where half of it or more is stored as
+        chunks of other files, and less than half lies in blocks that were `shared` with other files before it was made,
+        only what is new of it is stored, in the usual way. `note`: see HashedRead.
 
         The ids and lengths of its chunks are kept in memory meanwhile: 37 bytes for 64 KiB.
         """
+        file_id, length, listed, known = self._identify(read, note)
         with open(file, "rb", buffering=0) as source:
-
-            def read(size: int) -> bytes:
-                data = source.read(size)
-                advance(len(data))
-                return data
-
-            file_id, length, listed, known = self._identify(read)
             mapped = self.holds(file_id, Kind.FILE_MAP) or self._known(file_id, Kind.FILE_MAP)
             if mapped or 2 * known >= length > 2 * (shared or 0):
                 if mapped and (known == length or file_id in self._whole):
                     return file_id, length
-                source.seek(0)
                 return self.put_large(source.read)
         self._append_whole(file, file_id, listed)
         self._whole.add(file_id)
         return file_id, length
 
-    def _identify(self, read: Callable[[int], bytes]) -> tuple[ObjectId, int, bytearray, int]:
+    def _identify(
+        self, read: Callable[[int], bytes | memoryview], note: Note | None
+    ) -> tuple[ObjectId, int, bytearray, int]:
         """Return a stream's id and length, its chunks as rows of `_LISTED`, and how many bytes of them are stored."""
         from dsvc.objects.chunker import cut
 
         pool = self._workers()
-        hashed = HashedRead(read, self._beside())
+        hashed = HashedRead(read, self._beside(), note)
         waiting: deque[Future[tuple[bytes, int]]] = deque()
         listed, known, batch, size = bytearray(), 0, list[memoryview](), 0
 
@@ -357,15 +356,18 @@ class Ingest:
         ids = [content_id(chunk) for chunk in batch]
         offsets = accumulate(map(len, batch), initial=0)
         new = [not self._known(chunk_id, Kind.CHUNK) for chunk_id in ids]
-        stored = iter(self._encoders.encode_run(list(compress(zip(offsets, batch, strict=False), new))))
+        frames = self._encoders.encode_run(list(compress(zip(offsets, batch, strict=False), new)))
+        raw = sum(len(data) for _, data in frames if isinstance(data, memoryview))
+        apart = 2 * raw < sum(map(len, batch))  # a raw chunk keeps its whole window in memory, here for little of it
         result: list[tuple[bytes, Encoded | None, int]] = []
+        each = iter(frames)
         for chunk_id, chunk, is_new in zip(ids, batch, new, strict=True):
             encoded: Encoded | None = None
             length = len(chunk)
             if is_new:
-                encoding, data = next(stored)
-                if isinstance(data, memoryview):
-                    data = bytes(data)  # else a raw chunk would keep its whole window in memory
+                encoding, data = next(each)
+                if apart and isinstance(data, memoryview):
+                    data = bytes(data)
                 encoded = encoding, data, length, [(chunk_id, Kind.CHUNK, 0, length)]
             result.append((chunk_id, encoded, length))
         return result

@@ -13,6 +13,7 @@ from dsvc.objects.decoders import Decoders
 from dsvc.objects.encodings import LEVEL
 from dsvc.objects.filemap import Part
 from dsvc.objects.files import ObjectDamagedError, ObjectMissingError
+from dsvc.objects.hashed_read import Note, Read
 from dsvc.objects.ids import FileId, Kind, ObjectId, content_id, object_id
 from dsvc.objects.ingest import Ingest
 from dsvc.objects.neighbours import read_each, read_pieces
@@ -267,13 +268,13 @@ class ObjectStore:
         writer = self._ingest or self._writer()
         return FileId(writer.put(Kind.CHUNK, data)) if files.is_small(len(data)) else files.put_content(writer, data)
 
-    def put_stream(self, read: Callable[[int], bytes | memoryview]) -> tuple[FileId, int]:
-        """Store what `read(n)` delivers until it returns nothing; return the file's id and length."""
-        return files.put_stream(self._writer(), read)
+    def put_stream(self, read: Read, *, note: Note | None = None) -> tuple[FileId, int]:
+        """Store what `read(n)` delivers until it returns nothing; see `files.put_stream`."""
+        return files.put_stream(self._writer(), read, note=note)
 
-    def put_whole(self, file: Path, *, shared: int | None, advance: Callable[[int], None]) -> tuple[FileId, int]:
+    def put_whole(self, file: Path, *, shared: int | None, read: Read, note: Note | None = None) -> tuple[FileId, int]:
         """Store a large file of the store's own without copying it; see `Ingest.put_whole`."""
-        file_id, size = self._writer().put_whole(file, shared=shared, advance=advance)
+        file_id, size = self._writer().put_whole(file, shared=shared, read=read, note=note)
         return FileId(file_id), size
 
     def rely_on(self, wanted: bytes, kind: Kind) -> bool:

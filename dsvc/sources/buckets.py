@@ -68,7 +68,7 @@ class BucketSource:
         except Exception as error:
             raise self._translated(error, str(prefix)) from error
 
-    def read(self, found: Found, start: int, end: int | None = None) -> Iterator[bytes]:
+    def read(self, found: Found, start: int, end: int | None = None) -> Iterator[bytes | memoryview]:
         """See `Source.read`."""
         key = found.address.removeprefix(f"{self._root}/")
         options: dict[str, Any] = {"range": {"offset": start}} if start else {}
@@ -84,7 +84,7 @@ class BucketSource:
             if now.etag != found.etag or now.size != found.size:
                 raise changed(found.address)
             for piece in answer.stream(min_chunk_size=_PIECE):
-                yield bytes(piece)
+                yield memoryview(piece)
         except SourceError:
             raise
         except Exception as error:

@@ -27,7 +27,7 @@ class Stream:
     ) -> None:
         self._source, self._found = source, found
         self._advance, self._sleep = advance, sleep
-        self._pieces: Iterator[bytes] | None = None
+        self._pieces: Iterator[bytes | memoryview] | None = None
         self._rest = memoryview(b"")
         self._failures = 0
         self.received = start
@@ -52,7 +52,7 @@ class Stream:
             self._rest = self._rest[len(parts[-1]) :]
         return b"".join(parts)
 
-    def piece(self) -> bytes:
+    def piece(self) -> bytes | memoryview:
         """Return the next piece as it comes, nothing at the end; raises what `read` raises. Mix it not with that."""
         wanted = self._end
         while True:

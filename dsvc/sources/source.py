@@ -42,7 +42,7 @@ class Source(Protocol):
     def list(self, prefix: SourceAddress) -> Iterator[Found]:
         """Yield what lies in the folder `prefix`, in the order in which the source lists it, page by page."""
 
-    def read(self, found: Found, start: int, end: int | None = None) -> Iterator[bytes]:
+    def read(self, found: Found, start: int, end: int | None = None) -> Iterator[bytes | memoryview]:
         """Yield the content from byte `start` up to `end` (None: to its end), as long as it is that very version.
 
         Raises:

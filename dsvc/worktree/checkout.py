@@ -25,7 +25,7 @@ from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import CONTENT_KINDS, FILE_KINDS, Entry, EntryKind
 from dsvc.progress import Progress, Silent
 from dsvc.worktree.creating import Creator
-from dsvc.worktree.drafts import Drafts
+from dsvc.worktree.drafts import Claims
 from dsvc.worktree.index import ABSENT, DATASET, DIRECTORY, GITLINK, join, signature
 from dsvc.worktree.name_map import NameMap
 from dsvc.worktree.plan import InTheWayError, Obstacle, Plan
@@ -62,7 +62,7 @@ class Writer:
         *,
         names: NameMap | None = None,
         progress: Progress | None = None,
-        drafts: Drafts | None = None,
+        drafts: Claims | None = None,
         datasets: Delegation | None = None,
     ) -> None:
         self._store = store

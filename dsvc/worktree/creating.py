@@ -17,7 +17,7 @@ from dsvc.objects.wholes import LARGE, whole_file
 from dsvc.progress import Progress
 from dsvc.storage.cloning import clone_to
 from dsvc.worktree.bulkread import Near, Pieces, chunk_places, read_carefully, read_in_order
-from dsvc.worktree.drafts import Drafts
+from dsvc.worktree.drafts import Claims
 from dsvc.worktree.index import DIRECTORY, GITLINK, signature
 
 _TOGETHER = 4 << 20  # bytes of small files that are read before they are written
@@ -37,7 +37,7 @@ class Creator:
         base: TreeId,
         *,
         progress: Progress,
-        drafts: Drafts | None = None,
+        drafts: Claims | None = None,
     ) -> None:
         self._store = store
         self._place = place
@@ -64,9 +64,9 @@ class Creator:
                 raise OSError(errno.EINVAL, "the link's target has a zero byte")
             os.symlink(content, full)
             return signature(os.lstat(full))
-        if content is None and kind == EntryKind.FILE and self._move_draft(entry, full):
-            return signature(os.lstat(full))
         if content is None and self._store.wholes is not None and entry.size >= LARGE and self._share(entry, full):
+            return signature(os.lstat(full))
+        if content is None and kind == EntryKind.FILE and self._move_draft(entry, full):
             return signature(os.lstat(full))
         mode = 0o777 if kind == EntryKind.EXECUTABLE else 0o666
         fd = os.open(full, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)

@@ -13,6 +13,7 @@ import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 from blake3 import blake3
 
@@ -27,6 +28,13 @@ LARGE = 8 << 20  # a smaller file gains less than its map costs, which is asked 
 _MOST_CHUNKS = 200_000  # whose places are kept in memory: about 40 MB, and 13 GB of files
 _OPEN = 16  # files at a time
 _READ = 1 << 20
+
+
+class Claims(Protocol):
+    """Whoever has large files that are written already."""
+
+    def claim(self, file_id: bytes) -> Path | None:
+        """Return a file with this content, once: it is the caller's from then on."""
 
 
 class _Draft:

@@ -18,7 +18,7 @@ from dsvc.progress import Progress
 from dsvc.refs.log import OperationLog
 from dsvc.worktree import journal
 from dsvc.worktree.checkout import Writer
-from dsvc.worktree.drafts import Drafts
+from dsvc.worktree.drafts import Claims
 from dsvc.worktree.index import DATASET, Index, parents
 from dsvc.worktree.journal import CheckoutRunningError, Journal
 from dsvc.worktree.known import unread
@@ -58,7 +58,7 @@ def move_files(
     *,
     new_tree: TreeId,
     publish: Callable[[bytes], OperationId | None],
-    drafts: Drafts | None = None,
+    drafts: Claims | None = None,
 ) -> None:
     """Carry out `plan`, then `publish(token)`, then write the index, which stands for `new_tree` afterwards.
 

@@ -14,7 +14,7 @@ from dsvc.objects.chunker import SMALL_LIMIT
 from dsvc.objects.ids import FileId
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
-from dsvc.objects.wholes import LARGE, NAMED, seal
+from dsvc.objects.wholes import LARGE, NAMED, seal, whole_file
 from dsvc.progress import Progress
 from dsvc.storage.cloning import clone_to, shared_bytes
 from dsvc.worktree.guard import HEAD_BYTES
@@ -164,13 +164,19 @@ def _store_whole(
         if now != sig:
             return now
         size = int.from_bytes(sig[:8], "little")
-        file_id, length = store.put_whole(own, shared=shared, advance=lambda count: progress.advance(size=count))
+        with open(own, "rb", buffering=0) as source:
+            file_id, length = store.put_whole(
+                own, shared=shared, read=lambda count: _watched(source.read(count), progress)
+            )
         if length != size:
             return signature(os.lstat(path))
         executable = int.from_bytes(sig[-4:], "little") & 0o100
         entry = Entry(EntryKind.EXECUTABLE if executable else EntryKind.FILE, file_id, size)
         if not cloned and entry.kind == EntryKind.FILE:
-            sig = _link_back(path, own, sig)
+            taken = os.stat(own).st_nlink > 1
+            kept = own if taken else whole_file(store.packs, file_id)  # it may have been stored before
+            if kept is not None:
+                sig = _link_back(path, kept, own.parent, sig)
         return entry, sig
     finally:
         own.unlink(missing_ok=True)
@@ -193,14 +199,23 @@ def _copy(fd: int, target: Path) -> int:
     return copy
 
 
-def _link_back(path: bytes, own: Path, sig: bytes) -> bytes:
+def _link_back(path: bytes, kept: Path, folder: Path, sig: bytes) -> bytes:
     """Put the store's file, which is read-only, in the place of the one in the working copy that it is a copy of.
+
+    `folder` is one for temporary files on its disk.
 
     Returns the new signature, or the old one where that cannot be; a file that was changed meanwhile stays.
     """
     try:
-        if signature(os.lstat(path)) == sig:
-            os.replace(own, path)
+        found, stored = os.lstat(path), os.lstat(kept)
+        if signature(found) == sig and (found.st_dev, found.st_ino) != (stored.st_dev, stored.st_ino):
+            name = folder / temporary_name(NAMED)
+            os.link(kept, name)
+            try:
+                os.replace(name, path)
+            except BaseException:
+                os.unlink(name)
+                raise
             return signature(os.lstat(path))
     except OSError:  # another disk is mounted there
         pass

@@ -137,6 +137,26 @@ def test_update_keeps_off_changed_files(project: CommandLine, web: Web):
     assert read(project, "data/one") == b"mine"
 
 
+def test_update_of_references_of_which_some_were_pinned(cli: CommandLine, seaweed: Seaweed):
+    pytest.importorskip("obstore")
+    cli.environment.update(seaweed.environment)
+    bucket, client = seaweed.bucket(), seaweed.client()
+    for name in ("changes", "pinned", "same"):
+        client.put_object(Bucket=bucket, Key=f"d/{name}", Body=name.encode())
+    cli.ok("init", "-q")
+    cli.ok("import-url", "--prefix", "--reference", f"s3://{bucket}/d", "refs")
+    cli.ok("commit", "-q", "-m", "refs")
+    cli.ok("data", "get", "-q", "--pin", "refs/pinned")
+    for name in ("changes", "pinned", "zoo"):
+        client.put_object(Bucket=bucket, Key=f"d/{name}", Body=b"newer " + name.encode())
+    cli.ok("data", "update")
+    cli.ok("commit", "-q", "-m", "newer")
+    rows = [line.split() for line in cli.ok("ls", "-l", "HEAD", "refs").out.splitlines()]
+    kinds = {row[-1].removeprefix("refs/"): row[0] for row in rows}
+    assert kinds == {"changes": "reference", "pinned": "file", "same": "reference", "zoo": "reference"}
+    assert (cli.directory / "refs/pinned").read_bytes() == b"newer pinned"
+
+
 def test_update_of_a_prefix(cli: CommandLine, seaweed: Seaweed):
     pytest.importorskip("obstore")
     cli.environment.update(seaweed.environment)

@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from dsvc.sources import reading
+from dsvc.worktree import creating
 from tests.commands.conftest import CommandLine
 from tests.servers.seaweed import Seaweed
 from tests.servers.web import Web
@@ -239,3 +241,68 @@ def test_an_interrupted_import_keeps_what_came(project: CommandLine, web: Web, t
     (wanted,) = [wanted for method, _, wanted in web.requests if method == "GET"]
     assert wanted is not None
     assert (project.directory / "set.bin").read_bytes() == DATA
+
+
+def test_a_killed_import_goes_on_after_what_came(project: CommandLine, web: Web):
+    web.files["/data.bin"] = data = os.urandom(24 << 20)
+    web.stall_after = 20 << 20
+    words = [sys.executable, "-m", "dsvc", "import-url", f"{web.url}/data.bin", "set.bin"]
+    process = subprocess.Popen(words, cwd=project.directory, env=project.environment)
+    arriving = project.directory / ".dsvc/worktree/arriving"
+    deadline = time.monotonic() + 60
+    while not any(journal.stat().st_size for journal in arriving.glob("*/*.journal")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    web.stall_after = None
+    web.go_on.set()
+    web.requests.clear()
+    assert "set.bin" not in project.ok("status").out
+    project.ok("gc", "-q")  # keeps it
+    project.ok("import-url", f"{web.url}/data.bin", "set.bin")
+    (wanted,) = [wanted for method, _, wanted in web.requests if method == "GET"]
+    assert wanted is not None
+    assert int(wanted.removeprefix("bytes=").removesuffix("-")) >= 4 << 20
+    assert (project.directory / "set.bin").read_bytes() == data
+    assert not arriving.exists()
+    project.ok("commit", "-q", "-m", "set")
+    project.ok("fsck", "-q")
+
+
+def test_a_large_object_is_written_as_it_comes(project: CommandLine, web: Web, monkeypatch: pytest.MonkeyPatch):
+    """The checkout has nothing to read again."""
+    web.files["/data.bin"] = data = os.urandom(12 << 20)
+    monkeypatch.setattr(creating, "read_in_order", None)
+    project.ok("import-url", f"{web.url}/data.bin", "set.bin")
+    project.ok("import-url", "--reference", f"{web.url}/data.bin", "later.bin")
+    project.ok("commit", "-q", "-m", "both")
+    project.ok("data", "get", "later.bin")
+    assert (project.directory / "set.bin").read_bytes() == (project.directory / "later.bin").read_bytes() == data
+    assert (project.directory / "set.bin").stat().st_mode & 0o200
+    web.files["/data.bin"] = newer = os.urandom(12 << 20)
+    project.ok("data", "update", "set.bin")
+    assert (project.directory / "set.bin").read_bytes() == newer
+    assert not (project.directory / ".dsvc/worktree/arriving").exists()
+
+
+@pytest.mark.parametrize("link", ["reflink", "hardlink"])
+def test_where_files_are_kept_whole_a_large_object_is_written_once(
+    cli: CommandLine, web: Web, request: pytest.FixtureRequest, link: str
+):
+    if link == "reflink":
+        cli.directory = request.getfixturevalue("cloning_disk")
+    cli.ok("init", "-q", "--whole-files")
+    if link == "hardlink":
+        cli.ok("config", "store.link", "hardlink")
+    web.files["/data.bin"] = data = os.urandom(12 << 20)
+    cli.ok("import-url", f"{web.url}/data.bin", "set.bin")
+    cli.ok("commit", "-q", "-m", "set")
+    found = {row["path"]: row["shared_bytes"] for row in cli.ok("data", "usage", "--json").json["paths"]}
+    assert found["set.bin"] == len(data)  # of the store's bytes
+    file = cli.directory / "set.bin"
+    assert (file.read_bytes() == data, bool(file.stat().st_mode & 0o200)) == (True, link == "reflink")
+    packs = sum(p.stat().st_size for p in (cli.directory / ".dsvc/packs").rglob("*") if p.is_file())
+    assert packs < len(data) + 1_000_000
+    cli.ok("fsck", "-q")

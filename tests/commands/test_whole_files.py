@@ -319,7 +319,12 @@ def test_another_disk_is_told_once_and_may_use_hard_links(cli):
     stored = {p.stat().st_ino for pack in parted(project.folder) for p in pack.iterdir()}
     assert found.st_ino in stored
     assert not found.st_mode & 0o222
-    project.ok("restore", "-s", "HEAD~1", "a.bin")
+    (project.folder / "b.bin").hardlink_to(project.folder / "a.bin")  # changes the times of both
+    project.write("c.bin", noise(3))  # the same content, written anew
+    project.ok("commit", "-qm", "names")
+    assert {(project.folder / name).stat().st_ino for name in ("a.bin", "b.bin", "c.bin")} == {found.st_ino}
+    assert not project.ok("status", "-s").out
+    project.ok("restore", "-s", "HEAD~2", "a.bin")
     assert (project.folder / "a.bin").read_bytes() == noise(2)
     assert (project.folder / "a.bin").stat().st_mode & 0o200
     project.ok("restore", "a.bin")

@@ -68,3 +68,18 @@ def test_pages_show_both_sides_and_merges_keep_them() -> None:
     taken = image.merge(None, *sides, MergeLabels(favor="theirs"), Settings()).content
     assert taken is not None
     assert b"".join(taken) == picture(step=9)
+
+
+def test_sound_says_where_it_differs():
+    before = sound(1)
+    at = len(before) * 3 // 4 // 2 * 2
+    after = before[:at] + bytes([before[at] ^ 1]) + before[at + 1 :]
+    (line,) = [x.text for x in audio.diff(Source.of(before), Source.of(after), Settings()).lines if "stretch" in x.text]
+    assert " 1 of " in line
+    page = audio.page(Source.of(before), Source.of(after), Settings())
+    assert page is not None
+    assert "1 of " in page
+    same = audio.diff(Source.of(before), Source.of(before), Settings())
+    assert not [x for x in same.lines if "stretch" in x.text]
+    for broken in (b"RIFF", before[:30], before[:22] + bytes(4) + before[26:], before[:36]):
+        audio.diff(Source.of(broken), Source.of(after), Settings())

@@ -270,3 +270,23 @@ def test_a_frame_never_grows_beyond_what_the_index_says(name, encoding):
     finally:
         tracemalloc.stop()
     assert peak < 6_000_000
+
+
+def test_behind_noise_not_each_piece_is_asked_and_text_is_found():
+    noise = [random.Random(n).randbytes(40_000) for n in range(40)]
+    text = [b"%d of many rows, \n" % n * 2000 for n in range(8)]
+    pieces = [*noise, *text, *noise]
+    frames = list(Encoder().encode_run((40_000 * n, piece) for n, piece in enumerate(pieces)))
+    kinds = [encoding for encoding, _ in frames]
+    assert kinds == [Encoding.RAW] * 40 + [Encoding.ZSTD] * 8 + [Encoding.RAW] * 40
+    decoder = Decoder()
+    for (encoding, stored), piece in zip(frames, pieces, strict=True):
+        assert decoder.decode(encoding, stored, plain_length=len(piece)) == piece
+
+
+@pytest.mark.parametrize("place", range(9))
+def test_an_island_as_long_as_the_stride_is_never_missed(place: int):
+    noise = [random.Random(n).randbytes(40_000) for n in range(12 + place)]
+    island = [b"%d of many rows, \n" % n * 2000 for n in range(4)]
+    found = [e for e, _ in Encoder().encode_run((40_000 * n, p) for n, p in enumerate([*noise, *island, *noise]))]
+    assert found.count(Encoding.ZSTD) == 4
