@@ -25,7 +25,7 @@ _POD_MONITOR: Final = "podmonitor.yaml"
 
 def watch_of(deployment: Deployment) -> Watch:
     """Return what is watched: the servers of a deployment, by the labels of their metrics."""
-    return Watch(deployment.model, deployment.name)
+    return Watch(deployment.spec.env.get("DSVC_SERVE_NAME") or deployment.model, deployment.name)
 
 
 def monitor(deployment: Deployment, kind: Literal["ServiceMonitor", "PodMonitor"]) -> dict[str, Any]:
