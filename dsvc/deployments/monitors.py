@@ -84,5 +84,5 @@ def monitoring_files(deployment: Deployment) -> Mapping[str, str]:
     if deployment.spec.namespace:
         listed["namespace"] = deployment.spec.namespace
     listed["resources"] = sorted(set(found) - {_POD_MONITOR})
-    texts = {name: yaml_text(document) for name, document in found.items()}
+    texts = {name: yaml_text(document, blocks=True) for name, document in found.items()}
     return {f"{FOLDER}/{name}": text for name, text in {**texts, "kustomization.yaml": yaml_text(listed)}.items()}

@@ -87,8 +87,8 @@ def alerts(watch: Watch) -> list[dict[str, Any]]:
     """Return the alerting rules."""
     name = watch.deployment or watch.model
     up = f"up{{job={json.dumps(watch.job)}}}"
-    # A server that is scraped no more, such as one at another port before Prometheus was started anew, says nothing: its
-    # last sample is found for five minutes all the same. Of one that is down `absent` need not tell a second time.
+    # A server that is scraped no more, such as one at another port before Prometheus was started anew, says nothing:
+    # its last sample is found for five minutes all the same. `absent` need not tell a second time of one that is down.
     down = f"{up} == 0 and time() - timestamp({up}) < {_STALE * watch.interval}"
     lost = f"absent(dsvc_model_info{watch.selector}) unless on () {up} == 0"
     return [

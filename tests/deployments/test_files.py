@@ -267,6 +267,43 @@ def test_a_difference_to_what_would_be_deployed(shop):
     assert any(line.startswith("+") and "dsvc.io/run" in line for line in answer.json["lines"])
 
 
+def test_a_difference_that_is_in_all_files_is_shown_once(shop):
+    shop.cli.ok("deploy", "churn", "--to", "manifest", "--base", str(shop.base), "--host", "a.example.com")
+    shop.train("b")
+    words = ("deploy", "diff", "churn", "churn@2", "--base", str(shop.base))
+    shown = shop.cli(*words)
+    assert shown.out.count("+++ ") == 1
+    assert shown.out.splitlines()[-1].startswith("the same lines change in ingress.yaml, monitoring/dashboard.yaml, ")
+    assert sum(line.startswith("+++ ") for line in shop.cli(*words, "--json").json["lines"]) > 8
+    assert "+++ there/ingress.yaml" in _diff_of_a_changed_ingress(shop)
+
+
+def _diff_of_a_changed_ingress(shop):
+    path = shop.cli.directory / "deploy" / "churn" / "ingress.yaml"
+    path.write_text(path.read_text().replace("a.example.com", "b.example.com"))
+    return shop.cli("deploy", "diff", "churn").out
+
+
+def test_the_environment_that_was_said_stays(shop):
+    """For a model of which no record says it: again, back, as a canary, promoted, and for the next version."""
+    cli, base = shop.cli, ("--base", str(shop.base))
+    cli.ok("env", "lock", "-q")
+    cli.ok("commit", "-q", "-m", "with an environment")
+    there = cli.ok("env", "show", "HEAD", "--json").json["environment"]
+    (cli.directory / "predictor.py").write_text("def predict(rows: list[dict]) -> list: return rows")
+    cli.ok("model", "add", "plain", "predictor.py")
+    words = ("deploy", "plain", "--to", "manifest", *base)
+    assert cli(*words).code == 3
+    made = cli.ok(*words, "--environment", "HEAD", "--json").json
+    assert made["labels"]["io.dsvc.environment"] == there
+    assert cli.ok("deploy", "plain", *base, "--json").json["outcome"] == "same"
+    (cli.directory / "predictor.py").write_text("def predict(rows: list[dict]) -> list: return rows[:]")
+    cli.ok("model", "add", "plain", "predictor.py")
+    cli.ok("deploy", "plain@2", "--canary", "50", *base)
+    cli.ok("deploy", "promote", "plain", *base)
+    assert cli.ok("deploy", "rollback", "plain", *base, "--json").json["digest"] == made["digest"]
+
+
 def test_a_dry_run_does_nothing(shop, folder):
     answer = shop.cli.ok("deploy", "churn", "--to", "manifest", "--base", str(shop.base), "--dry-run")
     assert {each["kind"] for each in yaml.safe_load_all(answer.out)} >= {"Deployment", "Service"}
