@@ -23,7 +23,7 @@ from dsvc.atomic import write_file
 from dsvc.config.editing import set_value
 from dsvc.config.keys import Value, join_key
 from dsvc.config.settings import Config, ConfigFiles, load_config
-from dsvc.errors import BusyError, RequestError
+from dsvc.errors import BusyError, DsvcError, RequestError
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, Kind, ObjectId, TreeId
 from dsvc.progress import Progress, Silent
@@ -62,6 +62,10 @@ class CloneResult(NamedTuple):
     left_out: tuple[tuple[bytes, Tombstone], ...] = ()
 
 
+class NotReceivedError(RequestError):
+    """A clone is there, and its datasets are not."""
+
+
 def clone(
     url: str,
     target: Path,
@@ -85,9 +89,11 @@ def clone(
     It stands on `branch`, or at a tag of that name, else on the remote's own branch; with `single_branch` that is all
     that is fetched, now and later. A clone that is broken off keeps what has arrived; the same call goes on with it.
     `depth` leaves out what is further than so many commits from a tip. `options` are written into the section of the
-    remote before it is first reached. The parent of a fork becomes the remote `upstream`.
+    remote before it is first reached. The parent of a fork becomes the remote `upstream`. Where `zfs.parent` is
+    configured, datasets are received and mounted, unless it is a partial clone.
 
     Raises:
+        NotReceivedError: when the datasets could not be received; the clone stays.
         RequestError: when `target` is in use. PlaceMissingError: when there is no repository at `url`; nothing is
             left then. RemoteError: when it breaks off.
     """
@@ -139,6 +145,8 @@ def clone(
         if upstream is not None:
             follow_parent(workspace, settings, upstream)
         left_out = _purged(workspace, commit_id) if make_checkout and commit_id is not None else ()
+        if make_checkout and commit_id is not None and "filter" not in (options or {}):
+            _receive(workspace, settings)
         return CloneResult(target, fetched, where, commit_id, resumed, upstream, left_out)
     except PlaceMissingError as error:
         if not resumed:
@@ -153,6 +161,26 @@ def clone(
             ahead.close()
         if workspace is not None:
             workspace.close()
+
+
+def _receive(workspace: Workspace, settings: RemoteSettings) -> None:
+    """Receive the datasets of the commit and mount them, where the configuration says in which pool.
+
+    Raises:
+        NotReceivedError: when that fails; all else of the clone is there.
+    """
+    if workspace.config.get_str("zfs.parent") is None:
+        return
+    from dsvc.actions.stream_get import get_snapshots
+
+    try:
+        get_snapshots(workspace, remote=settings)
+    except DsvcError as error:
+        raise NotReceivedError(
+            f"{workspace.root} was cloned, but not its datasets: {error.message}",
+            hint=f"{error.hint or 'look into that'}; 'dsvc data get' in {workspace.root} goes on",
+            details=error.details,
+        ) from error
 
 
 class _Ahead:

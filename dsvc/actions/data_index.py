@@ -65,6 +65,7 @@ def index_datasets(workspace: Workspace, paths: Sequence[bytes] = (), *, message
     lacking = {path: entry for path, entry in found.items() if datasets.snapshot(entry).tree is None}
     if not lacking:
         raise NothingToCommitError
+    datasets.keep_off_gc(exclusive=False)
     files = size = 0
     entries: dict[bytes, Entry | None] = {}
     for path, entry in lacking.items():

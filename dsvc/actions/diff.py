@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dsvc.actions.changes import changes_against
+from dsvc.actions.changes import UNREAD, changes_against
 from dsvc.actions.filediff import FileDiff, Sides, StatusFilter, paired
 from dsvc.actions.revision import revision_context
 from dsvc.contents.attributes import attributes_on_disk
@@ -18,6 +18,7 @@ from dsvc.history.revisions import RevisionContext, UnknownRevisionError, resolv
 from dsvc.history.treediff import Change
 from dsvc.objects import trees
 from dsvc.objects.ids import Kind, TreeId
+from dsvc.objects.tree import EntryKind
 from dsvc.workspace import Workspace
 
 
@@ -65,7 +66,31 @@ def diff(
         else:
             changes = list(diff_files(store, resolve_tree(context, old), resolve_tree(context, new), paths=paths))
     files, limit = paired(changes, sides, minimum=minimum)
+    files = [found for file in files if (found := _with_files(workspace, file, paths)) is not None]
     return DiffResult(tuple(file for file in files if only is None or only(file)), sides, limit)
+
+
+def _with_files(workspace: Workspace, file: FileDiff, paths: Sequence[bytes]) -> FileDiff | None:
+    """Return the difference of a dataset with the files that its provider names, any other as it is.
+
+    None where none of them is wanted.
+    """
+    old, new = file.old, file.new
+    datasets = workspace.datasets() if EntryKind.SNAPSHOT in {entry.kind for entry in (old, new) if entry} else None
+    if datasets is None or old is None or new is None or old.kind != new.kind:
+        return file
+    changes = datasets.files_between(file.path, old, new if new.id != UNREAD else None)
+    if changes is None:
+        return file
+    prefix = file.path + b"/"
+    inside = [path.strip(b"/").removeprefix(prefix) for path in paths if path.startswith(prefix)]
+    if paths and len(inside) == len(paths):
+        changes = [change for change in changes if any(_lies_in(change.path, folder) for folder in inside)]
+    return file._replace(files=tuple(sorted(changes, key=lambda change: change.path))) if changes else None
+
+
+def _lies_in(path: bytes, folder: bytes) -> bool:
+    return path == folder or path.startswith(folder + b"/")
 
 
 def _ends(context: RevisionContext, revisions: Sequence[str]) -> tuple[str, str] | None:

@@ -22,6 +22,7 @@ from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.objects.tree import CONTENT_KINDS, FILE_KINDS, Entry, EntryKind
 from dsvc.repo.repository import Repository
 from dsvc.repo.tombstones import PurgedError, explain_missing
+from dsvc.storage.snapshots import FileChange
 
 TEXT_LIMIT = 8 << 20
 """Bytes above which a text is compared line by line only when that is asked for: it takes much and tells little."""
@@ -33,7 +34,8 @@ class FileDiff(NamedTuple):
     """A path at which two sides differ.
 
     `status` is git's letter: added, deleted, modified, type changed, renamed. `old_path` and `path` are equal but for
-    renames, whose `score` says how alike the contents are, in percent.
+    renames, whose `score` says how alike the contents are, in percent. `files` are those that differ in a dataset, by
+    their paths in it, where its provider can tell.
     """
 
     status: Status
@@ -42,6 +44,7 @@ class FileDiff(NamedTuple):
     old: Entry | None
     new: Entry | None
     score: int | None = None
+    files: tuple[FileChange, ...] | None = None
 
     def same_content(self) -> bool:
         """Say whether only the path or the mode differs."""

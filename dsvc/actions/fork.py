@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dsvc.actions.checkout import checkout
 from dsvc.config.editing import set_value
 from dsvc.config.settings import Config
-from dsvc.errors import NotARepositoryError, RequestError
+from dsvc.errors import DsvcError, NotARepositoryError, RequestError
+from dsvc.history.datasets import stored_snapshots
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId
 from dsvc.objects.store import ObjectMissingError
@@ -25,10 +27,12 @@ from dsvc.repo.sharing import Method, Shared, share_packs
 from dsvc.repo.tombstones import PURGED, explain_missing
 from dsvc.storage.local import LocalBackend
 from dsvc.workspace import MAIN, PRIVATE, Surroundings, Workspace
-from dsvc.worktree.datasets import seed_datasets
+from dsvc.worktree.datasets import LOCK, lock_datasets, read_datasets, repository_mark, seed_datasets
 from dsvc.worktree.index import Index
 from dsvc.worktree.places import common_folder, find_private, store_folder, worktree_id
-from dsvc.zfs.provider import open_zfs
+from dsvc.zfs.errors import ZfsMissingError
+from dsvc.zfs.provider import ZfsProvider, open_zfs
+from dsvc.zfs.taken import foreign
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,8 @@ def fork(
 
     Stored objects are shared (see dsvc.repo.sharing; `how` is auto, hardlink, reflink or copy), so either side may run
     gc and lose nothing. The source is only read, while others may write to it. HEAD's branch is checked out. The first
-    operation and the configuration's section `fork` say where it came from. When it fails nothing is left.
+    operation and the configuration's section `fork` say where it came from. Snapshots of datasets are held for it too,
+    those of all its branches. When it fails nothing is left.
 
     Raises:
         NotARepositoryError: when there is none at `source`. RequestError: when `target` is not empty.
@@ -86,17 +91,43 @@ def fork(
             progress=progress or Silent(),
         )
     except BaseException:
-        open_zfs(surroundings.environment, config).unmount_below(target)
+        _let_go(open_zfs(surroundings.environment, config), target)
         shutil.rmtree(target, ignore_errors=True)
         if existed:
             target.mkdir(exist_ok=True)
         raise
 
 
+def _let_go(zfs: ZfsProvider, target: Path) -> None:
+    """Destroy the datasets that were cloned for a fork which failed, and let its snapshots go."""
+    zfs.unmount_below(target)
+    with suppress(DsvcError, OSError):
+        places = read_datasets(target / PRIVATE / "worktree" / "datasets")
+        near = [name for place in places.values() for name in place.known()]
+        if near:
+            mark = repository_mark(target / PRIVATE / "datasets.mark")
+            for name in zfs.made(mark, near):
+                zfs.destroy(name)
+            for kept in foreign(zfs, mark, near):
+                zfs.release(kept.name, f"dsvc:{mark}")
+
+
 def _fork(
     private: Path, target: Path, *, how: str, config: Config, surroundings: Surroundings, progress: Progress
 ) -> ForkResult:
     common = common_folder(private)
+    lock = lock_datasets(common / LOCK, exclusive=False) if (private / "worktree" / "datasets").exists() else None
+    try:
+        shared = _make(private, common, target, how=how, surroundings=surroundings, progress=progress)
+        return _check_out(target, private.parent, shared, config=config, surroundings=surroundings, progress=progress)
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _make(
+    private: Path, common: Path, target: Path, *, how: str, surroundings: Surroundings, progress: Progress
+) -> Shared:
     store = store_folder(common)
     backend = LocalBackend(store)
     source = Repository.open(backend, backend.staging)
@@ -122,7 +153,7 @@ def _fork(
     set_value(own / "config.toml", "fork.parent", value=os.fspath(private.parent))
     set_value(own / "config.toml", "fork.operation", value=shared.head.operation.hex())
     seed_datasets(private / "worktree" / "datasets", own / "worktree" / "datasets")
-    return _check_out(target, private.parent, shared, config=config, surroundings=surroundings, progress=progress)
+    return shared
 
 
 def _act(surroundings: Surroundings, parent: Path, shared: Shared) -> Act:
@@ -147,6 +178,10 @@ def _check_out(
 ) -> ForkResult:
     workspace = Workspace.open(target, config=config, surroundings=surroundings, progress=progress)
     try:
+        datasets = workspace.datasets()
+        if datasets is not None:
+            with suppress(ZfsMissingError):  # as where datasets are checked out as plain files
+                datasets.keep({snapshot.guid for _, snapshot in stored_snapshots(workspace.repo.store)})
         empty = trees.empty_tree(workspace.repo.store)
         head = workspace.head()
         if head.commit_id is not None:

@@ -11,6 +11,7 @@ from dsvc.history.treediff import diff_trees
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, Kind, TreeId
 from dsvc.refs.names import HEADS, REMOTES, TAGS, short_name
+from dsvc.refs.view import Symbolic
 from dsvc.workspace import Workspace
 
 _TIPS = 200  # branches and tags that are looked into
@@ -71,7 +72,9 @@ def find_tips(workspace: Workspace, files: Sequence[FileNode]) -> Iterator[tuple
     tips: dict[TreeId, list[str]] = {}
     view = workspace.view()
     for prefix in (HEADS, TAGS, REMOTES):
-        for name, _ in view.items(prefix):
+        for name, ref in view.items(prefix):
+            if isinstance(ref, Symbolic):  # a remote's HEAD: the branch that it names is among them
+                continue
             target = view.resolve(name)[1]
             if target is None or len(tips) >= _TIPS:
                 continue

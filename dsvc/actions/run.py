@@ -96,10 +96,14 @@ def run(
     params, source = _params(workspace, request, directory, warnings)
     if notebook is not None:
         params |= notebook.params
-    observes = request.trace in ("auto", "python")
-    strace = find_strace(environment) if request.trace == "strace" else None
+    traces = request.trace == "strace" and container is None
+    if request.trace == "strace" and not traces:
+        warnings.append("strace does not see into a container: what Python opens there is observed")
+    observes = request.trace != "none" and not traces
+    strace = find_strace(environment) if traces else None
     inputs = [absolute_path(directory, path) for path in request.inputs]
     outputs = [absolute_path(directory, path) for path in request.outputs]
+    measured = _metrics_files(workspace, request, directory)
     active = begin_run(
         workspace,
         Beginning(
@@ -115,7 +119,7 @@ def run(
             program=program,
             confirmed=request.confirmed,
             declared_outputs=request.declared_outputs,
-            observation=({"params": source} if source else {}) | _metrics_named(workspace, request, directory),
+            observation=({"params": source} if source else {}) | _metrics_named(workspace, measured),
             locks=container is None,
         ),
         masker=masker,
@@ -146,7 +150,7 @@ def run(
             screen=screen,
             variables=variables,
             masker=masker,
-            strace=strace if container is None else None,
+            strace=strace,
             measures=container is None,  # otherwise it is the engine's program that is measured
         )
     except BaseException:
@@ -155,8 +159,7 @@ def run(
     if notebook is not None:
         warnings += take_notebook(active.journal.path, masker, path=notebook.call.path, failed=ending.shell_code != 0)
     warnings += take_blocks(workspace, active.journal, active.run, variables)
-    found = (*request.metrics, *(os.path.join(workspace.root, p) for p in workspace.config.get_list("run.metrics")))
-    warnings += take_metrics(active.journal, (directory / path for path in found), began=began)
+    warnings += take_metrics(active.journal, measured, began=began)
     try:
         published = finish_run(workspace, active.journal, active.index)
     except (DsvcError, OSError) as error:
@@ -293,12 +296,19 @@ def _outside(workspace: Workspace, paths: Sequence[bytes]) -> list[bytes]:
     return [path for path in paths if not path.startswith(root)]
 
 
-def _metrics_named(workspace: Workspace, request: RunRequest, directory: Path) -> dict[str, Value]:
+def _metrics_files(workspace: Workspace, request: RunRequest, directory: Path) -> list[Path]:
+    """Return the files from which metrics are to come: those that are asked for, then those of the settings."""
+    named = [directory / path for path in request.metrics]
+    named += [workspace.root / path for path in workspace.config.get_list("run.metrics")]
+    return [Path(path) for path in dict.fromkeys(map(os.path.normpath, named))]
+
+
+def _metrics_named(workspace: Workspace, files: Sequence[Path]) -> dict[str, Value]:
     """Return what a record says of the files from which metrics are to come: a repetition takes them from there too."""
     found = []
-    for name in request.metrics:
+    for path in files:
         with suppress(DsvcError, UnicodeError):  # one outside of the working copy
-            found.append(workspace.repo_path(name, directory).decode())
+            found.append(workspace.repo_path(path.name, path.parent).decode())
     return {"metrics": tuple(found)} if found else {}
 
 

@@ -254,7 +254,11 @@ def _keep_source(workspace: Workspace, run: Run, masker: Masker) -> None:
 
 def run_act(workspace: Workspace, run: Run, masker: Masker) -> Act:
     """Return what an operation records of a run: its command line, without credentials."""
-    act = workspace.act("run", f"run: {command_text(run)}")
+    return masked_act(workspace.act("run", f"run: {command_text(run)}"), masker)
+
+
+def masked_act(act: Act, masker: Masker) -> Act:
+    """Return what an operation records without the credentials in it."""
     words = masker.words(act.command)
     return replace(act, command=tuple(clean_text(word) for word in words), description=masker.text(act.description))
 

@@ -22,7 +22,7 @@ from dsvc.refs.names import ran_of, running_of
 from dsvc.refs.view import Direct
 from dsvc.runs.events import gather_events
 from dsvc.runs.journal import Journal, take_over
-from dsvc.runs.masking import Masker, secret_values
+from dsvc.runs.masking import FormsReader, Masker, secret_values
 from dsvc.runs.names import RunKey, run_ref
 from dsvc.runs.observation import observation
 from dsvc.runs.opens import Opened, read_opens
@@ -154,7 +154,8 @@ def publish_runs(
     if not journals:
         return ()
     store = workspace.repo.store
-    masker = Masker(secret_values(workspace.surroundings.environment))
+    surroundings = workspace.surroundings  # its words are those of the program: what it says may repeat them
+    masker = Masker(secret_values(surroundings.environment, surroundings.command))
     published: list[Published] = []
     try:
         for journal, after in journals:
@@ -234,7 +235,8 @@ def _assembled(workspace: Workspace, journal: Journal, after: Recorded | None, m
     with suppress(OSError):
         boards = [Path(os.fsdecode(path)) for path in opened.written if is_event_file(path)]
         write_scalars(journal.path, boards, began=_began(begin))
-    gathered = gather_events(journal.path, store)
+    gathered = gather_events(journal.path, store, mask=masker.text)
+    opened.are_declared([*declared, *produced, *gathered.inputs, *gathered.outputs])
     last = _last_sign(journal.path)
     clock = _is_steady(begin, end)
     source = run.source if run.source is not None and store.has(run.source, Kind.TREE) else None
@@ -260,7 +262,7 @@ def _assembled(workspace: Workspace, journal: Journal, after: Recorded | None, m
         name=masker.text(gathered.name) or run.name,
         description=masker.text(gathered.description) or run.description,
         params={**run.params, **{name: masker.value(name, v) for name, v in gathered.params.items()}},
-        metrics=gathered.metrics,
+        metrics={name: masker.value(name, value) for name, value in gathered.metrics.items()},
         labels={**run.labels, **{name: masker.text(text) for name, text in gathered.labels.items()}},
         series=gathered.series,
         series_file=gathered.series_file,
@@ -321,7 +323,8 @@ def _stored_logs(workspace: Workspace, path: Path) -> dict[str, StoredFile]:
     for name in _LOGS:
         with suppress(FileNotFoundError), open(path / name, "rb", buffering=0) as file:
             if os.fstat(file.fileno()).st_size:
-                found[name] = StoredFile(*workspace.repo.store.put_stream(file.read))
+                read = file.read if name == "notebook" else FormsReader(file.read).read
+                found[name] = StoredFile(*workspace.repo.store.put_stream(read))
     return found
 
 

@@ -128,8 +128,8 @@ class _Finder:
             entry = self._stored(full) if store else _described(full)
             after = signature(os.stat(full))
         except (FileNotFoundError, NotADirectoryError):
-            if not declared and full in self._evidence.opened.removed:
-                return None, None
+            if not declared and (seen == Seen.PYTHON or full in self._evidence.opened.removed):
+                return None, None  # Python notes the attempt: nobody saw that there ever was such a file
             return Pin(path, PinState.MISSING, seen), None
         except (OSError, RequestError):
             return (Pin(path, PinState.MISSING, seen), None) if declared else (None, None)

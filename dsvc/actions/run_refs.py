@@ -10,6 +10,7 @@ from dsvc.actions.remote_access import OpenRemote
 from dsvc.errors import IntegrityError
 from dsvc.objects.ids import Kind
 from dsvc.refs.names import RUNS
+from dsvc.refs.removals import is_outranked
 from dsvc.refs.view import Direct, View
 from dsvc.remotes.settings import RemoteSettings
 from dsvc.remotes.transfer.once import Level, Named, compare, lacking
@@ -47,7 +48,8 @@ def runs_to_push(workspace: Workspace, remote: OpenRemote, *, thorough: bool, mi
         gone = [RefUpdate(name, None, ref, None, "deleted") for name, ref in found.theirs]
         return RunsToPush((*_new(found.ours), *gone), ours)
     since = None if thorough or remote.created else _level(workspace, remote).view(workspace.repo.store)
-    return RunsToPush(_new(lacking(ours, theirs, RUNS, since=since)), ours)
+    lacks = lacking(ours, theirs, RUNS, since=since)
+    return RunsToPush(_new((name, ref) for name, ref in lacks if not is_outranked(name, theirs)), ours)
 
 
 def _new(found: Iterable[Named]) -> tuple[RefUpdate, ...]:
@@ -60,10 +62,11 @@ def note_pushed(workspace: Workspace, remote: OpenRemote, pushed: RunsToPush) ->
 
 
 def runs_to_fetch(workspace: Workspace, remote: OpenRemote, *, jobs: int) -> tuple[Named, ...]:
-    """Return the runs of the remote that are not here."""
-    bring_view_nodes(remote.repo.store, remote.view(), RUNS, jobs=jobs)
-    found = compare(workspace.view(), remote.view(), RUNS)
-    return tuple((name, ref) for name, ref in found.theirs if ref.kind == Kind.RUN)
+    """Return the runs of the remote that are not here, without those that were removed on either side."""
+    ours, theirs = workspace.view(), remote.view()
+    bring_view_nodes(remote.repo.store, theirs, RUNS, jobs=jobs)
+    found = ((name, ref) for name, ref in compare(ours, theirs, RUNS).theirs if ref.kind == Kind.RUN)
+    return tuple((name, ref) for name, ref in found if not (is_outranked(name, ours) or is_outranked(name, theirs)))
 
 
 def note_fetched(workspace: Workspace, remote: OpenRemote) -> None:

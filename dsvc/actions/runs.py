@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, Literal, NamedTuple, cast
 
-from dsvc.actions.run_begin import journals_of, user_of
+from dsvc.actions.run_begin import journals_of, masked_act, user_of
 from dsvc.errors import IntegrityError, RequestError
 from dsvc.objects import codec
 from dsvc.objects.codec import Value
@@ -19,6 +19,7 @@ from dsvc.refs.names import RUNS
 from dsvc.refs.view import Direct
 from dsvc.runs.index import RunIndex
 from dsvc.runs.journal import running
+from dsvc.runs.masking import Masker, secret_values
 from dsvc.runs.names import RunKey, matches, new_key, note_ref, parse_ref, removal_ref, run_ref, short_key
 from dsvc.runs.notes import Note, decode_note, encode_note, labels_after
 from dsvc.runs.pins import Pin, read_pins
@@ -228,10 +229,14 @@ def add_note(
 ) -> Note:
     """Add a comment, or labels (None takes one away), to a run and publish it; return the note.
 
+    Credentials are masked, as in records.
+
     Raises:
         UnknownRunError: when there is no such run.
     """
     get_run(workspace, key)
+    masker = Masker(secret_values(workspace.surroundings.environment))
+    given = {clean_name(name): v if v is None else masker.text(clean_text(v)) for name, v in (labels or {}).items()}
     time, zone = workspace.time()
     note = Note(
         what="labels" if labels else "comment",
@@ -239,13 +244,13 @@ def add_note(
         user=user_of(workspace),
         time=time,
         zone=zone,
-        text=clean_text(text),
-        labels={clean_name(name): clean_text(v) if v is not None else None for name, v in (labels or {}).items()},
+        text=masker.text(clean_text(text)),
+        labels=given,
     )
     transaction = workspace.repo.transaction()
     target = workspace.repo.store.put(Kind.RUN, encode_note(note))
     transaction.set(note_ref(key, new_key(time)), Direct(Kind.RUN, target))
-    workspace.publish(transaction, workspace.act("runs", f"runs {note.what}: {short_key(key)}"))
+    workspace.publish(transaction, masked_act(workspace.act("runs", f"runs {note.what}: {short_key(key)}"), masker))
     return note
 
 
@@ -262,8 +267,9 @@ def remove_runs(workspace: Workspace, keys: Sequence[RunKey], *, reason: str = "
     time, zone = workspace.time()
     transaction = workspace.repo.transaction()
     view = workspace.view()
+    masker = Masker(secret_values(workspace.surroundings.environment))
     for key in dict.fromkeys(keys):
-        note = Note("removal", key, user_of(workspace), time, zone, clean_text(reason))
+        note = Note("removal", key, user_of(workspace), time, zone, masker.text(clean_text(reason)))
         target = workspace.repo.store.put(Kind.RUN, encode_note(note))
         for name, _ in [*view.items(run_ref(key))]:
             parsed = parse_ref(name)
@@ -271,4 +277,4 @@ def remove_runs(workspace: Workspace, keys: Sequence[RunKey], *, reason: str = "
                 transaction.delete(name)
         transaction.set(removal_ref(key), Direct(Kind.RUN, target))
     named = ", ".join(short_key(key) for key in keys[:5]) + (" …" if len(keys) > 5 else "")
-    workspace.publish(transaction, workspace.act("runs", f"runs rm: {named}"))
+    workspace.publish(transaction, masked_act(workspace.act("runs", f"runs rm: {named}"), masker))

@@ -17,6 +17,7 @@ from dsvc.workspace import Workspace
 
 _BUCKETS = 500  # of a line; of each the least and the largest value is drawn
 _CHARTS = 4  # of one command that names no series
+_LINES = 20  # of one chart, where a condition chooses the runs
 
 
 class NothingToPlotError(RequestError):
@@ -62,6 +63,21 @@ def plot_series(workspace: Workspace, runs: Sequence[str], names: Sequence[str] 
             hint="run.log(loss=..., step=...) in Python makes a series; dsvc runs show lists them",
         )
     return [Chart(name, "step", name, tuple(_lines(workspace, found, name))) for name in wanted]
+
+
+def runs_with_series(workspace: Workspace, query: RunQuery) -> list[str]:
+    """Return the runs, as many of the newest as a chart can show, for which a condition is true and that have series.
+
+    Raises:
+        BadConditionError. NothingToPlotError: when there is none.
+    """
+    found: list[str] = []
+    for row in list_runs(workspace, query):
+        if len(found) < _LINES and row.state != "running" and get_run(workspace, row.key)[0].series:
+            found.append(row.key.hex())
+    if not found:
+        raise NothingToPlotError("no run of these has a series", hint="dsvc runs --where shows which there are")
+    return found
 
 
 def plot_runs(workspace: Workspace, x: str, y: str, query: RunQuery) -> Chart:

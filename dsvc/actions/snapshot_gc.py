@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from dsvc.objects.ids import Kind
 from dsvc.objects.snapshot import decode_snapshot
@@ -13,6 +15,9 @@ from dsvc.workspace import PRIVATE, Workspace
 from dsvc.worktree.datasets import Place, read_datasets
 from dsvc.worktree.places import worktree_paths
 from dsvc.zfs.provider import ZfsProvider, open_zfs
+from dsvc.zfs.taken import foreign, held, looks
+
+_DAY = 24 * 3600  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,9 @@ def collect_snapshots(workspace: Workspace, *, grace: int, dry_run: bool = False
     """Destroy this repository's snapshots that no ref and no operation of the last `grace` seconds reaches.
 
     Datasets that dsvc made go when they serve no folder of a worktree, all their snapshots go, and nothing was written
-    to them since. Snapshots of others, those that somebody else holds, and those with clones stay. Safe to call again.
+    to them since. So does what a killed process left: clones that it read, and, after a day, snapshots that it compared
+    with. Those of another repository that this one held are let go. Snapshots of others, those that somebody else
+    holds, and those with clones stay. Safe to call again.
 
     Raises:
         BusyError: while another process takes snapshots. UnsafeToCollectError: when the history cannot be read. What
@@ -48,15 +55,21 @@ def collect_snapshots(workspace: Workspace, *, grace: int, dry_run: bool = False
     zfs = open_zfs(workspace.surroundings.environment, workspace.config)
     now, _ = workspace.time()
     needed = _reached(workspace, cutoff=now - grace * 1_000_000)
-    ours = zfs.held(datasets.mark, near)
-    idle = _idle(zfs, datasets.mark, near, places, needed)
-    going = [kept for kept in ours if kept.guid not in needed]
+    ours = held(zfs, datasets.mark, near)
+    left = _left(zfs, datasets.mark, near, roots)
+    idle = [*left, *_idle(zfs, datasets.mark, near, places, needed)]
+    going = [*(kept for kept in ours if kept.guid not in needed), *looks(zfs, near, before=now // 1_000_000 - _DAY)]
+    lent = [kept for kept in foreign(zfs, datasets.mark, near) if kept.guid not in needed]
     if not dry_run:
+        going += [kept for kept in lent if zfs.release(kept.name, datasets.tag)]  # the last who held it destroys it
+        for name in left:
+            zfs.unmount(name)
         for kept in going:
             zfs.release(kept.name, datasets.tag)
         going, idle = _destroy(zfs, going, idle)
     names = tuple(kept.name for kept in going)
-    return SnapshotGcResult(names, tuple(idle), len(ours) - len(going))
+    gone = {kept.name for kept in going}
+    return SnapshotGcResult(names, tuple(idle), sum(kept.name not in gone for kept in ours))
 
 
 def _reached(workspace: Workspace, *, cutoff: int) -> set[str]:
@@ -69,6 +82,19 @@ def _reached(workspace: Workspace, *, cutoff: int) -> set[str]:
             if place.kind == Kind.SNAPSHOT and marks.has(ref.id, position):
                 found.add(decode_snapshot(store.get(object_id, Kind.SNAPSHOT)).guid)
     return found
+
+
+def _left(zfs: ZfsProvider, mark: str, near: list[str], roots: Iterable[Path]) -> list[str]:
+    """Return the clones that processes read from and did not live to destroy: they are mounted inside of `.dsvc`."""
+    inside = [Path(os.path.realpath(root / PRIVATE)) for root in roots]
+    found = ((name, zfs.dataset(name)) for name in zfs.made(mark, near))
+    return [
+        name
+        for name, dataset in found
+        if dataset is not None
+        and dataset.mounted_at is not None
+        and any(folder in dataset.mounted_at.parents for folder in inside)
+    ]
 
 
 def _idle(zfs: ZfsProvider, mark: str, near: list[str], places: Iterable[Place], needed: set[str]) -> list[str]:

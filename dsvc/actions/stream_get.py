@@ -61,6 +61,7 @@ def get_snapshots(
     able = _begin(workspace, datasets, {path for path, _ in wanted}, asked=set(paths))
     wanted = [(path, entry) for path, entry in wanted if path in able]
     lacking = [(path, entry) for path, entry in wanted if not datasets.is_here(path, entry)]
+    datasets.keep(datasets.snapshot(entry).guid for path, entry in wanted if (path, entry) not in lacking)
     got = SnapshotsGot()
     if lacking:
         with open_remote(workspace, remote or choose_remote(workspace, None)) as place:

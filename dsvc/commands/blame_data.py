@@ -11,7 +11,7 @@ from dsvc.actions.blame_data import BlamedFile, RawFile, blame_data
 from dsvc.commands.context import Context
 from dsvc.commands.graph_text import takes_boxes
 from dsvc.commands.lineage import columns, targets_of
-from dsvc.commands.lineage_labels import MARK_COLORS, PLAIN_SIGNS, SIGNS, run_facts, short_id, title
+from dsvc.commands.lineage_labels import MARK_COLORS, PLAIN_SIGNS, SIGNS, run_facts, run_word, short_id, title
 from dsvc.commands.options import Json
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.commands.run_text import size_text
@@ -63,7 +63,8 @@ def _print(context: Context, one: BlamedFile, *, most: int | None) -> None:
         return
     sign = out.paint(signs[one.mark], MARK_COLORS[one.mark])
     reason = f"  {one.reason}" if one.reason else ""
-    out.line(f"  {sign} written by run {out.paint(short_id(one.run), 'cyan')} {title(one.run)}{reason}")
+    how = "written by run" if run_word(one.run) == "run" else "correction"
+    out.line(f"  {sign} {how} {out.paint(short_id(one.run), 'cyan')} {title(one.run)}{reason}")
     out.line(out.paint(f"    {run_facts(one.run, wanted=headline)}", "dim"))
     for run in one.through[:_MOST]:
         out.line(f"    after run {out.paint(short_id(run), 'cyan')} {title(run)}")

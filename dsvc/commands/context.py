@@ -48,6 +48,7 @@ class Context:
         "environment",
         "offline",
         "out",
+        "usage_exit",
     )
 
     def __init__(
@@ -64,6 +65,7 @@ class Context:
         self.after_dashes: tuple[str, ...] | None = None
         self.command_line: tuple[str, ...] = ()
         self.debug = False
+        self.usage_exit: int | None = None  # the exit code for words that make no sense, where it is another one
         self._in = stdin
         self._in_terminal = stdin.isatty()
         self._err_terminal = err_terminal
@@ -188,7 +190,8 @@ class Context:
         try:
             take_up(workspace)
         except (DsvcError, OSError) as error:  # what was asked for is something else, and may work
-            self.out.warn(f"runs that ended are not recorded yet: {error}")
+            why = (isinstance(error, OSError) and error.strerror) or error
+            self.out.warn(f"runs that ended are not recorded yet: {why}")
 
     def limit_rate(self, text: str | None) -> None:
         """Let transfers of this command keep to a rate, whatever the settings of remotes say; None changes nothing.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from dsvc.actions.diff import DiffResult
@@ -20,6 +20,7 @@ from dsvc.contents.text_diff import TextDiff, hunk_header, quoted_name
 from dsvc.history.renames import RenameLimit
 from dsvc.objects.reference import shown_id
 from dsvc.objects.tree import Entry, EntryKind
+from dsvc.storage.snapshots import FileChange
 
 _SHORT: Final = 10
 _WIDTH: Final = 80
@@ -100,6 +101,11 @@ def _header(file: FileDiff) -> Iterator[bytes]:
 
 def _print_content(out: Output, file: FileDiff, sides: Sides, form: DiffForm) -> None:
     if file.same_content() or _is_folder(file):
+        return
+    if file.files is not None:
+        for change in file.files:
+            names = " -> ".join(quote_path(path) for path in _names(file, change))
+            out.line(f"{change.letter} {names}")
         return
     found = inside(file, sides, context=form.context) if not form.text else Inside()
     if found.diff is not None:
@@ -186,8 +192,24 @@ def _id(entry: Entry | None) -> bytes:
     return (shown_id(entry).hex()[:_SHORT] if entry is not None else "0" * _SHORT).encode()
 
 
+def _names(file: FileDiff, change: FileChange) -> list[bytes]:
+    """Return the path of a file in a dataset, of a renamed one the path before and the one after."""
+    return [file.path + b"/" + path for path in (change.old, change.path) if path is not None]
+
+
+def _named(files: Iterable[FileDiff]) -> Iterator[FileDiff]:
+    """Yield differences with the files of datasets in place of these."""
+    for file in files:
+        if file.files is None:
+            yield file
+            continue
+        for change in file.files:
+            names = _names(file, change)
+            yield FileDiff(change.letter, names[0], names[-1], None, None)
+
+
 def _print_names(out: Output, result: DiffResult, form: DiffForm) -> None:
-    for file in result.files:
+    for file in _named(result.files):
         paths = [file.old_path, file.path] if file.status == "R" and form.name_status else [file.path]
         fields = [file.status + (f"{file.score:03}" if file.score is not None else "")] if form.name_status else []
         shown = [_with_slash(file, path) for path in paths]
@@ -251,12 +273,20 @@ def file_json(file: FileDiff, sides: Sides, form: DiffForm) -> dict[str, Any]:
         fields["score"] = file.score
     fields["old"] = _entry_json(file.old)
     fields["new"] = _entry_json(file.new)
+    if file.files is not None:
+        fields["files"] = [_change_json(file, change) for change in file.files]
     if form.stat or form.numstat or form.shortstat:
         counts = count_lines(file, sides, ignore_whitespace=form.ignore_whitespace)
         fields |= {"added": counts.added, "removed": counts.removed}
     if form.patch:
         fields |= _patch_json(file, sides, form)
     return fields
+
+
+def _change_json(file: FileDiff, change: FileChange) -> dict[str, Any]:
+    names = _names(file, change)
+    old = {f"old_{key}": value for key, value in path_json(names[0]).items()} if len(names) > 1 else {}
+    return {**path_json(names[-1]), "status": change.letter, **old}
 
 
 def _patch_json(file: FileDiff, sides: Sides, form: DiffForm) -> dict[str, Any]:

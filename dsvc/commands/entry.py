@@ -14,7 +14,7 @@ import typer
 
 from dsvc.commands.application import build_application
 from dsvc.commands.context import Context, private_folder
-from dsvc.commands.exit_codes import BROKEN_PIPE, OK
+from dsvc.commands.exit_codes import BROKEN_PIPE, OK, USAGE
 from dsvc.commands.interpreter import FRAMES
 from dsvc.commands.output import Output
 from dsvc.commands.registry import present_verbs
@@ -115,10 +115,14 @@ def _answer_shell(root: Any, arguments: Sequence[str], context: Context) -> int:
 
 
 def _report(error: BaseException, arguments: Sequence[str], context: Context) -> int:
+    from dataclasses import replace
+
     from dsvc.commands.errors_report import debugging_lines, explain_error, keep_traceback
 
     error = context.explained(error)
     report = explain_error(error)
+    if report.exit_code == USAGE and context.usage_exit is not None:
+        report = replace(report, exit_code=context.usage_exit)
     out = context.out
     try:
         out.flush()

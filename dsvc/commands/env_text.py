@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from dsvc.commands.count_text import counted
@@ -10,6 +11,7 @@ from dsvc.commands.ref_text import SHORT
 from dsvc.environments import CondaPackage, Difference, Distribution, Environment, Source
 
 _MASKED = "(masked)"
+_CUDA = re.compile(r"nvidia-(cuda-runtime|cudnn|nccl)(-cu\d+)?$")
 
 
 def summary(environment: Environment) -> str:
@@ -41,7 +43,7 @@ def show(out: Output, environment: Environment) -> None:
         ("Machine", ", ".join(part for part in (machine.cpu, cores, size) if part)),
         ("Kernel", machine.kernel),
         ("GPU", ", ".join(part for part in (*machine.gpus, machine.driver and f"driver {machine.driver}") if part)),
-        ("Libraries", ", ".join(f"{name} {version}" for name, version in system.accelerator.items())),
+        ("CUDA", _accelerator(environment)),
     ]
     out.table([(out.paint(name, "bold"), plain(text)) for name, text in rows if text])
     variables = [(name, _MASKED if value is None else value) for name, value in environment.variables.items()]
@@ -52,6 +54,14 @@ def show(out: Output, environment: Environment) -> None:
     owned = [(one.name, one.version, one.architecture, f"for {one.used_by}") for one in system.packages]
     _section(out, "Packages of the system with libraries that are loaded", [*owned, *unowned])
     _section(out, "Notes", [(note,) for note in environment.notes])
+
+
+def _accelerator(environment: Environment) -> str:
+    """The libraries of CUDA (or AMD's): those that lie outside of packages, and the packages that bring their own."""
+    outside = [f"{name} {version}" for name, version in environment.system.accelerator.items()]
+    packages = [f"{one.name} {one.version}" for one in environment.distributions if _CUDA.match(one.name)]
+    parts = [f"{', '.join(outside)} of the system"] if outside else []
+    return "; ".join([*parts, *([f"in packages {', '.join(packages)}"] if packages else [])])
 
 
 def _section(out: Output, title: str, rows: Sequence[Sequence[str]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import typer
 
@@ -100,11 +100,14 @@ def print_lineage(context: Context, graph: Lineage, form: Form) -> None:
             TreeWriter(context.out, width=columns(context), boxes=boxes, headline=headline).write(graph)
 
 
+_UNCUT: Final = 1 << 16
+
+
 def columns(context: Context) -> int:
-    """How wide the terminal is; 80 columns where there is none."""
+    """How wide the terminal is; where there is none, so wide that nothing is cut from what a file or program gets."""
     if context.out.terminal:
         try:
             return max(os.get_terminal_size(1).columns, 40)
         except OSError:
-            pass
-    return 80
+            return 80
+    return _UNCUT

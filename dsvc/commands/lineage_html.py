@@ -36,14 +36,19 @@ rect.box { fill: var(--box); stroke: var(--rim); } .asked rect.box { stroke-widt
 path { fill: none; stroke-width: 1.6; } .proved { stroke: var(--proved); }
 .claimed { stroke: var(--claimed); stroke-dasharray: 6 4; } .missing { stroke: var(--missing); stroke-dasharray: 2 4; }
 .off { opacity: .15; } g.node { cursor: pointer; }
-.legend span { margin-right: 20px; } .legend b { display: inline-block; width: 26px; vertical-align: middle;
-  border-top: 2px solid; margin-right: 6px; }
+.legend span { margin-right: 20px; white-space: nowrap; } .legend b { display: inline-block; width: 26px;
+  vertical-align: middle; border-top: 2px solid; margin-right: 6px; }
+.legend b.kind { width: 6px; height: 14px; border: 0; border-radius: 3px; }
+.bar { display: flex; gap: 12px; align-items: baseline; } .bar button { font: inherit; color: inherit; cursor: pointer;
+  background: var(--box); border: 1px solid var(--rim); border-radius: 6px; padding: 2px 12px; white-space: nowrap; }
+.bar p { margin-bottom: 10px; } .fit svg { width: 100%; height: auto; }
 table { border-collapse: collapse; margin-top: 20px; font-size: 13px; }
 td, th { text-align: left; padding: 3px 16px 3px 0;
   vertical-align: top; border-bottom: 1px solid var(--rim); } td.id { font-family: ui-monospace, monospace; }
 """
 
-# A click on a box leaves only what it came from and what came of it.
+# A click on a box leaves only what it came from and what came of it. The page opens at what was asked for, which
+# stands at the far right of a drawing that is wider than the window.
 _SCRIPT: Final = """
 const arrows = [...document.querySelectorAll('path[data-from]')], nodes = [...document.querySelectorAll('g.node')];
 function reach(start, from, to) {
@@ -61,7 +66,21 @@ for (const node of nodes) node.addEventListener('click', () => {
   for (const a of arrows) a.classList.toggle('off', !!chosen && !(up.has(a.dataset.from) && up.has(a.dataset.to)) &&
     !(down.has(a.dataset.from) && down.has(a.dataset.to)));
 });
+const frame = document.querySelector('.drawing'), fit = document.querySelector('button');
+function show() {
+  const asked = document.querySelector('.asked'), outer = frame.getBoundingClientRect();
+  if (!asked) return;
+  const box = asked.getBoundingClientRect();
+  frame.scrollLeft += box.left + box.width / 2 - outer.left - outer.width / 2;
+}
+fit.hidden = frame.scrollWidth <= frame.clientWidth;
+fit.addEventListener('click', () => {
+  fit.textContent = frame.classList.toggle('fit') ? 'Full size' : 'Fit to the width';
+  show();
+});
+show();
 """
+_KINDS: Final = ("file", "run", "commit", "environment", "model")  # each has a colour of this name
 
 
 def lineage_html(graph: Lineage, *, headline: str | None = None) -> str:
@@ -73,10 +92,16 @@ def lineage_html(graph: Lineage, *, headline: str | None = None) -> str:
     legend = "".join(
         f'<span><b style="border-color: var(--{mark})"></b>{counts[mark]} {text}</span>' for mark, text in words.items()
     )
+    there = {box.kind for box in found.boxes.values()}
+    legend += "".join(
+        f'<span><b class="kind" style="background: var(--{kind})"></b>{kind}</span>' for kind in _KINDS if kind in there
+    )
     what = "Where it came from" if graph.direction == "up" else "What came of it"
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{_html(asked)}: lineage</title>\n'
-        f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{_html(asked)}</h1>\n<p>{what}, from left to right.</p>\n"
+        f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{_html(asked)}</h1>\n"
+        f'<div class="bar"><p>{what}, from left to right. A click on a box leaves only what is above and below it; a '
+        f'second one shows all again.</p><button type="button" hidden>Fit to the width</button></div>\n'
         f'<p class="legend">{legend}</p>\n<div class="drawing">\n{_drawing(found)}</div>\n{_table(graph)}'
         f"<script>{_SCRIPT}</script>\n</body>\n</html>\n"
     )

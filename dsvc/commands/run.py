@@ -11,7 +11,7 @@ from dsvc.actions.run import RunRequest, RunResult, Screen, run
 from dsvc.actions.run_after import AFTER, StepResult, run_steps
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json, Quiet
-from dsvc.commands.run_text import ended_text, run_json
+from dsvc.commands.run_text import ended_text, os_text, run_json
 from dsvc.errors import CommandNotFoundError, DsvcError, NotExecutableError, NotStartedError, UsageError
 from dsvc.pipelines.after import FILE, Step, read_steps
 from dsvc.runs.names import short_key
@@ -19,6 +19,7 @@ from dsvc.runs.params import parse_assignment
 from dsvc.workspace import Workspace
 
 PASS_ON = ("run",)
+USAGE_EXIT = NotStartedError.exit_code  # 2 may be what the command says
 Texts = Sequence[str]
 
 
@@ -90,7 +91,7 @@ def command(
     except DsvcError as error:
         raise NotStartedError(error.message, hint=error.hint, details=error.details) from error
     except OSError as error:
-        raise NotStartedError(f"the run cannot be recorded: {error.strerror}: {error.filename}") from error
+        raise NotStartedError(f"the run cannot be recorded: {os_text(error)}") from error
     for text in result.warnings:
         context.out.warn(text)
     _tell(context, result, quiet=quiet, json=json)
@@ -159,7 +160,7 @@ def _label(text: str) -> tuple[str, str]:
 def _tell(context: Context, result: RunResult, *, quiet: bool, json: bool) -> None:
     if result.published is None:
         assert result.problem is not None
-        why = result.problem.message if isinstance(result.problem, DsvcError) else str(result.problem)
+        why = result.problem.message if isinstance(result.problem, DsvcError) else os_text(result.problem)
         context.out.warn(f"the run is not recorded yet: {why}", hint="dsvc runs makes the record when that is mended")
         return
     if json:

@@ -21,6 +21,7 @@ from dsvc.runs.series import Series
 from dsvc.runs.values import flat
 
 MOST_FILES = 100  # inputs and outputs that people are shown
+AUTHORITIES = {"derived": "derived from what was found afterwards", "correction": "correction: no run explains it"}
 STATE_COLORS = {"done": "green", "failed": "red", "killed": "red", "lost": "magenta", "running": "cyan"}
 
 
@@ -30,6 +31,12 @@ def ended_text(run: Run) -> str:
     for count, one, many in ((run.inputs.count, "input", "inputs"), (run.outputs.count, "output", "outputs")):
         parts.append(f"{count} {one if count == 1 else many}")
     return f"run {short_key(run.key)}: {', '.join(parts)}"
+
+
+def os_text(error: OSError) -> str:
+    """What the system refused, without its number; the file only where one is known."""
+    text = error.strerror or str(error)
+    return f"{text[:1].lower()}{text[1:]}" + (f": {error.filename}" if error.filename is not None else "")
 
 
 def state_text(run: Run) -> str:
@@ -212,18 +219,22 @@ def print_run(context: Context, found: FoundRun) -> None:
     """Print all that is recorded of a run."""
     run, out = found.run, context.out
     out.line(f"run {out.paint(short_key(run.key), 'yellow')}  {out.paint(state_text(run), STATE_COLORS[run.state])}")
-    rows = [["Name:", visible(run.name)]] if run.name else []
+    rows = [["Authority:", AUTHORITIES[run.authority]]] if run.authority in AUTHORITIES else []
+    rows += [["Name:", visible(run.name)]] if run.name else []
     if run.command:
         rows.append(["Command:", shell_text(run.command)])
     if run.directory:
         rows.append(["Folder:", quote_path(run.directory)])
     rows += [["User:", visible(run.user)], ["Started:", iso_text(run.start, run.zone)], ["Took:", _took(run)]]
     if run.machine:
-        rows.append(["Machine:", ", ".join(value_text(run.machine[k]) for k in ("host", "cpu") if k in run.machine)])
+        facts = ("host", "platform", "cpu")
+        rows.append(["Machine:", ", ".join(value_text(run.machine[fact]) for fact in facts if fact in run.machine)])
+    rows += [["Graphics:", _graphics(run)], ["Container:", _container(run)]]
     rows += [["Source:", _hex(run.source)], ["Commit:", _hex(run.base)], ["Environment:", _hex(run.environment)]]
     if run.parent is not None:
         rows.append(["Inside run:", short_key(run.parent)])
-    rows += [["Run id:", found.run_id.hex()], ["Observed:", observed_text(run)]]
+    rows += [["Run id:", found.run_id.hex()], ["Observed:", observed_text(run)], ["Elsewhere:", _elsewhere(run)]]
+    rows += [["Taken from:", _taken_from(run)]]
     out.table([row for row in rows if row[1]])
     if run.description:
         out.line()
@@ -275,7 +286,9 @@ def _pin_rows(pins: Sequence[Pin], count: int) -> list[list[str]]:
 
 def _series_row(series: Series) -> list[str]:
     least, most = (value_text(value) for value in (series.least, series.most))
-    return [series.name, f"last {value_text(series.last)}", f"from {least} to {most}", f"{series.count} points"]
+    span = "" if series.least is None else f"from {least} to {most}"
+    points = f"{series.count:,} {'point' if series.count == 1 else 'points'}"
+    return [series.name, f"last {value_text(series.last)}", span, points]
 
 
 def _took(run: Run) -> str:
@@ -285,6 +298,44 @@ def _took(run: Run) -> str:
         text += f", CPU {duration_text(sum(cpu))}"  # type: ignore[arg-type]
     peak = run.resources.get("peak_memory")
     return f"{text}, {size_text(peak)} of memory" if isinstance(peak, int) else text
+
+
+def _graphics(run: Run) -> str:
+    cards = run.resources.get("graphics")
+    pairs = cards.items() if isinstance(cards, dict) else ()
+    return ", ".join(f"{visible(name)} ({size_text(peak)})" for name, peak in pairs if isinstance(peak, int))
+
+
+def _container(run: Run) -> str:
+    match run.metadata.get("container"):
+        case {"engine": str(engine), "image": str(image), "id": str(number)}:
+            return f"{visible(image)} ({visible(number[:19])}, {visible(engine)})"
+    return ""
+
+
+def _taken_from(run: Run) -> str:
+    """Name the files from which parameters and metrics came."""
+    params, metrics = run.observation.get("params"), run.observation.get("metrics")
+    parts = [f"parameters from {visible(params)}"] if isinstance(params, str) and params else []
+    names = [visible(name) for name in metrics if isinstance(name, str)] if isinstance(metrics, tuple) else []
+    measured = f"metrics from {' and '.join(names)}" if names and (run.metrics or run.series) else ""
+    return ", ".join([*parts, *([measured] if measured else [])])
+
+
+def _elsewhere(run: Run) -> str:
+    """Name files outside of the working copy that nobody declared."""
+    parts = []
+    for what, option in (("read", "-i"), ("written", "-o")):
+        names = _names(run, f"{what}_elsewhere")
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            parts.append(f"{what} {', '.join(names[:3])}{more} ({option} PATH records it)")
+    return "; ".join(parts)
+
+
+def _names(run: Run, what: str) -> list[str]:
+    found = run.observation.get(what)
+    return [visible(name) for name in found if isinstance(name, str)] if isinstance(found, tuple) else []
 
 
 def _hex(found: bytes | None) -> str:
@@ -310,6 +361,10 @@ def observed_text(run: Run) -> str:
         names += found[:5] if isinstance(found, tuple) else ()
     if names and reads == "python":
         text += f"; not what {', '.join(map(str, names))} read"
+    for what in ("read", "written"):
+        count = len(_names(run, f"{what}_elsewhere"))
+        if count:
+            text += f"; not {count} {'file' if count == 1 else 'files'} {what} outside of the working copy"
     notes = {
         "concurrent": "another run went on beside it",
         "left_running": "processes went on after it",

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dsvc.actions.runs import RunQuery, list_runs
+from dsvc.actions.runs import RunQuery, UnknownRunError, list_runs
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json, Quiet
 from dsvc.errors import UsageError
@@ -33,20 +33,29 @@ def plot(
 ) -> None:
     """Draw series of runs, or one value of many runs against another.
 
-    Without options the series of the newest run are drawn, with names those of several runs in one chart each. With --x
-    and --y each run is a point: 'dsvc runs plot --x params.lr --y metrics.acc'. It needs pip install 'dsvc[plot]'.
+    Without options the series of the newest run are drawn, with names or --where those of several runs (the newest 20)
+    in one chart each. With --x and --y each run is a point: 'dsvc runs plot --x params.lr --y metrics.acc'. It needs
+    pip install 'dsvc[plot]'.
     """
-    from dsvc.actions.runs_plot import plot_runs, plot_series
+    from dsvc.actions.runs_plot import plot_runs, plot_series, runs_with_series
     from dsvc.commands.plot_text import chart_json, chart_lines, write_page, write_picture
 
     if bool(x) != bool(y):
         raise UsageError("--x and --y belong together", hint="dsvc runs plot --x params.lr --y metrics.acc")
     if y and (runs or series):
         raise UsageError("runs and series are drawn without --x and --y", hint="--where chooses runs")
-    if where and not y:
-        raise UsageError("--where goes with --x and --y", hint="dsvc runs plot RUN... names runs")
+    if where and runs:
+        raise UsageError("runs are chosen by --where or by their names", hint="dsvc runs plot --where CONDITION")
     workspace = context.workspace()
-    charts = [plot_runs(workspace, x, y, RunQuery(where))] if y else plot_series(workspace, runs or ("@",), series)
+    if y:
+        charts = [plot_runs(workspace, x, y, RunQuery(where))]
+    else:
+        names = runs_with_series(workspace, RunQuery(where)) if where else runs or ("@",)
+        try:
+            charts = plot_series(workspace, names, series)
+        except UnknownRunError as error:
+            error.hint = "dsvc runs lists them; dsvc runs plot -s NAME draws the series NAME of the newest one"
+            raise
     if html:
         title = charts[0].title if len(charts) == 1 else "Runs"
         write_page(charts, context.directory / html, title=title)
@@ -57,7 +66,7 @@ def plot(
         return
     if html or png:
         if not quiet:
-            context.out.note(f"wrote {' and '.join(filter(None, (html, png)))}")
+            context.out.note(f"Wrote {' and '.join(filter(None, (html, png)))}")
         return
     width = min(shutil.get_terminal_size((80, 24)).columns, _WIDEST)
     color = context.out.paint("x", "red") != "x"

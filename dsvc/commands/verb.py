@@ -24,7 +24,12 @@ _COUNT: Final = re.compile(r"-\d+", re.ASCII)
 
 
 class VerbCommand(TyperCommand):
-    """A typer command with dsvc's help page, `-20` for `-n 20`, and a memory of where `--` stood."""
+    """A typer command with dsvc's help page, `-20` for `-n 20`, and a memory of where `--` stood.
+
+    `usage_exit` is the exit code for words that make no sense, where it is not that of `UsageError`.
+    """
+
+    usage_exit: int | None = None
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -37,6 +42,7 @@ class VerbCommand(TyperCommand):
         context = ctx.find_object(Context)
         if context is not None:
             context.after_dashes = tuple(args[dashes + 1 :]) if dashes < len(args) else None
+            context.usage_exit = self.usage_exit
         with_value = {name for param in self.params if not getattr(param, "is_flag", True) for name in param.opts}
         if "-n" in with_value:
             before = [
@@ -138,7 +144,8 @@ def build_command(verb: Verb, module: ModuleType) -> Any:
 
     A function `command` is the verb; a mapping `SUBCOMMANDS` of names to functions, or to further such mappings, makes
     it a group, and `command` is then what the group does without a subcommand. `PASS_ON` names commands whose words,
-    from the first that is no option, are a command line of another program and none of dsvc's options.
+    from the first that is no option, are a command line of another program and none of dsvc's options. `USAGE_EXIT` is
+    the exit code for words that make no sense, where other codes than those of dsvc may come of the verb.
     """
     function: VerbFunction | None = getattr(module, "command", None)
     subcommands: Mapping[str, VerbFunction | Mapping[str, VerbFunction]] | None = getattr(module, "SUBCOMMANDS", None)
@@ -148,7 +155,9 @@ def build_command(verb: Verb, module: ModuleType) -> Any:
             raise TypeError(f"{verb.module} defines neither `command` nor `SUBCOMMANDS`")
         settings = {"allow_interspersed_args": verb.name not in getattr(module, "PASS_ON", ())}
         app.command(verb.name, cls=VerbCommand, context_settings=settings)(_for_typer(function))
-        return typer.main.get_command(app)
+        command: Any = typer.main.get_command(app)
+        command.usage_exit = getattr(module, "USAGE_EXIT", None)
+        return command
     for name, subcommand in subcommands.items():
         if not callable(subcommand):
             app.add_typer(_subgroup(name, subcommand), name=name)

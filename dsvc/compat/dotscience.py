@@ -183,53 +183,53 @@ class Dotscience(Forms):
         if self._recorded is not None:
             self._recorded.description(str(description))
 
-    def add_input(self, path: Any) -> None:
+    def add_input(self, filename: Any) -> None:
         """See `Run.add_input`."""
-        self._run().add_input(path)
+        self._run().add_input(filename)
         if self._recorded is not None:
-            for each in files_in(os.fspath(path)):
+            for each in files_in(os.fspath(filename)):
                 self._recorded.input(each)
                 self._keep("input", each)
 
-    def add_output(self, path: Any) -> None:
+    def add_output(self, filename: Any) -> None:
         """See `Run.add_output`."""
-        self._run().add_output(path)
+        self._run().add_output(filename)
         if self._recorded is not None:
-            self._recorded.output(path)
+            self._recorded.output(filename)
 
-    def add_label(self, name: object, value: object) -> None:
+    def add_label(self, label: object, value: object) -> None:
         """See `Run.add_label`."""
-        self._run().add_label(name, value)
+        self._run().add_label(label, value)
         if self._recorded is not None:
-            self._recorded.label(str(name), str(value))
-            self._keep("label", str(name), str(value))
+            self._recorded.label(str(label), str(value))
+            self._keep("label", str(label), str(value))
 
-    def add_metric(self, name: object, value: object) -> None:
+    def add_metric(self, label: object, value: object) -> None:
         """See `Run.add_metric`."""
-        self._run().add_metric(name, value)
+        self._run().add_metric(label, value)
         if self._recorded is not None:
-            self._recorded.metric(str(name), value)
+            self._recorded.metric(str(label), value)
 
     add_summary = add_metric
 
-    def add_parameter(self, name: object, value: object) -> None:
+    def add_parameter(self, label: object, value: object) -> None:
         """See `Run.add_parameter`."""
-        self._run().add_parameter(name, value)
+        self._run().add_parameter(label, value)
         if self._recorded is not None:
-            self._recorded.param(str(name), value)
-            self._keep("parameter", str(name), storable(value))
+            self._recorded.param(str(label), value)
+            self._keep("parameter", str(label), storable(value))
 
-    def model(self, kind: Any, name: str, path: T, *arguments: Any, **facts: Any) -> T:
+    def model(self, kind: Any, name: str, filepath: T, *arguments: Any, **facts: Any) -> T:
         """See `Run.model`."""
-        self._run().model(kind, name, path, *arguments, **facts)
+        self._run().model(kind, name, filepath, *arguments, **facts)
         if self._recorded is not None:
             framework, version = framework_of(kind)
             more = {"classes": os.fspath(facts["classes"])} if "classes" in facts else {}
-            place: str = os.fspath(path)  # type: ignore[call-overload]
+            place: str = os.fspath(filepath)  # type: ignore[call-overload]
             self._recorded.model(name, place, framework=framework, framework_version=version, **more)
             for file in more.values():
                 self._recorded.output(file)
-        return path
+        return filepath
 
     def debug(self) -> None:
         """See `Run.debug`."""
@@ -238,9 +238,14 @@ class Dotscience(Forms):
 
 _defaultDS = Dotscience()  # noqa: N816 - its name
 
-connect, interactive, remote, script = (
-    _defaultDS.connect, _defaultDS.interactive, _defaultDS.remote, _defaultDS.script
-)  # fmt: skip
+
+
+def script(workload_file: str | None = None) -> None:
+    """See `Dotscience.script`; the function has another name for the file than the method, as ever."""
+    _defaultDS.script(workload_file)
+
+
+connect, interactive, remote = _defaultDS.connect, _defaultDS.interactive, _defaultDS.remote
 start, end, publish, debug = _defaultDS.start, _defaultDS.end, _defaultDS.publish, _defaultDS.debug
 error, set_error = _defaultDS.error, _defaultDS.set_error
 description, set_description = _defaultDS.description, _defaultDS.set_description

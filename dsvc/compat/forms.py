@@ -1,4 +1,7 @@
-"""The forms in which each call of Dotscience's library may be written, on top of the one that does the work."""
+"""The forms in which each call of Dotscience's library may be written, on top of the one that does the work.
+
+Parameters have the names that they have there: scripts give them by keyword, too.
+"""
 
 from __future__ import annotations
 
@@ -21,27 +24,27 @@ class Forms(ABC):
         """Say what the run is for."""
 
     @abstractmethod
-    def add_input(self, path: Any) -> None:
+    def add_input(self, filename: Any) -> None:
         """Say that the run reads a file, or all files that a folder has now."""
 
     @abstractmethod
-    def add_output(self, path: Any) -> None:
+    def add_output(self, filename: Any) -> None:
         """Say that the run writes a file, or all files that a folder has at the end."""
 
     @abstractmethod
-    def add_label(self, name: object, value: object) -> None:
+    def add_label(self, label: object, value: object) -> None:
         """Set a label."""
 
     @abstractmethod
-    def add_metric(self, name: object, value: object) -> None:
+    def add_metric(self, label: object, value: object) -> None:
         """Set a metric."""
 
     @abstractmethod
-    def add_parameter(self, name: object, value: object) -> None:
+    def add_parameter(self, label: object, value: object) -> None:
         """Set a parameter."""
 
     @abstractmethod
-    def model(self, kind: Any, name: str, path: T, *arguments: Any, **facts: Any) -> T:
+    def model(self, kind: Any, /, name: str, filepath: T, *arguments: Any, **facts: Any) -> T:
         """Say that the run writes a model, and return its path. `kind` is the module of the framework.
 
         Raises:
@@ -58,34 +61,34 @@ class Forms(ABC):
         self.set_description(description)
         return description
 
-    def add_inputs(self, *paths: Any) -> None:
+    def add_inputs(self, *filenames: Any) -> None:
         """Say that the run reads files or folders."""
-        for path in paths:
-            self.add_input(path)
+        for filename in filenames:
+            self.add_input(filename)
 
-    def input(self, path: T) -> T:
+    def input(self, filename: T) -> T:
         """Say that the run reads a file or folder, and return its path."""
-        self.add_input(path)
-        return path
+        self.add_input(filename)
+        return filename
 
-    def add_outputs(self, *paths: Any) -> None:
+    def add_outputs(self, *filenames: Any) -> None:
         """Say that the run writes files or folders."""
-        for path in paths:
-            self.add_output(path)
+        for filename in filenames:
+            self.add_output(filename)
 
-    def output(self, path: T) -> T:
+    def output(self, filename: T) -> T:
         """Say that the run writes a file or folder, and return its path."""
-        self.add_output(path)
-        return path
+        self.add_output(filename)
+        return filename
 
     def add_labels(self, *words: object, **named: object) -> None:
         """Set labels, given as names and values in turn, or by keyword."""
         for name, value in _name_values(words, named):
             self.add_label(name, value)
 
-    def label(self, name: object, value: T) -> T:
+    def label(self, label: object, value: T) -> T:
         """Set a label, and return its value."""
-        self.add_label(name, value)
+        self.add_label(label, value)
         return value
 
     def add_metrics(self, *words: object, **named: object) -> None:
@@ -93,9 +96,9 @@ class Forms(ABC):
         for name, value in _name_values(words, named):
             self.add_metric(name, value)
 
-    def metric(self, name: object, value: T) -> T:
+    def metric(self, label: object, value: T) -> T:
         """Set a metric, and return its value."""
-        self.add_metric(name, value)
+        self.add_metric(label, value)
         return value
 
     summary, add_summaries = metric, add_metrics
@@ -105,9 +108,9 @@ class Forms(ABC):
         for name, value in _name_values(words, named):
             self.add_parameter(name, value)
 
-    def parameter(self, name: object, value: T) -> T:
+    def parameter(self, label: object, value: T) -> T:
         """Set a parameter, and return its value."""
-        self.add_parameter(name, value)
+        self.add_parameter(label, value)
         return value
 
     def add_model(self, kind: Any, name: str, *arguments: Any, **facts: Any) -> None:

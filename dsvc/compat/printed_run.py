@@ -75,36 +75,41 @@ class Run(Forms):
         if path is not None:
             self._texts["workload-file"] = path
 
-    def add_input(self, path: Any) -> None:
+    def add_input_file(self, filename: Any) -> None:
+        """Say that the run reads a file."""
+        self._inputs.add(os.path.relpath(os.fspath(filename), self._root))
+
+    def add_input(self, filename: Any) -> None:
         """Say that the run reads a file, or all files that a folder has now."""
-        self._inputs.update(os.path.relpath(each, self._root) for each in files_in(os.fspath(path)))
+        for each in files_in(os.fspath(filename)):
+            self.add_input_file(each)
 
-    def add_output(self, path: Any) -> None:
+    def add_output(self, filename: Any) -> None:
         """Say that the run writes a file, or all files that a folder has at the end."""
-        self._outputs.add(os.path.relpath(os.fspath(path), self._root))
+        self._outputs.add(os.path.relpath(os.fspath(filename), self._root))
 
-    def add_label(self, name: object, value: object) -> None:
+    def add_label(self, label: object, value: object) -> None:
         """Set a label."""
-        self._labels[str(name)] = str(value)
+        self._labels[str(label)] = str(value)
 
-    def add_metric(self, name: object, value: object) -> None:
+    def add_metric(self, label: object, value: object) -> None:
         """Set a metric."""
-        self._metric[str(name)] = str(value)
+        self._metric[str(label)] = str(value)
 
     add_summary = add_metric
 
-    def add_parameter(self, name: object, value: object) -> None:
+    def add_parameter(self, label: object, value: object) -> None:
         """Set a parameter."""
-        self._parameters[str(name)] = str(value)
+        self._parameters[str(label)] = str(value)
 
-    def model(self, kind: Any, name: str, path: T, *_: object, **facts: Any) -> T:
-        """Say that the run writes a model, and return its path. `kind` is the module of the framework.
+    def model(self, module: Any, name: str, filepath: T, *_: object, **facts: Any) -> T:
+        """Say that the run writes a model, and return its path. `module` is that of the framework.
 
         Raises:
             RuntimeError: when that is no module with a name and a version.
         """
-        framework, version = framework_of(kind)
-        files: dict[str, Any] = {"model": path, **({"classes": facts["classes"]} if "classes" in facts else {})}
+        framework, version = framework_of(module)
+        files: dict[str, Any] = {"model": filepath, **({"classes": facts["classes"]} if "classes" in facts else {})}
         self.add_outputs(*files.values())
         said = {
             "type": f"{framework}-model",
@@ -112,8 +117,8 @@ class Run(Forms):
             "files": {key: os.path.relpath(os.fspath(value), self._root) for key, value in files.items()},
         }
         self.add_label(f"{MODEL_LABEL}{name}", json.dumps(said, sort_keys=True, separators=(",", ":")))
-        self._model_dir = path
-        return path
+        self._model_dir = filepath
+        return filepath
 
     def metadata(self) -> dict[str, Any]:
         """Return what the block says."""

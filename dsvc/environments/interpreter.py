@@ -16,6 +16,8 @@ from dsvc.errors import RequestError
 
 _PYTHON = re.compile(r"(python|pypy)[0-9.]*(\.exe)?")
 TIMEOUT = 60  # seconds an interpreter has for its start: more than any disk takes
+_HINT = "--python takes a path, a version such as 3.12, or a name on PATH"
+_VERSION = re.compile(r"\d+\.\d+")
 _NAMES = ("bin/python", "bin/python3", "Scripts/python.exe")
 
 
@@ -116,15 +118,16 @@ def _named(environment: Mapping[str, str], python: str, directory: Path) -> Path
     if path.is_dir():
         found = _inside(path)
         if found is None:
-            raise InterpreterError(f"{path} is no virtual environment: it has no bin/python", hint=f"dir {path}")
+            raise InterpreterError(f"{path} is no virtual environment: it has no bin/python", hint=f"ls {path}")
         return found
     if os.sep in python or path.is_file():
         if not os.path.lexists(path):
-            raise InterpreterError(f"there is no interpreter at {path}", hint="--python takes a path or a name on PATH")
+            raise InterpreterError(f"there is no interpreter at {path}", hint=_HINT)
         return path
-    program = shutil.which(python, path=environment.get("PATH"))
+    name = f"python{python}" if _VERSION.fullmatch(python) else python
+    program = shutil.which(name, path=environment.get("PATH"))
     if program is None:
-        raise InterpreterError(f"there is no {python} on PATH", hint="--python takes a path or a name on PATH")
+        raise InterpreterError(f"there is no {name} on PATH", hint=_HINT)
     return Path(program)
 
 

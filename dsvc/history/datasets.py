@@ -96,22 +96,27 @@ def files_of(store: ObjectStore, entry: Entry | None) -> Entry | None:
 def diff_files(
     store: ObjectStore, old: TreeId | None, new: TreeId, *, paths: Sequence[bytes] = ()
 ) -> Iterator[Change]:
-    """Yield what `diff_trees` does, and of datasets that are indexed on both sides the files that differ."""
+    """Yield what `diff_trees` does, and of datasets that are indexed on both sides the files that differ.
+
+    A dataset that is not, and differs, counts for each of the `paths` in it: which of its files do is not known here.
+    """
     wanted = [path.strip(b"/") for path in paths]
     above = {path[:at] for path in wanted for at in range(len(path)) if path[at : at + 1] == b"/"}
     changes = list(diff_trees(store, old, new, paths=paths))
     found = {change.path for change in changes if EntryKind.SNAPSHOT in _kinds(change.old, change.new)}
     opened: tuple[dict[bytes, Entry | None], dict[bytes, Entry | None]] = {}, {}
+    whole: list[Change] = []
     for path in found | above:
         pair = trees.lookup(store, old, path) if old is not None else None, trees.lookup(store, new, path)
         files = files_of(store, pair[0]), files_of(store, pair[1])
         if EntryKind.SNAPSHOT in _kinds(*pair) and files[0] is not None and files[1] is not None:
             opened[0][path], opened[1][path] = files
-    if old is None or not opened[0]:
-        yield from changes
-        return
-    sides = [TreeId(ObjectId(trees.edit_tree(store, t, made).id)) for t, made in zip((old, new), opened, strict=True)]
-    yield from diff_trees(store, sides[0], sides[1], paths=paths)
+        elif EntryKind.SNAPSHOT in _kinds(*pair) and path not in found and pair[0] != pair[1]:
+            whole.append(Change(path, *pair))
+    if old is not None and opened[0]:
+        sides = [TreeId(ObjectId(trees.edit_tree(store, t, m).id)) for t, m in zip((old, new), opened, strict=True)]
+        changes = list(diff_trees(store, sides[0], sides[1], paths=paths))
+    yield from sorted((*changes, *whole), key=lambda change: change.path) if whole else changes
 
 
 def open_indexed(

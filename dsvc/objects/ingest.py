@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import struct
-import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from itertools import accumulate, compress
@@ -16,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dsvc.objects.allocation import keep_freed_memory
-from dsvc.objects.encodings import LEVEL, Decoder, Encoder
+from dsvc.objects.chunker import MAX
+from dsvc.objects.encoders import Encoders
+from dsvc.objects.encodings import LEVEL, Decoder
 from dsvc.objects.filemap import MapBuilder, Part
 from dsvc.objects.hashed_read import HashedRead
 from dsvc.objects.ids import Kind, ObjectId, content_id, object_id
@@ -51,7 +52,6 @@ class Ingest:
         self._staging = staging
         self._known = known
         self._deliver = deliver
-        self._level = level
         self._writers: dict[PackClass, PackWriter] = {}
         self._groups: dict[PackClass, dict[bytes, tuple[Kind, bytes]]] = {c: {} for c in PackClass}
         self._group_sizes = dict.fromkeys(PackClass, 0)
@@ -60,7 +60,8 @@ class Ingest:
         self._queued = 0
         self._finished: list[PackRef] = []
         self._pool: ThreadPoolExecutor | None = None
-        self._local = threading.local()
+        self._aside: ThreadPoolExecutor | None = None
+        self._encoders = Encoders(level=level, capacity=BATCH_BYTES + MAX)
         self._syncing: Future[None] | None = None
         self._synced_at = 0
         self._whole: set[bytes] = set()  # files that were taken in whole, on their way
@@ -78,7 +79,7 @@ class Ingest:
         from dsvc.objects.chunker import cut
 
         pool = self._workers()
-        hashed = HashedRead(read, pool)
+        hashed = HashedRead(read, self._beside())
         builder = MapBuilder(lambda payload: self.put(Kind.MAP_PAGE, payload))
         waiting: deque[Future[list[tuple[bytes, Encoded | None, int]]]] = deque()
         batch: list[memoryview] = []
@@ -144,7 +145,7 @@ class Ingest:
         from dsvc.objects.chunker import cut
 
         pool = self._workers()
-        hashed = HashedRead(read, pool)
+        hashed = HashedRead(read, self._beside())
         waiting: deque[Future[tuple[bytes, int]]] = deque()
         listed, known, batch, size = bytearray(), 0, list[memoryview](), 0
 
@@ -193,7 +194,7 @@ class Ingest:
             self._append_part(file, start, offset, members)
         self._writers[PackClass.BULK].name_part(file_id)
         payload = builder.finish()
-        encoding, stored = self._encoder().encode(payload, allow_planes=False)
+        encoding, stored = self._encoders.own().encode(payload, allow_planes=False)
         # Not into a group, which may go into another pack: the map lies beside the last part of its file.
         self._append(PackClass.BULK, (encoding, stored, len(payload), [(file_id, Kind.FILE_MAP, 0, len(payload))]))
 
@@ -244,6 +245,7 @@ class Ingest:
             self._send_group(pack_class)
         while self._queue:
             self._take_one()
+        self._encoders.close()
         for pack_class in list(self._writers):
             self._end_pack(pack_class)
         finished, self._finished = self._finished, []
@@ -252,9 +254,11 @@ class Ingest:
 
     def abandon(self) -> None:
         """Drop everything that is on its way and remove the temporary files."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+        for pool in (self._pool, self._aside):
+            if pool is not None:
+                pool.shutdown(wait=True, cancel_futures=True)
+        self._pool = self._aside = None
+        self._encoders.close()
         self._queue.clear()
         self._queued = 0
         for writer in self._writers.values():
@@ -346,14 +350,14 @@ class Ingest:
             members.append((member_id, kind, at, len(payload)))
             at += len(payload)
         plain = b"".join(payload for _, payload in group.values())
-        encoding, stored = self._encoder().encode(plain, allow_planes=len(group) == 1)
+        encoding, stored = self._encoders.own().encode(plain, allow_planes=len(group) == 1)
         return [(encoding, stored, len(plain), members)]
 
     def _encode_chunks(self, batch: list[memoryview]) -> list[tuple[bytes, Encoded | None, int]]:
         ids = [content_id(chunk) for chunk in batch]
         offsets = accumulate(map(len, batch), initial=0)
         new = [not self._known(chunk_id, Kind.CHUNK) for chunk_id in ids]
-        stored = self._encoder().encode_run(compress(zip(offsets, batch, strict=False), new))
+        stored = iter(self._encoders.encode_run(list(compress(zip(offsets, batch, strict=False), new))))
         result: list[tuple[bytes, Encoded | None, int]] = []
         for chunk_id, chunk, is_new in zip(ids, batch, new, strict=True):
             encoded: Encoded | None = None
@@ -366,15 +370,9 @@ class Ingest:
             result.append((chunk_id, encoded, length))
         return result
 
-    def _encoder(self) -> Encoder:
-        encoder: Encoder | None = getattr(self._local, "encoder", None)
-        if encoder is None:
-            encoder = self._local.encoder = Encoder(level=self._level)
-        return encoder
-
     def _pool_of(self, pack_class: PackClass) -> Callable[[], Executor] | None:
         """Return where a pack's bytes are written from; the little metadata of a small command needs no threads."""
-        return None if pack_class == PackClass.METADATA or self._pool is None else self._workers
+        return None if pack_class == PackClass.METADATA or self._pool is None else self._beside
 
     def _workers(self) -> ThreadPoolExecutor:
         from concurrent.futures import ThreadPoolExecutor
@@ -385,3 +383,11 @@ class Ingest:
             keep_freed_memory()
             self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dsvc-encode")
         return self._pool
+
+    def _beside(self) -> ThreadPoolExecutor:
+        """Return what hashes streams and writes packs: the caller waits for these, so not behind the encoders."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        if self._aside is None:
+            self._aside = ThreadPoolExecutor(2, thread_name_prefix="dsvc-beside")
+        return self._aside

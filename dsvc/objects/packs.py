@@ -17,7 +17,6 @@ from dsvc.objects.segment import Segment
 from dsvc.storage.backend import Backend
 
 CACHE_BYTES = 32 << 20  # decoded frames that hold more than one object
-RUN_BYTES = 1 << 20  # stored bytes that are fetched together
 
 
 class DamagedPackError(IntegrityError):
@@ -216,28 +215,11 @@ class PackSet:
         plain = self._plain(ref, place.frame, frame, shared=place.length < frame.plain, steps=0)
         return plain if place.length == len(plain) else plain[place.offset : end]
 
-    def read_each(self, wanted: Iterable[tuple[PackRef, Place] | None]) -> list[bytes | None]:
+    def read_small(self, wanted: Iterable[tuple[PackRef, Place] | None]) -> list[bytes | None]:
         """Return the bytes at each place, not compared with ids; None for None and for what cannot be read.
 
-        Frames that lie behind each other in a pack, as those of one file do, are fetched together.
+        What follows each other in one frame is decoded once.
         """
-        payloads: list[bytes | None] = []
-        run: list[tuple[PackRef, Place, Frame]] = []
-        size = 0
-        for found in wanted:
-            item = None if found is None else self._with_frame(*found)
-            if run and (item is None or size >= RUN_BYTES or not _follows(item, run[-1])):
-                payloads += self._read_run(run)
-                run, size = [], 0
-            if item is None:
-                payloads.append(None)
-            else:
-                run.append(item)
-                size += item[2].stored
-        return payloads + self._read_run(run) if run else payloads
-
-    def read_small(self, wanted: Iterable[tuple[PackRef, Place] | None]) -> list[bytes | None]:
-        """Return the bytes at each place as `read_each` does; what follows each other in one frame is decoded once."""
         payloads: list[bytes | None] = []
         held, number, plain = None, -1, None
         for found in wanted:
@@ -254,41 +236,6 @@ class PackSet:
     def _shared_or_none(self, ref: PackRef, number: int) -> bytes | None:
         try:
             return self._plain(ref, number, self.index(ref).frame(number), shared=True, steps=0)
-        except IntegrityError:
-            return None
-
-    def _with_frame(self, ref: PackRef, place: Place) -> tuple[PackRef, Place, Frame] | None:
-        try:
-            return ref, place, self.index(ref).frame(place.frame)
-        except IntegrityError:
-            return None
-
-    def _read_run(self, run: list[tuple[PackRef, Place, Frame]]) -> list[bytes | None]:
-        ref, first, start = run[0]
-        if len(run) == 1 and (start.base != NO_BASE or first.length != start.plain):
-            return [self._read_or_none(ref, first)]
-        end = run[-1][2].offset + run[-1][2].stored
-        if end > ref.index_offset:
-            return [self._read_or_none(ref, place) for _, place, _ in run]
-        try:
-            stored = memoryview(self._backend.get(ref.key, offset=start.offset, length=end - start.offset))
-        except IntegrityError:
-            return [self._read_or_none(ref, place) for _, place, _ in run]
-        decoder = self._decoder()
-        payloads: list[bytes | None] = []
-        for _, _, frame in run:
-            at = frame.offset - start.offset
-            try:
-                payloads.append(
-                    decoder.decode(frame.encoding, stored[at : at + frame.stored], plain_length=frame.plain)
-                )
-            except IntegrityError:
-                payloads.append(None)
-        return payloads
-
-    def _read_or_none(self, ref: PackRef, place: Place) -> bytes | None:
-        try:
-            return self.read(ref, place)
         except IntegrityError:
             return None
 
@@ -341,7 +288,7 @@ class PackSet:
         self, ref: PackRef, number: int, frame: Frame, stored: bytes | memoryview, *, base: bytes | None
     ) -> bytes:
         try:
-            return self._decoder().decode(frame.encoding, stored, plain_length=frame.plain, base=base)
+            return self.decoder().decode(frame.encoding, stored, plain_length=frame.plain, base=base)
         except IntegrityError as error:
             raise DamagedPackError(f"pack {ref.id.hex()}, frame {number}: {error.message}", hint="dsvc fsck") from error
 
@@ -377,16 +324,9 @@ class PackSet:
                         self._cached -= len(self._frames.popitem(last=False)[1])
         return plain
 
-    def _decoder(self) -> Decoder:
+    def decoder(self) -> Decoder:
+        """Return the decoder of this thread."""
         decoder: Decoder | None = getattr(self._local, "decoder", None)
         if decoder is None:
             decoder = self._local.decoder = Decoder()
         return decoder
-
-
-def _follows(item: tuple[PackRef, Place, Frame], before: tuple[PackRef, Place, Frame]) -> bool:
-    """Say whether both places are whole frames without a base and lie behind each other."""
-    for _, place, frame in (item, before):
-        if frame.base != NO_BASE or place.length != frame.plain:
-            return False
-    return item[0].id == before[0].id and item[2].offset == before[2].offset + before[2].stored

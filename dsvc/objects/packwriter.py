@@ -42,6 +42,7 @@ MAX_OBJECTS = 100_000  # about 30 MB of places while a pack is written
 MAX_PARTS = 4096  # whole files in a pack
 SYNC_EVERY = 64 << 20
 WRITE_BYTES = 1 << 20  # gathered before they go to the file
+_WAITING_BYTES = 8 * WRITE_BYTES  # gathered while others are being written, before the caller waits for these
 
 Member = tuple[bytes, int, int, int]  # id, kind, offset in the frame's plain bytes, length
 
@@ -175,7 +176,8 @@ class PackWriter:
     def _write(self, data: bytes | memoryview) -> None:
         self._pending.append(data)
         self._pending_bytes += len(data)
-        if self._pending_bytes >= WRITE_BYTES:
+        busy = self._writing is not None and not self._writing.done()
+        if self._pending_bytes >= (_WAITING_BYTES if busy else WRITE_BYTES):
             self._send()
 
     def _send(self, *, wait: bool = False) -> None:
@@ -194,10 +196,10 @@ class PackWriter:
 
 
 def _write_all(fd: int, pieces: list[bytes | memoryview]) -> None:
-    for piece in pieces:
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(fd, view) :]
+    # Joined, although that copies: ext4 takes three times as long for a call with many pieces.
+    view = memoryview(b"".join(pieces))
+    while view:
+        view = view[os.write(fd, view) :]
 
 
 def renamed(ref: PackRef, index: bytes, path: Path, *, salt: bytes | None = None) -> PackRef:

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from dsvc.errors import IntegrityError
 from dsvc.objects import files
+from dsvc.objects.decoders import Decoders
 from dsvc.objects.encodings import LEVEL
 from dsvc.objects.filemap import Part
 from dsvc.objects.files import ObjectDamagedError, ObjectMissingError
 from dsvc.objects.ids import FileId, Kind, ObjectId, content_id, object_id
 from dsvc.objects.ingest import Ingest
+from dsvc.objects.neighbours import read_each, read_pieces
 from dsvc.objects.own_packs import Flush, OwnPacks
 from dsvc.objects.packindex import Place
 from dsvc.objects.packlist import PackClass, PackList, PackRef
@@ -137,22 +139,30 @@ class ObjectStore:
             pass  # the pack may have been replaced since the list was read, and another one may have a good copy
         return self._get_carefully(wanted, kind)
 
-    def get_chunks(self, wanted: Sequence[bytes], *, verify: bool = True, small: bool = False) -> list[bytes]:
+    def get_chunks(self, wanted: Sequence[bytes], *, small: bool = False) -> list[bytes]:
         """Return the payloads of several chunks, those of one file read at once; of `small` files a frame holds many.
 
-        Each is compared with its id, unless `verify` says that the caller looks at the whole. Raises as `get`.
+        Each is compared with its id. Raises as `get`.
         """
-        read = self.packs.read_small if small else self.packs.read_each
+        read = PackSet.read_small if small else read_each
         try:
-            payloads = read([self._find(chunk_id, Kind.CHUNK) for chunk_id in wanted])
+            payloads = read(self.packs, [self._find(chunk_id, Kind.CHUNK) for chunk_id in wanted])
         except IntegrityError:
             return [self.get(chunk_id, Kind.CHUNK) for chunk_id in wanted]
         return [
             payload
-            if payload is not None and (not verify or content_id(payload) == chunk_id)
+            if payload is not None and content_id(payload) == chunk_id
             else self.get(chunk_id, Kind.CHUNK)
             for chunk_id, payload in zip(wanted, payloads, strict=True)
         ]
+
+    def get_unverified(self, wanted: Sequence[bytes], decoders: Decoders) -> list[bytes]:
+        """Return the content of chunks of one file in pieces; the caller compares the whole. Raises as `get`."""
+        try:
+            pieces = read_pieces(self.packs, [self._find(each, Kind.CHUNK) for each in wanted], decoders)
+        except IntegrityError:
+            pieces = None
+        return [self.get(each, Kind.CHUNK) for each in wanted] if pieces is None else pieces
 
     def _get_carefully(self, wanted: bytes, kind: Kind) -> bytes:
         """Read the head again and try every copy; again as long as the list goes on changing."""

@@ -16,6 +16,7 @@ from dsvc.objects.values import Operation, encode_operation
 from dsvc.refs.log import Head, OperationLog, RepositoryDeletedError, contains_operation, read_head, swap_head
 from dsvc.refs.moved import RefMovedError
 from dsvc.refs.names import ONCE, check_name
+from dsvc.refs.removals import with_removals
 from dsvc.refs.view import Ref, View
 from dsvc.storage.backend import SwapUncertainError
 
@@ -146,13 +147,14 @@ class Transaction:
                 for name, _, now in (d for prefix in self._below for d in self.view.differences(view, prefix)):
                     if name not in changes or now != changes[name]:
                         raise RefMovedError(name)
-            operation = act.operation(ViewId(view.changed(changes).id), (head.operation,))
+            settled = with_removals(view, changes)
+            operation = act.operation(ViewId(view.changed(settled).id), (head.operation,))
             operation_id = OperationId(self._store.put(Kind.OPERATION, encode_operation(operation)))
             flush = self._store.begin_flush()
             self._store.own.check(head.packs, fresh=flush.fresh)
             moved = None
             try:
-                if self._can_swap(head, view, [ref for ref in changes.values() if ref is not None]):
+                if self._can_swap(head, view, [ref for ref in settled.values() if ref is not None]):
                     moved = swap_head(
                         self._store.backend,
                         head,

@@ -47,8 +47,8 @@ class Gathered:
     refused: int = 0
 
 
-def gather_events(path: Path, store: ContentStore) -> Gathered:
-    """Return what the events in the folder of a journal say; series are stored.
+def gather_events(path: Path, store: ContentStore, *, mask: Callable[[str], str]) -> Gathered:
+    """Return what the events in the folder of a journal say; series are stored, texts in them as `mask` leaves them.
 
     Raises:
         OSError: when the disk refuses.
@@ -57,7 +57,7 @@ def gather_events(path: Path, store: ContentStore) -> Gathered:
     with tempfile.TemporaryFile(dir=path) as spool:
         writer = SeriesWriter(cast("Any", spool))
         take: dict[str, Callable[..., None]] = {
-            POINTS: lambda *words: _points(writer, *words),
+            POINTS: lambda *words: _points(writer, mask, *words),
             PARAM: lambda name, value: _set(found, found.params, name, value),
             METRIC: lambda name, value: _set(found, found.metrics, name, value),
             LABEL: lambda name, text: _set(found, found.labels, name, str(text)),
@@ -78,14 +78,15 @@ def gather_events(path: Path, store: ContentStore) -> Gathered:
     return found
 
 
-def _points(writer: SeriesWriter, time: int, step: int | None, *rest: Value) -> None:
+def _points(writer: SeriesWriter, mask: Callable[[str], str], time: int, step: int | None, *rest: Value) -> None:
     if len(rest) % 2:
         raise ValueError
     pairs: Iterable[tuple[Value, Value]] = zip(rest[::2], rest[1::2], strict=True)
     for name, value in pairs:
         if not isinstance(name, str):
             raise TypeError
-        writer.add(name, Point(writer.next_step(name) if step is None else step, time, value))
+        kept = mask(value) if isinstance(value, str) else value
+        writer.add(name, Point(writer.next_step(name) if step is None else step, time, kept))
 
 
 def _set(found: Gathered, into: dict[Any, Any], name: Any, value: Any, *, most: int = _MOST_NAMES) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from dsvc.config.secret_names import is_secret_name
@@ -13,16 +13,42 @@ MASK: Final = "***"
 SECRETS: Final = "DSVC_SECRETS"  # variable: names of further variables that hold secrets, with commas between
 _SHORTEST = 6  # characters: a shorter value says nothing and would be found everywhere
 
-_FORMS = re.compile(
+_TOKENS = (
     r"(?<![A-Za-z0-9])(?:"
     r"gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,}|glpat-[A-Za-z0-9_-]{18,}|hf_[A-Za-z0-9]{30,}"
     r"|sk-[A-Za-z0-9_-]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|A(?:KIA|SIA)[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{35}"
     r"|npm_[A-Za-z0-9]{30,}|pypi-[A-Za-z0-9_-]{30,}|eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"
     r")"
 )
-_USERINFO = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)(?=@)")
-_BEARER = re.compile(r"(?i)\b(bearer|basic|token)(\s+)([A-Za-z0-9._~+/=-]{8,})")
+_USER = r"(?<=://)([^/\s:@]*):([^/\s@]+)(?=@)"
+# "token classification" and "basic training" are plain language, so these words count behind the name of the header.
+_SCHEME = (
+    r"(?i)(\bauthorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic|token)\s+|\bbearer\s+(?=\S*[0-9]))"
+    r"([A-Za-z0-9._~+/=-]{8,})"
+)
+_FORMS, _USERINFO, _BEARER = re.compile(_TOKENS), re.compile(_USER), re.compile(_SCHEME)
+_BYTES = tuple(re.compile(form.encode()) for form in (_TOKENS, _USER, _SCHEME))
+# Finds out fast whether there is any: each begins with letters that are looked for as a whole.
+_SIGNS = tuple(
+    re.compile(sign)
+    for sign in (
+        rb"_(?:(?<=gh[pousr]_)\w{30}|(?<=github_pat_)\w{30}|(?<=hf_)\w{30}|(?<=npm_)\w{30})",
+        rb"-(?:(?<=glpat-)[\w-]{18}|(?<=sk-)[\w-]{20}|(?<=xox[abprs]-)[A-Za-z0-9-]{10}|(?<=pypi-)[\w-]{30})",
+        rb"IA(?<=A[KS]IA)[0-9A-Z]{16}",
+        rb"AIza[\w-]{35}",
+        rb"J(?<=eyJ)[\w-]{8,}\.eyJ",
+        rb"://[^/\s:@]*:[^/\s@]+@",
+    )
+)
+_SCHEMES = tuple(map(re.compile, (rb"authorization[\"'\s]*[:=]", rb"bearer\s+(?=\S*[0-9])")))
 _ASSIGNED = re.compile(r"(--?[A-Za-z][\w.-]*|[A-Za-z_][\w.-]*)(=|:\s*)(.*)", re.DOTALL)
+_SHELL = re.compile(r"(?:.*/)?(?:ba|da|k|z|a|fi)?sh")
+# In the text of a shell: NAME=VALUE, --name=VALUE, --name VALUE, where the value is neither a variable nor a command.
+_IN_SCRIPT = re.compile(
+    r"(?<![\w$.-])(?P<name>[A-Za-z_]\w*=|--?[A-Za-z][\w.-]*=|--[A-Za-z][\w.-]*\s+)"
+    r"(?P<value>\"[^\"$`]+\"|'[^']+'|[^\s;&|<>()$`\"'-][^\s;&|<>()$`\"']*)"
+)
+_PIECE = 1 << 20
 
 
 def secret_values(environment: Mapping[str, str], words: Sequence[str] = ()) -> tuple[str, ...]:
@@ -36,32 +62,52 @@ def secret_values(environment: Mapping[str, str], words: Sequence[str] = ()) -> 
         for name, value in environment.items()
         if (is_secret_name(name) or name in named) and name != SECRETS
     }
-    for shown, secret in _parted(words):
-        found |= {secret} if secret is not None else _formed(shown)
+    for shown, secrets in _parted(words):
+        found |= secrets or _formed(shown)
     return tuple(sorted((text for text in found if len(text) >= _SHORTEST), key=lambda text: (-len(text), text)))
 
 
 def _formed(text: str) -> set[str]:
     """Return the credentials in a text that have the form of one."""
     found = {match[0] for match in _FORMS.finditer(text)} | {match[2] for match in _USERINFO.finditer(text)}
-    return found | {match[3] for match in _BEARER.finditer(text)}
+    return found | {match[2] for match in _BEARER.finditer(text)}
 
 
-def _parted(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """Yield each word of a command line as what may be shown of it, and the credential at its end, None without one."""
-    hidden = False
+def _parted(words: Sequence[str]) -> Iterator[tuple[str, set[str]]]:
+    """Yield each word of a command line as what may be shown of it, and the credentials that were taken out of it."""
+    hidden, shell, script = False, False, False
     for word in words:
         if hidden and not word.startswith("--"):
-            yield "", word
+            yield MASK, {word}
             hidden = False
             continue
+        if script:
+            yield _script(word)
+            script = False
+            continue
+        shell = shell or _SHELL.fullmatch(word) is not None
+        script = shell and re.fullmatch(r"-[a-z]*c", word) is not None
         assigned = _ASSIGNED.fullmatch(word)
         if assigned is not None and is_secret_name(assigned[1]):
-            yield f"{assigned[1]}{assigned[2]}", assigned[3]
+            yield f"{assigned[1]}{assigned[2]}{MASK}", {assigned[3]}
             hidden = False
             continue
         hidden = word.startswith("-") and "=" not in word and is_secret_name(word)
-        yield word, None
+        yield word, set()
+
+
+def _script(text: str) -> tuple[str, set[str]]:
+    """Return what may be shown of commands for a shell, and the credentials that were taken out of them."""
+    found: set[str] = set()
+
+    def mask(match: re.Match[str]) -> str:
+        short = len(match["value"]) < _SHORTEST and match["value"].isdecimal()  # PASS=0 counts
+        if short or not is_secret_name(match["name"].rstrip("= \t\n")):
+            return match[0]
+        found.add(match["value"].strip("\"'"))
+        return f"{match['name']}{MASK}"
+
+    return _IN_SCRIPT.sub(mask, text), found
 
 
 class Masker:
@@ -76,11 +122,11 @@ class Masker:
             text = text.replace(secret, MASK)
         text = _FORMS.sub(MASK, text)
         text = _USERINFO.sub(rf"\1:{MASK}", text)
-        return _BEARER.sub(rf"\1\2{MASK}", text)
+        return _BEARER.sub(rf"\1{MASK}", text)
 
     def words(self, words: Sequence[str]) -> list[str]:
         """Return the words of a command line; `--api-key VALUE`, `--api-key=VALUE` and `API_KEY=VALUE` are masked."""
-        return [self.text(shown) if secret is None else f"{shown}{MASK}" for shown, secret in _parted(words)]
+        return [self.text(shown) for shown, _ in _parted(words)]
 
     def value(self, name: str, value: Value) -> Value:
         """Return the value of a parameter, masked where its name or its text asks for that."""
@@ -93,6 +139,36 @@ class Masker:
         if isinstance(value, dict):
             return {key: self.value(key, item) for key, item in value.items()}
         return value
+
+
+class FormsReader:
+    """Reads a stream without what has the form of a credential; lines of more than a megabyte may hide one."""
+
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read = read
+        self._waiting = b""
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes, none at the end."""
+        while not self._rest:
+            data = self._read(_PIECE)
+            if not data:
+                self._rest, self._waiting = _without_forms(self._waiting), b""
+                break
+            data = self._waiting + data
+            end = data.rfind(b"\n") + 1 or (len(data) if len(data) > _PIECE else 0)
+            self._rest, self._waiting = _without_forms(data[:end]), data[end:]
+        found, self._rest = self._rest[:size], self._rest[size:]
+        return found
+
+
+def _without_forms(data: bytes) -> bytes:
+    tokens, user, scheme = _BYTES
+    if any(sign.search(data) for sign in _SIGNS):
+        data = user.sub(rb"\1:***", tokens.sub(b"***", data))
+    small = data.lower()
+    return scheme.sub(rb"\1***", data) if any(sign.search(small) for sign in _SCHEMES) else data
 
 
 class StreamMasker:

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple, NewType
 
 from dsvc.refs.names import RUNS
+from dsvc.refs.removals import REMOVED
 
 RunKey = NewType("RunKey", bytes)
 
 KEY_LENGTH = 16
-REMOVED = "removed"
 _TIME = 6  # bytes
 _SHORT = 10  # digits
 _NAME = re.compile(rf"{RUNS}([0-9a-f]{{{2 * KEY_LENGTH}}})(?:/({REMOVED}|[0-9a-f]{{{2 * KEY_LENGTH}}}))?")
@@ -74,12 +74,3 @@ def parse_ref(name: str) -> RunRef | None:
     if note is None:
         return RunRef(key)
     return RunRef(key, is_removal=True) if note == REMOVED else RunRef(key, RunKey(bytes.fromhex(note)))
-
-
-def wins_over(name: str, present: Iterable[str]) -> list[str]:
-    """Return those of the `present` names that go when `name` comes: all of a run that was removed, but the removal."""
-    ref = parse_ref(name)
-    if ref is None or not ref.is_removal:
-        return []
-    record = run_ref(ref.key)
-    return [other for other in present if other == record or (other.startswith(record + "/") and other != name)]

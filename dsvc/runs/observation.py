@@ -25,6 +25,8 @@ def observation(
         ("programs", opened.programs),
         ("libraries", {name for name, watched in opened.libraries.items() if watched}),
         ("unseen_libraries", {name for name, watched in opened.libraries.items() if not watched}),
+        ("read_elsewhere", opened.read_elsewhere - opened.written_elsewhere),
+        ("written_elsewhere", opened.written_elsewhere),
     ):
         if names:
             found[name] = tuple(clean_text(each.decode("utf-8", "backslashreplace")) for each in sorted(names)[:_MOST])

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 PREFIX = "opens-"
 _TIME, _PROCESS, _PROGRAM, _FOLDER, _WATCHED, _UNWATCHED = 1, 6, 7, 8, 9, 10
+_READ_ELSEWHERE, _WRITTEN_ELSEWHERE = 11, 12
 _LETTERS = {2: ord("w"), 3: ord("b"), 4: ord("d"), 5: ord("r")}
 _END = 1 << 63
 _MOST = 2_000_000  # paths; what is beyond is not an honest program
+# What lies here, or ends so, belongs to the machine or to the environment, and is no data.
+_SYSTEM = (b"/bin/", b"/dev/", b"/etc/", b"/lib", b"/proc/", b"/run/", b"/sbin/", b"/sys/", b"/usr/", b"/var/")
+_CODE = (b".py", b".pyc", b".pyd", b".pth", b".so", b".zip", b".egg")
+_FOLDERS = frozenset((b".dsvc", b".git", b"site-packages", b"dist-packages", b"__pycache__", b"pyvenv.cfg"))
 
 
 @dataclass(slots=True)
@@ -22,7 +27,8 @@ class Opened:
     `read` says not before when a file was first opened for reading, `until` not after when. A file that a run
     surely wrote before it read it is not among them. `written` says when it was first opened for writing. `removed` are
     those that went, and that did not come back later. `programs` are names of other programs that were started, whose
-    files were not seen. `libraries` read files in native code: whether that was seen, too.
+    files were not seen. `libraries` read files in native code: whether that was seen, too. What lies outside of the
+    roots, looks like data, and is there at the end is named in `read_elsewhere` and `written_elsewhere`.
     """
 
     read: dict[bytes, int] = field(default_factory=dict)
@@ -31,6 +37,8 @@ class Opened:
     removed: set[bytes] = field(default_factory=set)
     programs: set[bytes] = field(default_factory=set)
     libraries: dict[bytes, bool] = field(default_factory=dict)
+    read_elsewhere: set[bytes] = field(default_factory=set)
+    written_elsewhere: set[bytes] = field(default_factory=set)
     processes: int = 0
 
     def take(self, notes: list[Note]) -> None:
@@ -45,6 +53,25 @@ class Opened:
                 self.removed.discard(path)
             elif letter == ord("d"):
                 self.removed.add(path)
+
+    def take_elsewhere(self, letter: int, path: bytes) -> None:
+        """Take a path outside of the roots, if it may be data."""
+        into = self.written_elsewhere if letter in b"wb" else self.read_elsewhere
+        if letter != ord("d") and path not in into and _may_be_data(path):
+            into.add(path)
+
+    def are_declared(self, paths: Iterable[bytes]) -> None:
+        """Take these files and folders, and what lies in them, out of what was met elsewhere."""
+        files = frozenset(paths)
+        folders = tuple(path.rstrip(b"/") + b"/" for path in files)
+        for names in (self.read_elsewhere, self.written_elsewhere):
+            names.difference_update([name for name in names if name in files or name.startswith(folders)])
+
+
+def _may_be_data(path: bytes) -> bool:
+    home = os.fsencode(os.path.expanduser("~/."))
+    odd = path.startswith((*_SYSTEM, home)) or path.endswith(_CODE) or b".so." in os.path.basename(path)
+    return not odd and _FOLDERS.isdisjoint(path.split(b"/")) and os.path.isfile(path)
 
 
 Note = tuple[int, int, int, bytes]  # not before, not after, a letter (r, w, b for both, d for removed), path
@@ -79,12 +106,16 @@ def read_opens(folder: Path, roots: Sequence[bytes]) -> Opened:
                 started[text] += 1
             elif kind == _FOLDER:
                 here = text
+            elif kind in (_READ_ELSEWHERE, _WRITTEN_ELSEWHERE):
+                found.take_elsewhere(ord("r" if kind == _READ_ELSEWHERE else "w"), os.path.normpath(text))
             elif kind in (_WATCHED, _UNWATCHED):
                 found.libraries[text] = kind == _WATCHED
             elif note and len(notes) < _MOST:
                 letter = _LETTERS.get(kind, ord("r"))
                 path = source_of(os.path.join(here, text if kind in _LETTERS else note))
-                if (path in roots or path.startswith(wanted)) and not path.startswith(hidden):
+                if not (path in roots or path.startswith(wanted)):
+                    found.take_elsewhere(letter, path)
+                elif not path.startswith(hidden):
                     waiting.append((letter, path))
         notes += [(time, _END, letter, path) for letter, path in waiting]
     found.take(notes)

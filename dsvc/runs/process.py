@@ -65,8 +65,10 @@ def find_program(word: str, environment: Mapping[str, str]) -> str:
     candidates = [word] if "/" in word else [os.path.join(folder, word) for folder in path.split(os.pathsep)]
     for candidate in candidates:
         if os.path.exists(candidate):
-            what = "is a folder" if os.path.isdir(candidate) else "is not executable"
-            raise NotExecutableError(f"{candidate} {what}", hint=f"chmod +x {candidate}, or name its interpreter")
+            if os.path.isdir(candidate):
+                raise NotExecutableError(f"{candidate} is a folder", hint="name a program in it")
+            hint = f"chmod +x {candidate}, or name its interpreter"
+            raise NotExecutableError(f"{candidate} is not executable", hint=hint)
     raise CommandNotFoundError(f"there is no command {word}", hint="is it installed, and is its folder in PATH?")
 
 
@@ -104,6 +106,7 @@ class _Waited:
     status: int = 0
     usage: Sequence[float] = ()
     done: bool = False
+    left: bool = False  # the thread that forwards signals may end
 
 
 @dataclass(slots=True)
@@ -137,12 +140,14 @@ class Command:
             if started is not None:
                 started(pid)
             wake, woken = os.pipe()
+            forward = threading.Thread(target=_forward, args=(pid, waited, wanted, self._resize), daemon=True)
             try:
                 threading.Thread(target=_wait_for, args=(pid, waited, woken), daemon=True).start()
-                threading.Thread(target=_forward, args=(pid, waited, wanted, self._resize), daemon=True).start()
+                forward.start()
                 left = self._pump(wake)
             finally:
                 os.close(wake)
+                _end_forwarding(forward, waited)
         finally:
             for source in self._sources:
                 with suppress(OSError):
@@ -241,8 +246,12 @@ def _wait_for(pid: int, waited: _Waited, woken: int) -> None:
 
 
 def _forward(pid: int, waited: _Waited, wanted: set[signal.Signals], resize: Callable[[], None]) -> None:
-    """Pass signals on to the command, but for those that the terminal has sent to both."""
-    if not hasattr(signal, "sigtimedwait"):
+    """Pass signals on to the command, but for those that the terminal has sent to both.
+
+    It waits without a limit: where a limit runs out while the process is stopped (Ctrl-Z, then fg), CPython's
+    sigtimedwait returns what was on its stack in place of a signal.
+    """
+    if not hasattr(signal, "sigwaitinfo"):
         while not waited.done:
             number = signal.sigwait(wanted)
             if number == signal.SIGWINCH:
@@ -250,12 +259,22 @@ def _forward(pid: int, waited: _Waited, wanted: set[signal.Signals], resize: Cal
             elif number not in (signal.SIGINT, signal.SIGQUIT) or not os.isatty(0):
                 _kill(pid, waited, number)
         return
-    while not waited.done:
-        info = signal.sigtimedwait(wanted, 0.5)
-        if info is not None and info.si_signo == signal.SIGWINCH:
+    while True:
+        info = signal.sigwaitinfo(wanted)
+        if waited.left and info.si_pid == os.getpid():
+            return
+        if info.si_signo == signal.SIGWINCH:
             resize()
-        elif info is not None and info.si_code != _FROM_TERMINAL:
+        elif info.si_code != _FROM_TERMINAL:
             _kill(pid, waited, info.si_signo)
+
+
+def _end_forwarding(thread: threading.Thread, waited: _Waited) -> None:
+    """Wake the thread that forwards signals by one to itself, the only thing that ends it."""
+    waited.left = True
+    if hasattr(signal, "sigwaitinfo") and thread.ident is not None:
+        signal.pthread_kill(thread.ident, signal.SIGUSR2)
+        thread.join()
 
 
 def _kill(pid: int, waited: _Waited, number: int) -> None:

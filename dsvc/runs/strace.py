@@ -83,8 +83,9 @@ def read_trace(path: Path, *, directory: bytes, roots: Sequence[bytes]) -> Opene
 
     def note(letter: bytes, when: int, name: bytes) -> None:
         name = source_of(name.removesuffix(b" (deleted)"))
-        inside = (name in roots or name.startswith(wanted)) and not name.startswith(hidden)
-        if inside and not _in_environment(name, wanted, environments):
+        if not (name in roots or name.startswith(wanted)):
+            found.take_elsewhere(letter[0], name)
+        elif not name.startswith(hidden) and not _in_environment(name, wanted, environments):
             notes.append((when, when, letter[0], name))
 
     for pid, when, call, words, result, opened in _calls(path):

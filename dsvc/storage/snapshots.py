@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 Read = Callable[[int], bytes]
 
@@ -43,9 +43,16 @@ class Dataset:
 class FileChange:
     """A path in a dataset that differs: M modified, A added, D deleted, R renamed (from `old`)."""
 
-    letter: str
+    letter: Literal["A", "D", "M", "R"]
     path: bytes
     old: bytes | None = None
+
+    def reversed(self) -> FileChange:
+        """Return the change that takes this one back."""
+        if self.letter == "R" and self.old is not None:
+            return FileChange("R", self.old, self.path)
+        opposite: dict[str, Literal["A", "D"]] = {"A": "D", "D": "A"}
+        return FileChange(opposite.get(self.letter, self.letter), self.path, self.old)
 
 
 class SnapshotProvider(Protocol):
@@ -75,8 +82,8 @@ class SnapshotProvider(Protocol):
     def hold(self, snapshots: Sequence[str], tag: str) -> None:
         """Keep anybody from destroying these snapshots; one that is held under this tag already stays so."""
 
-    def release(self, snapshot: str, tag: str) -> None:
-        """Take a hold away; nothing happens where there is none."""
+    def release(self, snapshot: str, tag: str) -> bool:
+        """Take a hold away; return False where there is none."""
 
     def destroy(self, name: str) -> bool:
         """Destroy a snapshot or dataset; return False, and leave it, where something else holds or needs it."""
@@ -96,11 +103,17 @@ class SnapshotProvider(Protocol):
     def differs(self, old: str, new: str) -> bool:
         """Say whether anything was written between two snapshots of a dataset, or of it and what it was cloned from."""
 
+    def unchanged(self, dataset: str, since: str) -> bool:
+        """Say whether it is certain, without a snapshot, that nothing was written to a dataset since one."""
+
     def written(self, dataset: str, since: str) -> bool:
         """Say whether anything was written to a dataset since a snapshot."""
 
     def diff(self, old: str, new: str) -> list[FileChange] | None:
-        """Return the files that differ between two snapshots; None where the provider cannot tell."""
+        """Return the files that differ between a snapshot and a later one, or the dataset itself as it is now.
+
+        None where the provider cannot tell.
+        """
 
     def send(self, snapshot: str, base: str | None) -> AbstractContextManager[Read]:
         """Give the bytes from which a snapshot is made, from an earlier one (`base`) or from nothing.

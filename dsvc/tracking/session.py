@@ -10,6 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -138,6 +139,8 @@ class Session:
             stored={after.tree for _, after in self._waiting},
         )
         self._recordings[active.run.key] = _Recording(active)
+        if around is None:
+            _note_loaded(active.journal.path, os.path.realpath(workspace.root))
         self._observe(active.journal.path if around is None else around)
         return Run(active.run.key, active.journal.path, close=self._end)
 
@@ -184,11 +187,14 @@ class Session:
         from dsvc.actions.run import ending_facts
         from dsvc.actions.run_begin import record_state
         from dsvc.errors import DsvcError
+        from dsvc.runs.machine import GraphicsWatch
 
         journal = recording.active.journal
         try:
+            graphics = GraphicsWatch(self._environment.get("PATH"))
+            graphics.look()  # once: frameworks keep what they took until their process ends, so this is near the peak
             facts = ending_facts(None, recording.began, {}, {})
-            facts["resources"] = _used(recording.usage)
+            facts["resources"] = _used(recording.usage) | ({"graphics": graphics.peak} if graphics.peak else {})
             journal.write_end(facts)
             if _journal_around(self._environment) is not None:
                 journal.release()  # `dsvc run` makes the record, together with its own
@@ -266,6 +272,16 @@ class Session:
         if self._workspace is not None:
             self._workspace.close()
             self._workspace = None
+
+
+def _note_loaded(journal: Path, root: str) -> None:
+    """Note the code of this program that was read before anybody observed it: its script, and modules beside it."""
+    prefixes = {os.path.join(os.path.realpath(p), "") for p in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
+    files = {getattr(module, "__file__", None) for module in [*sys.modules.values()]}
+    paths = {os.path.realpath(file) for file in files if isinstance(file, str)}
+    own = [path for path in paths if path.startswith(os.path.join(root, "")) and not path.startswith((*prefixes,))]
+    with suppress(OSError):
+        (journal / "opens-loaded").write_bytes(b"".join(os.fsencode(path) + b"\0" for path in own))
 
 
 def _journal_around(environment: Mapping[str, str]) -> Path | None:

@@ -18,6 +18,7 @@ from blake3 import blake3
 from dsvc.errors import IntegrityError
 from dsvc.objects.allocation import keep_freed_memory
 from dsvc.objects.chunker import MAX
+from dsvc.objects.decoders import Decoders
 from dsvc.objects.filemap import Part
 from dsvc.objects.files import ObjectDamagedError
 from dsvc.objects.ids import Kind
@@ -60,11 +61,17 @@ def read_in_order(store: ObjectStore, file_id: bytes, *, near: Near | None = Non
         yield [store.get(file_id, Kind.CHUNK)]
         return
     hasher = blake3()
-    for pieces in _read_ahead(store, file_id, near, verify=False):
-        for piece in pieces:
-            hasher.update(piece)
-        yield pieces
+    with ThreadPoolExecutor(1, thread_name_prefix="dsvc-hash") as pool:
+        for pieces in _read_ahead(store, file_id, near, verify=False):
+            hashing = pool.submit(_update, hasher, pieces)
+            yield pieces
+            hashing.result()
     _compare(hasher, file_id)
+
+
+def _update(hasher: blake3, pieces: Pieces) -> None:
+    for piece in pieces:
+        hasher.update(piece)
 
 
 def read_carefully(store: ObjectStore, file_id: bytes) -> Iterator[Pieces]:
@@ -110,11 +117,12 @@ def _read_ahead(store: ObjectStore, file_id: bytes, near: Near | None, *, verify
         if buffer is not None:
             spare.append(buffer)
 
-    workers = max(1, min(8, (os.cpu_count() or 2) - 1))  # one processor hashes and writes
+    decoders = None if verify else Decoders(capacity=_BATCH_BYTES + MAX)
+    workers = max(2, min(8, (os.cpu_count() or 2) - 1))  # one processor hashes and writes
     with ThreadPoolExecutor(workers, thread_name_prefix="dsvc-decode") as pool:
         try:
             for batch, size in _batches(store, file_id):
-                waiting.append((size, pool.submit(_read, store, batch, near, spare, verify)))
+                waiting.append((size, pool.submit(_read, store, batch, near, spare, decoders)))
                 ahead += size
                 while ahead > _AHEAD_BYTES or (waiting and waiting[0][1].done()):
                     yield from take()
@@ -123,6 +131,9 @@ def _read_ahead(store: ObjectStore, file_id: bytes, near: Near | None, *, verify
         finally:
             for _, future in waiting:
                 future.cancel()
+            pool.shutdown(wait=True)
+            if decoders is not None:
+                decoders.close()
 
 
 def _batches(store: ObjectStore, file_id: bytes) -> Iterator[tuple[list[Part], int]]:
@@ -143,11 +154,14 @@ def _read(
     batch: list[Part],
     near: Near | None,
     spare: list[bytearray],
-    verify: bool,  # noqa: FBT001 - a pool hands it on
+    decoders: Decoders | None,
 ) -> tuple[Pieces, bytearray | None]:
-    """Return the content of a batch in order, and the buffer that some of it lies in."""
+    """Return the content of a batch in order, and the buffer that some of it lies in.
+
+    Without `decoders` each chunk is compared with its id.
+    """
     if near is None:
-        return store.get_chunks([part.id for part in batch], verify=verify), None
+        return _get(store, batch, decoders), None
     places = [near.places.get(part.id) if part.length <= MAX else None for part in batch]
     total = sum(part.length for part, place in zip(batch, places, strict=True) if place is not None)
     try:
@@ -165,8 +179,13 @@ def _read(
             if _fill(near.fd, view, offset):
                 pieces.append(view)
                 continue
-        pieces += store.get_chunks([part.id for part in run], verify=verify)
+        pieces += _get(store, run, decoders)
     return pieces, buffer
+
+
+def _get(store: ObjectStore, parts: list[Part], decoders: Decoders | None) -> Pieces:
+    ids = [part.id for part in parts]
+    return store.get_chunks(ids) if decoders is None else store.get_unverified(ids, decoders)
 
 
 def _neighbours(batch: list[Part], places: list[int | None]) -> Iterator[tuple[int | None, list[Part]]]:

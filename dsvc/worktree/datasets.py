@@ -6,19 +6,23 @@ The file is JSON, so that people can read and mend it:
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import secrets
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dsvc.atomic import write_file
-from dsvc.errors import RequestError
+from dsvc.errors import BusyError, RequestError
 
+LOCK = "datasets.lock"  # in the folder that all working copies of a repository share
 _MARK = re.compile(r"[0-9a-f]{8}")
+_PATIENCE = 20.0  # seconds, for a lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,29 @@ def repository_mark(file: Path) -> str:
 
 class DamagedDatasetsError(RequestError):
     """The file that names the datasets of a working copy cannot be read."""
+
+
+def lock_datasets(file: Path, *, exclusive: bool) -> int:
+    """Lock the snapshots of a repository, against gc or for it; return a descriptor, whose end is that of the lock.
+
+    Raises:
+        BusyError: when the other side holds it for long.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(fd, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+            return fd
+        except BlockingIOError as error:
+            if time.monotonic() > end:
+                os.close(fd)
+                raise BusyError(
+                    "another dsvc process works on the datasets of this repository",
+                    hint="run the same command again when it is done",
+                ) from error
+            time.sleep(0.05)
 
 
 def read_datasets(file: Path) -> dict[bytes, Place]:

@@ -6,11 +6,9 @@ before, which stays as it is, with what was written to it.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import secrets
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -22,13 +20,12 @@ from dsvc.objects.ids import Kind, TreeId
 from dsvc.objects.snapshot import Snapshot, decode_snapshot, encode_snapshot
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
-from dsvc.storage.snapshots import Kept, SnapshotProvider
-from dsvc.worktree.datasets import Place, read_datasets, repository_mark, write_datasets
+from dsvc.storage.snapshots import FileChange, Kept, SnapshotProvider
+from dsvc.worktree.datasets import LOCK, Place, lock_datasets, read_datasets, repository_mark, write_datasets
 from dsvc.worktree.index import join
 from dsvc.worktree.plain_datasets import with_plain_files
 
 _MADE = re.compile(r"-dsvc-[0-9a-f]{8}\Z")
-_LOCK_PATIENCE = 20.0  # seconds
 
 
 class NotMountedError(RequestError):
@@ -56,7 +53,7 @@ def open_delegation(
         DamagedDatasetsError: when a file there is not of its form.
     """
     mark = repository_mark(common / "datasets.mark")
-    return Delegation(store, root, local / "datasets", provider, mark=mark, lock=common / "datasets.lock")
+    return Delegation(store, root, local / "datasets", provider, mark=mark, lock=common / LOCK)
 
 
 class Delegation:
@@ -126,6 +123,8 @@ class Delegation:
             return {}
         self.keep_off_gc(exclusive=False)
         datasets = {path: self._mounted(path) for path in known}
+        if all(entry is not None and self._is_unchanged(path, entry) for path, entry in known.items()):
+            return {}  # all of them: one alone would be looked at before the moment at which the others are taken
         label = f"dsvc-{self.mark}-{secrets.token_hex(6)}"
         taken = self.provider.create(list(datasets.values()), label)
         found: dict[bytes, Entry] = {}
@@ -203,6 +202,23 @@ class Delegation:
         kept = self._find(path, [old.guid]).get(old.guid)
         return kept is not None and self._is_clean(place.dataset, kept)
 
+    def files_between(self, path: bytes, old: Entry, new: Entry | None) -> list[FileChange] | None:
+        """Return the files that differ between two states of a folder, as the provider tells them without reading any.
+
+        Without `new` that is the folder as it stands. None where the provider cannot tell.
+        """
+        now = self.places[path].dataset if new is None and path in self.places else ""
+        guids = [self.snapshot(entry).guid for entry in (old, new) if entry is not None]
+        found = self._find(path, guids)
+        names = [found[guid].name for guid in guids if guid in found] + ([now] if now else [])
+        if len(names) != 2:
+            return None
+        forth = self.provider.diff(names[0], names[1])
+        if forth is not None or new is None:
+            return forth
+        back = self.provider.diff(names[1], names[0])
+        return [change.reversed() for change in back] if back is not None else None
+
     def is_mounted(self, path: bytes) -> bool:
         """Say whether a dataset that dsvc knows serves a folder now."""
         place = self.places.get(path)
@@ -217,6 +233,12 @@ class Delegation:
             return False
         guid = self.snapshot(entry).guid
         return guid in self._find(path, [guid])
+
+    def _is_unchanged(self, path: bytes, entry: Entry) -> bool:
+        """Say whether it is certain without a snapshot that a folder holds just what a snapshot has."""
+        dataset, guid = self.places[path].dataset, self.snapshot(entry).guid
+        kept = self._find(path, [guid]).get(guid)
+        return kept is not None and self.descends(dataset, kept) and self.provider.unchanged(dataset, kept.name)
 
     def _is_clean(self, dataset: str, kept: Kept) -> bool:
         return self.descends(dataset, kept) and not self.provider.written(dataset, kept.name)
@@ -242,6 +264,21 @@ class Delegation:
         place = self.places[path]
         self.set_place(path, replace(place, own=tuple(dict.fromkeys((*place.own, kept.dataset)))))
 
+    def keep(self, guids: Iterable[str]) -> None:
+        """Hold those of these snapshots that lie in pools here and that another repository took.
+
+        Its gc would destroy them otherwise. Safe to call again.
+        """
+        near = list(dict.fromkeys(name for place in self.places.values() for name in place.known()))
+        found = self.provider.find(guids, near) if near else {}
+        lent = [kept for kept in found.values() if self._is_lent(kept)]
+        if lent:
+            self.provider.hold(sorted(kept.name for kept in lent), self.tag)
+
+    def _is_lent(self, kept: Kept) -> bool:
+        own = {name for place in self.places.values() for name in place.own}
+        return kept.dataset not in own and not kept.name.partition("@")[2].startswith(f"dsvc-{self.mark}-")
+
     # Moving.
 
     def bring(self, path: bytes, entry: Entry) -> None:
@@ -259,6 +296,8 @@ class Delegation:
         kept = self._find(path, [wanted.guid]).get(wanted.guid)
         if kept is None:
             raise SnapshotAbsentError(path, wanted)
+        if self._is_lent(kept):
+            self.provider.hold([kept.name], self.tag)
         place, folder = self.places[path], self.folder(path)
         present = self.provider.dataset_at(folder)
         ready = self._ready(place, kept, present)
@@ -321,22 +360,7 @@ class Delegation:
         """
         if self._held is not None:
             return
-        self._lock.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        end = time.monotonic() + _LOCK_PATIENCE
-        while True:
-            try:
-                fcntl.flock(fd, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-                self._held = fd
-                return
-            except BlockingIOError as error:
-                if time.monotonic() > end:
-                    os.close(fd)
-                    raise BusyError(
-                        "another dsvc process works on the datasets of this repository",
-                        hint="run the same command again when it is done",
-                    ) from error
-                time.sleep(0.05)
+        self._held = lock_datasets(self._lock, exclusive=exclusive)
 
     def close(self) -> None:
         """Let go of the lock."""

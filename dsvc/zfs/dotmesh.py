@@ -29,7 +29,7 @@ from dsvc.storage.snapshots import Dataset, FileChange, Kept, Read
 PORT = 32607
 _MASTER = "master"
 _MADE = re.compile(r"-(dsvc-[0-9a-f]{8})\Z")
-_LETTERS = {1: "A", 2: "M", 3: "D", 4: "R"}  # types.FileChange
+_LETTERS: dict[int, Literal["A", "D", "M", "R"]] = {1: "A", 2: "M", 3: "D", 4: "R"}  # types.FileChange
 _POLL = 0.2  # seconds
 
 
@@ -211,8 +211,9 @@ class DotmeshProvider:
     def hold(self, snapshots: Sequence[str], tag: str) -> None:
         """Do nothing: Dotmesh has no holds, and nothing but a rollback destroys a commit."""
 
-    def release(self, snapshot: str, tag: str) -> None:
+    def release(self, snapshot: str, tag: str) -> bool:  # noqa: ARG002
         """Do nothing; see `hold`."""
+        return False
 
     def destroy(self, name: str) -> bool:  # noqa: ARG002
         """Return False: Dotmesh destroys whole dots only, with all their branches, and dsvc never does that."""
@@ -235,6 +236,10 @@ class DotmeshProvider:
     def differs(self, old: str, new: str) -> bool:
         """See SnapshotProvider. Both are mounted, and what stat(2) says of their files is compared."""
         return self._state(old) != self._state(new)
+
+    def unchanged(self, dataset: str, since: str) -> bool:  # noqa: ARG002
+        """Return False: what Dotmesh counts may be a second old."""
+        return False
 
     def written(self, dataset: str, since: str) -> bool:
         """See SnapshotProvider. Dotmesh counts the bytes that are in no commit, every second or so."""

@@ -89,6 +89,12 @@ def failure(words: tuple[str, ...], said: str) -> DsvcError:
             f"there is no room for 'zfs {verb}' of {about}: {line}",
             hint=f"'zfs list -o space -r {pool}' shows what takes it; dsvc gc destroys snapshots that nothing reaches",
         )
+    above = words[-1].rpartition("/")[0]
+    nowhere = (f"destination '{above.lower()}' does not exist", "new filesystem stream: dataset does not exist")
+    if verb == "receive" and above and any(one in text for one in nowhere):
+        return DatasetMissingError(
+            f"there is no dataset {above} to receive into", hint=f"zfs create -p {above}, and then the same again"
+        )
     if verb == "receive" and "-s" in words and "cannot receive" in text:
         return BrokenStreamError(
             f"the stream for {about} was not received: {line}",

@@ -34,7 +34,7 @@ _NO_PROGRAM, _NOT_REACHED = 127, 255  # exit codes of a shell, and of ssh
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """How zfs is called: with `sudo` in front of it, in this environment.
+    """How zfs is called: with `sudo` in front of it, in this environment. Other programs need no `sudo`.
 
     `far` are words that run one more word as a command of another machine's shell, such as `ssh -- ada@host`; `host`
     is what messages call that machine.
@@ -164,7 +164,7 @@ class Program:
                 f"there is no program {name} on this machine",
                 hint="install OpenZFS (on Debian: zfsutils-linux), or check out a commit that 'dsvc data index' made",
             )
-        return [*(("sudo", "-n") if self.sudo else ()), found, *words]
+        return [*(("sudo", "-n") if self.sudo and name == "zfs" else ()), found, *words]
 
     def _env(self) -> dict[str, str]:
         return {**self.environment, "LC_ALL": "C"}

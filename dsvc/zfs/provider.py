@@ -9,28 +9,26 @@ from itertools import chain
 from pathlib import Path
 
 from dsvc.config.settings import Config
-from dsvc.errors import BusyError, DsvcError, RequestError
+from dsvc.errors import DsvcError
 from dsvc.storage.snapshots import Dataset, FileChange, Kept, Read
-from dsvc.zfs.changes import file_changes
+from dsvc.zfs.changes import differs, file_changes, written_bytes
 from dsvc.zfs.errors import (
     BrokenStreamError,
     DatasetMissingError,
-    KeyMissingError,
     PermissionMissingError,
+    PoolFullError,
     ZfsFailedError,
 )
 from dsvc.zfs.mounts import mounted
 from dsvc.zfs.program import Program
-from dsvc.zfs.stream import Content, content_of, is_clone
+from dsvc.zfs.properties import carried, logical_sizes, rows, values
+from dsvc.zfs.stream import is_clone
 
 MADE = "dsvc:made"  # a user property of datasets that dsvc made, with the mark of the repository
+LOOK = "dsvc-look-"  # names of snapshots that are there for a moment, to be compared
 _NONE = "-"
 _PIECE = 1 << 20
-_CARRIED = (  # what was set on a dataset and is to hold for a clone of it too: how its files are stored and read
-    *("aclinherit", "aclmode", "acltype", "checksum", "compression", "copies", "devices", "dnodesize", "exec"),
-    *("logbias", "primarycache", "recordsize", "redundant_metadata", "relatime", "secondarycache", "setuid"),
-    *("snapdir", "special_small_blocks", "sync", "xattr"),
-)
+_NAMES = 500  # of snapshots in one call
 _OTHERS = 3.0  # seconds for a program that works in a dataset to be done
 
 
@@ -47,6 +45,7 @@ class ZfsProvider:
     def __init__(self, program: Program | None = None) -> None:
         self._zfs = program or Program()
         self.in_turn = False
+        self._counts = True  # what was written since a snapshot, until it turns out that it does not
 
     @property
     def program(self) -> Program:
@@ -61,7 +60,7 @@ class ZfsProvider:
     def dataset(self, name: str) -> Dataset | None:
         """See SnapshotProvider."""
         try:
-            said = self._get(("guid", "origin"), name)
+            said = values(self._zfs, ("guid", "origin"), name)
         except DatasetMissingError:
             return None
         properties = said[name]
@@ -85,9 +84,9 @@ class ZfsProvider:
     def made(self, mark: str, near: Sequence[str]) -> list[str]:
         """Return the datasets that were made under `mark` in the pools of these datasets."""
         found: list[str] = []
-        for pool in _pools(near):
+        for pool in pools(near):
             said = self._zfs.call("get", "-Hp", "-r", "-o", "name,value", MADE, pool)
-            found += [name for name, value in _rows(said) if value == mark and "@" not in name]
+            found += [name for name, value in rows(said) if value == mark and "@" not in name]
         return found
 
     # Snapshots.
@@ -95,8 +94,8 @@ class ZfsProvider:
     def create(self, datasets: Sequence[str], label: str) -> list[Kept]:
         """See SnapshotProvider. Several in one pool are taken by one call, or one by one where ZFS is too old."""
         names = [f"{dataset}@{label}" for dataset in datasets]
-        self.in_turn = len(_pools(datasets)) > 1
-        for pool in _pools(datasets):
+        self.in_turn = len(pools(datasets)) > 1
+        for pool in pools(datasets):
             here = [name for name in names if name.partition("/")[0].partition("@")[0] == pool]
             try:
                 self._zfs.call("snapshot", *here)
@@ -106,8 +105,8 @@ class ZfsProvider:
                 self.in_turn = True
                 for name in here:  # a zfs that takes one name a call
                     self._zfs.call("snapshot", name)
-        found = self._get(("guid", "referenced"), *names)
-        sizes = self._sizes(names)
+        found = values(self._zfs, ("guid", "referenced"), *names)
+        sizes = logical_sizes(self._zfs, names)
         return [Kept(n, found[n]["guid"], sizes.get(n, int(found[n]["referenced"]))) for n in names]
 
     def find(self, guids: Iterable[str], near: Sequence[str]) -> dict[str, Kept]:
@@ -115,7 +114,7 @@ class ZfsProvider:
         wanted, found = set(guids), dict[str, Kept]()
 
         def look(said: str) -> None:
-            for name, guid in _rows(said):
+            for name, guid in rows(said):
                 if "@" in name and guid in wanted:
                     found.setdefault(guid, Kept(name, guid))
 
@@ -123,7 +122,7 @@ class ZfsProvider:
             if not wanted <= found.keys():
                 with suppress(DatasetMissingError):
                     look(self._zfs.call("get", "-Hp", "-r", "-d", "1", "-o", "name,value", "guid", name))
-        for pool in _pools(near):
+        for pool in pools(near):
             if not wanted <= found.keys():
                 with suppress(DatasetMissingError):
                     look(self._zfs.call("get", "-Hp", "-r", "-o", "name,value", "guid", pool))
@@ -137,43 +136,36 @@ class ZfsProvider:
         except ZfsFailedError:  # zfs-fuse knows the second alone
             said = self._zfs.call(*words, "creation", dataset)
         names = [name for name in said.splitlines() if name.partition("@")[0] == dataset]
-        found = self._get(("guid", "referenced"), *names) if names else {}
-        return [Kept(name, found[name]["guid"], int(found[name]["referenced"])) for name in names]
-
-    def held(self, mark: str, near: Sequence[str]) -> list[Kept]:
-        """Return the snapshots in the pools of these datasets that dsvc took, or received, under `mark`.
-
-        Holds cannot be listed by zfs-fuse: snapshots are told by their names, and by the datasets that they are in.
-        """
-        found: list[Kept] = []
-        made = set(self.made(mark, near))
-        for pool in _pools(near):
-            for name, guid in _rows(self._zfs.call("get", "-Hp", "-r", "-o", "name,value", "guid", pool)):
-                dataset, _, label = name.partition("@")
-                if label.startswith(f"dsvc-{mark}-") or (label.startswith("dsvc-") and dataset in made):
-                    found.append(Kept(name, guid))
-        return found
+        found = values(self._zfs, ("guid", "referenced"), dataset, options=("-r", "-d", "1"))
+        return [Kept(name, found[name]["guid"], int(found[name]["referenced"])) for name in names if name in found]
 
     def hold(self, snapshots: Sequence[str], tag: str) -> None:
         """See SnapshotProvider."""
-        for name in snapshots:
-            try:
-                self._zfs.call("hold", tag, name)
-            except ZfsFailedError as error:
-                if "already exists" not in error.message:
-                    raise
+        for at in range(0, len(snapshots), _NAMES):
+            self._hold(snapshots[at : at + _NAMES], tag)
 
-    def release(self, snapshot: str, tag: str) -> None:
+    def _hold(self, snapshots: Sequence[str], tag: str) -> None:
+        try:
+            self._zfs.call("hold", tag, *snapshots)
+        except ZfsFailedError as error:
+            if "already exists" not in error.message:
+                raise
+            for name in snapshots if len(snapshots) > 1 else ():  # those behind it may not have been tried
+                self._hold([name], tag)
+
+    def release(self, snapshot: str, tag: str) -> bool:
         """See SnapshotProvider."""
         try:
             self._zfs.call("release", tag, snapshot)
         except (DatasetMissingError, ZfsFailedError) as error:
             if isinstance(error, ZfsFailedError) and "no such tag" not in error.message:
                 raise
+            return False
+        return True
 
     def destroy(self, name: str) -> bool:
         """See SnapshotProvider."""
-        if "@" in name and int(self._get(("userrefs",), name)[name]["userrefs"] or 0) > 0:
+        if "@" in name and int(values(self._zfs, ("userrefs",), name)[name]["userrefs"] or 0) > 0:
             return False
         try:
             self._zfs.call("destroy", name)
@@ -193,21 +185,15 @@ class ZfsProvider:
         """See SnapshotProvider."""
         where = "none" if folder is None else os.fspath(folder)
         words = ("clone", "-o", f"mountpoint={where}", "-o", f"{MADE}={mark}", "-o", "atime=off")
-        carried = self._carried(snapshot.partition("@")[0])
+        kept = carried(self._zfs, snapshot.partition("@")[0])
         try:
-            self._zfs.call(*words, *carried, snapshot, dataset)
+            self._zfs.call(*words, *kept, snapshot, dataset)
         except PermissionMissingError:
-            if not carried:
+            if not kept:
                 raise
             self._zfs.call(*words, snapshot, dataset)  # each property is a permission, and none of them is needed
         if folder is not None:
             self.mount(dataset, folder)
-
-    def _carried(self, dataset: str) -> list[str]:
-        """Return options that give a clone what was set on a dataset: by itself it inherits from its place alone."""
-        said = self._zfs.call("get", "-Hp", "-s", "local", "-o", "property,value", "all", dataset)
-        rows = ((name, value) for name, value in _rows(said) if name in _CARRIED)
-        return [word for name, value in rows for word in ("-o", f"{name}={value}")]
 
     def mount(self, dataset: str, folder: Path) -> None:
         """See SnapshotProvider."""
@@ -235,49 +221,52 @@ class ZfsProvider:
     # What differs.
 
     def differs(self, old: str, new: str) -> bool:
-        """See SnapshotProvider. Asks for the stream between the two, and reads it up to the first change.
+        """See SnapshotProvider."""
+        return differs(self._zfs, old, new)
 
-        Where that begins with objects, `zfs diff` tells whether one is a file that changed: it compares the times of
-        change. If it finds none, the stream has to be without content to its end.
-        """
+    def unchanged(self, dataset: str, since: str) -> bool:
+        """See SnapshotProvider. zfs-fuse counts nothing of the kind."""
+        return self._written_bytes(dataset, since) == 0
+
+    def _written_bytes(self, dataset: str, since: str) -> int | None:
+        if not self._counts:
+            return None
         try:
-            found, options = self._content(old, new), tuple[str, ...]()
-        except KeyMissingError:
-            found, options = self._content(old, new, "-w"), ("-w",)
-        if found != Content.OBJECTS or self._names_any(old, new):
-            return found != Content.NOTHING
-        return self._content(old, new, *options, whole=True) == Content.CONTENT
-
-    def _names_any(self, old: str, new: str) -> bool:
-        """Say whether `zfs diff` names anything, or cannot tell, as for a dataset that is mounted nowhere."""
-        with suppress(RequestError, BusyError), self._zfs.reading("diff", "-FHt", old, new) as read:
-            return bool(read(1))
-        return True
-
-    def _content(self, old: str, new: str, *options: str, whole: bool = False) -> Content:
-        with self._zfs.reading("send", *options, "-i", old, new, whole=False) as read:
-            return content_of(read, whole=whole)
+            return written_bytes(self._zfs, dataset, since)
+        except ZfsFailedError:
+            self._counts = False
+        return None
 
     def written(self, dataset: str, since: str) -> bool:
-        """See SnapshotProvider. What is not on disk yet counts: `written` would not know of it."""
-        label = f"dsvc-look-{os.urandom(6).hex()}"
-        name = f"{dataset}@{label}"
-        self._zfs.call("snapshot", name)
+        """See SnapshotProvider. Where ZFS has written something, that may be no change: a snapshot is looked into.
+
+        Without room for that snapshot what was written counts as a change.
+
+        Raises:
+            PoolFullError: when there is no room, and nothing tells that something was written.
+        """
+        count = self._written_bytes(dataset, since)
+        if count == 0:
+            return False
+        name = f"{dataset}@{LOOK}{os.urandom(6).hex()}"
+        try:
+            self._zfs.call("snapshot", name)
+        except PoolFullError:
+            if count is None and len(set(self._referenced(dataset, since))) == 1:
+                raise
+            return True
         try:
             return self.differs(since, name)
         finally:
             with suppress(DsvcError):
                 self._zfs.call("destroy", name)
 
+    def _referenced(self, *names: str) -> list[str]:
+        return [found["referenced"] for found in values(self._zfs, ("referenced",), *names).values()]
+
     def diff(self, old: str, new: str) -> list[FileChange] | None:
         """See SnapshotProvider. zfs-fuse has no `zfs diff`."""
-        try:
-            said = self._zfs.call("diff", "-FHt", old, new)
-        except (RequestError, BusyError):  # of a dataset that is not mounted, or not allowed
-            return None
-        root = next((folder for folder, name in mounted().items() if name == new.partition("@")[0]), None)
-        prefix = os.fsencode(root) + b"/" if root is not None else b"/"
-        return file_changes(said, prefix)
+        return file_changes(self._zfs, old, new)
 
     # Streams.
 
@@ -291,7 +280,7 @@ class ZfsProvider:
     def send_options(self, snapshot: str) -> tuple[str, ...]:
         """Return the options with which a snapshot is sent: -w for an encrypted one, nothing where zfs knows none."""
         try:
-            encrypted = self._get(("encryption",), snapshot)[snapshot]["encryption"] not in ("off", _NONE)
+            encrypted = values(self._zfs, ("encryption",), snapshot)[snapshot]["encryption"] not in ("off", _NONE)
         except (ZfsFailedError, KeyError):
             return ()
         return ("-w",) if encrypted else ("-Lec",)
@@ -349,7 +338,7 @@ class ZfsProvider:
 
     def goes_on(self, kept: Kept, mark: str) -> bool:
         """Say whether a dataset was made under `mark`, is mounted nowhere, and has nothing newer than a snapshot."""
-        properties = self._get((MADE, "mounted"), kept.dataset)[kept.dataset]
+        properties = values(self._zfs, (MADE, "mounted"), kept.dataset)[kept.dataset]
         if properties["mounted"] == "yes" or properties[MADE] != mark:
             return False
         return self.snapshots(kept.dataset)[-1].guid == kept.guid and not self.written(kept.dataset, kept.name)
@@ -367,33 +356,7 @@ class ZfsProvider:
         with self.send(kept.name, None) as read:
             self._zfs.write(iter(lambda: read(_PIECE), b""), "receive", "-u", dataset)
 
-    def _get(self, properties: Sequence[str], *names: str) -> dict[str, dict[str, str]]:
-        """Return the values of properties by name and property.
 
-        Raises:
-            ZfsFailedError: for a property that this ZFS has not. DatasetMissingError.
-        """
-        said = self._zfs.call("get", "-Hp", "-o", "name,property,value", ",".join(properties), *names)
-        found: dict[str, dict[str, str]] = {}
-        for line in said.splitlines():
-            name, property_name, value = line.split("\t", 2)
-            found.setdefault(name, {})[property_name] = value
-        return found
-
-    def _sizes(self, names: Sequence[str]) -> dict[str, int]:
-        """Return the logical sizes of snapshots, nothing where ZFS does not know them."""
-        try:
-            found = self._get(("logicalreferenced",), *names)
-        except ZfsFailedError:
-            return {}
-        return {name: int(values["logicalreferenced"]) for name, values in found.items()}
-
-
-def _pools(datasets: Iterable[str]) -> list[str]:
+def pools(datasets: Iterable[str]) -> list[str]:
+    """Return the pools in which datasets lie, each once."""
     return list(dict.fromkeys(name.partition("/")[0].partition("@")[0] for name in datasets))
-
-
-def _rows(said: str) -> Iterator[tuple[str, str]]:
-    for line in said.splitlines():
-        name, _, value = line.partition("\t")
-        yield name, value

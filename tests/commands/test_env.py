@@ -38,6 +38,14 @@ def upgrade(cli: CommandLine, wheels: Path) -> None:
     install(cli.directory / ".venv" / "bin" / "python", "--find-links", wheels, "rentals==2.1")
 
 
+def test_packages_with_cuda_are_named(project, wheels):
+    make_wheel(wheels, "nvidia-cudnn-cu12", "9.1")
+    install(project.directory / ".venv" / "bin" / "python", "--find-links", wheels, "nvidia-cudnn-cu12")
+    project.ok("env", "lock", "--no-pylock")
+    (line,) = [line for line in project.ok("env", "show").out.splitlines() if line.startswith("CUDA")]
+    assert line.endswith("in packages nvidia-cudnn-cu12 9.1")
+
+
 def test_lock_and_show(project):
     locked = project.ok("env", "lock")
     assert "2 distributions" in locked.err

@@ -61,6 +61,11 @@ def test_a_point_a_run(project):
     assert sorted(zip(line["x"], line["y"], strict=True)) == [(0.25, 0.75), (0.5, 0.5)]
 
 
+def test_a_condition_chooses_the_lines(project):
+    (chart,) = charts(project, "-s", "loss", "--where", "params.rate > 0.2")
+    assert sorted(line["label"].partition(" ")[2] for line in chart["lines"]) == ["rate 0.25", "rate 0.5"]
+
+
 def test_in_the_terminal(project):
     lines = project.ok("runs", "plot", key(project, 0.5), "-s", "loss").out.splitlines()
     assert max(map(len, lines)) <= 80
@@ -73,7 +78,7 @@ def test_in_the_terminal(project):
 def test_as_a_page_and_a_picture(project):
     both = (key(project, 0.1), key(project, 0.5))
     answer = project.ok("runs", "plot", *both, "--html", "page.html", "--png", "picture.png")
-    assert (answer.out, answer.err) == ("", "wrote page.html and picture.png\n")
+    assert (answer.out, answer.err) == ("", "Wrote page.html and picture.png\n")
     page = (project.directory / "page.html").read_text()
     assert page.startswith("<!doctype html>")
     assert page.count("<svg") == 1
@@ -89,7 +94,9 @@ def test_as_a_page_and_a_picture(project):
         (("-s", "word"), "there are: loss", 3),
         (("--x", "params.rate"), "belong together", 2),
         (("--x", "params.rate", "--y", "metrics.none"), "no run has numbers", 3),
-        (("--where", "params.rate > 1"), "--where goes with", 2),
+        (("--where", "params.rate > 1"), "no run of these has a series", 3),
+        (("@", "--where", "params.rate > 0"), "by --where or by their names", 2),
+        (("loss",), "dsvc runs plot -s NAME", 3),
         (("@", "--x", "params.rate", "--y", "metrics.acc"), "without --x and --y", 2),
     ],
 )

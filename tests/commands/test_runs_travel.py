@@ -238,3 +238,24 @@ def test_sets_become_equal_in_any_order(clones, seed):
         person.ok("push")
     wanted = runs(clones.person("hub"))
     assert all(runs(person) == wanted for person in people[1:])
+
+
+def test_a_run_that_was_removed_is_gone_everywhere_whatever_others_say_of_it(clones):
+    ada, bob = clones.ada, clones.join("bob")
+    ada.ok("run", "-q", "--", "true")
+    key = runs(ada)[0]
+    ada.ok("run", "-q", "--", "true")
+    ada.ok("push", "-q")
+    bob.ok("fetch", "-q")
+    bob.ok("runs", "comment", key, "look at this")
+    bob.ok("push", "-q")
+    ada.ok("runs", "rm", key, "--reason", "not this")
+    assert "runs" not in ada.ok("fetch").err, "what was removed does not come back"
+    bob.ok("runs", "comment", key, "still here")
+    ada.ok("push", "-q")
+    bob.ok("push", "-q")
+    bob.ok("fetch", "-q")
+    assert len(ada.ok("runs", "list", "--json").json["runs"]) == 1
+    for person in (ada, bob, clones.person("hub")):
+        assert [name for name in runs(person) if name.startswith(key)] == [f"{key}/removed"]
+    assert bob.ok("push").err == "Everything is there already\n"

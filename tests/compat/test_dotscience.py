@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -130,6 +131,35 @@ def test_its_own_tests_pass_with_our_form_of_it(library, tmp_path):
     assert "60 passed" in done.stdout
 
 
+COMPARED = """
+import inspect
+import dotscience
+import dsvc.compat.dotscience as ours
+
+def names(function):
+    parameters = inspect.signature(function).parameters.values()
+    return [p.name for p in parameters if p.kind == p.POSITIONAL_OR_KEYWORD]
+
+def compare(theirs, ours, where):
+    for name, value in vars(theirs).items():
+        if name.startswith("_") or not inspect.isfunction(value) or name == "remove_prefix":
+            continue
+        mine = names(getattr(ours, name))
+        assert mine[: len(names(value))] == names(value), (where, name, mine)
+
+compare(dotscience, ours, "module")
+compare(dotscience.Run, ours.Run, "Run")
+# The methods of its class Dotscience have the same forms, but for a few names that were copied from one to the next.
+"""
+
+
+def test_each_call_takes_the_same_words(library):
+    environment = {**os.environ, "PYTHONPATH": str(library)}
+    command = [sys.executable, "-c", COMPARED]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("inside", [False, True], ids=["by-itself", "in-a-run"])
 def test_our_form_of_it_records_by_itself(project, inside):
     example(project, "import dsvc.compat.dotscience as ds")
@@ -207,7 +237,7 @@ def test_what_is_said_once_holds_for_all_that_follow_until_the_next_start(projec
     assert one["labels"] == two["labels"] == {"owner": "ada"}
     assert "carried" not in one["metadata"]["dotscience"]
     assert two["metadata"]["dotscience"]["carried"] == ["input_file.csv", "owner", "rate"]
-    assert (three["params"], three["labels"], paths(three["inputs"])) == ({}, {}, [])
+    assert (three["params"], three["labels"], paths(three["inputs"])) == ({}, {}, ["work.py"])
 
 
 def test_outside_of_a_repository_it_prints_as_ever(tmp_path):

@@ -34,7 +34,7 @@ from dsvc.refs.view import Direct, Symbolic
 from dsvc.repo.repository import Repository
 from dsvc.storage.local import LocalBackend
 
-CALLS = ("rename", "replace", "link", "unlink", "fsync", "mkdir", "rmdir", "symlink", "write")
+CALLS = ("rename", "replace", "link", "unlink", "fsync", "mkdir", "rmdir", "symlink", "write", "writev")
 PASSING = re.compile(r"/saved$|/moving/")  # refs that keep files for the last command of a worktree alone
 
 

@@ -38,9 +38,13 @@ def test_the_order_in_which_interpreters_are_looked_for(root, tmp_path, variable
     assert named == conda
     assert find_interpreter(variables, root, python=".venv", directory=root) == here
     assert find_interpreter(variables, root, python="python3") == Path(shutil.which("python3"))
+    newest = tmp_path / "bin" / "python3.99"
+    newest.parent.mkdir()
+    newest.symlink_to(here)
+    assert find_interpreter({"PATH": str(newest.parent)}, root, python="3.99") == newest
 
 
-@pytest.mark.parametrize("name", ["no-such-python", "./no/such/python"])
+@pytest.mark.parametrize("name", ["no-such-python", "./no/such/python", "9.9"])
 def test_an_interpreter_that_is_not_there(root, variables, name):
     with pytest.raises(InterpreterError, match="there is no"):
         find_interpreter(variables, root, python=name)

@@ -176,6 +176,52 @@ def test_pyarrow_reads_a_column_and_not_the_rest(files):
     assert found.count_rows(filter=dataset.field("word") == "w3") == len(range(3, 50_000, 97))
 
 
+def test_threads_share_an_open_file(files):
+    """As DuckDB does: each goes somewhere and reads there, in two calls."""
+    wrong = []
+    with files.open("HEAD~1/data/big.bin") as file:
+
+        def read(seed: int) -> None:
+            rng = random.Random(seed)
+            for _ in range(60):
+                start, buffer = file.seek(rng.randrange(len(BIG) - 3000)), bytearray(1500)
+                gone.wait(20)
+                if file.tell() != start:
+                    wrong.append(start)
+                if file.read(1000) != BIG[start : start + 1000]:
+                    wrong.append(start)
+                gone.wait(20)
+                file.seek(start)
+                gone.wait(20)
+                file.readinto(buffer)
+                if buffer != BIG[start : start + 1500]:
+                    wrong.append(start)
+
+        gone = threading.Barrier(4)
+        threads = [threading.Thread(target=read, args=(seed,)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not wrong
+
+
+def test_a_thread_goes_on_where_another_stopped(files):
+    with files.open("HEAD~1/data/big.bin") as file:
+        file.seek(1000)
+        read: list[bytes] = []
+        thread = threading.Thread(target=lambda: read.append(file.read(10)))
+        thread.start()
+        thread.join()
+        assert read == [BIG[1000:1010]]
+        assert file.read(10) == BIG[1010:1020]
+        assert file.seek(5, io.SEEK_CUR) == file.tell() == 1025
+        assert file.read(1) == BIG[1025:1026]
+        assert file.seek(0, io.SEEK_END) == file.tell() == len(BIG)
+        assert file.read(1) == b""
+        assert BIG[7:].startswith(file.read1(10) if file.seek(7) else b"-")
+
+
 def test_duckdb(files):
     duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
     with duckdb.connect() as database:

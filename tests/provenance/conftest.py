@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pty
 import shutil
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,6 +47,25 @@ def new_project(folder: Path) -> Project:
     project = Project(folder, environment)
     project.ok("init", "-q")
     return project
+
+
+def on_terminal(project: Project, *words: str, columns: int = 80) -> str:
+    """What a command shows on a terminal of so many columns, without colours."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(project.folder)
+        termios.tcsetwinsize(1, (50, columns))
+        variables = {**project.environment, "DSVC_PAGER": "cat", "NO_COLOR": "1", "TERM": "xterm"}
+        os.execve(sys.executable, [sys.executable, "-m", "dsvc", *words], variables)
+    shown = b""
+    try:
+        while part := os.read(terminal, 1 << 16):
+            shown += part
+    except OSError:  # Linux says so at the end
+        pass
+    os.close(terminal)
+    assert os.waitpid(pid, 0)[1] == 0, shown
+    return shown.decode().replace("\r\n", "\n")
 
 
 @pytest.fixture(scope="session")

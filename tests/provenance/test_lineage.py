@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.provenance.conftest import on_terminal
 from tests.runs.conftest import Project
 
 
@@ -119,14 +120,20 @@ def test_a_clone_knows_it_too(stages: Project):
     stages.ok("clone", "-q", ".", "../clone")
     clone = Project(stages.folder.parent / "clone", stages.environment)
     assert edges(graph(clone, "model.json"), "wrote") == edges(graph(stages, "model.json"), "wrote")
+    assert "on main, origin/wide" in clone.ok("lineage", "raw/day1.csv")
 
 
 def test_the_tree_fits_into_eighty_columns_and_ascii(stages: Project):
     program = "a/rather/long/path/to/a/folder/of/programs/evaluate.py"
     stages.write(program, "open('model.json').read(); open('x', 'w').write('1')")
-    stages.ok("commit", "-qm", "A message that is much longer than anything that could ever fit into a line of it")
+    message = "A message that is much longer than anything that could ever fit into a line of it"
+    stages.ok("commit", "-qm", message)
     stages.ok("run", "-q", "--", "python", program)
-    shown = stages.ok("lineage", "x", "model.json")
+    whole = stages.ok("lineage", "x", "model.json")
+    assert f"{program} " in whole  # what a file gets is not cut
+    assert message in whole
+    assert "…" not in whole
+    shown = on_terminal(stages, "lineage", "x", "model.json")
     assert max(map(len, shown.splitlines())) <= 80
     assert re.search(r"─✓ raw/ 8 files, \S+ K?i?B +commit [0-9a-f]{10} Raw data", shown)
     assert "observed: what Python opened; files compared" in shown
@@ -202,6 +209,9 @@ def test_other_forms(stages: Project):
     drawing = re.search(r"<svg.*?</svg>", page, re.DOTALL)
     assert drawing
     assert len(xml.dom.minidom.parseString(drawing[0]).getElementsByTagName("path")) > 10
+    assert drawing[0].count(" asked") == 1  # where the page opens
+    assert all(f"></b>{kind}<" in page for kind in ("file", "run", "commit", "environment"))
+    assert "></b>model<" not in page
     dot = stages.ok("lineage", "wide", "--format", "dot")
     assert dot.startswith("digraph")
     assert dot.count("->") > 10

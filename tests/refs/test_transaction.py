@@ -197,3 +197,31 @@ def test_processes_that_move_different_refs_all_succeed(tmp_path, act, point):
 def test_a_repository_is_created_once(repository, act, tmp_path):
     with pytest.raises(BusyError):
         Repository.create(repository.backend, lambda: tmp_path, act=act(), refs={})
+
+
+def test_what_is_removed_wins_whoever_comes_first(repository, beside, act, point):
+    run, other = "runs/" + "a" * 32, "runs/" + "b" * 32
+    note, removed = f"{run}/{'c' * 32}", f"{run}/removed"
+    late = beside.transaction()
+    late.set(note, point(1))
+    late.set(other, point(2))
+    first = repository.transaction()
+    for name in (run, f"{run}/{'d' * 32}", other + "/other"):
+        first.set(name, point(4))
+    repository.publish(first, act())
+    removal = repository.transaction()
+    removal.set(removed, point(3))
+    repository.publish(removal, act())
+    beside.publish(late, act())
+    again = repository.transaction()
+    again.set(run, point(4))
+    again.set(f"{run}x", point(4))
+    repository.publish(again, act())
+    repository.refresh()
+    assert [name for name, _ in repository.view().items("runs/")] == [removed, f"{run}x", other, f"{other}/other"]
+    back = repository.transaction()  # as 'undo' does it
+    back.delete(removed)
+    back.set(run, point(4))
+    repository.publish(back, act())
+    assert [name for name, _ in repository.view().items(run + "/")] == []
+    assert repository.view().get(run) is not None

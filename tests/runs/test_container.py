@@ -33,6 +33,12 @@ def test_a_command_runs_in_an_image_and_its_files_are_its_outputs(project, engin
     project.sound()
 
 
+def test_strace_does_not_see_into_a_container_and_that_is_told(project, podman):
+    project.environment |= podman
+    done = project("run", "--trace", "strace", "--container", "tiny", "--", "sh", "-c", ":")
+    assert (done.returncode, b"strace does not see into a container" in done.stderr) == (0, True), done.stderr
+
+
 def test_an_image_that_is_nowhere_and_an_engine_that_does_not_answer(project, docker, tmp_path):
     project.environment |= docker
     done = project("run", "--container", "nobody.invalid/nothing", "--", "true")

@@ -308,3 +308,56 @@ def test_graphics_cards(project, tmp_path):
     environment = {**project.environment, "PATH": f"{folder}:{project.environment['PATH']}"}
     project.ok("run", "-q", "--", "true", env=environment)
     assert project.shown()["resources"]["graphics"] == {"0: NVIDIA Example": 1 << 30}
+    assert "Graphics:     0: NVIDIA Example (1.0 GiB)\n" in project.ok("runs", "show")
+    assert project.python("import dsvc; dsvc.metric('a', 1)", PATH=environment["PATH"]).returncode == 0
+    assert project.shown()["resources"]["graphics"] == {"0: NVIDIA Example": 1 << 30}
+
+
+def test_an_attempt_to_open_what_is_not_there_is_no_input(project):
+    project.write(".dsvcignore", "cache/\n")
+    for name in ("build/one/a", "build/one/two/b"):
+        project.write(name, "x")
+    run = project.run(
+        "--",
+        *python(
+            "import os, shutil",
+            "for name in ('local.cfg', 'cache/known', 'no/such/folder'):",
+            "    try: open(name)",
+            "    except OSError: pass",
+            "shutil.rmtree('build')  # opens folders as seen from others",
+            "open('made', 'w').write(open('data.csv').read())",
+        ),
+    )
+    assert files(run["inputs"]) == {"data.csv": "pinned"}
+    project.ok("verify", "@")
+    project.ok("rerun", "@", "--check", "--environment", "present")
+
+
+def test_what_is_read_and_written_elsewhere_is_named(project, tmp_path):
+    data, model = tmp_path / "big data" / "x.csv", tmp_path / "model.bin"
+    data.parent.mkdir()
+    data.write_text("x")
+    code = [
+        f"open({str(data)!r}); open({str(model)!r}, 'w'); open('/etc/passwd'); open({str(tmp_path / 'gone')!r}, 'w')",
+        f"import os; os.remove({str(tmp_path / 'gone')!r}); os.chdir({str(tmp_path)!r}); open('big data/x.csv')",
+    ]
+    run = project.run("--", *python(*code))
+    found = run["observation"]
+    assert (found["read_elsewhere"], found["written_elsewhere"]) == ([str(data)], [str(model)])
+    assert files(run["inputs"]) == {}
+    shown = project.ok("runs", "show")
+    assert f"read {data} (-i PATH records it); written {model} (-o PATH records it)" in shown
+    assert "not 1 file read outside of the working copy" in shown
+    run = project.run("-i", str(data), "-o", str(model), "--", *python(*code))
+    assert files(run["inputs"]) == {str(data): "pinned"}
+    assert not {"read_elsewhere", "written_elsewhere"} & run["observation"].keys()
+    said = f"dsvc.input({str(data.parent)!r})"
+    project.python(f"import dsvc; open(dsvc.input({str(data)!r})); open({str(model)!r}); {said}")
+    assert project.shown()["observation"]["read_elsewhere"] == [str(model)]
+
+
+@needs_strace
+def test_strace_names_what_lies_elsewhere(project, tmp_path):
+    (tmp_path / "far.csv").write_text("x")
+    run = project.run("--trace", "strace", "--", "cat", str(tmp_path / "far.csv"))
+    assert run["observation"]["read_elsewhere"] == [str(tmp_path / "far.csv")]

@@ -125,3 +125,12 @@ def test_more_than_a_record_holds(project):
     assert run["observation"]["refused"] == 4000
     assert len(run["series"]) == 10_000
     project.sound()
+
+
+def test_the_files_that_the_settings_name_are_named_in_the_record_and_read_once(project):
+    project.ok("config", "run.metrics", "m.csv")
+    project.write("make.sh", "mkdir -p sub; printf 'loss\\n1\\n2\\n' >m.csv\n")
+    run = project.run("--metrics", "./m.csv", "--", "sh", "make.sh")
+    assert run["observation"]["metrics"] == ["m.csv"]
+    assert [(series["name"], series["count"]) for series in run["series"]] == [("loss", 2)]
+    assert "Taken from:   metrics from m.csv\n" in project.ok("runs", "show")

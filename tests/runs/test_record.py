@@ -21,7 +21,6 @@ from dsvc.runs.names import (
     removal_ref,
     run_ref,
     short_key,
-    wins_over,
 )
 from dsvc.runs.notes import Note, decode_note, encode_note, labels_after
 from dsvc.runs.pins import Pin, Pins, PinState, Seen, StoredFile, put_pins, read_pins
@@ -162,13 +161,6 @@ def test_names():
     assert matches(key, key.hex()[:14])
     assert matches(key, short_key(key)[:4])
     assert not matches(key, "g")
-
-
-def test_a_removal_wins():
-    key, other, note = new_key(0), new_key(1000), new_key(2000)
-    present = [run_ref(key), note_ref(key, note), removal_ref(key), run_ref(other), note_ref(other, note)]
-    assert wins_over(removal_ref(key), present) == present[:2]
-    assert wins_over(run_ref(key), present) == []
 
 
 @given(st.permutations(range(4)))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import subprocess
 import sys
 
 import pytest
 
 from dsvc.config.secret_names import is_secret_name
-from dsvc.runs.masking import MASK, Masker, StreamMasker, secret_values
+from dsvc.runs.masking import MASK, FormsReader, Masker, StreamMasker, secret_values
 
 SECRET = "c0ffee-5eCreT-0123456789"
 
@@ -109,3 +111,72 @@ def test_a_stream_in_any_pieces(step):
 
 def test_short_values_are_no_secrets():
     assert secret_values({"A_KEY": "1", "B_TOKEN": "longer-value", "X": "longer-value-2"}) == ("longer-value",)
+
+
+@pytest.mark.parametrize(
+    ("script", "kept"),
+    [
+        (f"export API_KEY={SECRET}; N=3; echo done", f"export API_KEY={MASK}; N=3; echo done"),
+        (f"A=1 DB_PASSWORD='{SECRET} x' env", f"A=1 DB_PASSWORD={MASK} env"),
+        (f"python t.py --password {SECRET} --rate 1", f"python t.py --password {MASK} --rate 1"),
+        (f"python t.py --api-key={SECRET}|cat", f"python t.py --api-key={MASK}|cat"),
+        ("PASS=0; N_PASS=$((PASS + 1)); TOKEN=$(cat token) KEY=x; python t.py --token $TOKEN --password \"$PW\"", None),
+    ],
+)
+def test_the_text_of_a_shell(script, kept):
+    for words in (["sh", "-c"], ["nice", "/bin/bash", "-ec"]):
+        assert Masker().words([*words, script]) == [*words, kept or script]
+        assert bool(secret_values({}, [*words, script])) == (kept is not None)
+    python = ["python", "-c", "import os; api_key=input()"]
+    assert Masker().words(python) == python
+
+
+def test_texts_that_are_logged_and_words_that_are_said_again(project):
+    script = (
+        "import dsvc, os, sys\n"
+        "key, word = os.environ['MY_SECRET'], sys.argv[2]\n"
+        "dsvc.metric('note', key); dsvc.log(text=key, loss=0.5); dsvc.log(text=word)\n"
+        "dsvc.param('copy', word); dsvc.description(word)\n"
+        "raise ValueError(word)\n"
+    )
+    project.write("script.py", script)
+    words = ["script.py", "--password", "w0rd-of-the-line"]
+    environment = {**project.environment, "MY_SECRET": SECRET}
+    alone = [sys.executable, *words]
+    for command in ([sys.executable, "-m", "dsvc", "run", "-q", "--", *alone], alone):
+        subprocess.run(command, cwd=project.folder, env=environment, check=False, capture_output=True)
+        project.ok("runs", "export", "--series", f"../{len(command)}.csv")
+        kept = json.dumps(project.shown()).encode() + (project.folder.parent / f"{len(command)}.csv").read_bytes()
+        assert SECRET.encode() not in kept
+        assert b"w0rd-of-the-line" not in kept
+        assert project.shown()["metrics"] == {"note": MASK}
+
+
+def test_known_forms_in_the_output_that_is_kept(project):
+    token = "ghp_" + "a1" * 18
+    lines = [f"use {token} now", "git clone https://ada:pa55word@host/x", "Authorization: Basic YWRhOmxvdmVsYWNl"]
+    lines += ["token classification with basic training", "Bearer abcdef123456 and more"]
+    project.write("said", "\n".join(lines))
+    assert token in project.ok("run", "-q", "--", "cat", "said")
+    assert project.ok("runs", "show", "--log").splitlines() == [
+        f"use {MASK} now", f"git clone https://ada:{MASK}@host/x", f"Authorization: Basic {MASK}",
+        lines[3], f"Bearer {MASK} and more",
+    ]
+
+
+def test_forms_in_a_stream_of_any_size():
+    line = b"x" * 700_000 + b" ghp_" + b"a1" * 18 + b" end\n"
+    source = io.BytesIO(line * 5 + b"hf_" + b"b2" * 17)
+    read = FormsReader(source.read).read
+    assert b"".join(iter(lambda: read(1000), b"")) == line.replace(b"ghp_" + b"a1" * 18, b"***") * 5 + b"***"
+
+
+def test_comments_and_reasons(project):
+    project.ok("run", "-q", "--", "true")
+    environment = {**project.environment, "MY_SECRET": SECRET}
+    project.ok("runs", "comment", "@", f"with {SECRET}", env=environment)
+    project.ok("runs", "comment", "@", "-l", f"kind={SECRET}", env=environment)
+    run = project.shown()
+    assert (run["notes"][0]["text"], run["labels"]) == (f"with {MASK}", {"kind": MASK})
+    project.ok("runs", "rm", "@", "--reason", f"had {SECRET}", env=environment)
+    assert SECRET not in project.ok("op", "log")

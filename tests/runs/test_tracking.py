@@ -35,6 +35,15 @@ def test_three_lines_record_a_run(project):
     project.sound()
 
 
+def test_the_script_and_modules_beside_it_are_inputs(project):
+    project.write("near.py", "def half(x): return x / 2\n")
+    script = "import near, dsvc\nfor n in (1, 2):\n    with dsvc.start_run(): dsvc.metric('half', near.half(n))\n"
+    project.write("sub/work.py", "import sys; sys.path.append('.')\n" + script)
+    subprocess.run([sys.executable, "sub/work.py"], cwd=project.folder, env=project.environment, check=True)
+    for name in ("@", "@~1"):
+        assert files(project.shown(name)["inputs"]) == {"near.py": "pinned", "sub/work.py": "pinned"}
+
+
 def test_importing_dsvc_costs_nothing(project):
     done = project.python(
         "import sys; before = set(sys.modules); import dsvc; print(sorted(set(sys.modules) - before))"

@@ -29,6 +29,16 @@ def test_status_says_what_was_written(project):
     assert "modified:   data" in project.ok("status").out
 
 
+def test_diff_of_a_path_in_a_dataset_says_that_this_differs(project):
+    """zfs-fuse cannot tell which files differ."""
+    (project.data / "a").write_text("two\n")
+    assert project.ok("diff", "--name-only", "data/a").out in ("data\n", "data/a\n")
+    project.commit("second")
+    assert project.ok("diff", "--name-only", "HEAD~1", "HEAD", "data/a").out in ("data\n", "data/a\n")
+    assert project.ok("diff", "--name-only", "HEAD~1", "HEAD").out in ("data\n", "data/a\n")
+    assert project.ok("diff", "--name-only", "HEAD~1", "HEAD", "--", "database").out == ""
+
+
 def test_switch_there_and_back(project):
     project.ok("switch", "-q", "-c", "other")
     (project.data / "a").write_text("two\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 
 def later(project, day: int) -> None:
     project.pool.environment["DSVC_DATE"] = f"2026-02-{day:02}T12:00:00+01:00"
@@ -80,3 +82,31 @@ def test_a_snapshot_that_somebody_else_holds_stays(project):
     finally:
         pool.environment.clear()
         pool.environment.update(before)
+
+
+def test_what_killed_processes_left_goes(project):
+    """A clone from which files were read, and the snapshot of a comparison: that after a day, for it may be in use."""
+    pool = project.pool
+    before = dict(pool.environment)
+    look, clone = f"{project.dataset}@dsvc-look-0123", f"{project.dataset}-dsvc-01234567"
+    mark = (project.folder / ".dsvc" / "datasets.mark").read_text()
+    folder = project.folder / ".dsvc" / "worktree" / "tmp" / "index-1"
+    folder.mkdir(parents=True)
+    pool.zfs("clone", "-o", f"mountpoint={folder}", "-o", f"dsvc:made={mark}", project.snapshots()[-1], clone)
+    if not os.path.ismount(pool.inside(folder)):
+        pool.zfs("mount", clone)
+    (pool.inside(folder) / "a").write_text("swept")
+    pool.zfs("snapshot", look)
+    try:
+        said = project.ok("gc", "--json").json
+        assert said["datasets_destroyed"] == [clone]
+        assert look in project.snapshots()
+        pool.environment["DSVC_DATE"] = "2040-01-01T12:00:00+01:00"
+        assert look in project.ok("gc", "-n", "--json").json["snapshots_destroyed"]
+        assert look in project.snapshots()
+        assert look in project.ok("gc", "--json").json["snapshots_destroyed"]
+        assert look not in project.snapshots()
+    finally:
+        pool.environment.clear()
+        pool.environment.update(before)
+    assert (project.data / "a").read_text() == "one\n"

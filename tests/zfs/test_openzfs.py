@@ -330,6 +330,7 @@ def test_a_full_pool(tmp_path):
         said = pool.run("sh", "-c", f"head -c 200000000 /dev/urandom > {folder}/data/fill")
         assert "No space left" in said.err
         before = project.snapshots()
+        assert not project.ok("status", "--json").json["clean"]
         said = project("commit", "-m", "second")
         committed = said.code == 0
         if not committed:
@@ -348,11 +349,11 @@ def test_a_full_pool(tmp_path):
         if left:
             project.ok("switch", "-q", "main")
         (project.data / "fill").unlink()  # to cut it off takes room
-        for _ in range(100):  # blocks are given back in the background
-            if project("status").code == 0:
-                break
+        end = time.monotonic() + 120
+        while (said := project("commit", "-q", "-m", "third")).code:  # blocks are given back in the background
+            assert "there is no room" in said.err
+            assert time.monotonic() < end
             time.sleep(0.3)
-        project.commit("third")
         assert project.ok("status", "--json").json["clean"]
 
 
@@ -376,6 +377,71 @@ def test_a_clone_is_stored_as_its_dataset_was_set(project):
 
 
 # What differs.
+
+
+def snapshot_calls(project: Project, tmp_path: Path) -> Path:
+    """From now on each `zfs snapshot` writes a line into the file that is returned."""
+    folder = tmp_path / "counted"
+    folder.mkdir()
+    real = project.pool.run("bash", "-c", "command -v zfs").out.strip()
+    told = folder / "told"
+    (folder / "zfs").write_text(f'#!/bin/bash\n[ "$1" != snapshot ] || echo "$*" >> {told}\nexec {real} "$@"\n')
+    (folder / "zfs").chmod(0o755)
+    project.pool.environment["PATH"] = f"{folder}:{project.pool.environment['PATH']}"
+    return told
+
+
+def test_what_was_not_written_to_needs_no_snapshot(project, tmp_path):
+    """By `written@`, of a clone too; and what still waits to be written is seen."""
+    path = project.pool.environment["PATH"]
+    told = snapshot_calls(project, tmp_path)
+    try:
+        assert project.ok("status", "--json").json["clean"]
+        (project.folder / "code").write_text("x")
+        project.commit("code alone")
+        assert not told.exists()
+        (project.data / "a").write_text("two\n")
+        assert not project.ok("status", "--json").json["clean"]
+        project.commit("second")
+        assert told.exists()
+        project.ok("switch", "-q", "--detach", "HEAD~1")  # into a clone
+        told.unlink()
+        assert project.ok("status", "--json").json["clean"]
+        assert not told.exists()
+        (project.data / "a").write_text("three\n")
+        assert not project.ok("status", "--json").json["clean"]
+    finally:
+        project.pool.environment["PATH"] = path
+
+
+def test_diff_names_the_files_of_a_dataset(project):
+    (project.data / "old").write_text("x" * 5000)
+    (project.data / "sub").mkdir()
+    (project.data / "sub" / "gone").write_text("x\n")
+    first = project.commit("second")
+    (project.data / "a").write_text("other\n")
+    (project.data / "old").rename(project.data / "new")
+    (project.data / "sub" / "gone").unlink()
+    (project.data / "sub" / "ümläut").write_text("x\n")
+    names = ["M\tdata/a", "R\tdata/old\tdata/new", "D\tdata/sub/gone", "A\tdata/sub/ümläut"]
+    assert project.ok("diff", "--name-status").out.splitlines() == names  # with what no snapshot has
+    assert [f["path"] for f in project.ok("diff", "--json").json["files"][0]["files"]] == [
+        *("data/a", "data/new", "data/sub/gone", "data/sub/ümläut")
+    ]
+    second = project.commit("third")
+    assert project.ok("diff", "--name-status", first, second).out.splitlines() == names
+    assert project.ok("diff", "--name-only", first, second, "data/sub").out.splitlines() == [
+        *("data/sub/gone", "data/sub/ümläut")
+    ]
+    assert project.ok("diff", "--name-only", first, second, "--", "data/sub/other").out == ""
+    assert "R data/old -> data/new\n" in project.ok("diff", first, second).out
+    back = project.ok("diff", "--name-status", second, first).out.splitlines()
+    assert sorted(back) == sorted(["M\tdata/a", "R\tdata/new\tdata/old", "A\tdata/sub/gone", "D\tdata/sub/ümläut"])
+    project.ok("switch", "-q", "--detach", first)  # a clone, whose dataset is another one
+    (project.data / "a").write_text("here\n")
+    assert project.ok("diff", "--name-status").out == "M\tdata/a\n"
+    assert project.ok("diff", "--name-status", second).out  # of two datasets: at least that they differ
+
 
 DIFF = """
 import sys

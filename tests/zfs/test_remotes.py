@@ -55,6 +55,27 @@ def test_a_clone_receives_what_was_pushed(project, far_pool):
     assert other.ok("status", "--json").json["clean"]
 
 
+def test_a_clone_receives_at_once_where_a_pool_is_configured(project, far_pool):
+    hub = pushed(project)
+    base, parent = project.folder.parent, f"{far_pool}/{project.dataset.partition('/')[2]}-once"
+    said = project.pool.dsvc(base, "-c", f"zfs.parent={parent}", "clone", "-q", str(hub), "early")
+    assert said.code == 3
+    assert "but not its datasets: there is no dataset" in said.err
+    early = Project(project.pool, base / "early", parent)
+    assert early.ok("status", "--json").json["clean"]
+    project.pool.zfs("create", parent)
+    said = project.pool.dsvc(base, "-c", f"zfs.parent={parent}", "clone", "-q", str(hub), "once")
+    assert said.code == 0, said.err
+    once = Project(project.pool, base / "once", parent)
+    assert (once.data / "a").read_text() == "one\n"
+    (project.data / "a").write_text("two\n")
+    project.commit("second")
+    project.ok("push", "-q")
+    once.ok("pull", "-q")
+    assert (once.data / "a").read_text() == "two\n"
+    assert once.ok("status", "--json").json["clean"]
+
+
 def test_an_increment_goes_there_and_a_pull_brings_it(project, far_pool):
     pushed(project)
     (project.data / "big").write_bytes(bytes(range(256)) * 4096)

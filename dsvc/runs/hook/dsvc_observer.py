@@ -10,8 +10,8 @@ was opened for reading, seen from the current folder. The others are a byte and 
 1970, between the notes around it; 2 a path that was written, 3 opened for both, 4 removed, 5 opened for reading;
 6 the process, its parent and, with slashes before them, the names under which its program may have been started (none
 in a process that was forked), 7 another program that was started, 8 the current folder, 9 a library whose native code
-is watched (`dsvc_natives`), 10 one whose is not. It runs in whatever Python the user has, so it keeps to what Python
-3.8 knows.
+is watched (`dsvc_natives`), 10 one whose is not, 11 a path elsewhere that was read, 12 one that was written. It runs in
+whatever Python the user has, so it keeps to what Python 3.8 knows.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ _WINDOW = 1 << 14  # bytes that are mapped; when it is full the time is noted
 _FIRST, _LARGEST = _WINDOW, 1 << 20  # bytes of a file of notes
 _REPEATS = 4 << 20  # bytes of notes from which on each note is written once
 _REMEMBERED = 500_000
+_ELSEWHERE = 1000  # paths outside of the roots that are noted, and only as far as they may be data
+_SYSTEM = ("/bin/", "/dev/", "/etc/", "/lib", "/proc/", "/run/", "/sbin/", "/sys/", "/usr/", "/var/")
+_CODE = (".py", ".pyc", ".pyd", ".pth", ".so", ".zip", ".egg")
 # Libraries that read files in native code; what is known of them stands in dsvc_natives.
 _NATIVE = frozenset((
     "SimpleITK", "av", "cv2", "decord", "duckdb", "fiona", "h5py", "lance", "netCDF4", "onnxruntime", "osgeo", "polars",
@@ -52,6 +55,9 @@ def observe(folder: str, roots: Sequence[str]) -> None:
     prefixes = {os.path.realpath(p) + "/" for p in (sys.prefix, sys.base_prefix, sys.exec_prefix, ours)}
     hidden = {root + name for root in wanted for name in (".dsvc/", ".git/") if root.endswith("/")}
     unwanted = tuple(hidden | {p for p in prefixes if p.startswith(wanted) and p not in wanted})
+    plain_prefixes = {os.path.abspath(p) + "/" for p in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
+    system = (*_SYSTEM, *prefixes, *plain_prefixes, os.path.expanduser("~/."))
+    strange: set[Any] = set()
     written: set[Any] = set()
     noted: set[bytes] = set()
     place: str | None = folder
@@ -145,6 +151,16 @@ def observe(folder: str, roots: Sequence[str]) -> None:
             if now > due or write is later:
                 stamp(now)
             put(kind + name + b"\0")
+        elif kind != b"\4" and not text.startswith(wanted):
+            elsewhere(b"\x0b" if kind == b"\5" else b"\x0c", text)
+
+    def elsewhere(kind: bytes, path: str) -> None:
+        """Note a file outside of the roots that may be data, once."""
+        seen = (kind, path)
+        if seen in strange or len(strange) > _ELSEWHERE or path.startswith(system) or path.endswith(_CODE):
+            return
+        strange.add(seen)
+        put(kind + os.fsencode(path) + b"\0")
 
     def wait() -> None:
         """Let the time be noted before the next note: another program may do something now."""
@@ -218,7 +234,10 @@ def observe(folder: str, roots: Sequence[str]) -> None:
                     write((path + "\0").encode())
                 elif path[0] != "/":
                     note(b"\5", path)
-                elif path.startswith(wanted) and not path.startswith(unwanted):
+                elif not path.startswith(wanted):
+                    if place is not None:
+                        elsewhere(b"\x0b", path)
+                elif not path.startswith(unwanted):
                     write((path + "\0").encode())
             elif event in others:
                 other(event, args)
@@ -236,6 +255,7 @@ def observe(folder: str, roots: Sequence[str]) -> None:
     def forked() -> None:
         nonlocal started_as
         started_as = b""
+        strange.clear()
         anew()
 
     def anew() -> None:
@@ -249,6 +269,7 @@ def observe(folder: str, roots: Sequence[str]) -> None:
         place = folder
         anew()
         written.clear()
+        strange.clear()
         if folder is not None:
             roll()
             for name, watched in libraries:
