@@ -316,9 +316,9 @@ def _refusal(error: Any) -> tuple[str, str]:
         told = json.loads(body)
     except ValueError:
         told = None
-    told = told if isinstance(told, dict) else {}
-    text = " ".join(str(told.get("message") or body or error.reason or error).split())[:500]
-    details = told.get("details") if isinstance(told.get("details"), dict) else {}
-    if error.status == 404 and details.get("kind") == "namespaces":
-        return text, f"kubectl create namespace {details.get('name')}, or --namespace NAME"
-    return text, "kubectl auth can-i --list shows what you may do there"
+    hint = "kubectl auth can-i --list shows what you may do there"
+    match told:
+        case {"details": {"kind": "namespaces", "name": str(name)}} if error.status == 404:
+            hint = f"kubectl create namespace {name}, or --namespace NAME"
+    said = told.get("message") if isinstance(told, dict) else None
+    return " ".join(str(said or body or error.reason or error).split())[:500], hint
