@@ -28,6 +28,7 @@ from dsvc.deployments.quantities import bytes_of, cores_of
 from dsvc.errors import RequestError, UsageError
 from dsvc.images.transfer import Sent
 from dsvc.objects.ids import Kind, ObjectId
+from dsvc.refs.moved import RefMovedError
 from dsvc.refs.view import Direct
 from dsvc.workspace import Workspace
 
@@ -202,7 +203,13 @@ def _carry_out(
     if outcome == "same" and before is not None:
         found = before
     else:
-        found = _publish(workspace, made)
+        try:
+            found = _publish(workspace, made)
+        except RefMovedError as error:
+            # The place is told first: what it runs now may be this one or the other.
+            raise RefMovedError(
+                deployment_ref(made.name), hint=f"dsvc deploy status {made.name}; the same command again brings yours"
+            ) from error
     if wait is not None:
         wait_until_ready(place, found.deployment, wait)
     return DeployResult(found.deployment, found.id, outcome, package.files, applied, built, sent)
