@@ -148,7 +148,8 @@ class CodecProcess:
 
 def _start(capacity: int, *, level: int) -> CodecProcess | None:
     """Start a process; None where this system has no such processes."""
-    if not hasattr(os, "memfd_create") or not sys.executable:
+    # A program that has an interpreter inside would take the words below for its own.
+    if not hasattr(os, "memfd_create") or not os.path.basename(sys.executable or "").startswith("python"):
         return None
     try:
         fd = os.memfd_create("dsvc-codec")

@@ -1,4 +1,4 @@
-"""What decodes the frames of a large file that is read as a whole: processes, once there is much to decompress."""
+"""What decodes the frames of a large file that is read as a whole: processes, once there are many floats."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dsvc.objects.encodings import LEVEL, Encoding
+from dsvc.objects.encodings import LEVEL, PLANES
 
 if TYPE_CHECKING:
     from dsvc.objects.codec_process import CodecProcesses
     from dsvc.objects.packindex import Frame
 
-_ALONE_BYTES = 16 << 20  # plain bytes that were decompressed before another process pays
+_ALONE_BYTES = 16 << 20  # plain bytes that were put together from planes before another process pays
 
 
 class Decoders:
@@ -22,7 +22,7 @@ class Decoders:
         """`capacity` is how many bytes are decoded at once, at most."""
         self._capacity = capacity
         self._lock = threading.Lock()
-        self._decoded = 0
+        self._grouped = 0
         self._processes: CodecProcesses | None = None
 
     def decode_run(self, frames: Sequence[Frame], stored: bytes | memoryview) -> bytes | None:
@@ -40,12 +40,12 @@ class Decoders:
             self._processes = None
 
     def _others(self, frames: Sequence[Frame]) -> CodecProcesses | None:
-        compressed = sum(frame.plain for frame in frames if frame.encoding != Encoding.RAW)
-        if not compressed:
+        grouped = sum(frame.plain for frame in frames if frame.encoding in PLANES)
+        if not grouped:
             return None
         with self._lock:
-            self._decoded += compressed
-            if self._decoded < _ALONE_BYTES:
+            self._grouped += grouped
+            if self._grouped < _ALONE_BYTES:
                 return None
             if self._processes is None:
                 from dsvc.objects.codec_process import CodecProcesses

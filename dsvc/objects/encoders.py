@@ -1,4 +1,4 @@
-"""What encodes for the threads of an ingest: an encoder for each, and processes once there is much to compress."""
+"""What encodes for the threads of an ingest: an encoder for each, and processes once there are many floats."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dsvc.objects.encodings import Encoder, Encoding
+from dsvc.objects.encodings import PLANES, Encoder, Encoding
 
 if TYPE_CHECKING:
     from dsvc.objects.codec_process import CodecProcesses
 
-_ALONE_BYTES = 16 << 20  # plain bytes that were compressed before another process pays
+_ALONE_BYTES = 16 << 20  # plain bytes that were grouped by planes before another process pays
 
 
 class Encoders:
@@ -22,8 +22,8 @@ class Encoders:
         self._level, self._capacity = level, capacity
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._compressed = 0
-        self._pays = False  # whether the last run was compressed; what is stored raw is not worth a copy
+        self._grouped = 0
+        self._pays = False  # whether the last run was grouped: text is compressed in a library, where threads suffice
         self._processes: CodecProcesses | None = None
 
     def own(self) -> Encoder:
@@ -43,12 +43,10 @@ class Encoders:
             frames = processes.encode_run(pieces)
         if frames is None:
             frames = list(self.own().encode_run(pieces))
-        compressed = sum(
-            len(data) for (_, data), (encoding, _) in zip(pieces, frames, strict=True) if encoding != Encoding.RAW
-        )
+        grouped = sum(len(data) for (_, data), (encoding, _) in zip(pieces, frames, strict=True) if encoding in PLANES)
         with self._lock:
-            self._pays = compressed > 0
-            self._compressed += compressed
+            self._pays = grouped > 0
+            self._grouped += grouped
         return frames
 
     def close(self) -> None:
@@ -58,7 +56,7 @@ class Encoders:
             self._processes = None
 
     def _others(self) -> CodecProcesses | None:
-        if not self._pays or self._compressed < _ALONE_BYTES:
+        if not self._pays or self._grouped < _ALONE_BYTES:
             return None
         with self._lock:
             if self._processes is None:

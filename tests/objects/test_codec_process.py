@@ -145,8 +145,12 @@ def test_processes_that_are_killed_cost_no_content(memory_store, at_once):
     assert b"".join(found) == content
 
 
-def test_where_there_are_no_such_processes_all_is_done_here(memory_store, at_once, monkeypatch):
-    monkeypatch.delattr(os, "memfd_create")
+@pytest.mark.parametrize("missing", ["memory that is shared", "an interpreter of its own"])
+def test_where_there_are_no_such_processes_all_is_done_here(memory_store, at_once, monkeypatch, missing):
+    if missing == "memory that is shared":
+        monkeypatch.delattr(os, "memfd_create")
+    else:
+        monkeypatch.setattr(sys, "executable", "/usr/sbin/a-server")
     file_id = memory_store.put_content(FLOATS)
     memory_store.flush()
     assert b"".join(piece for pieces in read_in_order(memory_store, file_id) for piece in pieces) == FLOATS

@@ -3,6 +3,7 @@
 import random
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,7 @@ def test_a_full_disk_is_reported_and_nothing_is_left_behind(tmp_path, limit):
 
 LARGE = """
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from blake3 import blake3
 from dsvc.objects import packwriter
@@ -207,3 +209,13 @@ def test_chunks_that_a_known_map_lacks_are_stored(tmp_path):
     again.show(PackList(tuple(packs)))
     assert again.read_file(file_id) == noise(2_000_000)
     store.close()
+
+
+def test_many_threads_read_what_is_on_its_way(memory_store):
+    content = noise(6_000_000, seed=7)
+    for turn in range(5):
+        file_id = memory_store.put_content(b"%d" % turn + content)
+        ids = [part.id for _, part in memory_store.file_parts(file_id)]
+        with ThreadPoolExecutor(8) as pool:
+            read = pool.map(lambda chunk_id: memory_store.get(chunk_id, Kind.CHUNK), ids)
+            assert b"".join(read) == b"%d" % turn + content
