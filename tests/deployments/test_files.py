@@ -256,6 +256,15 @@ def test_files_that_somebody_changed(shop, folder):
     assert shop.cli("deploy", "status", "churn").code == 3
 
 
+def test_what_watches_it_knows_as_what_it_is_served(shop, folder):
+    words = ("--to", "manifest", "--base", str(shop.base), "--env", "DSVC_SERVE_NAME=leaving")
+    shop.cli.ok("deploy", "churn", *words)
+    rules = (folder / "monitoring" / "prometheusrule.yaml").read_text()
+    assert 'dsvc_drift_psi{model="leaving",deployment="churn"}' in rules
+    board = (folder / "monitoring" / "dashboard.yaml").read_text()
+    assert '  churn.json: |\n    {\n     "uid": ' in board  # people read it in reviews
+
+
 def test_a_difference_to_what_would_be_deployed(shop):
     deploy(shop, "--to", "manifest")
     assert shop.cli("deploy", "diff", "churn", "churn@1", "--base", str(shop.base)).code == 0
