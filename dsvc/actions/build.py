@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -65,14 +65,15 @@ class BuildOptions:
     """What an image is built from, and how it is named.
 
     `base` names an image, as `fetch_base` takes it; without it the setting `build.base`, else the recorded container or
-    the official image of the environment's Python. `environment` names another environment than the model's.
-    `directory` is where relative paths begin.
+    the official image of the environment's Python. `environment` names another environment than the model's, and
+    `otherwise` the one to take where nothing says in which it was made. `directory` is where relative paths begin.
     """
 
     directory: Path
     base: str | None = None
     environment: str | None = None
     sources: Sources = field(default_factory=Sources)
+    otherwise: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,8 @@ def build(
         lambda: _model_members(workspace, found, record),
         time=origin.time,
     )
-    notes = annotations_of(found, origin, base=base.name, base_digest=base.image.digest)
+    installed = replace(origin, environment=environment.environment_id)
+    notes = annotations_of(found, installed, base=base.name, base_digest=base.image.digest)
     on_top = (
         Layer(packages, f"dsvc build: environment {environment.environment_id.hex()}"),
         Layer(serving, "dsvc build: serving code"),
@@ -256,14 +258,15 @@ def access_of(workspace: Workspace) -> Access:
 
 
 def _environment(workspace: Workspace, found: FoundVersion, origin: Origin, options: BuildOptions) -> Found:
-    name = options.environment
-    if name is None and origin.environment is None:
+    own = origin.environment.hex() if origin.environment is not None else None
+    name = options.environment or own or options.otherwise
+    if name is None:
         shown = f"{found.version.name}@{found.version.version}"
         raise NoModelEnvironmentError(
             f"nothing says in which environment {shown} was made",
             hint=f"dsvc build {shown} --environment HEAD takes that of a commit",
         )
-    return find_environment(workspace, name or (origin.environment.hex() if origin.environment is not None else None))
+    return find_environment(workspace, name)
 
 
 def _base_name(workspace: Workspace, options: BuildOptions, environment: Environment) -> str:

@@ -17,6 +17,7 @@ from dsvc.actions.deploy_place import (
     wait_until_ready,
 )
 from dsvc.actions.deployments import FoundDeployment, UnknownDeploymentError, find_deployment, history_of
+from dsvc.actions.model import FoundVersion, find_model
 from dsvc.actions.run_begin import user_of
 from dsvc.deployments.deployment import Deployment, Spec, Target, encode_deployment
 from dsvc.deployments.feedback import SHARE, WHERE, WITH_VOLUMES, log_variables
@@ -27,6 +28,7 @@ from dsvc.deployments.quantities import bytes_of, cores_of
 from dsvc.errors import RequestError, UsageError
 from dsvc.images.transfer import Sent
 from dsvc.objects.ids import Kind, ObjectId
+from dsvc.refs.moved import RefMovedError
 from dsvc.refs.view import Direct
 from dsvc.workspace import Workspace
 
@@ -97,10 +99,12 @@ def deploy(
         What `build` and `push_image` raise. UsageError, BadDeploymentNameError, BadQuantityError: for what makes no
             sense. NeverReadyError: with `wait`, when it was not ready in that time; it is recorded all the same.
     """
-    built = build(workspace, model, options.build, tell=tell)
-    version = built.found.version
+    found = find_model(workspace, model)
+    version = found.version
     name = check_deployment_name(options.name or name_for(version.name))
     before = _before(workspace, name)
+    stays = before.deployment if before is not None and not options.reset else None
+    built = build(workspace, model, _with_environment(options.build, found, stays), tell=tell)
     target = options.target or (before.deployment.target if before is not None else None)
     if target is None:
         raise UsageError(
@@ -163,7 +167,7 @@ def rollback(
     found = find_deployment(workspace, name)
     older = _older(workspace, found, to)
     one = older.deployment
-    built = build(workspace, f"{one.model}@{one.version}", options, tell=tell)
+    built = build(workspace, f"{one.model}@{one.version}", again(options, one), tell=tell)
     registry = str(one.metadata.get("registry") or "")
     sent = push_image(workspace, built, registry)[1] if registry else None
     time, zone = workspace.time()
@@ -199,10 +203,30 @@ def _carry_out(
     if outcome == "same" and before is not None:
         found = before
     else:
-        found = _publish(workspace, made)
+        try:
+            found = _publish(workspace, made)
+        except RefMovedError as error:
+            # The place is told first: what it runs now may be this one or the other.
+            raise RefMovedError(
+                deployment_ref(made.name), hint=f"dsvc deploy status {made.name}; the same command again brings yours"
+            ) from error
     if wait is not None:
         wait_until_ready(place, found.deployment, wait)
     return DeployResult(found.deployment, found.id, outcome, package.files, applied, built, sent)
+
+
+def again(options: BuildOptions, one: Deployment) -> BuildOptions:
+    """Return how the image of a deployment is built once more: with the packages that it had."""
+    return replace(options, environment=options.environment or one.environment or None)
+
+
+def _with_environment(options: BuildOptions, found: FoundVersion, before: Deployment | None) -> BuildOptions:
+    """Return how an image is built: what was said about the environment of a version stays as it was."""
+    if before is None:
+        return options
+    if before.model_id == found.version_id:
+        return again(options, before)
+    return replace(options, otherwise=options.otherwise or before.environment or None)
 
 
 def _where(one: Deployment) -> tuple[str, str, str]:

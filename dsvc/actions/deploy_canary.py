@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from dsvc.actions.build import BuildOptions
-from dsvc.actions.deploy import DeployOptions, DeployResult, deploy, spec_of
+from dsvc.actions.deploy import DeployOptions, DeployResult, again, deploy, spec_of
 from dsvc.actions.deploy_gate import Reading, reader_of
 from dsvc.actions.deploy_manage import remove_deployment
 from dsvc.actions.deploy_place import open_place, wait_until_ready
@@ -147,8 +147,8 @@ def promote(
     told = cast("Mapping[str, Any]", found.deployment.metadata["canary"])
     reading = _judge(workspace, stable.deployment.name, found.deployment, canary, tell=tell) if canary.gates else None
     spec = decode_spec(told["spec"])
-    options = DeployOptions(build, registry=str(found.deployment.metadata.get("registry") or ""), wait=canary.wait)
     one = found.deployment
+    options = DeployOptions(again(build, one), registry=str(one.metadata.get("registry") or ""), wait=canary.wait)
     model = f"{one.model}@{one.version}"
     done = _finish(workspace, stable.deployment.name, stable.deployment, spec, options, model=model, tell=tell)
     got = 100 * one.spec.replicas / (one.spec.replicas + stable.deployment.spec.replicas)
@@ -182,11 +182,12 @@ def _beside(stable: Deployment, spec: Spec, count: int, options: DeployOptions, 
     """Return how a canary is deployed: with the settings that it will have, but for numbers, ports and names."""
     registry = options.registry if options.registry is not None else str(stable.metadata.get("registry") or "")
     port = spec.port + max(spec.replicas, stable.spec.replicas)
+    build = replace(options.build, otherwise=options.build.otherwise or stable.environment or None)
     keeps_host = stable.target not in ("k8s", "manifest")  # there it is an address to listen at
     return replace(
-        options, name=stable.name + CANARY, target=stable.target, registry=registry, place=None, replicas=count, most=0,
-        env=spec.env, without=(), cpu=spec.cpu, memory=spec.memory, gpu=spec.gpu, host=spec.host if keeps_host else "",
-        port=port, namespace=spec.namespace, reset=True, wait=None,
+        options, build=build, name=stable.name + CANARY, target=stable.target, registry=registry, place=None,
+        replicas=count, most=0, env=spec.env, without=(), cpu=spec.cpu, memory=spec.memory, gpu=spec.gpu,
+        host=spec.host if keeps_host else "", port=port, namespace=spec.namespace, reset=True, wait=None,
         metadata={"canary": {"of": stable.name, "percent": share, "spec": encode_spec(spec)}},
     )  # fmt: skip
 

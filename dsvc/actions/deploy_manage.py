@@ -107,7 +107,7 @@ def deploy_diff(
         "image": (one.digest, made.digest),
         "target": (one.target, made.target),
         "commit": (one.commit, made.commit),
-        "environment": (one.labels.get("io.dsvc.environment", ""), made.labels.get("io.dsvc.environment", "")),
+        "environment": (one.environment, made.environment),
         "run": (one.labels.get("io.dsvc.run", ""), made.labels.get("io.dsvc.run", "")),
     }
     facts = tuple((what, old, new) for what, (old, new) in pairs.items() if old != new)

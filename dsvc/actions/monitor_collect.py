@@ -133,7 +133,7 @@ def collect(workspace: Workspace, name: str, folders: Sequence[Path] = (), *, re
             hint="dsvc switch to another branch, and collect again",
         )
     base = head if head is not None else _beginning(workspace, name, [commit for _, commit in found])
-    tree = workspace.repo.commit(base).tree
+    tree, environment = workspace.repo.commit(base).tree, workspace.repo.commit(base).environment
     store, changes, rows, size = workspace.repo.store, dict[bytes, Entry | None](), 0, 0
     for path, _ in found:
         place = os.fsencode(f"{FOLDER}/{name}/{path.name}")
@@ -148,7 +148,8 @@ def collect(workspace: Workspace, name: str, folders: Sequence[Path] = (), *, re
         made = TreeId(ObjectId(trees.edit_tree(store, tree, changes).id))
         count = "one file" if len(changes) == 1 else f"{len(changes)} files"
         message = f"What {name} was asked, and what it answered: {rows} rows in {count}\n"
-        commit = Commit(made, (base,), person, person, message)
+        # The code is that of the base, and so is what it runs with.
+        commit = Commit(made, (base,), person, person, message, environment=environment)
         signer = find_signer(workspace, None)
         commit_id = workspace.repo.put_commit(commit if signer is None else signer.commit(commit))
         transaction = workspace.repo.transaction()

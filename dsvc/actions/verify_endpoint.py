@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -70,7 +71,7 @@ def verify_endpoint(workspace: Workspace, url: str, *, token: str = "", content:
         EndpointError: when it does not answer as dsvc's servers do.
     """
     told = _ask(url, token)
-    walk = _Walk(workspace, told)
+    walk = _Walk(workspace, told, url)
     edges = tuple(walk.edges())
     behind = None
     if walk.spec:
@@ -85,8 +86,8 @@ def is_endpoint(text: str) -> bool:
 
 
 class _Walk:
-    def __init__(self, workspace: Workspace, told: Mapping[str, Any]) -> None:
-        self._workspace, self._told = workspace, told
+    def __init__(self, workspace: Workspace, told: Mapping[str, Any], url: str) -> None:
+        self._workspace, self._told, self._url = workspace, told, url
         self.spec = ""  # how the version is called here
 
     def edges(self) -> Iterator[EndpointEdge]:
@@ -135,9 +136,13 @@ class _Walk:
             status = open_place(self._workspace, one.target).status(one)
         except DsvcError as error:
             return EndpointEdge("image", "claimed", f"its place cannot be asked: {error.message}")
-        if status.digest == one.digest:
-            return EndpointEdge("image", "proved", f"its place runs the image {short}")
-        return EndpointEdge("image", "missing", f"its place does not run the image {short} that is recorded")
+        if status.digest != one.digest:
+            return EndpointEdge("image", "missing", f"its place does not run the image {short} that is recorded")
+        if any(_leads(self._url, each) for each in status.addresses):
+            return EndpointEdge("image", "proved", f"its place runs the image {short} at this address")
+        where = ", ".join(status.addresses) or "no address that is known here"
+        text = f"its place runs the image {short} at {where}; that this address leads there is the endpoint's own word"
+        return EndpointEdge("image", "claimed", text)
 
     def _commit(self, version: ModelVersion) -> EndpointEdge:
         store = self._workspace.repo.store
@@ -208,6 +213,14 @@ def _ask(url: str, token: str) -> Mapping[str, Any]:
     if not isinstance(told, dict) or "version_id" not in told:
         raise EndpointError(f"{address} is no provenance", hint="is it a server of dsvc?")
     return told
+
+
+def _leads(url: str, address: str) -> bool:
+    """Say whether a URL is the address of a place; where that names no port, such as an Ingress, any port is."""
+    asked, known = urllib.parse.urlsplit(url), urllib.parse.urlsplit(address)
+    here = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104
+    same = asked.hostname == known.hostname or (asked.hostname in here and known.hostname in here)
+    return same and known.port in (None, asked.port)
 
 
 def _id(text: object) -> ObjectId | None:

@@ -27,6 +27,7 @@ from dsvc.commands.deploy_text import (
     print_deployments,
     print_status,
     status_json,
+    without_repeats,
 )
 from dsvc.commands.model import Spec
 from dsvc.commands.options import Json, Quiet
@@ -46,7 +47,8 @@ Timeout = Annotated[
 def command(context: Context, *, json: Json = False) -> None:
     """Bring models to places that serve them, and know what is where.
 
-    `dsvc deploy MODEL --to PLACE` deploys; without arguments this is `dsvc deploy list`.
+    `dsvc deploy MODEL --to PLACE` deploys, and `dsvc deploy apply --help` has its options; without arguments this is
+    `dsvc deploy list`.
     """
     _list(context, json=json)
 
@@ -300,9 +302,12 @@ def diff(
         return 1 if found.differs else None
     for what, old, new in found.facts:
         context.out.line(f"{what}: {visible(old) or 'none'} -> {visible(new) or 'none'}")
-    for line in found.lines:
+    lines, alike = without_repeats(found.lines)
+    for line in lines:
         color = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
         context.out.line(context.out.paint(visible(line), color) if color else visible(line))
+    if alike:
+        context.out.line(f"the same lines change in {', '.join(map(visible, alike))}")
     return 1 if found.differs else None
 
 

@@ -64,7 +64,7 @@ def print_deployment(context: Context, one: Deployment, object_id: ObjectId) -> 
         ["Deployed:", f"{iso_text(one.time, one.zone)} by {visible(one.user)}"],
         ["Commit:", one.commit[:10]],
         ["Run:", one.labels.get("io.dsvc.run", "")[:10]],
-        ["Environment:", one.labels.get("io.dsvc.environment", "")[:10]],
+        ["Environment:", one.environment[:10]],
         ["Replicas:", f"{spec.replicas}-{spec.most}" if spec.most else str(spec.replicas)],
         ["Canary of:", one.canary_of],
         ["Host:", visible(spec.host)],
@@ -169,3 +169,26 @@ def _spec(spec: Spec) -> dict[str, Any]:
         "replicas": spec.replicas, "most": spec.most, "env": dict(spec.env), "cpu": spec.cpu, "memory": spec.memory,
         "gpu": spec.gpu, "host": spec.host, "port": spec.port, "namespace": spec.namespace,
     }  # fmt: skip
+
+
+def without_repeats(lines: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return a comparison without the files in which nothing else changes than above, and the names of these.
+
+    Every object of a deployment says which version it belongs to: a person wants to read that once.
+    """
+    files: list[list[str]] = []
+    for at, line in enumerate(lines):
+        if line.startswith("--- ") and lines[at + 1 : at + 2] and lines[at + 1].startswith("+++ "):
+            files.append([])
+        files[-1].append(line)
+    shown: list[str] = []
+    alike: list[str] = []
+    seen: set[str] = set()
+    for each in files:
+        changed = {line for line in each[2:] if line[0] in "+-"}
+        if changed <= seen:
+            alike.append(each[1].removeprefix("+++ ").partition("/")[2])
+        else:
+            shown += each
+        seen |= changed
+    return shown, alike

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dsvc.actions.monitor_targets import Targets
     from dsvc.monitoring.rules import Watch
 
+_USUAL = "127.0.0.1:8080"
 Model = Annotated[str, typer.Argument(metavar="NAME", help="A deployment, or a model as what it is served.")]
 Deployment = Annotated[str, typer.Option("--deployment", metavar="NAME", help="Only the servers of this deployment.")]
 Psi = Annotated[float, typer.Option("--psi", metavar="X", help="Alert when a column's PSI is above.")]
@@ -38,7 +39,12 @@ def watch_of(context: Context, name: str, deployment: str, target: Sequence[str]
 
     found = _recorded(context, name, ask=True) if not target and not deployment else None
     if found is None:
-        return Watch(name, deployment, targets=tuple(target) or ("127.0.0.1:8080",))
+        if not target:
+            context.out.note(
+                f"{deployment or name} is no deployment that is recorded here: {_USUAL} is watched, where 'dsvc serve' "
+                "listens by itself; --target HOST:PORT names another place"
+            )
+        return Watch(name, deployment, targets=tuple(target) or (_USUAL,))
     if not found.targets:
         opened = f"'kubectl port-forward service/{found.deployment} 8080:80' opens"
         raise UsageError(

@@ -6,6 +6,8 @@ leaves those alone that others set, such as the number of replicas that an autos
 
 from __future__ import annotations
 
+import json
+import warnings
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -288,17 +290,35 @@ def _told() -> Iterator[None]:
     from kubernetes.client.exceptions import ApiException
     from kubernetes.config import ConfigException
     from kubernetes.dynamic.exceptions import KubernetesValidateMissing, ResourceNotFoundError
-    from urllib3.exceptions import HTTPError
+    from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
     try:
-        yield
+        with warnings.catch_warnings():
+            # KUBECONFIG says insecure-skip-tls-verify then, and the library would say so at each of its calls.
+            warnings.simplefilter("ignore", InsecureRequestWarning)
+            yield
     except ConfigException as error:
         raise PlaceError(f"no cluster is known: {error}", hint="KUBECONFIG names a file with one") from error
     except ApiException as error:
-        text = " ".join(str(error.body or error.reason or error).split())[:500]
-        hint = "kubectl auth can-i --list shows what you may do there"
+        text, hint = _refusal(error)
         raise PlaceError(f"the cluster answered with {error.status}: {text}", hint=hint) from error
     except (ResourceNotFoundError, KubernetesValidateMissing) as error:
-        raise PlaceError(f"the cluster does not know this: {error}", hint="is KServe installed there?") from error
+        hint = "kubectl api-resources lists what it knows: autoscaling/v2 since 1.23, KServe where it is installed"
+        raise PlaceError(f"the cluster does not know this: {error}", hint=hint) from error
     except (HTTPError, OSError) as error:
         raise PlaceError(f"the cluster cannot be reached: {error}", hint="kubectl cluster-info") from error
+
+
+def _refusal(error: Any) -> tuple[str, str]:
+    """Return what the cluster says of a call that it refused, and what helps; its answer is an object `Status`."""
+    body = error.body.decode("utf-8", "replace") if isinstance(error.body, bytes) else str(error.body or "")
+    try:
+        told = json.loads(body)
+    except ValueError:
+        told = None
+    hint = "kubectl auth can-i --list shows what you may do there"
+    match told:
+        case {"details": {"kind": "namespaces", "name": str(name)}} if error.status == 404:
+            hint = f"kubectl create namespace {name}, or --namespace NAME"
+    said = told.get("message") if isinstance(told, dict) else None
+    return " ".join(str(said or body or error.reason or error).split())[:500], hint

@@ -77,6 +77,11 @@ class Deployment:
         return self.labels.get("io.dsvc.commit", "")
 
     @property
+    def environment(self) -> str:
+        """The environment whose packages its image has, in hex; empty where it is not known."""
+        return self.labels.get("io.dsvc.environment", "")
+
+    @property
     def canary_of(self) -> str:
         """The deployment beside which this one gets a share of the requests, empty where there is none."""
         told = self.metadata.get("canary")

@@ -25,7 +25,7 @@ _POD_MONITOR: Final = "podmonitor.yaml"
 
 def watch_of(deployment: Deployment) -> Watch:
     """Return what is watched: the servers of a deployment, by the labels of their metrics."""
-    return Watch(deployment.model, deployment.name)
+    return Watch(deployment.spec.env.get("DSVC_SERVE_NAME") or deployment.model, deployment.name)
 
 
 def monitor(deployment: Deployment, kind: Literal["ServiceMonitor", "PodMonitor"]) -> dict[str, Any]:
@@ -84,5 +84,5 @@ def monitoring_files(deployment: Deployment) -> Mapping[str, str]:
     if deployment.spec.namespace:
         listed["namespace"] = deployment.spec.namespace
     listed["resources"] = sorted(set(found) - {_POD_MONITOR})
-    texts = {name: yaml_text(document) for name, document in found.items()}
+    texts = {name: yaml_text(document, blocks=True) for name, document in found.items()}
     return {f"{FOLDER}/{name}": text for name, text in {**texts, "kustomization.yaml": yaml_text(listed)}.items()}

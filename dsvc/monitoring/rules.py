@@ -13,6 +13,8 @@ from typing import Any, Final
 
 PSI: Final = 0.2  # of one column: customary for a change that people should look at
 _FINDS: Final = 15  # seconds in which a Prometheus that starts begins to scrape: it waits for 5
+_STALE: Final = 3  # scrapes after which a sample says nothing about now
+_BRIDGED: Final = 4  # scrapes for which the last figure of drift is taken when there is none
 KEPT: Final = "model, version, deployment"  # labels that tell servers apart
 
 
@@ -84,10 +86,15 @@ def rules(watch: Watch) -> dict[str, Any]:
 def alerts(watch: Watch) -> list[dict[str, Any]]:
     """Return the alerting rules."""
     name = watch.deployment or watch.model
+    up = f"up{{job={json.dumps(watch.job)}}}"
+    # A server that is scraped no more, such as one at another port before Prometheus was started anew, says nothing:
+    # its last sample is found for five minutes all the same. `absent` need not tell a second time of one that is down.
+    down = f"{up} == 0 and time() - timestamp({up}) < {_STALE * watch.interval}"
+    lost = f"absent(dsvc_model_info{watch.selector}) unless on () {up} == 0"
     return [
         _alert(
             "DsvcModelDown",
-            f'up{{job={json.dumps(watch.job)}}} == 0 or absent(dsvc_model_info{watch.selector})',
+            f"{down} or {lost}",
             f"{name}{{{{ with $labels.instance }}}} at {{{{ . }}}}{{{{ end }}}} does not answer",
             "Prometheus cannot scrape it: look at its log and its health at /v2/health/ready.",
             waits=f"{max(4 * watch.interval, _FINDS)}s",
@@ -111,7 +118,8 @@ def alerts(watch: Watch) -> list[dict[str, Any]]:
         ),
         _alert(
             "DsvcDrift",
-            f"dsvc_drift_psi{watch.selector} > {watch.psi}",
+            # One scrape that was lost, on a busy machine, does not end it.
+            f"last_over_time(dsvc_drift_psi{watch.selector}[{_BRIDGED * watch.interval}s]) > {watch.psi}",
             f"{{{{ $labels.side }}}} {{{{ $labels.feature }}}} of {name} is not what the model was trained on",
             "Its population stability index is {{ $value | humanize }}: the dashboard has it beside the training data.",
             waits="",

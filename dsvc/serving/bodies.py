@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NoReturn
 
-from dsvc.serving.refusals import Refusal, TooLarge
+from dsvc.serving.refusals import Compressed, Refusal, TooLarge
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -20,8 +20,10 @@ class ClientLeft(Exception):  # noqa: N818 - nothing failed here
 
 
 async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
-    """Return the body of a request; raises TooLarge and ClientLeft."""
+    """Return the body of a request; raises TooLarge, Compressed and ClientLeft."""
     for name, value in scope["headers"]:
+        if name == b"content-encoding" and value.lower() not in (b"", b"identity"):
+            raise Compressed(f"a body with the encoding {value.decode('latin-1')} is not understood: send it as it is")
         if name == b"content-length" and (not value.isdigit() or int(value) > most):
             waits = any(each == b"expect" for each, _ in scope["headers"])  # it sends nothing before it is told to
             raise await _too_large(receive, most, skip=not waits)

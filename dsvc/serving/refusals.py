@@ -35,6 +35,12 @@ class TooLarge(Refusal):
     kind = "size"
 
 
+class Compressed(Refusal):
+    """The body is compressed, which would let few bytes become many."""
+
+    status = 415
+
+
 class Unauthorized(Refusal):
     """The token is missing or another one."""
 

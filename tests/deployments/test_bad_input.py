@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from dsvc.actions.build import BuildOptions
+from dsvc.actions.deploy import DeployOptions, deploy
+from dsvc.refs.moved import RefMovedError
+from dsvc.tracking.opening import open_workspace
 from tests.images.shop import Shop
 from tests.servers.ports import free_port
 
@@ -25,6 +31,24 @@ def test_a_registry_that_is_not_there(shop: Shop):
     answer = shop.cli(*words, f"127.0.0.1:{free_port()}/team")
     assert (answer.code, "cannot be reached" in answer.err) == (14, True)
     assert nothing_is_there(shop)
+
+
+def test_two_deploys_at_once(shop: Shop):
+    """One of them wins, and the other says how to see what runs."""
+    words = ("deploy", "churn", "--to", "manifest", "--base", str(shop.base))
+    workspace = open_workspace(shop.cli.directory, shop.cli.environment, ("test",))
+    others = []
+
+    def meanwhile(_line: str) -> None:
+        if not others:
+            others.append(shop.cli.ok(*words, "--replicas", "2"))
+
+    options = DeployOptions(BuildOptions(shop.cli.directory, base=str(shop.base)), target="manifest")
+    with pytest.raises(RefMovedError) as raised:
+        deploy(workspace, "churn", options, tell=meanwhile)
+    assert "dsvc deploy status churn" in (raised.value.hint or "")
+    assert shop.cli.ok("deploy", *words[1:2], "--base", str(shop.base), "--json").json["number"] == 1
+    assert shop.cli.ok("deploy", "status", "churn", "--json").json["state"] == "written"
 
 
 def model_layer(shop: Shop) -> Path:

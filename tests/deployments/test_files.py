@@ -256,6 +256,15 @@ def test_files_that_somebody_changed(shop, folder):
     assert shop.cli("deploy", "status", "churn").code == 3
 
 
+def test_what_watches_it_knows_as_what_it_is_served(shop, folder):
+    words = ("--to", "manifest", "--base", str(shop.base), "--env", "DSVC_SERVE_NAME=leaving")
+    shop.cli.ok("deploy", "churn", *words)
+    rules = (folder / "monitoring" / "prometheusrule.yaml").read_text()
+    assert 'dsvc_drift_psi{model="leaving",deployment="churn"}' in rules
+    board = (folder / "monitoring" / "dashboard.yaml").read_text()
+    assert '  churn.json: |\n    {\n     "uid": ' in board  # people read it in reviews
+
+
 def test_a_difference_to_what_would_be_deployed(shop):
     deploy(shop, "--to", "manifest")
     assert shop.cli("deploy", "diff", "churn", "churn@1", "--base", str(shop.base)).code == 0
@@ -265,6 +274,43 @@ def test_a_difference_to_what_would_be_deployed(shop):
     facts = {each["what"]: each["new"] for each in answer.json["facts"]}
     assert (facts["model"], facts["run"]) == ("churn@2", run)
     assert any(line.startswith("+") and "dsvc.io/run" in line for line in answer.json["lines"])
+
+
+def test_a_difference_that_is_in_all_files_is_shown_once(shop):
+    shop.cli.ok("deploy", "churn", "--to", "manifest", "--base", str(shop.base), "--host", "a.example.com")
+    shop.train("b")
+    words = ("deploy", "diff", "churn", "churn@2", "--base", str(shop.base))
+    shown = shop.cli(*words)
+    assert shown.out.count("+++ ") == 1
+    assert shown.out.splitlines()[-1].startswith("the same lines change in ingress.yaml, monitoring/dashboard.yaml, ")
+    assert sum(line.startswith("+++ ") for line in shop.cli(*words, "--json").json["lines"]) > 8
+    assert "+++ there/ingress.yaml" in _diff_of_a_changed_ingress(shop)
+
+
+def _diff_of_a_changed_ingress(shop):
+    path = shop.cli.directory / "deploy" / "churn" / "ingress.yaml"
+    path.write_text(path.read_text().replace("a.example.com", "b.example.com"))
+    return shop.cli("deploy", "diff", "churn").out
+
+
+def test_the_environment_that_was_said_stays(shop):
+    """For a model of which no record says it: again, back, as a canary, promoted, and for the next version."""
+    cli, base = shop.cli, ("--base", str(shop.base))
+    cli.ok("env", "lock", "-q")
+    cli.ok("commit", "-q", "-m", "with an environment")
+    there = cli.ok("env", "show", "HEAD", "--json").json["environment"]
+    (cli.directory / "predictor.py").write_text("def predict(rows: list[dict]) -> list: return rows")
+    cli.ok("model", "add", "plain", "predictor.py")
+    words = ("deploy", "plain", "--to", "manifest", *base)
+    assert cli(*words).code == 3
+    made = cli.ok(*words, "--environment", "HEAD", "--json").json
+    assert made["labels"]["io.dsvc.environment"] == there
+    assert cli.ok("deploy", "plain", *base, "--json").json["outcome"] == "same"
+    (cli.directory / "predictor.py").write_text("def predict(rows: list[dict]) -> list: return rows[:]")
+    cli.ok("model", "add", "plain", "predictor.py")
+    cli.ok("deploy", "plain@2", "--canary", "50", *base)
+    cli.ok("deploy", "promote", "plain", *base)
+    assert cli.ok("deploy", "rollback", "plain", *base, "--json").json["digest"] == made["digest"]
 
 
 def test_a_dry_run_does_nothing(shop, folder):

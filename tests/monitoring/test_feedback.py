@@ -16,6 +16,7 @@ from dsvc.serving.journal import Journal, finish, take_up, to_parquet
 from dsvc.serving.prediction_log import PredictionLog
 from dsvc.serving.predictor import Rows
 from tests.commands.conftest import CommandLine
+from tests.environments.wheels import make_venv
 from tests.json_page import documented
 from tests.serving.served import TIMEOUT, started
 
@@ -95,11 +96,17 @@ def test_folders_of_containers_are_collected_once(project, tmp_path):
     (folder / "wine-2-20260101T000000-0a1b2c3d.jsonl").write_text(whole + '[1767225602000000, 1, {"alcohol": [1')
     (folder / "beer-1-20260101T000000-0a1b2c3d.jsonl").write_text(whole.replace('"wine"', '"beer"'))
     (folder / "half.parquet").write_bytes(b"PAR1")
+    make_venv(tmp_path / "venv")
+    cli.environment["VIRTUAL_ENV"] = str(tmp_path / "venv")
+    cli.ok("env", "lock", "-q")
+    cli.ok("commit", "-q", "-m", "with an environment")
     done = cli.ok("monitor", "collect", "wine", str(folder), "--json")
     assert (done.json["files"], done.json["rows"]) == (1, 3)
     assert "beer-1" in done.err
     assert "half.parquet" in done.err
     cli.ok("switch", "-q", "feedback/wine")
+    same = [cli.ok("env", "show", each, "--json").json["environment"] for each in ("HEAD", "main")]
+    assert same[0] == same[1]  # its code is that of the commit below, and so is what it runs with
     table = parquet.read_table(next((cli.directory / "feedback" / "wine").iterdir())).to_pydict()
     assert table["alcohol"] == [13.5, None, 12.0]
     assert table["grower"] == ["a", "b", "c"]

@@ -156,6 +156,11 @@ def test_addresses_that_are_not_there(wine):
     assert (wrong.status, wrong.headers["allow"]) == (405, "POST")
 
 
+def test_a_compressed_body_is_refused_by_its_encoding(wine):
+    answer = wine.served.ask(PREDICT, b"\x1f\x8b\x08", headers={"Content-Encoding": "gzip"})
+    assert (answer.status, "encoding gzip is not understood" in answer.json["error"]) == (415, True)
+
+
 def test_a_body_of_a_hundred_megabytes_is_refused_before_it_is_read(wine):
     answer = wine.served.ask(PREDICT, b" " * 100_000_000)
     assert answer.status == 413
