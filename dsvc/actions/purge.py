@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -22,7 +23,7 @@ from dsvc.repo.family import read_family
 from dsvc.repo.leftovers import remove_unlisted_packs
 from dsvc.repo.maintenance import clear_condemned
 from dsvc.repo.member import member_of, pool_of
-from dsvc.repo.reachable import Marks, Target, mark
+from dsvc.repo.reachable import Marks, Target, maps_of, mark
 from dsvc.repo.removal import OperationMovedError, drop_objects
 from dsvc.repo.repository import Repository
 from dsvc.repo.sweeping import sweep
@@ -196,16 +197,16 @@ def parts_of(repo: Repository, files: Iterable[FileId]) -> set[bytes]:
     found: set[bytes] = set()
     for file_id in files:
         found.add(file_id)
-        stack = [(Kind.FILE_MAP, bytes(file_id))] if repo.store.has(file_id, Kind.FILE_MAP) else []
-        while stack:
-            kind, wanted = stack.pop()
-            try:
-                page = decode_page(repo.store.get(wanted, kind))
-            except IntegrityError:
-                continue  # of a purge that was interrupted
-            found.update(part.id for part in page.parts)
-            if page.level:
-                stack += [(Kind.MAP_PAGE, part.id) for part in page.parts]
+        pages: list[bytes] = []
+        with contextlib.suppress(IntegrityError):
+            pages = maps_of(repo.store, file_id) if repo.store.has(file_id, Kind.FILE_MAP) else []
+        while pages:
+            with contextlib.suppress(IntegrityError):  # of a purge that was interrupted
+                page = decode_page(pages.pop())
+                found.update(part.id for part in page.parts)
+                for part in page.parts if page.level else ():
+                    with contextlib.suppress(IntegrityError):
+                        pages.append(repo.store.get(part.id, Kind.MAP_PAGE))
     return found
 
 

@@ -1,4 +1,6 @@
-"""Read frames that go into other packs, and compare what is in them: the packs that they come from are deleted then.
+"""Read what decides which bytes stay, and compare it, for the packs that it comes from are deleted then.
+
+That is frames which go into other packs, and the maps of files, which say what is needed.
 
 A byte that changed on its way from a place far away, or in a memory that is going bad, would otherwise stay for good.
 What does not fit is read once more. The map of a file cannot be compared with its id. It fits when everything that it
@@ -49,6 +51,30 @@ def read_sound(packs: PackSet, ref: PackRef, number: int, members: Members) -> t
     raise UnsoundError(f"pack {ref.id.hex()} cannot be written anew: {fault}", hint="dsvc fsck")
 
 
+def read_map(packs: PackSet, ref: PackRef, file_id: bytes, place: Place) -> bytes:
+    """Return the map of a file that lies in a pack, for somebody who takes what it does not list for garbage.
+
+    One that lists something that is not there is read again, until it comes the same way twice.
+
+    Raises:
+        IntegrityError: when it cannot be read, or is another one each time.
+    """
+    payload = packs.read(ref, place)
+    if _names_what_is_there(packs, payload):
+        return payload
+    return read_object(packs, ref, file_id, place)
+
+
+def read_object(packs: PackSet, ref: PackRef, wanted: bytes, place: Place) -> bytes:
+    """Return an object of a pack, read from where it is and again where it does not fit.
+
+    Raises:
+        IntegrityError: when it is damaged there too.
+    """
+    _, plain = read_sound(packs, ref, place.frame, [(ObjectId(wanted), place)])
+    return plain[place.offset : place.offset + place.length]
+
+
 def _judge(packs: PackSet, members: Members, plain: bytes) -> tuple[bool, str]:
     """Say whether all is what it should be, and what is not; neither, where there are maps of which nobody knows."""
     sound = True
@@ -73,3 +99,14 @@ def _lists_what_is_there(packs: PackSet, payload: bytes) -> bool:
     except IntegrityError:
         return False
     return True
+
+
+def _names_what_is_there(packs: PackSet, payload: bytes) -> bool:
+    """Say whether everything that a map lists is stored; the lengths of pages count for nothing here."""
+    try:
+        page = decode_page(payload)
+        if page.level:
+            return all(packs.find(part.id, Kind.MAP_PAGE) is not None for part in page.parts)
+    except IntegrityError:
+        return False
+    return _lists_what_is_there(packs, payload)

@@ -6,6 +6,7 @@ References out of the store (git links, external references) are not followed; o
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
 from dsvc.errors import IntegrityError
@@ -19,6 +20,7 @@ from dsvc.objects.packlist import PackRef, classes_of
 from dsvc.objects.packs import PackSet
 from dsvc.objects.snapshot import decode_snapshot, decode_stream
 from dsvc.objects.sortedmap import decode_node
+from dsvc.objects.sound import UnsoundError, read_map, read_object
 from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.objects.tree import EntryKind
 from dsvc.objects.trees import TREES
@@ -261,21 +263,48 @@ def _payloads(
     """Yield the payload of an object, for a file the different maps of it."""
     kind, wanted = target
     try:
-        if kind != Kind.FILE_MAP:
-            yield store.get(wanted, kind)
-            return
-        yield from dict.fromkeys(_each_map(store, wanted))
+        yield from [_read(store, wanted, kind)] if kind != Kind.FILE_MAP else maps_of(store, wanted)
     except IntegrityError as error:
         failed(target, error)
 
 
+def _read(store: ObjectStore, wanted: bytes, kind: Kind) -> bytes:
+    try:
+        return store.get(wanted, kind)
+    except ObjectMissingError:
+        raise
+    except IntegrityError:
+        for ref, place in store.packs.find_every(wanted, kind):  # what was gathered may have changed on its way
+            with contextlib.suppress(IntegrityError):
+                return read_object(store.packs, ref, wanted, place)
+        raise
+
+
+def maps_of(store: ObjectStore, wanted: bytes) -> list[bytes]:
+    """Return the different maps of a large file; see `dsvc.objects.sound.read_map`.
+
+    Raises:
+        IntegrityError: when there is none, or one cannot be read.
+    """
+    return list(dict.fromkeys(_each_map(store, wanted)))
+
+
 def _each_map(store: ObjectStore, wanted: bytes) -> Iterator[bytes]:
-    found: list[tuple[PackRef, Place]] = list(store.packs.find_every(wanted, Kind.FILE_MAP))
-    if len(found) < 2:
-        yield store.get(wanted, Kind.FILE_MAP)
-        return
-    for ref, place in found:
-        yield store.packs.read(ref, place)
+    try:
+        found = _maps_in_packs(store, wanted)
+    except UnsoundError:
+        raise
+    except IntegrityError:  # the pack may have been replaced meanwhile
+        found = []
+    if not found:
+        first = store.get(wanted, Kind.FILE_MAP)
+        found = _maps_in_packs(store, wanted) or [first]
+    yield from found
+
+
+def _maps_in_packs(store: ObjectStore, wanted: bytes) -> list[bytes]:
+    places: list[tuple[PackRef, Place]] = list(store.packs.find_every(wanted, Kind.FILE_MAP))
+    return [read_map(store.packs, ref, wanted, place) for ref, place in places]
 
 
 def check_whole(
