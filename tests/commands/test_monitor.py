@@ -25,7 +25,7 @@ def test_init_writes_a_folder_and_is_safe_to_repeat(cli):
 def test_thresholds_stand_in_the_rules(cli):
     rules = yaml.safe_load(cli.ok("monitor", "rules", "churn", "--psi", "0.5", "--deployment", "eu").out)
     found = {rule["alert"]: rule["expr"] for rule in rules["groups"][0]["rules"] if "alert" in rule}
-    assert found["DsvcDrift"] == 'dsvc_drift_psi{model="churn",deployment="eu"} > 0.5'
+    assert found["DsvcDrift"] == 'last_over_time(dsvc_drift_psi{model="churn",deployment="eu"}[60s]) > 0.5'
     assert cli.ok("monitor", "rules", "churn", "--psi", "0.5", "--deployment", "eu", "--json").json["rules"] == rules
 
 
