@@ -38,6 +38,13 @@ def is_left_over(name: str) -> bool:
     return False
 
 
+def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
+    """Write all of it, however much one call takes."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
 def write_file(path: Path, data: bytes | Iterable[bytes], *, durable: bool = True, mode: int = 0o666) -> None:
     """Replace the file at `path` by one with this content (bytes, or pieces), through a temporary file beside it.
 
@@ -49,9 +56,7 @@ def write_file(path: Path, data: bytes | Iterable[bytes], *, durable: bool = Tru
     try:
         try:
             for piece in (data,) if isinstance(data, bytes) else data:
-                view = memoryview(piece)
-                while view:
-                    view = view[os.write(fd, view) :]
+                write_all(fd, piece)
             if durable:
                 os.fsync(fd)
         finally:

@@ -183,7 +183,7 @@ class _Walk:
         before = [m for m in met if run is None or (m.key < run and m.key not in around)]
         # Equal content elsewhere is a coincidence where somebody wrote it here, and a copy where nobody did.
         before = [m for m in before if m.path == node.path and m.state == PinState.PINNED] or before
-        best = before[0] if len(before) == 1 else min(before, key=lambda m: self._rank(m, node), default=None)
+        best = self._index.origin(before, node.path)
         if best is None:
             return False
         seen: set[RunKey] = set()
@@ -197,11 +197,6 @@ class _Walk:
             self._edge(writer.key, node.key, "wrote", *mark, also=meeting is not best)
         self._runs.append(best.key)
         return True
-
-    def _rank(self, meeting: Meeting, node: FileNode) -> tuple[bool, bool, bool]:
-        """What is followed rather than others has the least: the origin of a file, not what repeated that."""
-        there = meeting.state == PinState.PINNED, meeting.path == node.path
-        return not there[0], not there[1], self._index.is_repetition(meeting.key)
 
     def _readers(self, node: FileNode, met: Sequence[Meeting], run: RunKey | None) -> bool:
         after = [meeting for meeting in met if run is None or meeting.key > run]

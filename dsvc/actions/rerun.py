@@ -26,7 +26,7 @@ from dsvc.runs.index import RunIndex
 from dsvc.runs.masking import MASK
 from dsvc.runs.names import RERUN_OF, RunKey, short_key
 from dsvc.runs.notebook import is_notebook
-from dsvc.runs.pins import Pin, PinState, Seen, read_pins
+from dsvc.runs.pins import Pin, Seen, read_pins
 from dsvc.runs.record import Run
 from dsvc.runs.summary import summarize
 from dsvc.workspace import Workspace
@@ -137,8 +137,7 @@ def _run_of(workspace: Workspace, index: RunIndex, name: str | bytes) -> RunKey:
             return target.key
         if isinstance(target, FileTarget):
             met = [m for m in index.meetings([target.id], outputs=True).get(target.id, ()) if _counts(index, m.key)]
-            order = {m: (m.state != PinState.PINNED, m.path != target.path, index.is_repetition(m.key)) for m in met}
-            best = min(met, key=order.__getitem__, default=None)
+            best = index.origin(met, target.path)
             if best is not None:
                 return best.key
     shown = name if isinstance(name, str) else os.fsdecode(name)

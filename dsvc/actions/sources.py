@@ -179,9 +179,12 @@ class _Content:
             self._file.restart()
         self._progress.advance(size=size)
         if size != self._found.size:
-            advance = lambda n: self._progress.advance(size=n)  # noqa: E731
             self._ahead = read_ahead(
-                self._sources, self._found, start=size, advance=advance, stopped=self._begun.stopped
+                self._sources,
+                self._found,
+                start=size,
+                advance=lambda count: self._progress.advance(size=count),
+                stopped=self._begun.stopped,
             )
 
     def end(self) -> None:

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from dsvc.atomic import write_all
 from dsvc.errors import FormatTooNewError, IntegrityError
 from dsvc.objects.allocation import keep_freed_memory
 from dsvc.objects.encodings import Decoder, Encoder, Encoding
@@ -134,7 +135,7 @@ class CodecProcess:
     def _ask(self, what: int, rows: Sequence[tuple[int, int, int]], answers: int) -> bytes | None:
         request = b"".join([_REQUEST.pack(what, len(rows)), *(_ROW.pack(*row) for row in rows)])
         try:
-            _write(self._requests, request)
+            write_all(self._requests, request)
             return _read(self._answers, _FRAME.size * answers)
         except (OSError, EOFError):
             return None
@@ -184,7 +185,7 @@ def serve(fd: int, capacity: int, level: int) -> None:
         what, count = _REQUEST.unpack(request)
         rows = _ROW.iter_unpack(_read(0, _ROW.size * count))
         given, out = memoryview(memory)[:capacity], memoryview(memory)[capacity:]
-        _write(1, _decoded(decoder, given, out, rows) if what == _DECODE else _encoded(encoder, given, out, rows))
+        write_all(1, _decoded(decoder, given, out, rows) if what == _DECODE else _encoded(encoder, given, out, rows))
 
 
 def _encoded(encoder: Encoder, given: memoryview, out: memoryview, rows: Iterable[tuple[int, int, int]]) -> bytes:
@@ -212,12 +213,6 @@ def _decoded(decoder: Decoder, given: memoryview, out: memoryview, rows: Iterabl
     except (IntegrityError, FormatTooNewError):
         end = 0
     return _FRAME.pack(0, end)
-
-
-def _write(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 def _read(fd: int, size: int) -> bytes:

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from dsvc.objects.encodings import PLANES, Encoder, Encoding
-
-if TYPE_CHECKING:
-    from dsvc.objects.codec_process import CodecProcesses
-
-_ALONE_BYTES = 16 << 20  # plain bytes that were grouped by planes before another process pays
+from dsvc.objects.late_processes import LateProcesses
 
 
 class Encoders:
@@ -19,12 +14,10 @@ class Encoders:
 
     def __init__(self, *, level: int, capacity: int) -> None:
         """`capacity` is how many bytes a run has at most."""
-        self._level, self._capacity = level, capacity
+        self._level = level
         self._local = threading.local()
-        self._lock = threading.Lock()
-        self._grouped = 0
+        self._late = LateProcesses(capacity=capacity, level=level)
         self._pays = False  # whether the last run was grouped: text is compressed in a library, where threads suffice
-        self._processes: CodecProcesses | None = None
 
     def own(self) -> Encoder:
         """Return the encoder of this thread."""
@@ -37,30 +30,17 @@ class Encoders:
         self, pieces: Sequence[tuple[int, bytes | memoryview]]
     ) -> Sequence[tuple[Encoding, bytes | memoryview]]:
         """Encode pieces of one stream, each given with its offset there; see `Encoder.encode_run`."""
-        processes = self._others()
+        processes = self._late.get() if self._pays else None
         frames: Sequence[tuple[Encoding, bytes | memoryview]] | None = None
         if processes is not None:
             frames = processes.encode_run(pieces)
         if frames is None:
             frames = list(self.own().encode_run(pieces))
         grouped = sum(len(data) for (_, data), (encoding, _) in zip(pieces, frames, strict=True) if encoding in PLANES)
-        with self._lock:
-            self._pays = grouped > 0
-            self._grouped += grouped
+        self._late.meet(grouped)
+        self._pays = grouped > 0
         return frames
 
     def close(self) -> None:
         """End the processes while no thread encodes; what comes later may start them again."""
-        if self._processes is not None:
-            self._processes.close()
-            self._processes = None
-
-    def _others(self) -> CodecProcesses | None:
-        if not self._pays or self._grouped < _ALONE_BYTES:
-            return None
-        with self._lock:
-            if self._processes is None:
-                from dsvc.objects.codec_process import CodecProcesses
-
-                self._processes = CodecProcesses(capacity=self._capacity, level=self._level)
-            return self._processes
+        self._late.close()

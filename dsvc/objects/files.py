@@ -10,7 +10,7 @@ from blake3 import blake3
 from dsvc.errors import IntegrityError
 from dsvc.objects.chunker import SMALL_LIMIT
 from dsvc.objects.filemap import Page, Part, chunks, decode_page, length_of
-from dsvc.objects.hashed_read import Note
+from dsvc.objects.hashed_read import Note, Read
 from dsvc.objects.ids import FileId, Kind, ObjectId, content_id
 
 EMPTY_FILE = FileId(content_id(b""))
@@ -45,9 +45,7 @@ class Sink(Protocol):
     """What takes contents: the writing half of a store."""
 
     def put(self, kind: Kind, payload: bytes) -> ObjectId: ...
-    def put_large(
-        self, read: Callable[[int], bytes | memoryview], *, note: Note | None = None
-    ) -> tuple[ObjectId, int]: ...
+    def put_large(self, read: Read, *, note: Note | None = None) -> tuple[ObjectId, int]: ...
 
 
 def read_file(source: Source, file_id: bytes) -> bytes:
@@ -134,9 +132,7 @@ def put_content(sink: Sink, data: bytes) -> FileId:
     return FileId(sink.put_large(read)[0])
 
 
-def put_stream(
-    sink: Sink, read: Callable[[int], bytes | memoryview], *, note: Note | None = None
-) -> tuple[FileId, int]:
+def put_stream(sink: Sink, read: Read, *, note: Note | None = None) -> tuple[FileId, int]:
     """Store what `read(n)` delivers until it returns nothing; return the file's id and length.
 
     Of a large file `note` hears now and then what the BLAKE3 of its first so many bytes is.

@@ -22,9 +22,7 @@ Note = Callable[[int, bytes], None]
 class HashedRead:
     """Hashes a stream in another thread while it is cut; `note` hears of the hash of what came so far."""
 
-    def __init__(
-        self, read: Callable[[int], bytes | memoryview], pool: ThreadPoolExecutor, note: Note | None = None
-    ) -> None:
+    def __init__(self, read: Read, pool: ThreadPoolExecutor, note: Note | None = None) -> None:
         self._read, self._pool, self._note = read, pool, note
         self._hasher, self._length = blake3(), 0
         self._hashing: Future[blake3] | None = None

@@ -19,7 +19,7 @@ from dsvc.objects.chunker import MAX
 from dsvc.objects.encoders import Encoders
 from dsvc.objects.encodings import LEVEL, Decoder
 from dsvc.objects.filemap import MapBuilder, Part
-from dsvc.objects.hashed_read import HashedRead, Note
+from dsvc.objects.hashed_read import HashedRead, Note, Read
 from dsvc.objects.ids import Kind, ObjectId, content_id, object_id
 from dsvc.objects.packlist import PackClass, PackRef, classes_of
 from dsvc.objects.packwriter import SYNC_EVERY, Member, PackWriter
@@ -74,9 +74,7 @@ class Ingest:
             self._add_to_group(classes_of(kind)[0], new_id, kind, payload)
         return new_id
 
-    def put_large(
-        self, read: Callable[[int], bytes | memoryview], *, note: Note | None = None
-    ) -> tuple[ObjectId, int]:
+    def put_large(self, read: Read, *, note: Note | None = None) -> tuple[ObjectId, int]:
         """Take in a stream as chunks and their map; return the file's id and length. `note`: see HashedRead."""
         from dsvc.objects.chunker import cut
 
@@ -115,7 +113,7 @@ class Ingest:
         return file_id, length
 
     def put_whole(
-        self, file: Path, *, shared: int | None, read: Callable[[int], bytes | memoryview], note: Note | None = None
+        self, file: Path, *, shared: int | None, read: Read, note: Note | None = None
     ) -> tuple[ObjectId, int]:
         """Take in a large file without copying its bytes; return its id and length.
 
@@ -137,9 +135,7 @@ class Ingest:
         self._whole.add(file_id)
         return file_id, length
 
-    def _identify(
-        self, read: Callable[[int], bytes | memoryview], note: Note | None
-    ) -> tuple[ObjectId, int, bytearray, int]:
+    def _identify(self, read: Read, note: Note | None) -> tuple[ObjectId, int, bytearray, int]:
         """Return a stream's id and length, its chunks as rows of `_LISTED`, and how many bytes of them are stored."""
         from dsvc.objects.chunker import cut
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dsvc.atomic import temporary_name
+from dsvc.atomic import temporary_name, write_all
 from dsvc.objects.encodings import Encoding
 from dsvc.objects.ids import Kind, PackId
 from dsvc.objects.packindex import (
@@ -126,8 +126,7 @@ class PackWriter:
 
     def read(self, frame: Frame) -> bytes:
         """Return the stored bytes of a frame."""
-        with self._lock:
-            self._send(wait=True)
+        self._send(wait=True)
         offset = frame.offset
         for number, part in enumerate(self._parts):
             if part.offset <= frame.offset < part.offset + part.length:
@@ -186,12 +185,13 @@ class PackWriter:
 
     def _send(self, *, wait: bool = False) -> None:
         """Write what is pending, behind what is being written."""
-        self._settle()
-        pieces, self._pending, self._pending_bytes = self._pending, [], 0
-        if pieces and self._pool is not None and not wait:
-            self._writing = self._pool().submit(_write_all, self._fd, pieces)
-        else:
-            _write_all(self._fd, pieces)
+        with self._lock:
+            self._settle()
+            pieces, self._pending, self._pending_bytes = self._pending, [], 0
+            if pieces and self._pool is not None and not wait:
+                self._writing = self._pool().submit(_write_all, self._fd, pieces)
+            else:
+                _write_all(self._fd, pieces)
 
     def _settle(self) -> None:
         writing, self._writing = self._writing, None
@@ -201,9 +201,7 @@ class PackWriter:
 
 def _write_all(fd: int, pieces: list[bytes | memoryview]) -> None:
     for piece in pieces:
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(fd, view) :]
+        write_all(fd, piece)
 
 
 def renamed(ref: PackRef, index: bytes, path: Path, *, salt: bytes | None = None) -> PackRef:

@@ -14,12 +14,13 @@ from dsvc.refs.names import RUNS
 from dsvc.refs.view import Ref, View
 
 REMOVED: Final = "removed"
-_NAME = re.compile(rf"({RUNS}[0-9a-f]{{32}})(?:/(?:[0-9a-f]{{32}}|{REMOVED}))?")
+RUN_NAME: Final = re.compile(rf"({RUNS}([0-9a-f]{{32}}))(?:/({REMOVED}|[0-9a-f]{{32}}))?")
+"""The names of refs of runs: that of the record, in it the key (16 bytes), and that of a note or `REMOVED`."""
 
 
 def is_outranked(name: str, view: View) -> bool:
     """Say whether a ref is of a run that was removed in this view, and is not the one that says so."""
-    found = _NAME.fullmatch(name)
+    found = RUN_NAME.fullmatch(name)
     removal = f"{found[1]}/{REMOVED}" if found is not None else name
     return name != removal and view.get(removal) is not None
 
@@ -27,7 +28,7 @@ def is_outranked(name: str, view: View) -> bool:
 def with_removals(view: View, changes: Mapping[str, Ref | None]) -> dict[str, Ref | None]:
     """Return the changes of a view with those that follow: of a run that is then removed, everything else goes."""
     settled = dict(changes)
-    for record in dict.fromkeys(found[1] for found in map(_NAME.fullmatch, changes) if found is not None):
+    for record in dict.fromkeys(found[1] for found in map(RUN_NAME.fullmatch, changes) if found is not None):
         removal = f"{record}/{REMOVED}"
         if (changes[removal] if removal in changes else view.get(removal)) is None:
             continue

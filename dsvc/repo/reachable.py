@@ -286,10 +286,6 @@ def maps_of(store: ObjectStore, wanted: bytes) -> list[bytes]:
     Raises:
         IntegrityError: when there is none, or one cannot be read.
     """
-    return list(dict.fromkeys(_each_map(store, wanted)))
-
-
-def _each_map(store: ObjectStore, wanted: bytes) -> Iterator[bytes]:
     try:
         found = _maps_in_packs(store, wanted)
     except UnsoundError:
@@ -299,7 +295,7 @@ def _each_map(store: ObjectStore, wanted: bytes) -> Iterator[bytes]:
     if not found:
         first = store.get(wanted, Kind.FILE_MAP)
         found = _maps_in_packs(store, wanted) or [first]
-    yield from found
+    return list(dict.fromkeys(found))
 
 
 def _maps_in_packs(store: ObjectStore, wanted: bytes) -> list[bytes]:

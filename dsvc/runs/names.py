@@ -10,12 +10,11 @@ the record was removed. All of them are made once and never moved: two repositor
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from typing import Final, NamedTuple, NewType
 
 from dsvc.refs.names import RUNS
-from dsvc.refs.removals import REMOVED
+from dsvc.refs.removals import REMOVED, RUN_NAME
 
 RunKey = NewType("RunKey", bytes)
 
@@ -23,7 +22,6 @@ KEY_LENGTH = 16
 RERUN_OF: Final = "rerun-of"  # label of a repetition: the key of the run that it repeats
 _TIME = 6  # bytes
 _SHORT = 10  # digits
-_NAME = re.compile(rf"{RUNS}([0-9a-f]{{{2 * KEY_LENGTH}}})(?:/({REMOVED}|[0-9a-f]{{{2 * KEY_LENGTH}}}))?")
 
 
 def new_key(time: int, random: Callable[[int], bytes] = os.urandom) -> RunKey:
@@ -68,10 +66,10 @@ class RunRef(NamedTuple):
 
 def parse_ref(name: str) -> RunRef | None:
     """Return what a full ref name says of runs, or None where it is not of their form."""
-    found = _NAME.fullmatch(name)
+    found = RUN_NAME.fullmatch(name)
     if found is None:
         return None
-    key, note = RunKey(bytes.fromhex(found[1])), found[2]
+    key, note = RunKey(bytes.fromhex(found[2])), found[3]
     if note is None:
         return RunRef(key)
     return RunRef(key, is_removal=True) if note == REMOVED else RunRef(key, RunKey(bytes.fromhex(note)))

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from dsvc.atomic import write_all
 from dsvc.errors import RequestError
 from dsvc.signing.sshsig import NAMESPACE, is_ssh_signature
 
@@ -112,7 +113,7 @@ def readable(*contents: bytes) -> Iterator[tuple[list[str], list[int]]]:
             for content in contents:
                 fd = os.memfd_create("dsvc-signing")
                 stack.callback(os.close, fd)
-                _write(fd, content)
+                write_all(fd, content)
                 descriptors.append(fd)
             yield [f"/dev/fd/{fd}" for fd in descriptors], descriptors
             return
@@ -123,12 +124,6 @@ def readable(*contents: bytes) -> Iterator[tuple[list[str], list[int]]]:
         for file, content in zip(files, contents, strict=True):
             file.write_bytes(content)
         yield [os.fspath(file) for file in files], []
-
-
-def _write(fd: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 def _words(stderr: bytes) -> str:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from dsvc.atomic import sync_directory, temporary_name
+from dsvc.atomic import sync_directory, temporary_name, write_all
 from dsvc.errors import IntegrityError, RequestError
 from dsvc.storage.backend import BlobDamagedError, BlobMissingError, SwapUncertainError, check_key, check_trial
 from dsvc.storage.cell_files import DIGEST, KEPT_CELLS, pack_cell, unpack_cell
@@ -83,9 +83,7 @@ class LocalBackend:
                 fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
             try:
                 if not isinstance(source, Path):
-                    view = memoryview(source)
-                    while view:
-                        view = view[os.write(fd, view) :]
+                    write_all(fd, source)
                 os.fsync(fd)
             finally:
                 os.close(fd)

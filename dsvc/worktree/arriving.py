@@ -21,7 +21,7 @@ from typing import Final, Self
 
 from blake3 import blake3
 
-from dsvc.atomic import temporary_name
+from dsvc.atomic import temporary_name, write_all
 
 ARRIVING: Final = "arriving"  # the folder of a worktree for all that
 LEAST: Final = 8 << 20  # bytes of an object that is worth a file; a smaller one comes in a moment
@@ -76,7 +76,7 @@ class Arrival:
     def write(self, piece: bytes | memoryview) -> None:
         """Take what comes next; it is written while the caller goes on, and must not change."""
         self._size += len(piece)
-        self._do(lambda: _write_all(self._fd, piece))
+        self._do(lambda: write_all(self._fd, piece))
         begins = self._size - self._synced > _SYNC_EVERY
         if self.will_be_synced and begins and (self._syncing is None or self._syncing.done()):
             # The disk begins to write while there is still something to receive.
@@ -275,9 +275,3 @@ def _proven(fd: int, path: Path) -> int:
         proven, end = size, found.end()
     os.truncate(_journal_of(path), end)
     return proven
-
-
-def _write_all(fd: int, piece: bytes | memoryview) -> None:
-    view = memoryview(piece)
-    while view:
-        view = view[os.write(fd, view) :]

@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from itertools import islice
 from typing import NamedTuple
 
@@ -117,12 +118,14 @@ def _read_ahead(store: ObjectStore, file_id: bytes, near: Near | None, *, verify
         if buffer is not None:
             spare.append(buffer)
 
-    decoders = None if verify else Decoders(capacity=_BATCH_BYTES + MAX)
     workers = max(2, min(8, (os.cpu_count() or 2) - 1))  # one processor hashes and writes
-    with ThreadPoolExecutor(workers, thread_name_prefix="dsvc-decode") as pool:
+    with (
+        closing(Decoders(capacity=_BATCH_BYTES + MAX)) as decoders,
+        ThreadPoolExecutor(workers, thread_name_prefix="dsvc-decode") as pool,
+    ):
         try:
             for batch, size in _batches(store, file_id):
-                waiting.append((size, pool.submit(_read, store, batch, near, spare, decoders)))
+                waiting.append((size, pool.submit(_read, store, batch, near, spare, None if verify else decoders)))
                 ahead += size
                 while ahead > _AHEAD_BYTES or (waiting and waiting[0][1].done()):
                     yield from take()
@@ -131,9 +134,6 @@ def _read_ahead(store: ObjectStore, file_id: bytes, near: Near | None, *, verify
         finally:
             for _, future in waiting:
                 future.cancel()
-            pool.shutdown(wait=True)
-            if decoders is not None:
-                decoders.close()
 
 
 def _batches(store: ObjectStore, file_id: bytes) -> Iterator[tuple[list[Part], int]]:

@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 
+from dsvc.atomic import write_all
 from dsvc.errors import IntegrityError
 from dsvc.objects import trees
 from dsvc.objects.ahead import groups_by_bytes
@@ -169,8 +170,6 @@ def _write(fd: int, pieces: Pieces) -> int:
     done = os.writev(fd, pieces)
     if done < size:
         for piece in pieces:
-            view = memoryview(piece)[done:]
+            write_all(fd, memoryview(piece)[done:])
             done = max(0, done - len(piece))
-            while view:
-                view = view[os.write(fd, view) :]
     return size

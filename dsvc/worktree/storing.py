@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from dsvc.atomic import temporary_name
+from dsvc.atomic import temporary_name, write_all
 from dsvc.errors import RequestError
 from dsvc.objects.chunker import SMALL_LIMIT
 from dsvc.objects.ids import FileId
@@ -188,9 +188,7 @@ def _copy(fd: int, target: Path) -> int:
     try:
         offset = 0
         while data := os.pread(fd, 1 << 20, offset):
-            view = memoryview(data)
-            while view:
-                view = view[os.write(copy, view) :]
+            write_all(copy, data)
             offset += len(data)
     except BaseException:
         os.close(copy)

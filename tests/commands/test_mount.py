@@ -8,12 +8,13 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.together import together
 
 BIG = random.Random(1).randbytes(3_000_000)
 
@@ -102,11 +103,7 @@ def test_files_are_there_and_cannot_be_changed(serve, project):
                 at = file.seek(rng.randrange(len(BIG)))
                 wrong.extend([at] if file.read(5000) != BIG[at : at + 5000] else [])
 
-    threads = [threading.Thread(target=read, args=(seed,)) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(read)
     assert not wrong
     assert [m["path"] for m in project.ok("mount", "--json").json["mounts"]] == [str(place)]
     process.send_signal(signal.SIGINT)  # Ctrl-C

@@ -15,6 +15,7 @@ import pytest
 
 from dsvc.errors import IntegrityError, RemoteError
 from tests.commands.conftest import CommandLine, cli
+from tests.together import together
 
 __all__ = ["cli"]
 
@@ -133,11 +134,7 @@ def test_the_cache_is_bounded_and_many_threads_read(project):
                 if file.read(300_000) != BIG[start : start + 300_000]:
                     wrong.append(start)
 
-    threads = [threading.Thread(target=read, args=(seed,)) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(read)
     assert not wrong
     assert 0 < files._files._reader.cached <= 1 << 20
     files.close()
@@ -198,11 +195,7 @@ def test_threads_share_an_open_file(files):
                     wrong.append(start)
 
         gone = threading.Barrier(4)
-        threads = [threading.Thread(target=read, args=(seed,)) for seed in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        together(read)
     assert not wrong
 
 

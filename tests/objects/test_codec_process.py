@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.objects import codec_process, decoders, encoders
+from dsvc.objects import codec_process, late_processes
 from dsvc.objects.chunker import MAX
 from dsvc.objects.codec_process import CodecProcesses
 from dsvc.objects.encodings import Encoder, Encoding
@@ -48,8 +48,7 @@ def processes():
 @pytest.fixture
 def at_once(monkeypatch):
     """Processes from the first byte on."""
-    monkeypatch.setattr(encoders, "_ALONE_BYTES", 0)
-    monkeypatch.setattr(decoders, "_ALONE_BYTES", 0)
+    monkeypatch.setattr(late_processes, "ALONE_BYTES", 0)
     started: list[int] = []
     start = codec_process._start
 
