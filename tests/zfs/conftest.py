@@ -50,6 +50,15 @@ class Project:
         self.ok("commit", "-q", "-m", message)
         return self.ok("rev-parse", "HEAD").out.strip()
 
+    def commit_on_a_branch(self, branch: str, text: str) -> str:
+        """Commit a change of `a` on a new branch and come back to main; return the name of the snapshot."""
+        self.ok("switch", "-q", "-c", branch)
+        (self.data / "a").write_text(text)
+        self.commit(f"on {branch}")
+        name = self.snapshots()[-1]
+        self.ok("switch", "-q", "main")
+        return name
+
     def snapshots(self) -> list[str]:
         """The short names of all snapshots of the project's datasets."""
         names = self.pool.zfs("list", "-H", "-o", "name", "-t", "snapshot").split()
@@ -57,12 +66,16 @@ class Project:
 
 
 @pytest.fixture
-def empty_project(pool: Pool, tmp_path: Path) -> Project:
+def empty_project(pool: Pool, tmp_path: Path) -> Iterator[Project]:
+    """Variables that a test sets for its commands are gone when it is over."""
+    before = dict(pool.environment)
     folder = tmp_path / "zfs" / "project"
     folder.mkdir(parents=True)
     project = Project(pool, folder, f"{pool.name}/set{next(_numbers)}")
     project.ok("init", "-q")
-    return project
+    yield project
+    pool.environment.clear()
+    pool.environment.update(before)
 
 
 @pytest.fixture

@@ -20,33 +20,24 @@ def test_a_fork_clones(project):
 def test_gc_of_the_parent_leaves_what_a_fork_has(project):
     """Snapshots of other branches, too, from which the fork has made no clone yet; and the fork lets go of them."""
     pool = project.pool
-    before = dict(pool.environment)
-    try:
-        project.ok("switch", "-q", "-c", "other")
-        (project.data / "a").write_text("two\n")
-        project.commit("second")
-        second = project.snapshots()[-1]
-        project.ok("switch", "-q", "main")
-        assert pool.dsvc(project.folder.parent, "fork", "-q", str(project.folder), "fork").code == 0
-        fork = Project(pool, project.folder.parent / "fork", project.dataset)
-        pool.environment["DSVC_DATE"] = "2026-02-01T12:00:00+01:00"
-        project.ok("branch", "-D", "other")
-        (project.folder / "code").write_text("x")
-        project.commit("code")
-        assert second not in project.ok("gc", "--prune=now", "--json").json["snapshots_destroyed"]
-        fork.ok("switch", "-q", "other")
-        assert (fork.data / "a").read_text() == "two\n"
-        fork.ok("switch", "-q", "main")
-        pool.environment["DSVC_DATE"] = "2026-02-02T12:00:00+01:00"
-        fork.ok("branch", "-D", "other")
-        (fork.folder / "code").write_text("x")
-        fork.commit("code")
-        assert second in fork.ok("gc", "--prune=now", "--json").json["snapshots_destroyed"]
-        assert second not in project.snapshots()
-        assert fork.ok("status", "--json").json["clean"]
-    finally:
-        pool.environment.clear()
-        pool.environment.update(before)
+    second = project.commit_on_a_branch("other", "two\n")
+    assert pool.dsvc(project.folder.parent, "fork", "-q", str(project.folder), "fork").code == 0
+    fork = Project(pool, project.folder.parent / "fork", project.dataset)
+    pool.environment["DSVC_DATE"] = "2026-02-01T12:00:00+01:00"
+    project.ok("branch", "-D", "other")
+    (project.folder / "code").write_text("x")
+    project.commit("code")
+    assert second not in project.ok("gc", "--prune=now", "--json").json["snapshots_destroyed"]
+    fork.ok("switch", "-q", "other")
+    assert (fork.data / "a").read_text() == "two\n"
+    fork.ok("switch", "-q", "main")
+    pool.environment["DSVC_DATE"] = "2026-02-02T12:00:00+01:00"
+    fork.ok("branch", "-D", "other")
+    (fork.folder / "code").write_text("x")
+    fork.commit("code")
+    assert second in fork.ok("gc", "--prune=now", "--json").json["snapshots_destroyed"]
+    assert second not in project.snapshots()
+    assert fork.ok("status", "--json").json["clean"]
 
 
 def test_a_fork_that_fails_leaves_nothing(project):
