@@ -171,6 +171,7 @@ request checkout 1
 request merge 1
 switch main
 remote
+remote list
 remote show
 remote check --quick
 remote get-url origin

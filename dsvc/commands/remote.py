@@ -24,8 +24,10 @@ from dsvc.commands.entry_text import human_size
 from dsvc.commands.options import DryRun, Json, Quiet, Verbose
 from dsvc.commands.ref_text import SHORT
 from dsvc.commands.remote_keys import Encrypt, KeyFilePath, keys, sealed_options
+from dsvc.errors import UsageError
 from dsvc.refs.names import short_name
-from dsvc.remotes.settings import RemoteSettings
+from dsvc.remotes.address import S3Address, parse_address
+from dsvc.remotes.settings import SINGLE_WRITER, RemoteSettings
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The remote's name.")]
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="A folder, ssh://, user@host:folder or s3://.")]
@@ -49,6 +51,11 @@ def command(context: Context, *, verbose: Verbose = False, quiet: Quiet = False,
         context.out.line(f"{remote.name}\t{remote.push_url or remote.url} (push)")
 
 
+def listed(context: Context, *, verbose: Verbose = False, quiet: Quiet = False, json: Json = False) -> None:
+    """List the remotes of this repository, as `dsvc remote` alone does."""
+    command(context, verbose=verbose, quiet=quiet, json=json)
+
+
 def add(
     context: Context,
     name: Name,
@@ -57,16 +64,24 @@ def add(
     fetch_now: Annotated[bool, typer.Option("-f", "--fetch", help="Fetch from it at once.")] = False,
     encrypt: Encrypt = False,
     file: KeyFilePath = None,
+    single_writer: Annotated[
+        bool, typer.Option("--single-writer", help="This machine alone writes to that bucket.")
+    ] = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Add a remote; nothing is connected to, and an empty place becomes a repository with the first push.
 
     An encrypted remote can be kept where nobody is trusted: see the guide on encryption. A key file that is not there
-    is written.
+    is written. A store that ignores conditions on writes is refused, since two who write at once would overwrite each
+    other; --single-writer is your word that nobody else writes there.
     """
     workspace = context.workspace()
     options = sealed_options(context, encrypt=encrypt, file=file)
+    if single_writer:
+        if not isinstance(parse_address(address, directory=context.directory), S3Address):
+            raise UsageError("--single-writer is for buckets: other places keep writers apart", hint="leave it out")
+        options[SINGLE_WRITER] = True
     settings = add_remote(workspace, name, address, directory=context.directory, options=options)
     if file is not None and key_file(context.directory / file)[1]:
         context.out.note(f"Wrote a new key to {file}: keep a copy of it, for without it nothing can be read")
@@ -243,6 +258,7 @@ def _state_json(state: RemoteState) -> dict[str, object]:
 
 
 SUBCOMMANDS = {
+    "list": listed,
     "add": add,
     "remove": remove,
     "rename": rename,

@@ -14,6 +14,7 @@ from dsvc.remotes.bundle_file import SUFFIX
 from dsvc.remotes.refspec import Refspec, fetch_refspecs, parse_refspec
 
 SECTION = "remote"
+SINGLE_WRITER = "singleWriter"  # the option of a bucket where this machine alone writes
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 

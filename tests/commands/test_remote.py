@@ -13,6 +13,8 @@ def test_list(clones):
         f"origin\t{clones.hub} (fetch)\norigin\t{clones.hub} (push)\n"
     )
     assert ada.ok("remote", "get-url", "origin").out == f"{clones.hub}\n"
+    for option in ((), ("-v",), ("--json",)):
+        assert ada.ok("remote", "list", *option).out == ada.ok("remote", *option).out
 
 
 def test_a_relative_folder_counts_from_where_it_was_typed(clones):
@@ -29,6 +31,7 @@ def test_names_and_addresses_that_cannot_be(clones):
         assert ada("remote", "add", "--", name, "x").code == 2, name
     for address in ("", "ftp://host/x", "file://host/x", "s3://", "ssh://host", "a\nb", "ssh://-oProxyCommand=x/y"):
         assert ada("remote", "add", "new", address).code == 2, address
+    assert ada("remote", "add", "--single-writer", "new", "../hub").code == 2
     assert ada("remote", "remove", "nothing").code == 2
     assert ada("remote", "rename", "origin", "a b").code == 2
     assert ada.ok("remote").out == "origin\n"

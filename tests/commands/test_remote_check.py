@@ -113,8 +113,19 @@ def test_a_store_that_ignores_conditions(cli: CommandLine, rclone: str) -> None:
     assert plain_client(rclone).list_objects_v2(Bucket="bucket").get("Contents", []) == []
 
     cli.ok("init", "-q")
-    cli.ok("remote", "add", "alone", "s3://bucket/project")
-    cli.ok("config", "remote.alone.singleWriter", "true")
+    (cli.directory / "a").write_text("a")
+    cli.ok("commit", "-q", "-m", "first")
+    cli.ok("remote", "add", "shared", "s3://bucket/project")
+    refused = cli("push", "shared")
+    assert refused.code == 14
+    assert "ignores the condition" in refused.err
+    assert "remote.NAME.singleWriter" in refused.err
+    cli.ok("remote", "remove", "shared")
+
+    cli.ok("remote", "add", "--single-writer", "alone", "s3://bucket/project")
+    assert cli.ok("config", "remote.alone.singleWriter").out == "true\n"
+    cli.ok("push", "-q", "alone")
+    assert "main" in cli.ok("ls-remote", "alone").out
     text = cli.ok("remote", "check", "--quick").out
     assert "one machine alone" in text
     assert all(len(line) <= 80 for line in text.splitlines())

@@ -138,8 +138,8 @@ class Cells:
         raise UnconditionalStoreError(
             f"{self.calls.target.url}: the store at {self.calls.target.endpoint} {verdict.found}, so two writers "
             "at once would overwrite each other",
-            hint="use a store that keeps conditions on writes; or, if one machine alone ever writes here, say so with "
-            "--single-writer",
+            hint="use a store that keeps conditions on writes; or, if one machine alone ever writes here, say so: "
+            "'dsvc config remote.NAME.singleWriter true', or --single-writer with 'dsvc remote add'",
             details={"reason": "no conditional writes", "found": verdict.found},
         )
 
