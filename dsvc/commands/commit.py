@@ -19,7 +19,7 @@ from dsvc.commands.copied_text import tell_copies
 from dsvc.commands.options import Json, NoStaging, Quiet
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.commands.signature_text import GpgSign, NoGpgSign, chosen_sign
-from dsvc.commands.status import command as show_status
+from dsvc.commands.status_output import Form, show_status
 from dsvc.errors import UsageError
 from dsvc.objects.values import Person
 from dsvc.refs.names import short_name
@@ -64,7 +64,7 @@ def command(
     workspace = context.workspace()
     selected = [p for p in (workspace.repo_path(p, context.directory) for p in paths) if p]
     if dry_run:
-        show_status(context, paths, json=json)
+        show_status(context, paths, Form(json=json))
         return 1 if status(workspace, paths=selected).is_clean() else None
     text = _message(
         context,

@@ -10,14 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-import typer
-
-from dsvc.commands.application import build_application
 from dsvc.commands.context import Context, private_folder
 from dsvc.commands.exit_codes import BROKEN_PIPE, OK, USAGE
 from dsvc.commands.interpreter import FRAMES
 from dsvc.commands.output import Output
-from dsvc.commands.registry import present_verbs
+from dsvc.commands.short_way import short_way
 from dsvc.errors import DsvcError, RequestError
 
 
@@ -76,6 +73,23 @@ def _invoke(arguments: Sequence[str], context: Context, *, directory: Path | Non
 
 def _dispatch(arguments: Sequence[str], context: Context) -> int:
     try:
+        do = short_way(arguments, context.environment)
+        if do is None:
+            return _parse(arguments, context)
+        do(context)
+        return OK
+    except BrokenPipeError:
+        raise
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001
+        return _report(error, arguments, context)
+
+
+def _parse(arguments: Sequence[str], context: Context) -> int:
+    import typer
+
+    from dsvc.commands.application import build_application
+
+    try:
         root = build_application()
         if "_DSVC_COMPLETE" in context.environment:
             return _answer_shell(root, arguments, context)
@@ -84,10 +98,6 @@ def _dispatch(arguments: Sequence[str], context: Context) -> int:
             return code if isinstance(code, int) else OK
     except typer.Exit as leaving:
         return leaving.exit_code
-    except BrokenPipeError:
-        raise
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001
-        return _report(error, arguments, context)
 
 
 @contextlib.contextmanager
@@ -108,6 +118,7 @@ def _inside(directory: Path | None) -> Iterator[None]:
 
 def _answer_shell(root: Any, arguments: Sequence[str], context: Context) -> int:
     from dsvc.commands.completion import complete
+    from dsvc.commands.registry import present_verbs
 
     for word, text in complete(root, arguments, verbs=present_verbs()):
         context.out.line(f"{word}\t{text}")
