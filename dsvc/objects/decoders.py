@@ -9,6 +9,7 @@ from dsvc.objects.encodings import LEVEL, PLANES
 from dsvc.objects.late_processes import LateProcesses
 
 if TYPE_CHECKING:
+    from dsvc.objects.codec_process import CodecProcesses, Lent
     from dsvc.objects.packindex import Frame
 
 
@@ -19,16 +20,38 @@ class Decoders:
         """`capacity` is how many bytes are decoded at once, at most."""
         self._late = LateProcesses(capacity=capacity, level=LEVEL)
 
-    def decode_run(self, frames: Sequence[Frame], stored: bytes | memoryview) -> bytes | None:
-        """Return the plain bytes of frames without bases, whose stored ones lie behind each other; None: not done here.
-
-        They are compared with nothing.
-        """
-        grouped = sum(frame.plain for frame in frames if frame.encoding in PLANES)
-        self._late.meet(grouped)
-        processes = self._late.get() if grouped else None
-        return processes.decode_run(frames, stored) if processes is not None else None
+    def lease(self) -> Lease:
+        """Return what decodes for one reader, until it has read all of it."""
+        return Lease(self._late)
 
     def close(self) -> None:
         """End the processes. No thread decodes any more."""
         self._late.close()
+
+
+class Lease:
+    """Decodes into memory that is used again once the lease ends. One thread has it at a time."""
+
+    def __init__(self, late: LateProcesses) -> None:
+        self._late = late
+        self._lent: list[tuple[CodecProcesses, Lent]] = []
+
+    def decode_run(self, frames: Sequence[Frame], stored: bytes | memoryview) -> memoryview | None:
+        """Return the plain bytes of frames without bases, whose stored ones lie behind each other; None: not done here.
+
+        They are compared with nothing, and valid until the lease ends.
+        """
+        grouped = sum(frame.plain for frame in frames if frame.encoding in PLANES)
+        self._late.meet(grouped)
+        processes = self._late.get() if grouped else None
+        lent = processes.decode_run(frames, stored) if processes is not None else None
+        if processes is None or lent is None:
+            return None
+        self._lent.append((processes, lent))
+        return lent.content
+
+    def end(self) -> None:
+        """Give back what was decoded; nobody reads it any more."""
+        while self._lent:
+            processes, lent = self._lent.pop()
+            processes.give_back(lent)

@@ -8,6 +8,7 @@ the layout to the byte.
 
 from __future__ import annotations
 
+import codecs
 from collections import deque
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
@@ -18,7 +19,8 @@ from dsvc.errors import FormatTooNewError, IntegrityError
 from dsvc.objects.planes import LENGTH, Grouping, distinct_values, likely_width, pack, probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+    from mmap import mmap
 
 LEVEL = 1
 """zstd level of new frames; the reasons are in docs/design/0002-chunks-and-encodings.md."""
@@ -261,12 +263,27 @@ class Decoder:
             return _decompress(decompressor, Encoding.DELTA, stored, plain_length)
         for planes, width in PLANES.items():
             if encoding == planes:
-                return self._join_planes(planes, width, stored, plain_length)
+                plain = bytearray(plain_length)
+                _join(self._planes(planes, width, stored, plain_length), plain, 0, plain_length)
+                return bytes(plain)
         raise UnknownEncodingError(encoding)
 
-    def _join_planes(
+    def decode_into(
+        self, into: mmap, at: int, encoding: int, stored: bytes | memoryview, *, plain_length: int
+    ) -> None:
+        """Write the plain bytes of a frame without a base to `into`, from `at` on; what `decode` says holds here too.
+
+        Arrays are put together where they are to lie, which takes half the time.
+        """
+        for planes, width in PLANES.items():
+            if encoding == planes:
+                _join(self._planes(planes, width, stored, plain_length), into, at, plain_length)
+                return
+        into[at : at + plain_length] = self.decode(encoding, stored, plain_length=plain_length)
+
+    def _planes(
         self, encoding: Encoding, width: int, stored: bytes | memoryview, plain_length: int
-    ) -> bytes:
+    ) -> list[bytes | memoryview]:
         header = width * LENGTH.size
         if len(stored) < header:
             raise DamagedFrameError(encoding, f"{len(stored)} bytes do not hold its header")
@@ -274,31 +291,27 @@ class Decoder:
         lengths = [length for (length,) in LENGTH.iter_unpack(view[:header])]
         if header + sum(lengths) != len(stored):
             raise DamagedFrameError(encoding, "the lengths of its planes do not add up to its length")
-        planes: list[bytes] = []
+        planes: list[bytes | memoryview] = []
         at = header
         for phase, length in enumerate(lengths):
             part, at = view[at : at + length], at + length
             expected = len(range(phase, plain_length, width))
             if length > expected:
                 raise DamagedFrameError(encoding, f"plane {phase} is longer than its plain form")
-            planes.append(bytes(part) if length == expected else _decompress(self._plain, encoding, part, expected))
-        return _joined(planes, plain_length)
+            planes.append(part if length == expected else _decompress(self._plain, encoding, part, expected))
+        return planes
 
 
-def _joined(planes: list[bytes], length: int) -> bytes:
-    """Return what planes are of, byte k of each element from plane k."""
-    width = len(planes)
-    if width == 2:
+def _join(planes: Sequence[bytes | memoryview], into: bytearray | mmap, at: int, length: int) -> None:
+    """Write what planes are of, byte k of each element from plane k, to `into` from `at` on."""
+    width, end = len(planes), at + length
+    widen = {2: codecs.utf_16_le_encode, 4: codecs.utf_32_le_encode}.get(width)
+    if widen is not None:
         # Latin-1 as UTF-16 puts each byte before a zero, in a fifth of the time of an extended slice.
-        plain = bytearray(planes[0].decode("latin-1").encode("utf-16-le"))
-        if length % 2:
-            plain.pop()
-        plain[1::2] = planes[1]
-        return bytes(plain)
-    plain = bytearray(length)
-    for phase, plane in enumerate(planes):
-        plain[phase::width] = plane  # an extended slice of a bytearray takes bytes ten times as fast as one of a view
-    return bytes(plain)
+        into[at:end] = memoryview(widen(codecs.latin_1_decode(planes[0])[0])[0])[:length]
+    for phase in range(0 if widen is None else 1, width):
+        # Of a bytearray or a map such a slice takes bytes ten times as fast as of a memoryview.
+        into[at + phase : end : width] = planes[phase]
 
 
 def _fast_compressor(*, hash_log: int, min_match: int, window_log: int) -> zstandard.ZstdCompressor:

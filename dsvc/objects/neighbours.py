@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from dsvc.errors import IntegrityError
-from dsvc.objects.decoders import Decoders
+from dsvc.objects.decoders import Lease
 from dsvc.objects.packindex import NO_BASE, Frame, Place
 from dsvc.objects.packref import PackRef
 from dsvc.objects.packs import PackSet
@@ -24,15 +24,15 @@ def read_each(packs: PackSet, wanted: Wanted) -> list[bytes | None]:
     return payloads
 
 
-def read_pieces(packs: PackSet, wanted: Wanted, decoders: Decoders) -> list[bytes] | None:
+def read_pieces(packs: PackSet, wanted: Wanted, lease: Lease) -> list[bytes | memoryview] | None:
     """Return the bytes at all these places in order, not compared with ids, a piece for one or more of them.
 
-    None where one of them cannot be read.
+    None where one of them cannot be read. The pieces are valid until the lease ends.
     """
-    pieces: list[bytes] = []
+    pieces: list[bytes | memoryview] = []
     for run in _runs(packs, wanted):
         stored = _stored(packs, run)
-        plain = decoders.decode_run([frame for _, _, frame in run], stored) if stored is not None else None
+        plain = lease.decode_run([frame for _, _, frame in run], stored) if stored is not None else None
         if plain is not None:
             pieces.append(plain)
             continue

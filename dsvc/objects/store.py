@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dsvc.errors import IntegrityError
 from dsvc.objects import files
-from dsvc.objects.decoders import Decoders
+from dsvc.objects.decoders import Lease
 from dsvc.objects.encodings import LEVEL
 from dsvc.objects.filemap import Part
 from dsvc.objects.files import ObjectDamagedError, ObjectMissingError
@@ -157,10 +157,13 @@ class ObjectStore:
             for chunk_id, payload in zip(wanted, payloads, strict=True)
         ]
 
-    def get_unverified(self, wanted: Sequence[bytes], decoders: Decoders) -> list[bytes]:
-        """Return the content of chunks of one file in pieces; the caller compares the whole. Raises as `get`."""
+    def get_unverified(self, wanted: Sequence[bytes], lease: Lease) -> list[bytes | memoryview]:
+        """Return the content of chunks of one file in pieces; the caller compares the whole. Raises as `get`.
+
+        The pieces are valid until the lease ends.
+        """
         try:
-            pieces = read_pieces(self.packs, [self._find(each, Kind.CHUNK) for each in wanted], decoders)
+            pieces = read_pieces(self.packs, [self._find(each, Kind.CHUNK) for each in wanted], lease)
         except IntegrityError:
             pieces = None
         return [self.get(each, Kind.CHUNK) for each in wanted] if pieces is None else pieces

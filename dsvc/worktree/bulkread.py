@@ -19,7 +19,7 @@ from blake3 import blake3
 from dsvc.errors import IntegrityError
 from dsvc.objects.allocation import keep_freed_memory
 from dsvc.objects.chunker import MAX
-from dsvc.objects.decoders import Decoders
+from dsvc.objects.decoders import Decoders, Lease
 from dsvc.objects.filemap import Part
 from dsvc.objects.files import ObjectDamagedError
 from dsvc.objects.ids import Kind
@@ -104,17 +104,19 @@ def _compare(hasher: blake3, file_id: bytes) -> None:
 
 def _read_ahead(store: ObjectStore, file_id: bytes, near: Near | None, *, verify: bool) -> Iterator[Pieces]:
     """Yield the content by the file's first map, decoded by threads."""
-    waiting: deque[tuple[int, Future[tuple[Pieces, bytearray | None]]]] = deque()
+    waiting: deque[tuple[int, Lease | None, Future[tuple[Pieces, bytearray | None]]]] = deque()
     spare: list[bytearray] = []  # buffers to read into: memory that was used before costs no more page faults
     ahead = 0
     keep_freed_memory()
 
     def take() -> Iterator[Pieces]:
         nonlocal ahead
-        size, future = waiting.popleft()
+        size, lease, future = waiting.popleft()
         ahead -= size
         pieces, buffer = future.result()
         yield pieces
+        if lease is not None:
+            lease.end()
         if buffer is not None:
             spare.append(buffer)
 
@@ -125,14 +127,15 @@ def _read_ahead(store: ObjectStore, file_id: bytes, near: Near | None, *, verify
     ):
         try:
             for batch, size in _batches(store, file_id):
-                waiting.append((size, pool.submit(_read, store, batch, near, spare, None if verify else decoders)))
+                lease = None if verify else decoders.lease()
+                waiting.append((size, lease, pool.submit(_read, store, batch, near, spare, lease)))
                 ahead += size
-                while ahead > _AHEAD_BYTES or (waiting and waiting[0][1].done()):
+                while ahead > _AHEAD_BYTES or (waiting and waiting[0][2].done()):
                     yield from take()
             while waiting:
                 yield from take()
         finally:
-            for _, future in waiting:
+            for *_, future in waiting:
                 future.cancel()
 
 
@@ -154,14 +157,14 @@ def _read(
     batch: list[Part],
     near: Near | None,
     spare: list[bytearray],
-    decoders: Decoders | None,
+    lease: Lease | None,
 ) -> tuple[Pieces, bytearray | None]:
     """Return the content of a batch in order, and the buffer that some of it lies in.
 
-    Without `decoders` each chunk is compared with its id.
+    Without a lease each chunk is compared with its id.
     """
     if near is None:
-        return _get(store, batch, decoders), None
+        return _get(store, batch, lease), None
     places = [near.places.get(part.id) if part.length <= MAX else None for part in batch]
     total = sum(part.length for part, place in zip(batch, places, strict=True) if place is not None)
     try:
@@ -179,13 +182,13 @@ def _read(
             if _fill(near.fd, view, offset):
                 pieces.append(view)
                 continue
-        pieces += _get(store, run, decoders)
+        pieces += _get(store, run, lease)
     return pieces, buffer
 
 
-def _get(store: ObjectStore, parts: list[Part], decoders: Decoders | None) -> Pieces:
+def _get(store: ObjectStore, parts: list[Part], lease: Lease | None) -> Pieces:
     ids = [part.id for part in parts]
-    return store.get_chunks(ids) if decoders is None else store.get_unverified(ids, decoders)
+    return store.get_chunks(ids) if lease is None else store.get_unverified(ids, lease)
 
 
 def _neighbours(batch: list[Part], places: list[int | None]) -> Iterator[tuple[int | None, list[Part]]]:

@@ -1,9 +1,11 @@
 """Frames are made and read in processes beside this one, with the same result; a process that dies costs no content."""
 
 import contextlib
+import itertools
 import os
 import random
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -14,8 +16,9 @@ import pytest
 from dsvc.objects import codec_process, late_processes
 from dsvc.objects.chunker import MAX
 from dsvc.objects.codec_process import CodecProcesses
-from dsvc.objects.encodings import Encoder, Encoding
+from dsvc.objects.encodings import Decoder, Encoder, Encoding
 from dsvc.objects.packindex import NO_BASE, Frame
+from dsvc.objects.store import ObjectStore
 from dsvc.worktree.bulkread import read_in_order
 
 CAPACITY = (2 << 20) + MAX
@@ -62,6 +65,10 @@ def at_once(monkeypatch):
     return started
 
 
+def whole(store: ObjectStore, file_id: bytes) -> bytes:
+    return b"".join(bytes(piece) for pieces in read_in_order(store, file_id) for piece in pieces)
+
+
 def pieces_of(data: bytes, size: int = 70_001) -> list[tuple[int, memoryview]]:
     return [(at, memoryview(data)[at : at + size]) for at in range(0, len(data), size)]
 
@@ -73,13 +80,20 @@ def frames_of(encoded: list[tuple[Encoding, bytes]], pieces: list[tuple[int, mem
     ]
 
 
+def decoded(processes: CodecProcesses, frames: list[Frame], stored: bytes) -> bytes:
+    lent = processes.decode_run(frames, stored)
+    content = bytes(lent.content)
+    processes.give_back(lent)
+    return content
+
+
 @pytest.mark.parametrize("data", [FLOATS, TEXT, NOISE, b"x"], ids=["floats", "text", "noise", "a byte"])
 def test_the_frames_are_those_of_this_process(processes, data):
     pieces = pieces_of(data)
     encoded = processes.encode_run(pieces)
     assert encoded == [(encoding, bytes(stored)) for encoding, stored in Encoder(level=1).encode_run(pieces)]
     stored = b"".join(stored for _, stored in encoded)
-    assert processes.decode_run(frames_of(encoded, pieces), stored) == data
+    assert decoded(processes, frames_of(encoded, pieces), stored) == data
 
 
 def test_a_damaged_frame_is_left_to_the_caller_and_the_process_goes_on(processes):
@@ -90,7 +104,38 @@ def test_a_damaged_frame_is_left_to_the_caller_and_the_process_goes_on(processes
     assert processes.decode_run(frames, b"\0" * 100 + stored[100:]) is None
     assert processes.decode_run([frames[0]._replace(encoding=99)], stored[: frames[0].stored]) is None
     assert processes.decode_run([frames[0]._replace(plain=CAPACITY + 1)], stored[: frames[0].stored]) is None
-    assert processes.decode_run(frames, stored) == TEXT
+    assert decoded(processes, frames, stored) == TEXT
+
+
+@pytest.mark.parametrize("letter", ["e", "f", "d"])
+@pytest.mark.parametrize("more", [b"", b"\7", b"\7\7\7\7\7\7\7"])
+def test_arrays_of_every_width_are_put_together(processes, letter, more):
+    numbers = [random.Random(n).gauss(0, 1) for n in range(20_000)]
+    data = struct.pack(f"<{len(numbers)}{letter}", *numbers) + more
+    encoded = processes.encode_run([(0, data)])
+    assert [encoding for encoding, _ in encoded] == [
+        {"e": Encoding.FLOAT16, "f": Encoding.FLOAT32, "d": Encoding.FLOAT64}[letter]
+    ]
+    assert decoded(processes, frames_of(encoded, [(0, memoryview(data))]), encoded[0][1]) == data
+    assert Decoder().decode(*encoded[0], plain_length=len(data)) == data
+
+
+def test_what_is_still_read_is_not_written_over(processes):
+    pieces = pieces_of(FLOATS)
+    encoded = processes.encode_run(pieces)
+    frames, stored = frames_of(encoded, pieces), [stored for _, stored in encoded]
+    lent = []
+    for number in itertools.count():
+        at = number % len(frames)
+        one = processes.decode_run([frames[at]], stored[at])
+        if one is None:
+            break
+        lent.append((at, one))
+    assert len(lent) > 1
+    assert all(one.content == pieces[at][1] for at, one in lent)
+    for _, one in lent:
+        processes.give_back(one)
+    assert decoded(processes, frames, b"".join(stored)) == FLOATS
 
 
 def test_more_at_once_than_there_are_processes_is_left_to_the_caller(processes):
@@ -110,7 +155,7 @@ def test_a_large_file_comes_and_goes_through_processes(memory_store, at_once):
     encoding = len(at_once)
     memory_store.flush()
     assert encoding >= 1
-    assert b"".join(piece for pieces in read_in_order(memory_store, file_id) for piece in pieces) == content
+    assert whole(memory_store, file_id) == content
     assert len(at_once) > encoding
     memory_store.close()
     for pid in at_once:  # none is left, not even as a zombie
@@ -152,7 +197,7 @@ def test_where_there_are_no_such_processes_all_is_done_here(memory_store, at_onc
         monkeypatch.setattr(sys, "executable", "/usr/sbin/a-server")
     file_id = memory_store.put_content(FLOATS)
     memory_store.flush()
-    assert b"".join(piece for pieces in read_in_order(memory_store, file_id) for piece in pieces) == FLOATS
+    assert whole(memory_store, file_id) == FLOATS
     assert not at_once
 
 
