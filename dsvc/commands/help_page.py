@@ -62,7 +62,7 @@ def usage(command: Any, ctx: Any) -> str:
     pieces = [*names, "[OPTIONS]"]
     pieces += [argument_name(param) for param in command.params if param.param_type_name == "argument"]
     if hasattr(command, "commands"):
-        pieces.append("COMMAND" if getattr(command.callback, "__name__", "") == "_no_subcommand" else "[COMMAND]")
+        pieces.append("COMMAND" if getattr(command.callback, "__name__", "") == "no_subcommand" else "[COMMAND]")
     return " ".join(pieces)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import ModuleType
 from typing import Annotated, Any, Final, get_args, get_origin
 
@@ -160,12 +160,12 @@ def build_command(verb: Verb, module: ModuleType) -> Any:
         return command
     for name, subcommand in subcommands.items():
         if not callable(subcommand):
-            app.add_typer(_subgroup(name, subcommand), name=name)
+            app.add_typer(_subgroup(verb.name, name, subcommand), name=name)
             continue
         passes_on = name in getattr(module, "PASS_ON", ())
         settings = {"allow_interspersed_args": not passes_on}
         app.command(name, cls=VerbCommand, context_settings=settings)(_for_typer(subcommand))
-    bare = _for_typer(function if function is not None else _no_subcommand)
+    bare = _for_typer(function if function is not None else _without_subcommand(f"dsvc {verb.name}", subcommands))
     text = inspect.getdoc(function) if function is not None else verb.help + "."
     app.callback(cls=VerbGroup, invoke_without_command=True, help=text)(bare)
     group = typer.main.get_command(app)
@@ -174,19 +174,26 @@ def build_command(verb: Verb, module: ModuleType) -> Any:
     return group
 
 
-def _subgroup(name: str, subcommands: Mapping[str, VerbFunction]) -> typer.Typer:
+def _subgroup(verb: str, name: str, subcommands: Mapping[str, VerbFunction]) -> typer.Typer:
     """A group inside a group, such as `dsvc hub user`; its help is the docstring of the module of its functions."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     for subname, function in subcommands.items():
         app.command(subname, cls=VerbCommand)(_for_typer(function))
     text = f"Manage {name}s: {', '.join(subcommands)}."
-    app.callback(cls=VerbGroup, invoke_without_command=True, help=text)(_for_typer(_no_subcommand))
+    app.callback(cls=VerbGroup, invoke_without_command=True, help=text)(
+        _for_typer(_without_subcommand(f"dsvc {verb} {name}", subcommands))
+    )
     return app
 
 
-def _no_subcommand(context: Context) -> int | None:
-    del context
-    raise UsageError("a subcommand is missing")
+def _without_subcommand(words: str, subcommands: Collection[str]) -> VerbFunction:
+    """What a group does that does nothing by itself."""
+
+    def no_subcommand(context: Context) -> int | None:
+        del context
+        raise UsageError("a subcommand is missing", hint=f"{words} {'|'.join(subcommands)}")
+
+    return no_subcommand
 
 
 def _show_help(ctx: typer.Context, _param: Any, value: bool) -> None:

@@ -30,8 +30,8 @@ def parse_date(text: str, now: datetime) -> int:
     """Return the moment that `text` names, in microseconds since 1970 UTC.
 
     Understood are `now`, `today` and a date alone (its first moment), `yesterday` (24 hours ago), `3 days ago`,
-    `1 week 2 days ago`, dots in place of spaces, names of weekdays, ISO dates with time and zone, `@SECONDS`. What
-    has no zone is in the zone of `now`, which is aware.
+    `1 week 2 days ago`, as in git also without `ago` and with dots in place of spaces, names of weekdays, ISO dates
+    with time and zone, `@SECONDS`. What has no zone is in the zone of `now`, which is aware.
 
     Raises:
         BadDateError: for anything else.
@@ -67,7 +67,7 @@ def _relative(words: str, now: datetime) -> datetime | None:
         count = int(found[1]) if found[1].isdigit() else 1
         spans.append(min(count, _MOST) * _UNITS[found[2]])
         end = found.end()
-    if not spans or words[end:] != "ago":
+    if not spans or words[end:] not in ("", "ago"):
         return None
     try:
         return max(now - sum(spans, timedelta()), _EARLIEST.replace(tzinfo=now.tzinfo))

@@ -165,8 +165,9 @@ Options:
 def test_group():
     members = {"SUBCOMMANDS": {"show": show, "list": sample}}
     assert call(["show", "x"], **members)[1] == "shown x\n"
-    with pytest.raises(UsageError, match="a subcommand is missing"):
+    with pytest.raises(UsageError, match="a subcommand is missing") as caught:
         call([], **members)
+    assert caught.value.hint == "dsvc sample show|list"
     assert call(["--help"], **members)[1] == (
         """\
 Usage: sample [OPTIONS] COMMAND
