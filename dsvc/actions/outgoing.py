@@ -273,7 +273,8 @@ def _checked(
             return refused("it is ahead of yours", f"dsvc pull {typed}")
         if not force:
             if update.ours is not None and _left_behind(workspace, remote, update.ours, target, old):
-                what = short_name(target) if update.ours == target else f"{short_name(update.ours)}:{short_name(target)}"
+                names = dict.fromkeys((short_name(update.ours), short_name(target)))
+                what = ":".join(names)  # one, where both are called the same
                 again = f"dsvc push --force-with-lease {typed} {what} replaces it by what yours is now"
                 return refused("it has commits that yours has not", again)
             return refused("it has commits that yours has not", pull)

@@ -100,7 +100,8 @@ def test_who_amended_what_they_pushed_is_told_of_the_lease(clones):
     assert clones.there("main") == clones.ada.ok("rev-parse", "HEAD").out.strip()
     clones.ada.ok("push", "-q", "origin", "main:other")
     clones.ada.ok("commit", "-q", "--amend", "-m", "another time")
-    assert "hint: dsvc push --force-with-lease origin main:other replaces" in clones.ada("push", "origin", "main:other").err
+    refused = clones.ada("push", "origin", "main:other")
+    assert "hint: dsvc push --force-with-lease origin main:other replaces" in refused.err
     clones.ada.ok("push", "-q", "--force-with-lease", "origin", "main:other")
 
 
