@@ -83,6 +83,22 @@ def test_a_single_writer_of_all_buckets(ada: CommandLine, seaweed: Seaweed, rclo
     assert "one machine alone may write here" in " ".join(ada.ok("remote", "check", "--quick").out.split())
 
 
+def test_a_clone_may_be_the_single_writer(ada: CommandLine, seaweed: Seaweed, rclone: str) -> None:
+    """As where the machine that pushed until now is no more."""
+    ada.environment.update({**seaweed.environment, "AWS_ENDPOINT_URL_S3": rclone})
+    ada.ok("remote", "add", "--single-writer", "origin", "s3://bucket/project")
+    ada.ok("push", "-q")
+    ada.ok("clone", "-q", "s3://bucket/project", "../reader")
+    ada.ok("clone", "-q", "--single-writer", "s3://bucket/project", "../bob")
+    for name, code in (("reader", 14), ("bob", 0)):
+        person = beside(ada, name)
+        person.ok("commit", "-q", "--allow-empty", "-m", "second")
+        assert person("push", "-q").code == code
+    answer = ada("clone", "--single-writer", ".", "../other")
+    assert (answer.code, "--single-writer is for buckets" in answer.err) == (2, True)
+    assert not (ada.directory.parent / "other").exists()
+
+
 def test_words_that_do_not_fit_are_refused(ada: CommandLine) -> None:
     answer = ada("config", "ssh.client", "putty")
     assert (answer.code, "auto, openssh, paramiko" in answer.err) == (3, True)
