@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from dsvc.actions.model_refs import seen_name
@@ -21,6 +22,8 @@ from dsvc.remotes.refspec import Refspec, mapped, parse_refspec
 from dsvc.remotes.settings import RemoteSettings
 from dsvc.remotes.transfer.selection import present_tips
 from dsvc.workspace import Workspace
+
+_LOOKED_BACK = 200  # operations
 
 
 class Lease(NamedTuple):
@@ -269,8 +272,28 @@ def _checked(
         if not force and _contains(workspace, CommitId(old.id), CommitId(new.id)):
             return refused("it is ahead of yours", f"dsvc pull {typed}")
         if not force:
+            if update.ours is not None and _left_behind(workspace, remote, update.ours, target, old):
+                names = dict.fromkeys((short_name(update.ours), short_name(target)))
+                what = ":".join(names)  # one, where both are called the same
+                again = f"dsvc push --force-with-lease {typed} {what} replaces it by what yours is now"
+                return refused("it has commits that yours has not", again)
             return refused("it has commits that yours has not", pull)
     return update._replace(outcome="forced")
+
+
+def _left_behind(workspace: Workspace, remote: OpenRemote, ours: str, theirs: str, old: Direct) -> bool:
+    """Whether the remote's branch still is what our branch brought there, and ours was rewritten since.
+
+    Ours was at that commit before the remote was seen to be: what came from others was seen there first.
+    """
+    if not ours.startswith(HEADS) or old != _tracked(workspace, remote, theirs):
+        return False
+    found = mapped(remote.settings.fetch, theirs)
+    context = revision_context(workspace)
+    # A bound, since a log may hold a million operations: what was rewritten longer ago gets the more careful hint.
+    log = islice(context.log.walk(context.operation), _LOOKED_BACK)
+    views = (View(context.log.store, view) for view in dict.fromkeys(operation.view for _, operation in log))
+    return found is not None and any(view.get(ours) == old != view.resolve(found[0])[1] for view in views)
 
 
 def _contains(workspace: Workspace, descendant: CommitId, ancestor: CommitId) -> bool:

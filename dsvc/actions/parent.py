@@ -8,7 +8,7 @@ from dsvc.config.keys import join_key
 from dsvc.errors import RequestError
 from dsvc.remotes.address import parse_address, same_place
 from dsvc.remotes.refspec import fetch_refspecs
-from dsvc.remotes.settings import RemoteSettings, read_remotes
+from dsvc.remotes.settings import RemoteSettings, read_kinds, read_remotes
 from dsvc.workspace import Workspace
 
 UPSTREAM = "upstream"
@@ -21,7 +21,7 @@ def follow_parent(workspace: Workspace, settings: RemoteSettings, url: str) -> R
     path = workspace.common / "config.toml"
     for key, value in {"url": url, **options}.items():
         set_value(path, join_key(("remote", UPSTREAM, key)), value=value)
-    return RemoteSettings(UPSTREAM, url, fetch=fetch_refspecs(UPSTREAM), options=options)
+    return RemoteSettings(UPSTREAM, url, fetch=fetch_refspecs(UPSTREAM), options=options, by_kind=settings.by_kind)
 
 
 def find_parent(workspace: Workspace) -> RemoteSettings:
@@ -37,7 +37,7 @@ def find_parent(workspace: Workspace) -> RemoteSettings:
         return found
     here = workspace.config.get_str("fork.parent")
     if here:
-        return follow_parent(workspace, RemoteSettings(None, here), here)
+        return follow_parent(workspace, RemoteSettings(None, here, by_kind=read_kinds(workspace.config)), here)
     settings = choose_remote(workspace, None)
     with open_remote(workspace, settings) as remote:
         url = remote.parent()

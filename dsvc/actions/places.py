@@ -16,7 +16,7 @@ from dsvc.remotes.address import Address, FolderAddress, beside, parse_address
 from dsvc.remotes.bundle_file import BundleBackend, BundleFixedError
 from dsvc.remotes.encryption.keyslots import is_encrypted
 from dsvc.remotes.opening import Place, PlaceMissingError, open_place
-from dsvc.remotes.settings import RemoteSettings, read_remotes
+from dsvc.remotes.settings import RemoteSettings, read_kinds, read_remotes
 from dsvc.repo.format import read_format
 from dsvc.repo.member import FIRST, HERE, member_of
 from dsvc.repo.repository import Repository
@@ -50,7 +50,7 @@ class Opener(NamedTuple):
 
     def settings(self, text: str) -> RemoteSettings:
         """Return the remote of that name, or one for the address that it is."""
-        return read_remotes(self.config).get(text) or RemoteSettings(None, text)
+        return read_remotes(self.config).get(text) or RemoteSettings(None, text, by_kind=read_kinds(self.config))
 
     def address(self, settings: RemoteSettings) -> Address:
         """Return where a remote is."""
@@ -60,7 +60,7 @@ class Opener(NamedTuple):
         """Open a place."""
         return open_place(
             address,
-            options=settings.options,
+            options=settings.place_options,
             environment=self.surroundings.environment,
             staging=lambda: self.staging,
             create=create,

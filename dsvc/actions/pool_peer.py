@@ -138,7 +138,7 @@ def open_peer(workspace: Workspace, settings: RemoteSettings, datasets: Delegati
     from dsvc.remotes.ssh.process import shell_words
 
     environment = workspace.surroundings.environment
-    words = shell_words(ssh_settings(address, settings.options), environment)
+    words = shell_words(ssh_settings(address, settings.place_options), environment)
     program = Program(environment=dict(environment), far=tuple(words), host=address.host)
     near = datasets.provider
     assert isinstance(near, ZfsProvider)

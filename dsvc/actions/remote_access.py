@@ -320,7 +320,7 @@ def _place(
     inside = store_inside(address)
     return open_place(
         FolderAddress(inside) if inside is not None else address,
-        options=settings.options,
+        options=settings.place_options,
         environment=workspace.surroundings.environment,
         staging=staging,
         create=create,

@@ -13,7 +13,7 @@ from dsvc.config.values import as_bool
 from dsvc.progress import Progress
 from dsvc.remotes.address import FolderAddress, parse_address
 from dsvc.remotes.check.checking import PlaceReport, check_place
-from dsvc.remotes.opening import open_place
+from dsvc.remotes.opening import open_place, option
 from dsvc.remotes.settings import SINGLE_WRITER, RemoteSettings, UnknownRemoteError, find_remote, read_remotes
 from dsvc.storage.backend import Backend
 
@@ -44,13 +44,14 @@ def check_remote(
     """
     address = parse_address(settings.push_url or settings.url, directory=directory)
     inside = store_inside(address)
-    single_writer = as_bool(settings.options.get(SINGLE_WRITER, False)) is True
+    told = settings.place_options
+    single_writer = as_bool(option(told, "s3", SINGLE_WRITER, default=False)) is True
     with tempfile.TemporaryDirectory(prefix="dsvc-check-") as name:
         scratch = Path(name) / "scratch"
         scratch.mkdir()
 
         def opened(unconditional: bool) -> Backend:  # noqa: FBT001
-            options = {**settings.options, SINGLE_WRITER: True} if unconditional else settings.options
+            options = {**told, SINGLE_WRITER: True} if unconditional else told
             place = open_place(
                 FolderAddress(inside) if inside is not None else address,
                 options=options,

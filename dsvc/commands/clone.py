@@ -15,6 +15,7 @@ from dsvc.commands.fetch import fetch_json
 from dsvc.commands.options import Jobs, Json, LimitRate, NoRuns, Quiet, runs_wanted
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.commands.remote_keys import Encrypt, KeyFilePath, sealed_options
+from dsvc.commands.single_writer import SingleWriter, single_writer_options
 from dsvc.config.keys import Value
 from dsvc.errors import UsageError
 from dsvc.refs.names import short_name
@@ -47,6 +48,7 @@ def command(
     no_runs: NoRuns = False,
     encrypt: Encrypt = False,
     file: KeyFilePath = None,
+    single_writer: SingleWriter = False,
     jobs: Jobs = 8,
     limit_rate: LimitRate = None,
     quiet: Quiet = False,
@@ -63,6 +65,9 @@ def command(
     With --no-data, --bare-history or --filter it is a partial clone: all of the history comes along, and of the files
     only what is checked out and wanted. Commands fetch what they need of the rest; files that are left out are absent,
     which is not deleted, and 'dsvc data get PATH' brings them.
+
+    A push to a store that ignores conditions on writes is refused, since two who write at once would overwrite each
+    other; --single-writer is your word that nobody but this clone writes there from now on.
     """
     if no_data + bare_history + bool(filters) > 1:
         raise UsageError("--no-data, --bare-history and --filter exclude each other")
@@ -73,6 +78,8 @@ def command(
         options["runs"] = False
     elif depth is not None and not runs:
         options["runs"] = "push"
+    options |= sealed_options(context, encrypt=encrypt, file=file)
+    options |= single_writer_options(context, source, single_writer=single_writer)
     name = source.rstrip("/").removesuffix("/.dsvc").removesuffix(".bundle").rpartition("/")[2].rpartition(":")[2]
     folder = target or name
     if not target and name in ("", ".", "..", "~"):
@@ -90,7 +97,7 @@ def command(
         depth=depth,
         make_checkout=not (no_checkout or bare_history),
         tags=not no_tags,
-        options={**options, **sealed_options(context, encrypt=encrypt, file=file)},
+        options=options,
         jobs=jobs,
         progress=context.progress,
     )

@@ -24,10 +24,9 @@ from dsvc.commands.entry_text import human_size
 from dsvc.commands.options import DryRun, Json, Quiet, Verbose
 from dsvc.commands.ref_text import SHORT
 from dsvc.commands.remote_keys import Encrypt, KeyFilePath, keys, sealed_options
-from dsvc.errors import UsageError
+from dsvc.commands.single_writer import SingleWriter, single_writer_options
 from dsvc.refs.names import short_name
-from dsvc.remotes.address import S3Address, parse_address
-from dsvc.remotes.settings import SINGLE_WRITER, RemoteSettings
+from dsvc.remotes.settings import RemoteSettings
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The remote's name.")]
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="A folder, ssh://, user@host:folder or s3://.")]
@@ -64,9 +63,7 @@ def add(
     fetch_now: Annotated[bool, typer.Option("-f", "--fetch", help="Fetch from it at once.")] = False,
     encrypt: Encrypt = False,
     file: KeyFilePath = None,
-    single_writer: Annotated[
-        bool, typer.Option("--single-writer", help="This machine alone writes to that bucket.")
-    ] = False,
+    single_writer: SingleWriter = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -78,10 +75,7 @@ def add(
     """
     workspace = context.workspace()
     options = sealed_options(context, encrypt=encrypt, file=file)
-    if single_writer:
-        if not isinstance(parse_address(address, directory=context.directory), S3Address):
-            raise UsageError("--single-writer is for buckets: other places keep writers apart", hint="leave it out")
-        options[SINGLE_WRITER] = True
+    options |= single_writer_options(context, address, single_writer=single_writer)
     settings = add_remote(workspace, name, address, directory=context.directory, options=options)
     if file is not None and key_file(context.directory / file)[1]:
         context.out.note(f"Wrote a new key to {file}: keep a copy of it, for without it nothing can be read")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.config.keys import Value
+from dsvc.config.values import parse_size
 from dsvc.errors import RemoteError, UsageError
 from dsvc.remotes.address import Address, FolderAddress, S3Address, SshAddress
 from dsvc.remotes.bundle_file import SUFFIX, BundleBackend, BundleFixedError, is_bundle
@@ -57,7 +58,7 @@ def open_place(
     limit_rate: int | None = None,
     meanwhile: Callable[[], None] | None = None,
 ) -> Place:
-    """Open a place; with `create` a folder is made where it is missing. `options` are those of the remote.
+    """Open a place; with `create` a folder is made where it is missing. `options` are those of the remote and its kind.
 
     `limit_rate` is a limit in bytes a second each way, 0 for none; None leaves it to the option `limitRate`.
     `meanwhile` is called where another machine has to be waited for.
@@ -66,14 +67,15 @@ def open_place(
         PlaceMissingError: for a folder that is not there. PlaceTakenError: for one with other things in it, when a
             repository is to be made there. RemoteError: when it cannot be reached.
     """
-    limits = Limits(parse_rate(options.get(OPTION, 0) if limit_rate is None else limit_rate))
+    kind = "s3" if isinstance(address, S3Address) else "ssh" if isinstance(address, SshAddress) else ""
+    limits = Limits(parse_rate(option(options, kind, OPTION, default=0) if limit_rate is None else limit_rate))
     if isinstance(address, FolderAddress):
         return _folder(address.path, create=create, limits=limits)
     if isinstance(address, S3Address):
         from dsvc.remotes.s3.backend import open_s3
         from dsvc.remotes.s3.settings import S3Settings
 
-        given = _given(S3Settings, options, bucket=address.bucket, prefix=address.prefix)
+        given = _given(S3Settings, "s3", options, bucket=address.bucket, prefix=address.prefix)
         return Place(open_s3(S3Settings(**given), environment=environment, limits=limits), staging)
     assert isinstance(address, SshAddress)
     from dsvc.remotes.ssh.opening import open_ssh
@@ -101,17 +103,23 @@ def ssh_settings(address: SshAddress, options: Mapping[str, Value], *, interacti
     from dsvc.remotes.ssh.settings import SshSettings
 
     where: dict[str, Any] = {"host": address.host, "path": address.path, "user": address.user, "port": address.port}
-    return SshSettings(**_given(SshSettings, options, **where, interactive=interactive))
+    return SshSettings(**_given(SshSettings, "ssh", options, **where, interactive=interactive))
 
 
-def _given(settings: Any, options: Mapping[str, Value], **fixed: Any) -> dict[str, Any]:
+def option(options: Mapping[str, Value], kind: str, name: str, *, default: Value) -> Value:
+    """Return an option of a remote, else that of all places of its kind: `region`, else `s3.region`."""
+    return options.get(name, options.get(f"{kind}.{name}", default))
+
+
+def _given(settings: Any, kind: str, options: Mapping[str, Value], **fixed: Any) -> dict[str, Any]:
     """Return the fields of a class of settings that a remote's options name; `partSize` is the field `part_size`."""
     given = dict(fixed)
     for field in fields(settings):
         name = _camel(field.name)
-        if field.name in fixed or name not in options:
+        key = name if name in options else f"{kind}.{name}"
+        if field.name in fixed or key not in options:
             continue
-        given[field.name] = _typed(name, str(field.type), options[name])
+        given[field.name] = _typed(key, str(field.type), options[key])
     return given
 
 
@@ -120,7 +128,7 @@ def _camel(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-def _typed(name: str, kind: str, value: Value) -> Any:
+def _typed(key: str, kind: str, value: Value) -> Any:
     if kind.startswith("tuple"):
         return value if isinstance(value, tuple) else (str(value),)
     if kind.startswith("bool"):
@@ -132,10 +140,13 @@ def _typed(name: str, kind: str, value: Value) -> Any:
         try:
             return float(str(value)) if kind.startswith("float") else int(str(value))
         except ValueError:
-            pass
+            size = parse_size(str(value)) if key.endswith("Size") else None
+            if size is not None:
+                return size
     else:
         return str(value)
-    raise BadOptionError(f"{value!r} does not fit a remote's option {name}", hint=f"dsvc config remote.NAME.{name}")
+    full = key if "." in key else f"remote.NAME.{key}"
+    raise BadOptionError(f"{value!r} does not fit the option {full}", hint=f"dsvc config {full} VALUE")
 
 
 _FIRST = frozenset({"cells", "lists", "packs", "segments", "tmp"})  # what a repository that is being made may have

@@ -88,6 +88,37 @@ def test_a_lease_names_a_ref_and_a_commit(clones):
     assert "it is there already" in answer.err
 
 
+def test_who_amended_what_they_pushed_is_told_of_the_lease(clones):
+    clones.commit(clones.ada, "second", {"a": "2"})
+    clones.ada.ok("push", "-q")
+    clones.ada.ok("commit", "-q", "--amend", "-m", "better")
+    clones.ada.ok("commit", "-q", "--amend", "-m", "better still")
+    refused = clones.ada("push")
+    assert refused.code == 12
+    assert refused.err.endswith("hint: dsvc push --force-with-lease origin main replaces it by what yours is now\n")
+    clones.ada.ok("push", "-q", "--force-with-lease", "origin", "main")
+    assert clones.there("main") == clones.ada.ok("rev-parse", "HEAD").out.strip()
+    clones.ada.ok("push", "-q", "origin", "main:other")
+    clones.ada.ok("commit", "-q", "--amend", "-m", "another time")
+    refused = clones.ada("push", "origin", "main:other")
+    assert "hint: dsvc push --force-with-lease origin main:other replaces" in refused.err
+    clones.ada.ok("push", "-q", "--force-with-lease", "origin", "main:other")
+
+
+def test_who_left_out_what_others_pushed_is_told_to_pull(clones):
+    """Although their branch was at it, too, after a pull."""
+    bob = clones.join("bob")
+    theirs = clones.commit(bob, "of Bob", {"b": "1"})
+    bob.ok("push", "-q")
+    clones.ada.ok("pull", "-q")
+    assert clones.ada.ok("rev-parse", "HEAD").out.strip() == theirs
+    clones.ada.ok("reset", "-q", "--hard", "HEAD~1")
+    clones.commit(clones.ada, "of Ada", {"a": "2"})
+    refused = clones.ada("push")
+    assert refused.code == 12
+    assert refused.err.endswith("hint: dsvc pull origin joins what is there, then push again\n")
+
+
 def test_a_lease_may_stand_before_the_remote(clones):
     clones.ada.ok("commit", "-q", "--amend", "-m", "better")
     clones.ada.ok("push", "--force-with-lease", "origin", "main")

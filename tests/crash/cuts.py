@@ -34,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 from dsvc.actions.fsck import check
 from dsvc.remotes.s3.backend import open_s3
 from dsvc.remotes.s3.settings import S3Settings
+from dsvc.remotes.transfer.gathered import GatheredBackend
 from dsvc.repo.repository import Repository
 from dsvc.storage.local import LocalBackend
 from tests.commands.conftest import Answer, CommandLine
@@ -86,21 +87,22 @@ class Place:
         if self.kind == "s3":
             patience = f"{self.patience:g}"
             return {"partSize": str(5 * MIB), "parallelParts": "1", "attempts": "3", "readTimeout": patience}
-        return {"command": DSVC, "attempts": "3"}
+        return {"command": DSVC, "attempts": "2"}
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[Repository]:
-        backend: Any
-        if isinstance(self.server, Seaweed):
-            backend = open_s3(S3Settings(self.bucket, "project"), environment=self.server.environment)
-        else:
-            backend = LocalBackend(self.folder / f"far-{self.number}")
         staging = self.folder / "staging"
         staging.mkdir(exist_ok=True)
-        try:
+        with contextlib.ExitStack() as ends:
+            backend: Any
+            if isinstance(self.server, Seaweed):
+                bucket = open_s3(S3Settings(self.bucket, "project"), environment=self.server.environment)
+                ends.callback(bucket.close)
+                backend = GatheredBackend(bucket, self.folder / "gathered", jobs=4)
+            else:
+                backend = LocalBackend(self.folder / f"far-{self.number}")
+            ends.callback(backend.close)
             yield Repository.open(backend, lambda: staging, far=True)
-        finally:
-            backend.close()
 
     def fsck(self) -> str | None:
         """Check the remote; return the id of its branch, or None where there is no repository yet."""
@@ -144,19 +146,23 @@ class Cutter:
         return CommandLine(folder, {**self.place.environment, "DSVC_USER_NAME": name, "DSVC_USER_EMAIL": "a@b.example"})
 
     def run(self, cuts: int) -> None:
+        verbs: list[str] = []
         while self.cuts < cuts:
             if self.step % ROUND == 0:
                 self.begin()
             self.step += 1
-            verb = self.random.choice(VERBS)
-            large = self.random.random() < 0.3
+            if not verbs:
+                verbs = self.random.sample(VERBS, len(VERBS))  # even a short run has each of them
+            verb = verbs.pop()
+            large = self.random.random() < 0.3 and verb != "gc --remote"
             self.commit(large=large)
             if verb == "push":
                 self.try_push(large=large)
+            elif verb == "gc --remote":
+                self.try_gc()
             else:
-                self.heal()
                 self.writer.ok("push", "-q")
-                {"fetch": self.try_fetch, "clone": self.try_clone, "gc --remote": self.try_gc}[verb]()
+                (self.try_fetch if verb == "fetch" else self.try_clone)()
 
     def begin(self) -> None:
         """Start with an empty place, and clones of it."""
@@ -202,7 +208,7 @@ class Cutter:
         self.harmed("push", self.writer, ("push", "--jobs", "1"), around=24 * MIB if large else MIB)
         self.note("push", proxy.up - up - (self.stored() - stored), 2 * PART[self.place.kind])
         self.expect(self.place.fsck() == wanted != before, "the remote has what was pushed")
-        self.expect(self.writer("fsck").code == 0, f"the writer's clone is whole: {self.writer('fsck').err}")
+        self.expect_whole(self.writer, "the writer's clone")
 
     def try_fetch(self) -> None:
         proxy = self.place.proxy
@@ -213,7 +219,7 @@ class Cutter:
         self.expect(self.head(self.reader, "origin/main") == self.head(self.writer, "HEAD"), "all was fetched")
         self.reader.ok("merge", "-q", "origin/main")
         self.expect(self.reader.ok("status", "--porcelain").out == "", "the files are there")
-        self.expect(self.reader("fsck").code == 0, f"the reader's clone is whole: {self.reader('fsck').err}")
+        self.expect_whole(self.reader, "the reader's clone")
 
     def try_clone(self) -> None:
         proxy = self.place.proxy
@@ -228,24 +234,23 @@ class Cutter:
         clone = CommandLine(target, person.environment)
         self.expect(self.head(clone, "HEAD") == self.head(self.writer, "HEAD"), "all was cloned")
         self.expect(clone.ok("status", "--porcelain").out == "", "the files are there")
-        self.expect(clone("fsck").code == 0, f"the new clone is whole: {clone('fsck').err}")
+        self.expect_whole(clone, "the new clone")
         shutil.rmtree(person.directory)
 
     def try_gc(self) -> None:
         """Drop a branch there and collect what only it reached; nobody loses anything else."""
         name = f"side{self.clock}"
-        self.writer.ok("push", "-q", "origin", f"HEAD:{name}")
         self.writer.ok("switch", "-q", "-c", name)
         self.commit(large=False)
-        self.writer.ok("push", "-q", "origin", name)
+        self.writer.ok("push", "-q", "origin", "main", name)
         self.writer.ok("switch", "-q", "main")
         self.writer.ok("push", "-q", "--delete", "origin", name)
         words = ("gc", "--remote", "origin", *self.random.choice((("--grace", "0"), ("--prune", "now"))))
         self.harmed("gc", self.writer, words, around=200_000)
         self.expect(self.place.fsck() == self.head(self.writer, "main"), "the remote has what it had")
-        self.expect(self.writer("fsck").code == 0, f"the writer's clone is whole: {self.writer('fsck').err}")
+        self.expect_whole(self.writer, "the writer's clone")
         self.reader.ok("pull", "-q")
-        self.expect(self.reader("fsck").code == 0, f"the reader's clone is whole: {self.reader('fsck').err}")
+        self.expect_whole(self.reader, "the reader's clone")
 
     def harmed(self, verb: str, person: CommandLine, words: tuple[str, ...], *, around: int) -> None:
         """Run a command while the proxy does harm, and again until it has succeeded."""
@@ -345,6 +350,10 @@ class Cutter:
 
     def heal(self) -> None:
         self.place.proxy.heal()
+
+    def expect_whole(self, person: CommandLine, what: str) -> None:
+        answer = person("fsck")
+        self.expect(answer.code == 0, f"{what} is whole: {answer.err}")
 
     def expect(self, condition: bool, what: str) -> None:
         if not condition:
