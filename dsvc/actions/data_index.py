@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
-from contextlib import suppress
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from dsvc.actions.checkout import checkout, keep_index_tree
 from dsvc.actions.commit import CommitResult, NothingToCommitError, commit
+from dsvc.actions.revision import ancestry_below
 from dsvc.actions.state import require_no_state
 from dsvc.errors import RequestError
+from dsvc.history.walk import walk
 from dsvc.objects import trees
 from dsvc.objects.ids import Kind, ObjectId, TreeId
 from dsvc.objects.snapshot import encode_snapshot
 from dsvc.objects.tree import Entry, EntryKind
+from dsvc.storage.snapshots import Kept
 from dsvc.workspace import Workspace
 from dsvc.worktree.datasets import Place
 from dsvc.worktree.delegation import Delegation, SnapshotAbsentError
 from dsvc.worktree.ignore import IgnoreRules
-from dsvc.worktree.index import DATASET, Index
-from dsvc.worktree.record import Recorder
+from dsvc.worktree.index import DATASET, DIRECTORY, SIGNATURE, UNKNOWN, Index, join, signature
+from dsvc.worktree.known import blocks_of_tree
+from dsvc.worktree.record import Recorded, Recorder
+
+_NEVER_RACY = 1 << 62  # a snapshot does not change
 
 
 class NotIndexedError(RequestError):
@@ -31,11 +37,15 @@ class NotIndexedError(RequestError):
 
 @dataclass(frozen=True, slots=True)
 class DataIndexResult:
-    """The datasets that were indexed, how many files of how many bytes were stored, and the commit that says so."""
+    """The datasets that were indexed, how many files of how many bytes were stored, and the commit that says so.
+
+    `unchanged` files beside them were not read, because an earlier index has them.
+    """
 
     paths: tuple[bytes, ...]
     files: int
     size: int
+    unchanged: int
     commit: CommitResult
 
 
@@ -43,7 +53,8 @@ def index_datasets(workspace: Workspace, paths: Sequence[bytes] = (), *, message
     """Store the files of the datasets at these paths (all, where none are given), and commit references with them.
 
     The files are read from a clone of the committed snapshot, which goes again: the folder may be written to meanwhile,
-    but must be as it was committed when this begins. Every file is read once and stored like any other.
+    but must be as it was committed when this begins. Every file is read once and stored like any other; where an
+    earlier commit is indexed, of a snapshot that is still here, those alone that were written to since.
 
     Raises:
         RequestError: when a dataset was changed since. NothingToCommitError: when all of them are indexed.
@@ -66,12 +77,13 @@ def index_datasets(workspace: Workspace, paths: Sequence[bytes] = (), *, message
     if not lacking:
         raise NothingToCommitError
     datasets.keep_off_gc(exclusive=False)
-    files = size = 0
+    files = size = unchanged = 0
     entries: dict[bytes, Entry | None] = {}
     for path, entry in lacking.items():
-        tree, count, stored = _read(workspace, datasets, path, entry)
-        files, size = files + count, size + stored
-        made = encode_snapshot(replace(datasets.snapshot(entry), tree=tree))
+        recorded = _read(workspace, datasets, path, entry)
+        files, size = files + recorded.files, size + recorded.size
+        unchanged += _files_in(recorded.index) - recorded.files
+        made = encode_snapshot(replace(datasets.snapshot(entry), tree=recorded.tree))
         entries[path] = Entry(EntryKind.SNAPSHOT, store.put(Kind.SNAPSHOT, made), entry.size)
     indexed = TreeId(ObjectId(trees.edit_tree(store, index.tree, entries).id))
     transaction = workspace.transaction()
@@ -81,32 +93,87 @@ def index_datasets(workspace: Workspace, paths: Sequence[bytes] = (), *, message
     index.tree = indexed
     workspace.write_index(index)
     done = commit(workspace, message or f"Index the files of {shown}", paths=list(lacking), run_hooks=False)
-    return DataIndexResult(tuple(lacking), files, size, done)
+    return DataIndexResult(tuple(lacking), files, size, unchanged, done)
 
 
-def _read(workspace: Workspace, datasets: Delegation, path: bytes, entry: Entry) -> tuple[TreeId, int, int]:
-    """Store the files of a snapshot; return their tree, and how many of how many bytes they are."""
-    provider, snapshot = datasets.provider, datasets.snapshot(entry)
+def _read(workspace: Workspace, datasets: Delegation, path: bytes, entry: Entry) -> Recorded:
+    """Store the files of a snapshot, of which an earlier index may know some."""
+    snapshot, store = datasets.snapshot(entry), workspace.repo.store
     kept = datasets.find(path, snapshot.guid)
     if kept is None:
         raise SnapshotAbsentError(path, snapshot)
+    known = _known(workspace, datasets, path, kept) or Index(trees.empty_tree(store), _NEVER_RACY)
+    with _mounted(workspace, datasets, kept) as root:
+        workspace.progress.start("Storing files")
+        try:
+            recorder = Recorder(
+                store, root, known, IgnoreRules.nothing(root), stamp=_NEVER_RACY, progress=workspace.progress
+            )
+            return recorder.run()
+        finally:
+            workspace.progress.finish()
+
+
+def _known(workspace: Workspace, datasets: Delegation, path: bytes, later: Kept) -> Index | None:
+    """Return what an earlier index knows of the files of a snapshot; None where there is none that can be used.
+
+    A file is known that had the same inode number and stat then, and in which the provider says that nothing was
+    written: times alone do not tell, zfs-fuse counts them in seconds.
+    """
+    found = _indexed_before(workspace, datasets, path)
+    if found is None:
+        return None
+    tree, kept = found
+    written = datasets.provider.rewritten(kept.name, later.name)
+    if written is None:
+        return None
+    with _mounted(workspace, datasets, kept) as root:
+
+        def sign(below: bytes, entry: Entry) -> bytes:
+            st = os.lstat(join(root, below))
+            if entry.kind == EntryKind.TREE:
+                return DIRECTORY
+            same = stat.S_ISREG(st.st_mode) and st.st_size <= written.get(st.st_ino, st.st_size)
+            return signature(st) if same else UNKNOWN
+
+        return Index(tree, _NEVER_RACY, blocks_of_tree(workspace.repo.store, tree, sign))
+
+
+def _indexed_before(workspace: Workspace, datasets: Delegation, path: bytes) -> tuple[TreeId, Kept] | None:
+    """Return the files and the snapshot of the newest commit behind HEAD that has an index of a dataset."""
+    head = workspace.head().commit_id
+    store, tips = workspace.repo.store, [head] if head is not None else []
+    for step in walk(ancestry_below(workspace, tips), tips, store=store, paths=[path]):
+        entry = trees.lookup(store, workspace.repo.commit(step.id).tree, path)
+        if entry is None or entry.kind != EntryKind.SNAPSHOT:
+            continue
+        snapshot = datasets.snapshot(entry)
+        kept = datasets.find(path, snapshot.guid) if snapshot.tree is not None else None
+        if snapshot.tree is not None and kept is not None:
+            return snapshot.tree, kept
+    return None
+
+
+@contextmanager
+def _mounted(workspace: Workspace, datasets: Delegation, kept: Kept) -> Iterator[bytes]:
+    """Show the files of a snapshot in a folder, by a clone that goes again."""
+    provider = datasets.provider
     folder = workspace.scratch / f"index-{secrets.token_hex(4)}"
     folder.mkdir(parents=True)
     clone = datasets.clone_name(kept.dataset)
     provider.clone(kept.name, clone, folder, mark=datasets.mark)
-    store, root = workspace.repo.store, os.fsencode(folder)
-    workspace.progress.start("Storing files")
     try:
-        empty = Index(trees.empty_tree(store), 0)
-        recorder = Recorder(store, root, empty, IgnoreRules.nothing(root), stamp=0, progress=workspace.progress)
-        recorded = recorder.run()
+        yield os.fsencode(folder)
     finally:
-        workspace.progress.finish()
         provider.unmount(clone)
         provider.destroy(clone)
         with suppress(OSError):
-            Path(folder).rmdir()
-    return recorded.tree, recorded.files, recorded.size
+            folder.rmdir()
+
+
+def _files_in(index: Index) -> int:
+    blocks = index.blocks.values()
+    return sum(len(block.signatures) // SIGNATURE for block in blocks) - (len(blocks) - 1)
 
 
 def check_out_files(workspace: Workspace, paths: Sequence[bytes]) -> tuple[bytes, ...]:

@@ -6,7 +6,7 @@ first that has a conflict, and that is one operation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -26,13 +26,17 @@ from dsvc.actions.state import (
     set_state,
 )
 from dsvc.errors import RequestError
-from dsvc.objects.ids import CommitId
+from dsvc.objects.codec import Value
+from dsvc.objects.ids import CommitId, OperationId
 from dsvc.refs.transaction import Transaction
 from dsvc.workspace import Workspace
 
 
 class PickResult(NamedTuple):
-    """How it ended: `tip` is HEAD's commit now; `stopped` the commit in conflict, `left` those that wait behind it."""
+    """How it ended: `tip` is HEAD's commit now; `stopped` the commit in conflict, `left` those that wait behind it.
+
+    `operation_id` is the operation that moved the working copy, None where none did.
+    """
 
     tip: CommitId
     done: tuple[tuple[CommitId, CommitId], ...] = ()
@@ -42,6 +46,7 @@ class PickResult(NamedTuple):
     left: int = 0
     notes: tuple[str, ...] = ()
     kind: str = "done"
+    operation_id: OperationId | None = None
 
 
 def publish_picked(
@@ -52,10 +57,14 @@ def publish_picked(
     transaction: Transaction,
     state: WorktreeState,
     description: str,
+    metadata: Mapping[str, Value] | None = None,
 ) -> PickResult:
     """Move the working copy to where applying commits came, with `state` completed where it stopped.
 
-    The caller has set the refs in `transaction`. Raises InTheWayError; nothing is changed then.
+    The caller has set the refs in `transaction`; `metadata` are of the operation.
+
+    Raises:
+        InTheWayError: nothing is changed then.
     """
     for correction in picked.corrections:
         keep_correction(transaction, correction)
@@ -72,7 +81,15 @@ def publish_picked(
         )
         set_state(workspace, transaction, under_way(workspace, state, picked.merge))
         description = f"{description}: stopped at {picked.stopped.hex()[:10]}, in conflict: {len(conflicts)}"
-    checkout(workspace, base, target, transaction=transaction, verb=options.verb, description=description)
+    operation_id = checkout(
+        workspace,
+        base,
+        target,
+        transaction=transaction,
+        verb=options.verb,
+        description=description,
+        metadata=metadata,
+    )
     return PickResult(
         picked.tip,
         tuple(picked.done),
@@ -82,6 +99,7 @@ def publish_picked(
         len(picked.rest),
         tuple(dict.fromkeys(picked.notes)),
         "conflicts" if picked.stopped is not None else "done",
+        operation_id,
     )
 
 

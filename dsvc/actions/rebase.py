@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dsvc.actions.abort import go_back
+from dsvc.actions.operations import SINCE
 from dsvc.actions.patches import PatchFinder
 from dsvc.actions.picker import Picker, PickOptions
 from dsvc.actions.picking import PickResult, commit_step, options_of, publish_picked, skip_step
@@ -16,7 +17,8 @@ from dsvc.contents.text_merge import Favor
 from dsvc.errors import RequestError
 from dsvc.history.mergebase import only_in
 from dsvc.history.revisions import resolve_commit
-from dsvc.objects.ids import CommitId, Kind, ObjectId
+from dsvc.objects.codec import Value
+from dsvc.objects.ids import CommitId, Kind, ObjectId, OperationId
 from dsvc.refs.names import HEADS, head_of, short_name
 from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Direct, Symbolic
@@ -80,11 +82,13 @@ def rebase(
         extra={"branch": head.branch or "", "onto": onto or upstream},
     )
     options = PickOptions("rebase", favor=favor, sign=sign)
+    what = f"onto {onto or upstream}"
+    first = stash.operation_id if stash is not None else None
     try:
-        result = _go_on(workspace, state, onto_id, commits, options, what=f"onto {onto or upstream}")
+        result = _go_on(workspace, state, onto_id, commits, options, what=what, since=first)
     except BaseException:
         if stash is not None:
-            _apply(workspace, stash.commit_id)
+            _apply(workspace, stash.commit_id, what=f"rebase: {what} failed", since=first)
         raise
     return result._replace(upstream_has=tuple(there))
 
@@ -117,8 +121,8 @@ def rebase_abort(workspace: Workspace) -> RebaseResult:
     branch = _branch(state)
     _stand_on(workspace, transaction, branch, state.original)
     set_state(workspace, transaction, None)
-    go_back(workspace, state, transaction=transaction, description="rebase: aborted")
-    stash = _apply(workspace, state.stash) if state.stash is not None else None
+    made = go_back(workspace, state, transaction=transaction, description="rebase: aborted")
+    stash = _apply(workspace, state.stash, what="rebase: aborted", since=made) if state.stash is not None else None
     return RebaseResult(PickResult(state.original, kind="aborted"), branch, state.original, stash=stash)
 
 
@@ -130,7 +134,9 @@ def _go_on(
     options: PickOptions,
     *,
     what: str,
+    since: OperationId | None = None,
 ) -> RebaseResult:
+    """Apply the commits and publish that; `since` is the operation that began this command, if not this one."""
     assert state.original is not None
     branch = _branch(state)
     transaction = workspace.transaction()
@@ -148,11 +154,17 @@ def _go_on(
     name = short_name(branch) if branch else "HEAD"
     description = f"rebase: {name} {what}"
     picks = publish_picked(
-        workspace, picked, options=options, transaction=transaction, state=state, description=description
+        workspace,
+        picked,
+        options=options,
+        transaction=transaction,
+        state=state,
+        description=description,
+        metadata=_together(since),
     )
     stash = None
     if picked.stopped is None and state.stash is not None:
-        stash = _apply(workspace, state.stash)
+        stash = _apply(workspace, state.stash, what=description, since=since or picks.operation_id)
     return RebaseResult(picks, branch, state.original, stash=stash)
 
 
@@ -166,13 +178,22 @@ def _stand_on(workspace: Workspace, transaction: Transaction, branch: str | None
     transaction.set(head, Symbolic(branch))
 
 
-def _apply(workspace: Workspace, commit_id: CommitId) -> str:
-    """Apply the changes that were put aside; where they meet conflicts, take that back and keep the stash."""
+def _together(since: OperationId | None) -> dict[str, Value]:
+    return {SINCE: bytes(since)} if since is not None else {}
+
+
+def _apply(workspace: Workspace, commit_id: CommitId, *, what: str, since: OperationId | None) -> str:
+    """Apply the changes that were put aside; the stash stays where they meet conflicts.
+
+    One undo takes that back together with what the operation `since` and those after it did.
+    """
     stash: Stash | None = next((s for s in stash_list(workspace) if s.commit_id == commit_id), None)
     if stash is None:
         return "kept"
     try:
-        result = apply_stash(workspace, stash, drop=True)
+        result = apply_stash(
+            workspace, stash, drop=True, description=f"{what}, with changes put aside", metadata=_together(since)
+        )
     except RequestError:
         return "kept"
     return "applied" if result.dropped else "conflicts"

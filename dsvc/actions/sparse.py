@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from dsvc.errors import RequestError
 from dsvc.objects import trees
 from dsvc.objects.tree import Entry, EntryKind
+from dsvc.objects.values import Operation
 from dsvc.workspace import Workspace
 from dsvc.worktree import journal
 from dsvc.worktree.checkout import Writer
@@ -20,6 +21,8 @@ from dsvc.worktree.known import blocks_of_tree
 from dsvc.worktree.names import tells_names_apart
 from dsvc.worktree.plan import Plan, Planner
 from dsvc.worktree.sparse import Includes, Sparse, read_patterns, write_patterns
+
+SPARSE = "sparse"  # the key of an operation's metadata with the patterns before it and after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +52,32 @@ def set_sparse(workspace: Workspace, patterns: Sequence[bytes]) -> SparseResult:
     """Check out what the patterns take in (see dsvc.worktree.sparse), or everything where there are none.
 
     Other files leave the working copy, unless they hold changes; commits keep them as they are. A kill in the middle
-    leaves more files than wanted and loses none: calling it again goes on.
+    leaves more files than wanted and loses none: calling it again goes on. An operation of its own keeps the patterns
+    before, so that it can be taken back.
 
     Raises:
         BadPatternError: before anything is changed. CheckoutRunningError: when another process writes here.
     """
+    before = sparse_patterns(workspace)
+    result = bring_in_line(workspace, patterns)
+    if before != result.patterns:
+        shown = " ".join(os.fsdecode(pattern) for pattern in patterns) or "everything"
+        act = workspace.act("sparse", f"sparse: {shown}", metadata={SPARSE: (before, result.patterns)})
+        workspace.publish(workspace.transaction(), act)
+    return result
+
+
+def bring_in_line(workspace: Workspace, patterns: Sequence[bytes]) -> SparseResult:
+    """Do what `set_sparse` does, without an operation that says so."""
     return check_out_where(workspace, Sparse(patterns) if patterns else None, tuple(patterns))
+
+
+def sparse_change(operation: Operation) -> tuple[tuple[bytes, ...], tuple[bytes, ...]] | None:
+    """Return the patterns before an operation and after it, None where it left them alone."""
+    match operation.metadata.get(SPARSE):
+        case (tuple() as before, tuple() as after):
+            return tuple(p for p in before if isinstance(p, bytes)), tuple(p for p in after if isinstance(p, bytes))
+    return None
 
 
 def check_out_where(

@@ -7,7 +7,7 @@ A stash is a commit whose tree is the working copy, new files included, and whos
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from dsvc.actions.abort import go_back
@@ -19,7 +19,8 @@ from dsvc.errors import RequestError, UsageError
 from dsvc.history.mergeentry import Labels
 from dsvc.history.revisions import stashes
 from dsvc.history.treediff import Change, diff_trees
-from dsvc.objects.ids import CommitId, Kind, ObjectId, TreeId
+from dsvc.objects.codec import Value
+from dsvc.objects.ids import CommitId, Kind, ObjectId, OperationId, TreeId
 from dsvc.objects.trees import edit_tree, lookup
 from dsvc.objects.values import Commit
 from dsvc.refs.names import STASH, short_name
@@ -35,12 +36,13 @@ class NoStashError(RequestError):
 
 
 class Stash(NamedTuple):
-    """A stash: its number (0 is the newest), its ref, its commit."""
+    """A stash: its number (0 is the newest), its ref, its commit; where it was made just now, the operation of that."""
 
     number: int
     ref: str
     commit_id: CommitId
     commit: Commit
+    operation_id: OperationId | None = None
 
     @property
     def name(self) -> str:
@@ -93,7 +95,7 @@ def stash_push(workspace: Workspace, *, message: str | None = None, paths: Seque
     names = stashes(transaction.view)
     ref = f"{STASH}{int(names[0].removeprefix(STASH)) + 1 if names else 1:08}"
     transaction.set(ref, Direct(Kind.COMMIT, ObjectId(commit_id)))
-    checkout(
+    operation_id = checkout(
         workspace,
         recorded.tree,
         goal,
@@ -102,7 +104,7 @@ def stash_push(workspace: Workspace, *, message: str | None = None, paths: Seque
         description=f"stash: {text}",
         index=recorded.index,
     )
-    return Stash(0, ref, commit_id, made)
+    return Stash(0, ref, commit_id, made, operation_id)
 
 
 def stash_list(workspace: Workspace) -> list[Stash]:
@@ -150,8 +152,15 @@ def stash_apply(workspace: Workspace, name: str | None = None, *, drop: bool = F
     return apply_stash(workspace, find_stash(workspace, name), drop=drop)
 
 
-def apply_stash(workspace: Workspace, stash: Stash, *, drop: bool) -> StashApplyResult:
-    """Do what `stash_apply` does, for a stash in hand."""
+def apply_stash(
+    workspace: Workspace,
+    stash: Stash,
+    *,
+    drop: bool,
+    description: str | None = None,
+    metadata: Mapping[str, Value] | None = None,
+) -> StashApplyResult:
+    """Do what `stash_apply` does, for a stash in hand; the operation may be described as that of another command."""
     labels = Labels(b"Stash base", b"Updated upstream", b"Stashed changes")
     ours = workspace.head_tree()
     base = workspace.tree_of(stash.commit.parents[0])
@@ -171,9 +180,15 @@ def apply_stash(workspace: Workspace, stash: Stash, *, drop: bool) -> StashApply
         set_state(workspace, transaction, under_way(workspace, state, merge))
     fresh = _new_files(workspace, stash, ours) if not conflicts else []
     verb = "pop" if drop else "apply"
-    description = f"stash {verb}: {stash.commit.message.partition(chr(10))[0]}"
     checkout(
-        workspace, ours, merge.tree, transaction=transaction, verb="stash", description=description, untracked=fresh
+        workspace,
+        ours,
+        merge.tree,
+        transaction=transaction,
+        verb="stash",
+        description=description or f"stash {verb}: {stash.commit.message.partition(chr(10))[0]}",
+        untracked=fresh,
+        metadata=metadata,
     )
     return StashApplyResult(stash, dropped, conflicts, merge_notes(merge))
 

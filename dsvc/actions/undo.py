@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dsvc.actions.checkout import checkout, keep_index_tree
-from dsvc.actions.operations import RefMove, moved_files, next_to_undo, ref_moves, view_before
+from dsvc.actions.operations import (
+    FROM,
+    RefMove,
+    files_of_steps,
+    moves_of_steps,
+    next_to_undo,
+    passed_over,
+    steps_of,
+    view_before,
+)
+from dsvc.actions.sparse import SPARSE, bring_in_line, sparse_change
 from dsvc.actions.state import read_state
 from dsvc.actions.untrack import known_again, new_since
 from dsvc.errors import RequestError
@@ -44,13 +54,17 @@ class LaterOperationError(RequestError):
 
 
 class UndoResult(NamedTuple):
-    """The operation that did it, the one that was taken back, and how the refs moved by that."""
+    """The operation that did it, the one that was taken back, and how the refs moved by that.
+
+    `left` are operations that were done after that one and stay as they are, newest first.
+    """
 
     operation_id: OperationId
     undone_id: OperationId
     undone: Operation
     moves: tuple[RefMove, ...]
     moved_files: bool
+    left: tuple[Operation, ...] = ()
 
 
 def undo(workspace: Workspace) -> UndoResult:
@@ -67,8 +81,12 @@ def undo(workspace: Workspace) -> UndoResult:
     if found is None or not found[1].parents:
         raise NothingToUndoError("there is nothing to undo: the repository begins here", hint="dsvc op log")
     operation_id, operation = found
+    left = tuple(passed_over(workspace, operation_id))
     try:
-        return take_back(workspace, operation_id, operation, verb="undo", description=f"undo: {operation.description}")
+        result = take_back(
+            workspace, operation_id, operation, verb="undo", description=f"undo: {operation.description}"
+        )
+        return result._replace(left=left)
     except InTheWayError as error:
         state = read_state(workspace)
         if state is not None:
@@ -79,10 +97,20 @@ def undo(workspace: Workspace) -> UndoResult:
 def take_back(
     workspace: Workspace, operation_id: OperationId, operation: Operation, *, verb: str, description: str
 ) -> UndoResult:
-    """Publish an operation that puts back what `operation` changed; raises what `undo` raises."""
+    """Publish an operation that puts back what `operation` and those that belong to it changed.
+
+    Raises what `undo` raises.
+    """
+    if operation.metadata.get(FROM) is not None:
+        raise RequestError(
+            f"this working copy begins with '{operation.description}'",
+            hint=f"in the one it was made from: dsvc worktree remove {operation.worktree}",
+        )
     if operation.verb in _FINAL:
         raise RequestError(f"'{operation.description}' cannot be undone: {_FINAL[operation.verb]}", hint="dsvc op log")
-    moves = ref_moves(workspace.repo.log, operation)
+    log = workspace.repo.log
+    steps = steps_of(log, operation_id, operation)
+    moves = moves_of_steps(log, steps)
     transaction = workspace.transaction()
     own = f"{WORKTREES}{workspace.worktree_id}/"
     for move in moves:
@@ -100,9 +128,15 @@ def take_back(
             transaction.delete(move.name)
         else:
             transaction.set(move.name, move.old)
-    files = moved_files(operation)
-    earlier = view_before(workspace.repo.log, operation)
-    if files is not None:
+    files = files_of_steps(steps)
+    earlier = view_before(log, steps[-1])
+    patterns = sparse_change(operation)
+    if patterns is not None:
+        before_it, after_it = patterns
+        bring_in_line(workspace, before_it)
+        act = workspace.act(verb, description, reverts=operation_id, metadata={SPARSE: (after_it, before_it)})
+        made = workspace.publish(transaction, act)
+    elif files is not None:
         before, after = files
         made = checkout(
             workspace,
@@ -121,7 +155,7 @@ def take_back(
         made = workspace.publish(transaction, workspace.act(verb, description, reverts=operation_id))
         workspace.write_index(index)
     back = tuple(RefMove(move.name, move.new, move.old) for move in moves)
-    return UndoResult(made, operation_id, operation, back, files is not None)
+    return UndoResult(made, operation_id, operation, back, files is not None or patterns is not None)
 
 
 def _check(workspace: Workspace, transaction: Transaction, move: RefMove) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dsvc.actions.changes import working_changes
 from dsvc.actions.checkout import checkout
+from dsvc.actions.operations import FROM
 from dsvc.actions.overwrite import record_working_copy
 from dsvc.actions.revision import commit_of
 from dsvc.actions.state import read_state
@@ -125,6 +126,7 @@ def add_worktree(
             verb="worktree",
             description=f"worktree add: {name} at {where}",
             index=Index(empty, 0),
+            metadata={FROM: workspace.worktree_id},
         )
     except BaseException:
         open_zfs(workspace.surroundings.environment, workspace.config).unmount_below(path)

@@ -124,7 +124,8 @@ def index(context: Context, paths: Paths = (), *, quiet: Quiet = False, json: Js
     """Store the files of datasets too, and commit that.
 
     The new commit can then be checked out as plain files where there is no ZFS (dsvc data get --files). Every file is
-    read once. Without paths all datasets are indexed.
+    read once; where an earlier commit is indexed, the files alone that were written to since. Without paths all
+    datasets are indexed.
     """
     workspace = context.workspace()
     selected = [path for path in (workspace.repo_path(path, context.directory) for path in paths) if path]
@@ -137,11 +138,13 @@ def index(context: Context, paths: Paths = (), *, quiet: Quiet = False, json: Js
                 "paths": [path_json(path) for path in result.paths],
                 "files": result.files,
                 "bytes": result.size,
+                "unchanged": result.unchanged,
             },
         )
         return
     shown = ", ".join(quote_path(path) for path in result.paths)
-    context.out.note(f"Indexed {counted(result.files, 'file')} of {shown}: {human_size(result.size)}")
+    kept = f"; {counted(result.unchanged, 'file')} unchanged" if result.unchanged else ""
+    context.out.note(f"Indexed {counted(result.files, 'file')} of {shown}: {human_size(result.size)}{kept}")
 
 
 SUBCOMMANDS = {

@@ -12,7 +12,8 @@ def command(context: Context, *, quiet: Quiet = False, json: Json = False) -> No
     """Take the last operation of this working copy back; again, the one before it.
 
     Undoing a switch or a merge moves the files back, undoing restore or reset --hard brings back what they
-    overwrote, undoing a commit leaves the files alone. 'dsvc redo' takes an undo back.
+    overwrote, undoing a commit leaves the files alone. What an undo passes over, such as a new working copy, it
+    names. 'dsvc redo' takes an undo back.
     """
     show_undo(context, undo(context.workspace()), schema="dsvc.undo", word="Undid", as_json=json)
 
@@ -27,9 +28,12 @@ def show_undo(context: Context, result: UndoResult, *, schema: str, word: str, a
                 "undone": operation_json(result.undone_id, result.undone),
                 "moves": [move_json(move) for move in result.moves],
                 "files_moved": result.moved_files,
+                **({"left": [operation.description for operation in result.left]} if schema == "dsvc.undo" else {}),
             },
         )
         return
     context.out.note(f"{word} {result.undone_id.hex()[:SHORT]}: {result.undone.description}")
+    for operation in result.left:
+        context.out.note(f"Left as it is, though done later: {operation.description}")
     shown = [m for m in result.moves if not m.name.startswith("added/") and not m.name.endswith(("/saved", "/state"))]
     show_moves(context, shown, notes=True)

@@ -6,7 +6,7 @@ is the same wherever it was received.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +113,14 @@ class SnapshotProvider(Protocol):
         """Return the files that differ between a snapshot and a later one, or the dataset itself as it is now.
 
         None where the provider cannot tell.
+        """
+
+    def rewritten(self, old: str, new: str) -> Mapping[int, int] | None:
+        """Return the inode numbers of the files in whose content anything was written between two snapshots.
+
+        A file up to the size that comes with its number is as it was all the same. One that has no number here, and
+        the same number and size in both snapshots, is one file with the same content. None where the provider cannot
+        tell.
         """
 
     def send(self, snapshot: str, base: str | None) -> AbstractContextManager[Read]:

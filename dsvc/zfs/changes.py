@@ -9,12 +9,12 @@ import os
 from contextlib import suppress
 from typing import Final, Literal
 
-from dsvc.errors import BusyError, DsvcError, RequestError
+from dsvc.errors import BusyError, DsvcError, IntegrityError, RequestError
 from dsvc.storage.snapshots import FileChange
 from dsvc.zfs.errors import KeyMissingError
 from dsvc.zfs.mounts import mounted
 from dsvc.zfs.program import Program
-from dsvc.zfs.stream import Content, content_of
+from dsvc.zfs.stream import Content, content_of, objects_written
 
 _LETTERS: Final[dict[str, Literal["A", "D", "M", "R"]]] = {"+": "A", "-": "D", "M": "M", "R": "R"}
 
@@ -69,6 +69,18 @@ def _names_any(zfs: Program, old: str, new: str) -> bool:
 def _content(zfs: Program, old: str, new: str, *options: str, whole: bool = False) -> Content:
     with zfs.reading("send", *options, "-i", old, new, whole=False) as read:
         return content_of(read, whole=whole)
+
+
+def rewritten(zfs: Program, old: str, new: str) -> dict[int, int] | None:
+    """Return in which files anything was written between two snapshots: by the whole stream between them.
+
+    See SnapshotProvider. None where ZFS has no such stream, as when one does not follow the other.
+    """
+    try:
+        with zfs.reading("send", "-i", old, new) as read:
+            return objects_written(read)
+    except (RequestError, BusyError, IntegrityError):
+        return None
 
 
 def file_changes(zfs: Program, old: str, new: str) -> list[FileChange] | None:

@@ -257,6 +257,10 @@ class DotmeshProvider:
         found = self._api.get(f"/diff/{namespace}:{dot}") or []
         return [FileChange(_LETTERS.get(item["change"], "M"), os.fsencode(item["filename"])) for item in found]
 
+    def rewritten(self, old: str, new: str) -> dict[int, int] | None:  # noqa: ARG002
+        """Return None: Dotmesh does not show its streams."""
+        return None
+
     # Between servers.
 
     def send(self, snapshot: str, base: str | None) -> AbstractContextManager[Read]:  # noqa: ARG002

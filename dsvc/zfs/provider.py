@@ -11,7 +11,7 @@ from pathlib import Path
 from dsvc.config.settings import Config
 from dsvc.errors import DsvcError
 from dsvc.storage.snapshots import Dataset, FileChange, Kept, Read
-from dsvc.zfs.changes import differs, file_changes, written_bytes
+from dsvc.zfs.changes import differs, file_changes, rewritten, written_bytes
 from dsvc.zfs.errors import (
     BrokenStreamError,
     DatasetMissingError,
@@ -267,6 +267,10 @@ class ZfsProvider:
     def diff(self, old: str, new: str) -> list[FileChange] | None:
         """See SnapshotProvider. zfs-fuse has no `zfs diff`."""
         return file_changes(self._zfs, old, new)
+
+    def rewritten(self, old: str, new: str) -> dict[int, int] | None:
+        """See SnapshotProvider. The inode of a file is its object in ZFS, and a stream names those."""
+        return rewritten(self._zfs, old, new)
 
     # Streams.
 

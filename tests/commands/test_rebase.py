@@ -151,3 +151,76 @@ def test_autostash_puts_changes_aside(cli: CommandLine, project: Project) -> Non
     assert all(word in text for word in ("main 0\n", "side 3\n", "mine 6\n"))
     assert cli.ok("stash", "list").out == ""
     assert cli.ok("status", "-s").out == " M a\n"
+
+
+def state(cli: CommandLine, project: Project) -> tuple[str, ...]:
+    words = ("status", "-s"), ("stash", "list"), ("rev-parse", "HEAD"), ("branch",)
+    return (*(cli.ok(*line).out for line in words), project.text("a"), str((project.path / "m").exists()))
+
+
+@pytest.fixture
+def changed(cli: CommandLine, project: Project) -> Project:
+    """With changes that a rebase onto main meets, a file that was added, and a new one."""
+    cli.ok("switch", "main")
+    project.commit("main 2", a=LINES.replace("line 0\n", "main 0\n"))
+    cli.ok("switch", "side")
+    (project.path / "a").write_text(project.text("a").replace("line 6\n", "mine 6\n"))
+    (project.path / "new").write_text("n")
+    (project.path / "known").write_text("k")
+    cli.ok("add", "known")
+    return project
+
+
+def test_one_undo_takes_a_rebase_with_autostash_back(cli: CommandLine, changed: Project) -> None:
+    before = state(cli, changed)
+    cli.ok("rebase", "--autostash", "main")
+    after = state(cli, changed)
+    assert "rebase: side onto main" in cli.ok("undo").err
+    assert state(cli, changed) == before
+    cli.ok("redo")
+    assert state(cli, changed) == after
+    cli.ok("undo")
+    assert state(cli, changed) == before
+    assert "add: known" in cli.ok("undo").err
+    assert cli.ok("status", "-s").out == " M a\n?? known\n?? new\n"
+    cli.ok("redo")
+    cli.ok("redo")
+    assert state(cli, changed) == after
+
+
+def test_undoing_a_rebase_with_autostash_refuses_over_later_changes(cli: CommandLine, changed: Project) -> None:
+    cli.ok("rebase", "--autostash", "main")
+    (changed.path / "a").write_text("later\n")
+    after = state(cli, changed)
+    assert cli("undo").code == 3
+    assert state(cli, changed) == after
+
+
+def test_undo_where_the_changes_put_aside_meet_conflicts(cli: CommandLine, changed: Project) -> None:
+    (changed.path / "a").write_text(changed.text("a").replace("line 0\n", "mine 0\n"))
+    before = state(cli, changed)
+    assert "applied with conflicts" in cli.ok("rebase", "--autostash", "main").err
+    assert "UU a\n" in cli.ok("status", "-s").out
+    cli.ok("undo")
+    assert state(cli, changed) == before
+
+
+def test_undo_of_a_rebase_with_autostash_that_stopped(cli: CommandLine, changed: Project) -> None:
+    cli.ok("stash")
+    cli.ok("switch", "main")
+    changed.commit("main 3", a=changed.text("a").replace("line 3\n", "main 3\n"))
+    cli.ok("switch", "side")
+    cli.ok("stash", "pop")
+    before = state(cli, changed)
+    assert cli("rebase", "--autostash", "main").code == 13
+    stopped = state(cli, changed)
+    cli.ok("undo")
+    assert state(cli, changed) == before
+    cli.ok("redo")
+    assert state(cli, changed) == stopped
+    cli.ok("rebase", "--abort")
+    assert state(cli, changed) == before
+    cli.ok("undo")
+    assert state(cli, changed) == stopped
+    cli.ok("undo")
+    assert state(cli, changed) == before

@@ -182,3 +182,25 @@ def test_what_makes_no_sense(cli, project):
     assert cli("sparse", "add", "src").code == 3
     assert cli("sparse", "reapply").code == 3
     assert cli("sparse").code == 2
+
+
+def test_undo_brings_back_the_patterns_and_the_files(cli, project):
+    cli.ok("sparse", "set", "src")
+    cli.ok("sparse", "add", "data/raw")
+    more = on_disk(project)
+    assert "sparse: src data/raw" in cli.ok("undo").err
+    assert on_disk(project) == SMALL
+    assert cli.ok("sparse", "list").out == "src\n"
+    assert cli.ok("undo", "--json").json["files_moved"]
+    assert on_disk(project) == sorted(FILES)
+    assert cli.ok("sparse", "list").out == ""
+    cli.ok("redo")
+    cli.ok("redo")
+    assert on_disk(project) == more
+    assert cli.ok("sparse", "list").out == "src\ndata/raw\n"
+    cli.ok("sparse", "set", "src", "data/raw")  # as it is
+    cli.ok("sparse", "disable")
+    cli.ok("undo")
+    assert on_disk(project) == more
+    assert status(cli) == []
+    assert cli.ok("log", "--oneline").out.endswith(" first\n")

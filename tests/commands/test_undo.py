@@ -188,3 +188,41 @@ def test_what_comes_back_is_new_where_it_was_new_before(cli: CommandLine, projec
     assert cli.ok("status", "-s").out == before
     cli.ok("commit", "-m", "all")
     assert ".env" not in cli.ok("ls", "-r").out.splitlines()
+
+
+def test_undoing_an_add_makes_a_file_new_again(cli: CommandLine, project: Path) -> None:
+    (project / "b").write_text("b")
+    cli.ok("add", "b")
+    assert cli.ok("status", "-s").out == "A  b\n"
+    assert "add: b" in cli.ok("undo").err
+    assert cli.ok("status", "-s").out == "?? b\n"
+    assert cli.ok("cat", "HEAD:a").out == "3"
+    cli.ok("redo")
+    assert cli.ok("status", "-s").out == "A  b\n"
+    cli.ok("commit", "-m", "b")
+    for shown, head in (("A  b\n", "3"), ("?? b\n", "3"), (" M a\n?? b\n", "2")):
+        cli.ok("undo")
+        assert cli.ok("status", "-s").out == shown
+        assert cli.ok("cat", "HEAD:a").out == head
+    for _ in range(3):
+        cli.ok("redo")
+    assert cli.ok("cat", "HEAD:b").out == "b"
+    assert cli.ok("status", "-s").out == ""
+    assert cli("redo").code == 3
+
+
+def test_an_undo_names_what_it_passes_over(cli: CommandLine, project: Path) -> None:
+    cli.ok("worktree", "add", "-q", "../linked")
+    said = cli.ok("undo")
+    assert "commit: 3" in said.err
+    assert "Left as it is, though done later: worktree add: linked at linked" in said.err
+    cli.ok("redo")
+    cli.ok("worktree", "remove", "linked")
+    assert cli.ok("undo", "--json").json["left"] == []
+
+
+def test_a_new_working_copy_says_how_it_goes(cli: CommandLine, project: Path) -> None:
+    cli.ok("worktree", "add", "-q", "../linked")
+    said = cli("undo", directory=project.parent / "linked")
+    assert said.code == 3
+    assert "dsvc worktree remove linked" in said.err
