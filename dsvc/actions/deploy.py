@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from dsvc.actions.build import BuildOptions, BuildResult, build, push_image
+from dsvc.actions.deploy_alone import alone_with
 from dsvc.actions.deploy_place import (
     check_target,
     folder_of,
@@ -97,11 +98,28 @@ def deploy(
 
     Raises:
         What `build` and `push_image` raise. UsageError, BadDeploymentNameError, BadQuantityError: for what makes no
-            sense. NeverReadyError: with `wait`, when it was not ready in that time; it is recorded all the same.
+            sense. DeployingError, BroughtAtOnceError: when another command is at the same deployment. NeverReadyError:
+            with `wait`, when it was not ready in that time; it is recorded all the same.
     """
     found = find_model(workspace, model)
+    name = check_deployment_name(options.name or name_for(found.version.name))
+    if options.dry_run:
+        return _deploy(workspace, model, found, name, options, tell=tell)
+    with alone_with(workspace, name):
+        done = _deploy(workspace, model, found, name, options, tell=tell)
+    return _awaited(workspace, done, options.wait)
+
+
+def _deploy(
+    workspace: Workspace,
+    model: str,
+    found: FoundVersion,
+    name: str,
+    options: DeployOptions,
+    *,
+    tell: Callable[[str], None],
+) -> DeployResult:
     version = found.version
-    name = check_deployment_name(options.name or name_for(version.name))
     before = _before(workspace, name)
     stays = before.deployment if before is not None and not options.reset else None
     built = build(workspace, model, _with_environment(options.build, found, stays), tell=tell)
@@ -147,7 +165,7 @@ def deploy(
         files = files_of(made, folder=folder_of(workspace, made))
         return DeployResult(made, None, _outcome(made, before), files, None, built)
     sent = push_image(workspace, built, registry)[1] if registry else None
-    return _carry_out(workspace, made, before, built, sent, wait=options.wait, tell=tell)
+    return _carry_out(workspace, made, before, built, sent, waits=options.wait is not None, tell=tell)
 
 
 def rollback(
@@ -164,6 +182,20 @@ def rollback(
     Raises:
         UnknownDeploymentError. NothingBeforeError: when there was nothing before. What `deploy` raises.
     """
+    with alone_with(workspace, find_deployment(workspace, name).deployment.name):
+        done = _rollback(workspace, name, options, to=to, waits=wait is not None, tell=tell)
+    return _awaited(workspace, done, wait)
+
+
+def _rollback(
+    workspace: Workspace,
+    name: str,
+    options: BuildOptions,
+    *,
+    to: int | None,
+    waits: bool,
+    tell: Callable[[str], None],
+) -> DeployResult:
     found = find_deployment(workspace, name)
     older = _older(workspace, found, to)
     one = older.deployment
@@ -175,7 +207,7 @@ def rollback(
         one, number=found.deployment.number + 1, user=user_of(workspace), time=time, zone=zone,
         image=image_name(built, registry, one.target), digest=built.image.digest, previous=found.id, restores=older.id,
     )  # fmt: skip
-    return _carry_out(workspace, made, found, built, sent, wait=wait, tell=tell)
+    return _carry_out(workspace, made, found, built, sent, waits=waits, tell=tell)
 
 
 def _carry_out(
@@ -185,11 +217,11 @@ def _carry_out(
     built: BuildResult,
     sent: Sent | None,
     *,
-    wait: int | None,
+    waits: bool,
     tell: Callable[[str], None],
 ) -> DeployResult:
     place = open_place(workspace, made.target)
-    if wait is not None and not place.starts:
+    if waits and not place.starts:
         raise UsageError(f"--wait has nothing to wait for: {made.target} writes files, and starts nothing")
     package = package_of(workspace, made, built)
     older = before.deployment if before is not None else None
@@ -210,9 +242,14 @@ def _carry_out(
             raise RefMovedError(
                 deployment_ref(made.name), hint=f"dsvc deploy status {made.name}; the same command again brings yours"
             ) from error
-    if wait is not None:
-        wait_until_ready(place, found.deployment, wait)
     return DeployResult(found.deployment, found.id, outcome, package.files, applied, built, sent)
+
+
+def _awaited(workspace: Workspace, done: DeployResult, wait: int | None) -> DeployResult:
+    """Return what was deployed when it is ready; by now other commands may change it."""
+    if wait is not None and done.id is not None:
+        wait_until_ready(open_place(workspace, done.deployment.target), done.deployment, wait)
+    return done
 
 
 def again(options: BuildOptions, one: Deployment) -> BuildOptions:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from dsvc.actions.deploy import DeployOptions, deploy
+from dsvc.actions.deploy_alone import alone_with
 from dsvc.actions.deploy_place import folder_of, open_place
 from dsvc.actions.deployments import FoundDeployment, find_deployment, list_deployments
 from dsvc.deployments.files import FILE_TARGETS, files_of
@@ -65,16 +66,18 @@ def remove_deployment(workspace: Workspace, name: str, *, forget: bool = False) 
     First the place, then the ref: what was broken off is done by the same command. `undo` brings the ref back.
 
     Raises:
-        UnknownDeploymentError. PlaceError.
+        UnknownDeploymentError. PlaceError. DeployingError.
     """
-    found = find_deployment(workspace, name)
+    short = find_deployment(workspace, name).deployment.name
     for each in list_deployments(workspace):
-        if each.deployment.canary_of == found.deployment.name:
+        if each.deployment.canary_of == short:
             remove_deployment(workspace, each.deployment.name, forget=forget)
-    done = Applied() if forget else open_place(workspace, found.deployment.target).remove(found.deployment)
-    transaction = workspace.repo.transaction()
-    transaction.delete(deployment_ref(found.deployment.name))
-    workspace.publish(transaction, workspace.act("deploy rm", f"deploy rm: {found.deployment.name}"))
+    with alone_with(workspace, short):
+        found = find_deployment(workspace, short)
+        done = Applied() if forget else open_place(workspace, found.deployment.target).remove(found.deployment)
+        transaction = workspace.repo.transaction()
+        transaction.delete(deployment_ref(short))
+        workspace.publish(transaction, workspace.act("deploy rm", f"deploy rm: {short}"))
     return found, done
 
 

@@ -1,7 +1,8 @@
 """A Docker engine as a place, through the library `docker`.
 
 A deployment is one container a replica, `NAME-1`, `NAME-2` ..., each with a port of its own from the deployment's on.
-Labels say whose a container is, and by which settings it was made: one that is as it should be is left running.
+Labels say whose a container is, and by which settings it was made: one that is as it should be is left running. Where
+one of them cannot be started, those that were there before run again.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dsvc.deployments.deployment import Deployment, encode_spec
+from dsvc.deployments.docker_exchange import ASIDE, end, exchange
 from dsvc.deployments.feedback import FOLDER, keeps_feedback, volume_name
 from dsvc.deployments.metrics import ask_metrics
 from dsvc.deployments.place import Applied, InTheWayError, Package, PlaceError, Status
@@ -29,7 +31,6 @@ from dsvc.errors import RequestError
 
 PORT = 8080
 _DEPLOYMENT, _SETTINGS = "dsvc.deployment", "dsvc.settings"
-_GRACE = 30  # seconds that a container has to end
 _FINISHED = (".parquet", ".jsonl")
 _PYTHON = "/opt/dsvc/env/bin/python"
 _REMOVE = "import pathlib, sys\nfor name in sys.argv[1:]: pathlib.Path(name).unlink(missing_ok=True)"
@@ -63,20 +64,23 @@ class EnginePlace:
                 settings = _settings(made, image, kept, index, bridged=bridged)
                 told = json.dumps({**settings, "spec": encode_spec(made.spec)}, sort_keys=True, default=str)
                 wanted[f"{made.name}-{index + 1}"] = settings, hashlib.sha256(told.encode()).hexdigest()
-            for name, (settings, digest) in wanted.items():
-                old = there.get(name)
-                if old is not None and old.labels.get(_DEPLOYMENT) != made.name:
+            for name in wanted:
+                if name in there and there[name].labels.get(_DEPLOYMENT) != made.name:
                     raise InTheWayError(f"there is a container {name}, which is none of dsvc's", hint="--name NAME")
-                if old is not None:
-                    if old.labels.get(_SETTINGS) == digest and old.status == "running":
+            ours = {name: one for name, one in there.items() if one.labels.get(_DEPLOYMENT) == made.name}
+            for name in [name for name in ours if name.endswith(ASIDE)]:
+                end(ours.pop(name))  # a command that was killed left it
+            with exchange(self.client, made.name) as exchanged:
+                for name, (settings, digest) in wanted.items():
+                    old = ours.get(name)
+                    if old is not None and old.labels.get(_SETTINGS) == digest and old.status == "running":
                         continue
-                    _end(old)
-                settings["labels"] = {**settings["labels"], _SETTINGS: digest}
-                self.client.containers.run(image, name=name, detach=True, **settings)
-                changed.append(name)
-            for name, old in there.items():
-                if old.labels.get(_DEPLOYMENT) == made.name and name not in wanted:
-                    _end(old)
+                    settings["labels"] = {**settings["labels"], _SETTINGS: digest}
+                    exchanged.put(name, old, image, settings)
+                    changed.append(name)
+            for name, old in ours.items():
+                if name not in wanted:
+                    end(old)
                     removed.append(name)
         return Applied(tuple(changed), tuple(removed))
 
@@ -134,7 +138,7 @@ class EnginePlace:
         with _told():
             found = self._containers(made)
             for one in found.values():
-                _end(one)
+                end(one)
         volume = volume_name(made)
         kept = f"what was logged stays in the volume {volume}: 'docker volume rm {volume}' removes it"
         return Applied(removed=tuple(sorted(found)), next=kept if keeps_feedback(made) and not made.canary_of else "")
@@ -259,16 +263,6 @@ def _settings(
         **network,
         **limits,
     }
-
-
-def _end(container: Any) -> None:
-    from docker.errors import NotFound
-
-    try:
-        container.stop(timeout=_GRACE)
-        container.remove(force=True)
-    except NotFound:
-        pass
 
 
 def _answers(url: str) -> bool:

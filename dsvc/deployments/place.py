@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import IO, Literal, Protocol
 
 from dsvc.deployments.deployment import Deployment
-from dsvc.errors import RemoteError, RequestError
+from dsvc.errors import BusyError, RemoteError, RequestError
 
 State = Literal["ready", "waiting", "failed", "gone", "written", "changed"]
 
@@ -22,6 +22,17 @@ class PlaceError(RemoteError):
 
 class InTheWayError(RequestError):
     """Something stands where a deployment would be, and it is another's."""
+
+
+class BroughtAtOnceError(BusyError):
+    """Another process brought a deployment of the same name to the same place at the same time."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"another process is bringing {name} to this place at the same time; what this one began was taken back",
+            hint="run the same command again when it is done; --name NAME gives a deployment of its own",
+            details={"name": name},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +84,7 @@ class Place(Protocol):
         """Bring a deployment there; `before` is what stood there under its name.
 
         Raises:
-            PlaceError. InTheWayError. RequestError: when something cannot be written.
+            PlaceError. InTheWayError. RequestError: when something cannot be written. BroughtAtOnceError.
         """
 
     def status(self, made: Deployment) -> Status:

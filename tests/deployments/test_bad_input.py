@@ -34,20 +34,44 @@ def test_a_registry_that_is_not_there(shop: Shop):
 
 
 def test_two_deploys_at_once(shop: Shop):
-    """One of them wins, and the other says how to see what runs."""
+    """The second of them is refused before it did anything, and so are the other commands that change a deployment."""
     words = ("deploy", "churn", "--to", "manifest", "--base", str(shop.base))
+    shop.cli.ok(*words)
+    workspace = open_workspace(shop.cli.directory, shop.cli.environment, ("test",))
+    refused = []
+
+    def meanwhile(_line: str) -> None:
+        if not refused:
+            refused.append(shop.cli(*words, "--replicas", "2"))
+            refused.append(shop.cli("deploy", "rm", "churn"))
+            refused.append(shop.cli("deploy", "rollback", "churn", "--base", str(shop.base)))
+            shop.cli.ok(*words, "--name", "other")
+
+    options = DeployOptions(BuildOptions(shop.cli.directory, base=str(shop.base)), target="manifest", replicas=3)
+    done = deploy(workspace, "churn", options, tell=meanwhile)
+    assert (done.outcome, done.deployment.number) == ("changed", 2)
+    assert [each.code for each in refused] == [11, 11, 11]
+    assert all("another command is changing the deployment churn" in each.err for each in refused)
+    assert shop.cli.ok(*words, "--replicas", "2", "--json").json["deployment"] == 3
+    assert shop.cli.ok("deploy", "status", "churn", "--json").json["state"] == "written"
+
+
+def test_a_deploy_whose_record_moves_meanwhile(shop: Shop):
+    """An undo asks no place; whoever deploys then is told how to see what runs."""
+    words = ("deploy", "churn", "--to", "manifest", "--base", str(shop.base))
+    shop.cli.ok(*words)
     workspace = open_workspace(shop.cli.directory, shop.cli.environment, ("test",))
     others = []
 
     def meanwhile(_line: str) -> None:
         if not others:
-            others.append(shop.cli.ok(*words, "--replicas", "2"))
+            others.append(shop.cli.ok("undo"))
 
-    options = DeployOptions(BuildOptions(shop.cli.directory, base=str(shop.base)), target="manifest")
+    options = DeployOptions(BuildOptions(shop.cli.directory, base=str(shop.base)), target="manifest", replicas=3)
     with pytest.raises(RefMovedError) as raised:
         deploy(workspace, "churn", options, tell=meanwhile)
     assert "dsvc deploy status churn" in (raised.value.hint or "")
-    assert shop.cli.ok("deploy", *words[1:2], "--base", str(shop.base), "--json").json["number"] == 1
+    assert shop.cli.ok(*words, "--replicas", "3", "--json").json["deployment"] == 1
     assert shop.cli.ok("deploy", "status", "churn", "--json").json["state"] == "written"
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import http.server
 import json
+import shutil
+import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
+from tests.commands.conftest import CommandLine
 from tests.images.shop import Shop
 from tests.servers.ports import free_port
 
@@ -130,6 +134,95 @@ def test_a_model_that_never_becomes_ready(engine, python_base):
     assert "predictor.py" in answer.err
     assert engine.cli("deploy", "status", "refused").code == 1
     engine.cli.ok("deploy", "rm", "refused")
+
+
+def containers(shop: Shop, name: str) -> dict[str, str]:
+    """The containers of a deployment, by name, and their ids."""
+    import docker
+
+    with closing(docker.from_env(environment=shop.cli.environment)) as client:
+        found = client.containers.list(all=True, filters={"label": f"dsvc.deployment={name}"})
+        return {each.name: each.id for each in found}
+
+
+def ports(shop: Shop, name: str) -> list[int]:
+    """The ports of its containers, which share the network of their host."""
+    import docker
+
+    with closing(docker.from_env(environment=shop.cli.environment)) as client:
+        told = [dict(each.split("=", 1) for each in client.containers.get(one).attrs["Config"]["Env"])
+                for one in sorted(containers(shop, name))]  # fmt: skip
+    return [int(each["DSVC_SERVE_PORT"]) for each in told]
+
+
+def both(*lines: CommandLine, words: tuple[str, ...]) -> list[tuple[int, str]]:
+    """Run one command for each command line, all at once, with a port each; their exit codes and what they say."""
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "dsvc", *words, "--port", str(free_port(beside=1))],
+            cwd=each.directory, env=each.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )
+        for each in lines
+    ]  # fmt: skip
+    said = [each.communicate(timeout=300)[1] for each in started]
+    return [(each.returncode, text) for each, text in zip(started, said, strict=True)]
+
+
+@pytest.mark.parametrize("repositories", ["one repository", "two repositories"])
+def test_two_that_deploy_one_name_at_once(engine, python_base, tmp_path, repositories):
+    """Each is done or refused, what runs at the end is all of one of them, and one more deploy brings its own."""
+    first, words = engine.cli, ("deploy", "churn", "--base", str(python_base))
+    second = first
+    if repositories == "two repositories":
+        shutil.copytree(first.directory, tmp_path / "other", symlinks=True)
+        second = CommandLine(tmp_path / "other", first.environment)
+    first.ok("build", *words[1:])
+    try:
+        for _ in range(2):  # where nothing was, and where something is
+            found = both(first, second, words=(*words, "--to", "docker", "--replicas", "2", *ALLOW))
+            assert {code for code, _ in found} <= {0, 11}, found
+            assert 0 in {code for code, _ in found}, found
+            assert set(containers(engine, "churn")) == {"churn-1", "churn-2"}
+            first_port, second_port = ports(engine, "churn")
+            assert second_port == first_port + 1
+        for each in (first, second):
+            each.ok(*words, "--to", "docker", "--wait")
+            assert each.ok("deploy", "status", "churn", "--json").json["ready"] == 2
+    finally:
+        first("deploy", "rm", "churn")
+    assert containers(engine, "churn") == {}
+
+
+def test_what_cannot_be_started_leaves_what_was_there(engine, python_base):
+    """There is no such card, which an engine notices when it starts a container that it has made already."""
+    cli, port, words = engine.cli, free_port(beside=1), ("deploy", "churn", "--base", str(python_base))
+    answer = cli(*words, "--to", "docker", "--port", str(port), "--gpu", "1", *ALLOW)
+    assert (answer.code, "Docker engine says" in answer.err) == (14, True)
+    assert containers(engine, "churn") == {}
+    assert cli.ok("deploy", "list", "--json").json["deployments"] == []
+
+    cli.ok(*words, "--to", "docker", "--port", str(port), "--replicas", "2", *ALLOW, "--wait")
+    before = containers(engine, "churn")
+    assert cli(*words, "--gpu", "1").code == 14
+    assert containers(engine, "churn") == before
+    again = cli.ok(*words, "--wait", "--json").json
+    assert (again["outcome"], again["changed"]) == ("same", [])
+    assert ask(port) == {"predictions": [6.0]}
+    cli.ok("deploy", "rm", "churn")
+
+
+def test_what_a_killed_deploy_left_is_cleared_away(engine, python_base):
+    """It was killed when the old container had made room, and the new one was not there yet."""
+    import docker
+
+    cli, words = engine.cli, ("deploy", "churn", "--base", str(python_base))
+    cli.ok(*words, "--to", "docker", "--port", str(free_port()), *ALLOW, "--wait")
+    with closing(docker.from_env(environment=cli.environment)) as client:
+        client.containers.get("churn-1").rename("churn-1-before")
+    assert cli("deploy", "status", "churn").code == 1
+    assert cli.ok(*words, "--wait", "--json").json["outcome"] == "same"
+    assert set(containers(engine, "churn")) == {"churn-1"}
+    cli.ok("deploy", "rm", "churn")
 
 
 def test_without_an_engine(shop, tmp_path):

@@ -1,0 +1,116 @@
+"""Containers that take the place of others: all of them, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from dsvc.deployments.place import BroughtAtOnceError
+
+ASIDE = "-before"  # how the name of a container ends that waits for the one in its place
+_GRACE = 30  # seconds that a container has to end
+_CONFLICT = 409  # the name is taken, or the container is being removed: by another process
+
+
+@dataclass(slots=True)
+class Exchange:
+    """The containers of one deployment that were started, and those that stopped for them.
+
+    The new name of an old container is the claim on its place, for an engine lets one process alone have a name.
+    """
+
+    client: Any
+    name: str
+    _started: dict[str, Any] = field(default_factory=dict)
+    _aside: list[Any] = field(default_factory=list)
+    _back: list[Callable[[], None]] = field(default_factory=list)
+
+    def put(self, name: str, old: Any | None, image: str, settings: dict[str, Any]) -> None:
+        """Start a container under a name, in the place of the one that has it."""
+        from docker.errors import NotFound
+
+        if old is not None:
+            with suppress(NotFound):  # it went by itself
+                old.reload()
+                if old.name != name:
+                    raise BroughtAtOnceError(self.name)
+                runs = old.status == "running"
+                old.rename(name + ASIDE)
+                self._aside.append(old)
+                self._back.append(lambda: _bring_back(old, name, start=runs))
+                old.stop(timeout=_GRACE)
+        made = self.client.containers.create(image, name=name, **settings)
+        self._back.append(lambda: end(made))
+        made.start()
+        self._started[name] = made
+
+    def check(self) -> None:
+        """Raise BroughtAtOnceError where another process took one of the names since."""
+        from docker.errors import NotFound
+
+        for name, made in self._started.items():
+            try:
+                same = self.client.containers.get(name).id == made.id
+            except NotFound:
+                same = False
+            if not same:
+                raise BroughtAtOnceError(self.name)
+
+    def finish(self) -> None:
+        """Remove the old ones."""
+        for old in self._aside:
+            end(old)
+
+    def take_back(self) -> None:
+        """Remove what was started, and start what stopped for it, as far as the engine allows it."""
+        from docker.errors import DockerException
+        from requests.exceptions import RequestException
+
+        for step in reversed(self._back):
+            with suppress(DockerException, RequestException):
+                step()
+
+
+@contextmanager
+def exchange(client: Any, name: str) -> Iterator[Exchange]:
+    """Exchange containers of the deployment `name` in the block; what raises in it takes back what was done.
+
+    Raises:
+        BroughtAtOnceError: when another process does the same on this engine.
+    """
+    from docker.errors import APIError
+
+    one = Exchange(client, name)
+    try:
+        yield one
+        one.check()
+    except BaseException as error:
+        one.take_back()
+        if isinstance(error, APIError) and error.status_code == _CONFLICT:
+            raise BroughtAtOnceError(name) from error
+        raise
+    one.finish()
+
+
+def end(container: Any) -> None:
+    """Stop a container and remove it, if it is still there."""
+    from docker.errors import NotFound
+
+    with suppress(NotFound):
+        container.stop(timeout=_GRACE)
+        container.remove(force=True)
+
+
+def _bring_back(old: Any, name: str, *, start: bool) -> None:
+    from docker.errors import APIError
+
+    try:
+        old.rename(name)
+    except APIError as error:
+        if error.status_code == _CONFLICT:  # the place is another's by now
+            end(old)
+        return
+    if start:
+        old.start()
