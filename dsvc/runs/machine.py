@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Mapping
 from functools import cache
+from typing import BinaryIO
 
 from dsvc.objects.codec import Value
 
@@ -47,6 +49,9 @@ def _cpu() -> str:
     return ""
 
 
+_QUERY = ("--query-gpu=index,name,memory.used", "--format=csv,noheader,nounits")
+
+
 class GraphicsWatch:
     """Asks for the memory that is used on graphics cards, as far as `nvidia-smi` is there; `peak` in bytes by card."""
 
@@ -63,14 +68,48 @@ class GraphicsWatch:
         """Look once, which takes some ten milliseconds; a program that fails is not asked again."""
         if self._program is None:
             return
-        words = [self._program, "--query-gpu=index,name,memory.used", "--format=csv,noheader,nounits"]
         try:
-            done = subprocess.run(words, capture_output=True, timeout=10, check=True, stdin=subprocess.DEVNULL)
+            done = subprocess.run(
+                [self._program, *_QUERY], capture_output=True, timeout=10, check=True, stdin=subprocess.DEVNULL
+            )
         except (OSError, subprocess.SubprocessError):
             self._program = None
             return
-        for line in done.stdout.decode("utf-8", "replace").splitlines():
-            parts = [part.strip() for part in line.split(",")]
-            if len(parts) == 3 and parts[2].isdecimal():
-                name = f"{parts[0]}: {parts[1]}"
-                self.peak[name] = max(self.peak.get(name, 0), int(parts[2]) << 20)
+        for line in done.stdout.splitlines():
+            _raise_peak(self.peak, line)
+
+    def follow(self) -> None:
+        """Look each second from now on, in a process and a thread beside this program, which waits for neither.
+
+        The process is nobody's child, so that a program that waits for all of its children does not wait for it. It
+        ends when it writes to what nobody reads any more: behind the end of this process, however that comes.
+        """
+        if self._program is None:
+            return
+        words = ["/bin/sh", "-c", '"$@" &', "sh", self._program, *_QUERY, "--loop=1"]
+        try:
+            shell = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/"
+            )
+        except OSError:
+            return
+        shell.wait()
+        threading.Thread(target=self._read, args=(shell.stdout,), name="dsvc-graphics", daemon=True).start()
+
+    def _read(self, lines: BinaryIO) -> None:
+        with lines:
+            for line in lines:
+                _raise_peak(self.peak, line)
+                if self._program is None:
+                    return
+
+    def leave(self) -> None:
+        """Look no more."""
+        self._program = None
+
+
+def _raise_peak(peak: dict[str, int], line: bytes) -> None:
+    parts = [part.strip() for part in line.decode("utf-8", "replace").split(",")]
+    if len(parts) == 3 and parts[2].isdecimal():
+        name = f"{parts[0]}: {parts[1]}"
+        peak[name] = max(peak.get(name, 0), int(parts[2]) << 20)

@@ -21,6 +21,7 @@ from dsvc.tracking.run import Run, error_text
 
 if TYPE_CHECKING:
     from dsvc.actions.run_begin import ActiveRun
+    from dsvc.runs.machine import GraphicsWatch
     from dsvc.workspace import Workspace
     from dsvc.worktree.record import Recorded
 
@@ -31,8 +32,9 @@ _TOGETHER = 200  # runs that wait at most
 class _Recording:
     """What this process knows of a run that it records by itself."""
 
-    def __init__(self, active: ActiveRun) -> None:
+    def __init__(self, active: ActiveRun, graphics: GraphicsWatch) -> None:
         self.active = active
+        self.graphics = graphics
         self.began = time.monotonic_ns()
         self.usage = resource.getrusage(resource.RUSAGE_SELF)
 
@@ -107,6 +109,7 @@ class Session:
     ) -> Run:
         from dsvc.actions.run import absolute_path
         from dsvc.actions.run_begin import Beginning, begin_run
+        from dsvc.runs.machine import GraphicsWatch
         from dsvc.runs.masking import Masker, secret_values
         from dsvc.tracking.opening import current_folder, open_workspace
 
@@ -138,7 +141,9 @@ class Session:
             environment=self._environment,
             stored={after.tree for _, after in self._waiting},
         )
-        self._recordings[active.run.key] = _Recording(active)
+        graphics = GraphicsWatch(self._environment.get("PATH"))
+        graphics.follow()
+        self._recordings[active.run.key] = _Recording(active, graphics)
         if around is None:
             _note_loaded(active.journal.path, os.path.realpath(workspace.root))
         self._observe(active.journal.path if around is None else around)
@@ -187,12 +192,11 @@ class Session:
         from dsvc.actions.run import ending_facts
         from dsvc.actions.run_begin import record_state
         from dsvc.errors import DsvcError
-        from dsvc.runs.machine import GraphicsWatch
 
-        journal = recording.active.journal
+        journal, graphics = recording.active.journal, recording.graphics
         try:
-            graphics = GraphicsWatch(self._environment.get("PATH"))
-            graphics.look()  # once: frameworks keep what they took until their process ends, so this is near the peak
+            graphics.look()  # also after less than a second
+            graphics.leave()
             facts = ending_facts(None, recording.began, {}, {})
             facts["resources"] = _used(recording.usage) | ({"graphics": graphics.peak} if graphics.peak else {})
             journal.write_end(facts)

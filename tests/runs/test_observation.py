@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -311,6 +313,42 @@ def test_graphics_cards(project, tmp_path):
     assert "Graphics:     0: NVIDIA Example (1.0 GiB)\n" in project.ok("runs", "show")
     assert project.python("import dsvc; dsvc.metric('a', 1)", PATH=environment["PATH"]).returncode == 0
     assert project.shown()["resources"]["graphics"] == {"0: NVIDIA Example": 1 << 30}
+
+
+def test_the_peak_of_graphics_cards_in_the_middle_of_a_run(project, tmp_path):
+    """A program that records itself, and waits for all of its children, is followed while it goes on."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "nvidia-smi"
+    program.write_text(
+        "#!/bin/sh\n"
+        "case \"$*\" in *--loop=1) ;; *) echo '0, NVIDIA Example, 100'; exit;; esac\n"
+        f"echo $$ > {tmp_path}/pid\n"
+        "echo '0, NVIDIA Example, 3000'\n"
+        "while sleep 0.1; do echo '0, NVIDIA Example, 200' || exit; done\n"
+    )
+    program.chmod(0o755)
+    script = """
+import os, time
+import dsvc
+with dsvc.start_run("first"):
+    try:
+        while True:
+            os.wait()
+    except ChildProcessError:
+        time.sleep(1)
+with dsvc.start_run("second"):
+    pass
+"""
+    path = f"{folder}:{project.environment['PATH']}"
+    done = project.python(script, PATH=path)
+    assert done.returncode == 0, done.stderr
+    first = next(run for run in project.runs() if run["name"] == "first")
+    assert project.shown(first["run"])["resources"]["graphics"] == {"0: NVIDIA Example": 3000 << 20}
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists():
+        assert time.monotonic() < deadline, "what followed the cards is left behind"
+        time.sleep(0.1)
 
 
 def test_an_attempt_to_open_what_is_not_there_is_no_input(project):
