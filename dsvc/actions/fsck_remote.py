@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from dsvc.actions.fsck import Damage, FsckResult, check
+from dsvc.actions.hub_upkeep import REPAIR, refuse_on_hub
 from dsvc.actions.remote_access import choose_remote, near_remote, tended_remote
 from dsvc.errors import BusyError, RequestError
 from dsvc.objects.ids import Kind, PackId
@@ -61,10 +62,14 @@ def check_remote(
     replace what is damaged or missing, and the remote is checked again.
 
     Raises:
-        OwnUpkeepError: for the repository of a working copy. RemoteError: when one of both cannot be reached.
+        OwnUpkeepError: for the repository of a working copy. HubUpkeepError: for one on a hub, with `repair_from`.
+        RemoteError: when one of both cannot be reached.
         BadSourceError: when the copies are damaged too.
     """
     with tended_remote(workspace, settings, jobs=jobs, salvage=True) as remote:
+        if repair_from is not None:
+            what = "mend anything"
+            refuse_on_hub(remote.publisher, remote.address, shown=settings.shown, what=what, command=REPAIR)
         repo = remote.repo
         result = _checked(workspace, settings, repo, full=full)
         found, segments = len(result.damage), 0

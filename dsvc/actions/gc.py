@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Sequence
 
 from dsvc.actions.collected import GcResult, Stock, added, stock
+from dsvc.actions.hub_upkeep import GC, refuse_on_hub
 from dsvc.actions.pool_gc import collect_pool
 from dsvc.actions.remote_access import tended_remote
 from dsvc.errors import BusyError
@@ -119,10 +120,13 @@ def collect_remote(
     leaves the remote whole, and some unlisted packs for the next gc.
 
     Raises:
-        OwnUpkeepError: for the repository of a working copy. RemoteError: when it cannot be reached. What `collect`
-            raises.
+        OwnUpkeepError: for the repository of a working copy. HubUpkeepError: for one on a hub, unless `dry_run` is
+            set. RemoteError: when it cannot be reached. What `collect` raises.
     """
     with tended_remote(workspace, settings, jobs=jobs) as remote:
+        if not dry_run:
+            what = "remove or merge packs"
+            refuse_on_hub(remote.publisher, remote.address, shown=settings.shown, what=what, command=GC)
         now, _ = workspace.time()
         result = collect(
             remote.repo, now=now, grace=grace, dry_run=dry_run, prune_all=prune_all, progress=workspace.progress

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
+from dsvc.actions.hub_upkeep import PURGE, refuse_on_hub
 from dsvc.actions.remote_access import open_remote, tended_remote
 from dsvc.actions.signing import Sign, find_signer
 from dsvc.actions.verify import Verifier
@@ -156,9 +157,12 @@ def purge_remote(
     bring the tombstones from then on, and a push of the content is refused.
 
     Raises:
-        OwnUpkeepError: for the repository of a working copy. RemoteError: when it cannot be reached.
+        OwnUpkeepError: for the repository of a working copy. HubUpkeepError: for one on a hub. RemoteError: when it
+        cannot be reached.
     """
     with tended_remote(workspace, settings, jobs=jobs) as remote:
+        what = "erase anything"
+        refuse_on_hub(remote.publisher, remote.address, shown=settings.shown, what=what, command=PURGE)
         pool, member = pool_of(remote.repo.backend)
         family = read_family(pool) if forks else None
         others = [m.id for m in family.members.values() if m.ready and m.id != member] if family is not None else []

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dsvc.actions.hub_upkeep import CHECK, refuse_on_hub
 from dsvc.actions.remote_access import store_inside
+from dsvc.config.keys import Value
 from dsvc.config.settings import Config
 from dsvc.config.values import as_bool
 from dsvc.progress import Progress
-from dsvc.remotes.address import FolderAddress, parse_address
+from dsvc.remotes.address import FolderAddress, SshAddress, parse_address
 from dsvc.remotes.check.checking import PlaceReport, check_place
-from dsvc.remotes.opening import open_place, option
+from dsvc.remotes.opening import Place, open_place, option
 from dsvc.remotes.settings import SINGLE_WRITER, RemoteSettings, UnknownRemoteError, find_remote, read_remotes
 from dsvc.storage.backend import Backend
 
@@ -40,7 +42,8 @@ def check_remote(
     A relative folder counts from `directory`. No repository is needed on this side.
 
     Raises:
-        PlaceMissingError: for a folder that is not there. RemoteError: when the place cannot be reached.
+        PlaceMissingError: for a folder that is not there. HubUpkeepError: for one on a hub. RemoteError: when the place
+        cannot be reached.
     """
     address = parse_address(settings.push_url or settings.url, directory=directory)
     inside = store_inside(address)
@@ -50,16 +53,25 @@ def check_remote(
         scratch = Path(name) / "scratch"
         scratch.mkdir()
 
-        def opened(unconditional: bool) -> Backend:  # noqa: FBT001
-            options = {**told, SINGLE_WRITER: True} if unconditional else told
-            place = open_place(
+        def at(options: Mapping[str, Value]) -> Place:
+            return open_place(
                 FolderAddress(inside) if inside is not None else address,
                 options=options,
                 environment=environment,
                 staging=lambda: scratch,
                 limit_rate=0,
             )
-            return place.backend
+
+        def opened(unconditional: bool) -> Backend:  # noqa: FBT001
+            return at({**told, SINGLE_WRITER: True} if unconditional else told).backend
+
+        if isinstance(address, SshAddress):
+            place = at(told)
+            what = "write what the check would try"
+            try:
+                refuse_on_hub(place.publisher(), str(address), shown=settings.shown, what=what, command=CHECK)
+            finally:
+                place.backend.close()
 
         report = check_place(opened, scratch, single_writer=single_writer, quick=quick, progress=progress)
     return RemoteCheckResult(settings, str(address), report)
