@@ -87,7 +87,8 @@ def failure(words: tuple[str, ...], said: str) -> DsvcError:
         pool = about.partition("/")[0].partition("@")[0]
         return PoolFullError(
             f"there is no room for 'zfs {verb}' of {about}: {line}",
-            hint=f"'zfs list -o space -r {pool}' shows what takes it; dsvc gc destroys snapshots that nothing reaches",
+            hint=f"'zfs list -o space -r {pool}' shows what takes it; remove files, or let dsvc gc destroy snapshots "
+            "that nothing reaches",
         )
     above = words[-1].rpartition("/")[0]
     nowhere = (f"destination '{above.lower()}' does not exist", "new filesystem stream: dataset does not exist")

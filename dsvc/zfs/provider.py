@@ -251,9 +251,12 @@ class ZfsProvider:
         name = f"{dataset}@{LOOK}{os.urandom(6).hex()}"
         try:
             self._zfs.call("snapshot", name)
-        except PoolFullError:
+        except PoolFullError as error:
             if count is None and len(set(self._referenced(dataset, since))) == 1:
-                raise
+                raise PoolFullError(
+                    f"whether {dataset} was written to cannot be told: there is no room for the snapshot to compare",
+                    hint=error.hint,
+                ) from error
             return True
         try:
             return self.differs(since, name)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 import wave
 
@@ -83,3 +84,84 @@ def test_sound_says_where_it_differs():
     assert not [x for x in same.lines if "stretch" in x.text]
     for broken in (b"RIFF", before[:30], before[:22] + bytes(4) + before[26:], before[:36]):
         audio.diff(Source.of(broken), Source.of(after), Settings())
+
+
+def tones(
+    *pitches: float, rate: int = 16000, width: int = 2, channels: int = 1, loud: float = 0.8, seconds: float = 2
+) -> bytes:
+    """A sound that has these pitches, one after the other, and their overtones."""
+    frames = int(rate * seconds)
+    values = []
+    for at in range(frames):
+        pitch = pitches[at * len(pitches) // frames] * 2 * math.pi * at / rate
+        values.append(loud * (math.sin(pitch) + math.sin(2 * pitch) / 2 + math.sin(5 * pitch) / 9) / 1.7)
+    made = b"".join(written(value, width) * channels for value in values)
+    return wav(made, rate=rate, width=width, channels=channels)
+
+
+def written(value: float, width: int) -> bytes:
+    if width == 1:
+        return bytes([128 + int(value * 127)])
+    return int(value * ((1 << (8 * width - 1)) - 1)).to_bytes(width, "little", signed=True)
+
+
+def wav(samples: bytes, *, rate: int, width: int, channels: int) -> bytes:
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(width)
+        file.setframerate(rate)
+        file.writeframes(samples)
+    return out.getvalue()
+
+
+def distance(old: bytes, new: bytes) -> int | None:
+    found = audio.diff(Source.of(old), Source.of(new), Settings())
+    texts = [line.text for line in found.lines if "hash distance" in line.text]
+    return int(texts[0].split(":")[1].split(" of ")[0]) if texts else None
+
+
+def test_how_far_two_sounds_are_apart() -> None:
+    song = 220.0, 880.0, 110.0, 440.0, 1760.0, 220.0, 55.0, 330.0
+    first = tones(*song)
+    for near in (
+        tones(*song, loud=0.3),
+        tones(*song, width=1),
+        tones(*song, width=3),
+        tones(*song, width=4, channels=2),
+        tones(*song, rate=8000),
+        tones(*song, rate=32000, seconds=2.1),
+    ):
+        found = distance(first, near)
+        assert found is not None
+        assert found <= 6
+    for far in (tones(*reversed(song)), tones(1760.0), tones(*(pitch * 4 for pitch in song))):
+        found = distance(first, far)
+        assert found is not None
+        assert found >= 10
+    page = audio.page(Source.of(first), Source.of(tones(1760.0)), Settings())
+    assert page is not None
+    assert "hash distance: " in page
+    assert page.count("<audio controls") == 2
+
+
+def test_sounds_of_floats_and_of_forms_that_are_not_known() -> None:
+    song = [math.sin(at / 20) / 2 for at in range(8000)]
+    samples = b"".join(written(value, 2) for value in song)
+    plain = wav(samples, rate=8000, width=2, channels=1)
+
+    def riff(code: int, bits: int, data: bytes, more: bytes = b"") -> bytes:
+        form = struct.pack("<HHIIHH", code, 1, 8000, 8000 * bits // 8, bits // 8, bits) + more
+        chunks = b"fmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(data)) + data
+        return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
+
+    assert distance(plain, riff(3, 32, struct.pack("<8000f", *song))) == 0
+    assert distance(plain, riff(3, 64, struct.pack("<8000d", *song))) == 0
+    extensible = struct.pack("<HHI", 22, 16, 4) + struct.pack("<H", 1) + bytes(14)
+    said = audio.diff(Source.of(plain), Source.of(riff(0xFFFE, 16, samples, extensible)), Settings())
+    assert " sound: the same" in [line.text for line in said.lines]
+    assert distance(plain, riff(0xFFFE, 16, samples[:-2], extensible)) == 0
+    assert distance(plain, riff(2, 4, samples)) is None  # ADPCM
+    assert distance(plain, riff(1, 16, b"")) is None
+    for value in (math.nan, math.inf, 1e300):
+        assert distance(plain, riff(3, 64, struct.pack("<4000d", *[value] * 4000))) is not None

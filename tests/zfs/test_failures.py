@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from dsvc.zfs.errors import failure
-from tests.tools.zfs_pool import a_pool, needs_zfs_fuse
+from tests.tools.zfs_pool import Said, a_pool, needs_zfs_fuse
 from tests.zfs.conftest import Project
 
 
@@ -171,6 +172,58 @@ def test_a_full_pool(tmp_path):
         pool.zfs("set", "quota=none", f"{small}/in")
         other.ok("data", "get", "-q")
         assert (other.data / "a").stat().st_size == 20 << 20
+
+
+def fill(file: Path) -> None:
+    def write() -> None:
+        with file.open("wb", buffering=0) as out:
+            while True:
+                out.write(os.urandom(1 << 16))
+
+    with pytest.raises(OSError, match="No space left"):
+        write()
+
+
+def once_there_is_room(project: Project, *words: str) -> Said:
+    """Say it again for a while: a pool gives room back some time after a file was removed."""
+    end = time.monotonic() + 60
+    while (said := project(*words)).code == 3 and "no room" in said.err and time.monotonic() < end:
+        time.sleep(0.2)
+    assert said.code == 0, said.err
+    return said
+
+
+@needs_zfs_fuse
+def test_a_commit_in_a_full_pool(tmp_path):
+    """OpenZFS keeps room for it and has a test of its own."""
+    with a_pool(tmp_path, "64M") as pool:
+        folder = tmp_path / "project"
+        folder.mkdir()
+        project = Project(pool, folder, f"{pool.name}/set")
+        project.ok("init", "-q")
+        project.ok("data", "add", "data", "--zfs", project.dataset)
+        (project.data / "a").write_text("one\n")
+        project.commit("first")
+        head, snapshots = project.ok("rev-parse", "HEAD").out, project.snapshots()
+        fill(project.data / "big")
+        assert [found["path"] for found in project.ok("status", "--json").json["changes"]] == ["data"]
+        said = project("commit", "-m", "second")
+        assert said.code == 3
+        assert f"there is no room for 'zfs snapshot' of {project.dataset}@" in said.err
+        assert "remove files" in said.err
+        assert (project.ok("rev-parse", "HEAD").out, project.snapshots()) == (head, snapshots)
+        assert (project.data / "a").read_text() == "one\n"
+        (project.data / "big").unlink()
+        once_there_is_room(project, "commit", "-q", "-m", "second")
+        pool.zfs("create", "-o", f"mountpoint={tmp_path}/other", f"{pool.name}/other")
+        if not os.path.ismount(pool.inside(tmp_path / "other")):
+            pool.zfs("mount", f"{pool.name}/other")
+        fill(pool.inside(tmp_path / "other") / "big")
+        said = project("status")
+        assert said.code == 3
+        assert f"whether {project.dataset} was written to cannot be told" in said.err
+        (pool.inside(tmp_path / "other") / "big").unlink()
+        assert once_there_is_room(project, "status", "--json").json["clean"]
 
 
 @needs_zfs_fuse

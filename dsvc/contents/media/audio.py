@@ -1,4 +1,7 @@
-"""The driver for audio: WAV files by length, rate and where they differ, others by size; a page to listen to both."""
+"""The driver for audio: WAV files by length, rate, how far they sound apart and where they differ, others by size.
+
+A page has both to listen to.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import struct
 from typing import Any
 
 from dsvc.contents.driver import ContentDiff, ContentMerge, ContentSummary, MergeLabels, Settings, Source
+from dsvc.contents.media.fingerprint import Form, fingerprint
 from dsvc.contents.media.sides import both_on_page, compared, one_side, summed
 from dsvc.contents.sizes import size_text
 
@@ -18,7 +22,7 @@ _MIMES = {"WAV": "audio/wav", "FLAC": "audio/flac", "Ogg": "audio/ogg", "MP3": "
 
 
 def diff(old: Source | None, new: Source | None, settings: Settings) -> ContentDiff:
-    """Compare size, length and rate, and where the sound differs."""
+    """Compare size, length and rate, how it sounds, and where it differs."""
     del settings
     return compared(NAME, _facts(old), _facts(new), _apart(old, new))
 
@@ -47,35 +51,40 @@ def page(old: Source | None, new: Source | None, settings: Settings) -> str | No
 
 
 def _apart(old: Source | None, new: Source | None) -> dict[str, str]:
-    """Say how many stretches of 10 ms of two WAV files of one form differ, and which is the first."""
+    """Say how far two WAV files sound apart, and of two in one form which stretches of 10 ms differ."""
     before, after = _sound(old), _sound(new)
-    if before is None or after is None or before[0] != after[0]:
+    if before is None or after is None:
         return {}
-    (form, a), b = before, after[1]
-    rate, width = form[2], form[4]
-    step = max(1, rate // 100) * width
-    count = -(-max(len(a), len(b)) // step)
-    differ = [n for n in range(count) if a[n * step : (n + 1) * step] != b[n * step : (n + 1) * step]]
-    if not differ:
-        return {}
-    return {"stretches of 10 ms that differ": f"{len(differ)} of {count}, the first at {differ[0] / 100:.2f} s"}
+    if before == after:
+        return {"sound": "the same"}
+    (form, a), (other, b) = before, after
+    found: dict[str, str] = {}
+    prints = fingerprint(form, a), fingerprint(other, b)
+    if prints[0] is not None and prints[1] is not None:
+        found["hash distance"] = f"{(prints[0] ^ prints[1]).bit_count()} of 64"
+    if form == other:
+        step = max(1, form.rate // 100) * form.frame
+        count = -(-max(len(a), len(b)) // step)
+        differ = [n for n in range(count) if a[n * step : (n + 1) * step] != b[n * step : (n + 1) * step]]
+        found["stretches of 10 ms that differ"] = f"{len(differ)} of {count}, the first at {differ[0] / 100:.2f} s"
+    return found
 
 
-def _sound(source: Source | None) -> tuple[tuple[int, ...], bytes] | None:
-    """Return the format of a WAV file and its samples; None for others, and for those that are too large."""
+def _sound(source: Source | None) -> tuple[Form, bytes] | None:
+    """Return the form of a WAV file and its samples; None for others, and for those that are too large."""
     if source is None or source.size > _COMPARED:
         return None
     content = source.read()
     if not content.startswith(b"RIFF") or content[8:12] != b"WAVE":
         return None
-    form: tuple[int, ...] = ()
+    form: Form | None = None
     at = 12
     while at + 8 <= len(content):
         name, length = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], "little")
-        if name == b"fmt " and at + 24 <= len(content):
-            form = struct.unpack("<HHIIHH", content[at + 8 : at + 24])
+        if name == b"fmt ":
+            form = Form.read(content[at + 8 : at + 8 + length])
         elif name == b"data":
-            return (form, content[at + 8 : at + 8 + length]) if form and form[2] and form[4] else None
+            return (form, content[at + 8 : at + 8 + length]) if form is not None else None
         at += 8 + length + length % 2
     return None
 
