@@ -78,8 +78,8 @@ class Application:
         batcher = Batcher(self._asker, rules.batch, rules.batch_wait) if rules.batch else None
         self._ask = batcher.ask if batcher is not None else self._asker.ask
         self._metrics, self._log = metrics, log
-        self._tokens = [f"Bearer {rules.token}".encode()] if rules.token else []
-        own = [f"Bearer {rules.metrics_token}".encode()] if rules.metrics_token else []
+        self._tokens = [rules.token.encode()] if rules.token else []
+        own = [rules.metrics_token.encode()] if rules.metrics_token else []
         self._metrics_tokens = [] if rules.open_metrics else [*self._tokens, *own]
         self._headers = [
             (b"x-dsvc-commit", (served.commit or "unknown").encode()),
@@ -174,7 +174,10 @@ class Application:
     def _why_not(self, path: str) -> str:
         for start in ("/v1/models/", "/v2/models/"):
             if path.startswith(start):
-                asked = path.removeprefix(start).partition(":")[0].removesuffix("/infer").removesuffix("/ready")
+                asked, _, verb = path.removeprefix(start).partition(":")
+                asked = asked.removesuffix("/infer").removesuffix("/ready")
+                if verb and f"/v1/models/{asked}:predict" in self._routes:
+                    return f"':{verb}' is not understood; /v1/models/{asked}:predict asks the model"
                 return f"there is no model {asked!r} here; {self._name!r} is served, version {self._served.version}"
         return f"there is nothing at {path}; GET / lists the addresses"
 
@@ -339,7 +342,9 @@ def _ok(name: str) -> _Handler:
 
 def _check_token(headers: Any, tokens: Sequence[bytes]) -> None:
     given = next((value for name, value in headers if name == b"authorization"), b"")
-    if not any([hmac.compare_digest(given, token) for token in tokens]):  # noqa: C419 - all of them, in equal time
+    scheme, _, token = given.partition(b" ")
+    good = any([hmac.compare_digest(token.strip(), each) for each in tokens])  # noqa: C419 - all of them, in equal time
+    if scheme.lower() != b"bearer" or not good:  # the scheme has no case: RFC 9110, section 11.1
         raise Unauthorized("the token is missing or another one: send 'Authorization: Bearer TOKEN'")
 
 

@@ -22,7 +22,7 @@ from dsvc.serving.record import ServedModel, read_model
 
 
 class CannotListenError(RequestError):
-    """An address on which nobody can listen."""
+    """An address on which nobody can listen, or a certificate and a key with which nobody can speak TLS."""
 
 
 def build_application(options: Options) -> Application:
@@ -86,11 +86,25 @@ def serve(application: Application, options: Options, *, ready: Callable[[str], 
             ssl_certfile=options.tls_cert,
             ssl_keyfile=options.tls_key,
         )
+        _load(config)
         scheme = "http" if options.tls_cert is None else "https"
         host, port = listening.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         server = _Server(config, lambda: ready(f"{scheme}://{shown}:{port}"))
         server.run(sockets=[listening])
+
+
+def _load(config: uvicorn.Config) -> None:
+    """Read the certificate and the key, if there are any."""
+    try:
+        config.load()
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        files = f"the certificate {config.ssl_certfile} and the key {config.ssl_keyfile}"
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+        raise CannotListenError(
+            f"{files} cannot be used: {reason}",
+            hint="both are PEM; the certificate, with those above it, goes to --tls-cert, its private key to --tls-key",
+        ) from error
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -23,6 +23,11 @@ ONNX = (
     "CAg6VwoRCgF4CgF3EgF5IgZNYXRNdWwSAWcqEwgCCAEQASIIAAAAQAAAQEBCAXdaFAoBeBIPCg0IARIJCgMSAW4KAggCYhQKAXkSDwoN"
     "CAESCQoDEgFuCgIIAUIECgAQDQ=="
 )
+# The same, exported for one row at a time: [1, 2].
+ONNX_OF_ONE = (
+    "CAg6VQoRCgF4CgF3EgF5IgZNYXRNdWwSAWcqEwgCCAEQASIIAAAAQAAAQEBCAXdaEwoBeBIOCgwIARIICgIIAQoCCAJiEwoBeRIOCgwI"
+    "ARIICgIIAQoCCAFCBAoAEA0="
+)
 
 
 def library(name):
@@ -96,6 +101,13 @@ def test_onnx(tmp_path):
         answers(tmp_path, [[1, 2, 3]])
 
 
+@library("onnxruntime")
+def test_onnx_of_one_row_at_a_time(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(base64.b64decode(ONNX_OF_ONE))
+    assert answers(tmp_path, ROWS[:1]) == [[5.0]]
+    assert answers(tmp_path) == [[5.0], [-8.0]]
+
+
 @library("xgboost")
 def test_xgboost(tmp_path):
     import xgboost
@@ -129,6 +141,19 @@ def test_torchscript(tmp_path):
     with pytest.raises(UntrustedModelError):
         load_model(read_model(tmp_path))
     assert answers(tmp_path, allow_pickle=True) == [[2.0], [-3.0]]
+
+
+@library("torch")
+def test_an_exported_program_of_so_many_rows(tmp_path):
+    """Without dynamic shapes it takes as many rows as the example had."""
+    import torch
+
+    layer = torch.nn.Linear(2, 1, bias=False)
+    torch.nn.init.ones_(layer.weight)
+    torch.export.save(torch.export.export(layer.eval(), (torch.ones(2, 2),)), tmp_path / "model.pt2")
+    assert answers(tmp_path, [*ROWS, *ROWS], allow_pickle=True) == [[2.0], [-3.0], [2.0], [-3.0]]
+    with pytest.raises(Refusal, match="takes 2 rows at once, as it was exported: 3 cannot"):
+        answers(tmp_path, [*ROWS, ROWS[0]], allow_pickle=True)
 
 
 @library("torch")

@@ -7,6 +7,7 @@ import shutil
 import signal
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -106,7 +107,8 @@ def test_a_token_is_asked_for(slow, tmp_path):
         for headers in ({}, {"Authorization": "Bearer open"}, {"Authorization": "open sesame"}):
             answer = served.ask("/metrics", headers=headers)
             assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
-        assert served.ask("/metrics", headers={"Authorization": "Bearer open sesame"}).status == 200
+        for scheme in ("Bearer", "bearer"):
+            assert served.ask("/metrics", headers={"Authorization": f"{scheme} open sesame"}).status == 200
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
@@ -118,6 +120,18 @@ def test_tls(slow, tmp_path):
         assert served.address.startswith("https://")
         context = ssl.create_default_context(cafile=str(tmp_path / "cert"))
         assert served.ask("/v2/health/live", context=context).json == {"live": True}
+
+
+def test_files_with_which_nobody_can_speak_tls(slow, tmp_path):
+    file = tmp_path / "key"
+    file.write_text("no key\n")
+    words = ("--port", "0", "--allow-pickle", "--tls-cert", str(file), "--tls-key", str(file))
+    said = subprocess.run(
+        [sys.executable, "-m", "dsvc.serving", str(slow), *words],
+        capture_output=True, text=True, check=False, timeout=TIMEOUT,
+    )  # fmt: skip
+    assert said.returncode == 3
+    assert said.stderr.startswith(f"dsvc: the certificate {file} and the key {file} cannot be used: ")
 
 
 def test_options_come_from_variables_too(slow):

@@ -152,6 +152,9 @@ def test_addresses_that_are_not_there(wine):
     assert missing.status == 404
     assert missing.json["error"] == "there is no model 'beer' here; 'wine' is served, version 1"
     assert wine.served.ask("/v2/models/wine/versions/2/infer", {"inputs": []}).status == 404
+    verb = wine.served.ask("/v1/models/wine:classify", {"examples": [ROW]})
+    assert verb.status == 404
+    assert verb.json["error"] == "':classify' is not understood; /v1/models/wine:predict asks the model"
     wrong = wine.served.ask(PREDICT)
     assert (wrong.status, wrong.headers["allow"]) == (405, "POST")
 

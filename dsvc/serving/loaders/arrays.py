@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,26 @@ class TensorModel:
     def answer(self, query: Mapping[str, Any]) -> Any:
         """Never called: bodies are read by the server."""
         raise NotImplementedError
+
+
+def in_parts(ask: Callable[[Rows], Any], rows: Rows, size: int | None) -> Any:
+    """Ask a model that takes exactly `size` rows at once, and return what it says to all of them; None: any number.
+
+    Raises Refusal where the rows do not come out even.
+    """
+    if size is None or size == rows.count:
+        return ask(rows)
+    if size < 1 or rows.count % size:
+        raise Refusal(f"the model takes {size} rows at once, as it was exported: {rows.count} cannot be shared out")
+    found = []
+    for at in range(0, rows.count, size):
+        part = slice(at, at + size)
+        matrix = rows.matrix[part] if rows.matrix is not None else None
+        columns = {name: each[part] for name, each in rows.columns.items()} if rows.columns is not None else None
+        found.append(ask(Rows(size, matrix, columns)))
+    if isinstance(found[0], dict):
+        return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
+    return np.concatenate(found)
 
 
 def matrix_of(rows: Rows) -> Any:

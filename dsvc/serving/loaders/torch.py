@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dsvc.serving.files import CannotLoadError, UntrustedModelError, find_file
-from dsvc.serving.loaders.arrays import TensorModel, columns_of, matrix_of
+from dsvc.serving.loaders.arrays import TensorModel, columns_of, in_parts, matrix_of
 from dsvc.serving.predictor import Rows
 from dsvc.serving.record import ServedModel
 
@@ -21,7 +21,8 @@ def load(served: ServedModel, *, trusted: bool) -> TorchModel:
 
     path = str(served.path(name))
     if name.endswith(".pt2"):
-        return TorchModel(torch.export.load(path).module())
+        program = torch.export.load(path)
+        return TorchModel(program.module(), size=_size(program))
     try:
         module = torch.jit.load(path, map_location="cpu")
     except RuntimeError:
@@ -33,22 +34,25 @@ def load(served: ServedModel, *, trusted: bool) -> TorchModel:
 
 
 class TorchModel(TensorModel):
-    """A module in the mode of evaluation, on the processor."""
+    """A module in the mode of evaluation, on the processor; `size` is the number of rows of each call, None for any."""
 
     framework = "torch"
     outputs = ("predict",)
     signature = None
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Any, *, size: int | None = None) -> None:
         import torch  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
-        self._torch, self._module = torch, module
+        self._torch, self._module, self._size = torch, module, size
         parameters = getattr(module, "parameters", None)
         first = next(iter(parameters()), None) if parameters is not None else None
         self._type = first.dtype if first is not None else torch.float32
 
     def predict(self, rows: Rows, output: str) -> Any:  # noqa: ARG002 - there is one
         """Call the module with one tensor, or with each input by its name."""
+        return in_parts(self._call, rows, self._size)
+
+    def _call(self, rows: Rows) -> Any:
         with self._torch.no_grad():
             if rows.matrix is not None or len(rows.columns or ()) == 1:
                 found = self._module(self._tensor(matrix_of(rows)))
@@ -63,3 +67,11 @@ class TorchModel(TensorModel):
     def _tensor(self, values: Any) -> Any:
         tensor = self._torch.from_numpy(np.ascontiguousarray(values))
         return tensor.to(self._type) if tensor.is_floating_point() else tensor
+
+
+def _size(program: Any) -> int | None:
+    """Return how many rows an exported program takes at once, None where any number will do."""
+    given = set(program.graph_signature.user_inputs)
+    shapes = [node.meta["val"].shape for node in program.graph.nodes if node.name in given and "val" in node.meta]
+    sizes = {shape[0] if shape and isinstance(shape[0], int) else None for shape in shapes}
+    return sizes.pop() if len(sizes) == 1 else None
