@@ -128,7 +128,7 @@ class Session:
             Beginning(
                 command=words,
                 directory=_below(workspace.root, folder),
-                name=name,
+                name=name or _notebook(self._environment),
                 description=description,
                 params=values,
                 labels=labels,
@@ -299,6 +299,12 @@ def _journal_around(environment: Mapping[str, str]) -> Path | None:
     except ValueError:
         return None
     return Path(path) if is_key and os.path.isdir(path) else None
+
+
+def _notebook(environment: Mapping[str, str]) -> str:
+    """Return the name of the notebook whose kernel this is; Jupyter Server 2 tells its kernels."""
+    path = environment.get("JPY_SESSION_NAME", "") if "ipykernel" in sys.modules else ""
+    return clean_text(os.path.basename(path))
 
 
 def _below(root: Path, folder: Path) -> bytes:

@@ -86,6 +86,17 @@ def test_a_notebook_is_executed_with_parameters_and_kept(project):
 
 
 @needs_kernel
+def test_a_run_that_a_kernel_records_by_itself_has_the_name_of_the_notebook(project):
+    """What jupyter_server's session manager puts into the environment of a kernel says it."""
+    project.write("book.ipynb", notebook("import dsvc\ndsvc.metric('a', 1)"))
+    code = "import nbclient, nbformat; nbclient.execute(nbformat.read('book.ipynb', 4))"
+    done = project.python(code, JPY_SESSION_NAME=str(project.folder / "book.ipynb"))
+    assert done.returncode == 0, done.stderr
+    (run,) = project.runs()
+    assert (run["name"], run["metrics"]) == ("book.ipynb", {"a": 1})
+
+
+@needs_kernel
 def test_a_cell_that_fails_ends_the_run_and_is_named(project):
     secret = "hush-hush-1234"
     cells = [
