@@ -16,7 +16,7 @@ from dsvc.remotes.s3.settings import S3Settings
 from dsvc.storage.backend import BlobMissingError
 from tests.remotes.conftest import OpenBucket
 from tests.servers.ports import free_port
-from tests.servers.proxy import Answer, Proxy
+from tests.servers.proxy import Answer, CutHead, Proxy
 from tests.servers.seaweed import Seaweed
 
 ANSWERS = {
@@ -49,6 +49,39 @@ def test_what_passes_is_waited_for(opened: OpenBucket, proxy: Proxy, answer):
     proxy.harm(answer, "GET", times=2)
     assert opened().get("packs/aa") == b"content"
     assert proxy.count("GET") == 3
+
+
+@pytest.mark.parametrize("header", ["Content-Length", "Last-Modified", "Content-Type", "ETag"])
+def test_an_answer_whose_head_breaks_off_is_asked_for_again(opened: OpenBucket, proxy: Proxy, header: str):
+    backend = opened()
+    backend.put("packs/aa", b"content")
+    for method, ask in (
+        ("GET", lambda: backend.get("packs/aa")),
+        ("HEAD", lambda: backend.get("packs/aa", offset=7, length=0)),
+    ):
+        seen = proxy.count(method)
+        proxy.harm(CutHead(header), method, times=2)
+        assert ask() == (b"content" if method == "GET" else b"")
+        assert proxy.count(method) == seen + 3
+
+
+def test_a_listing_that_breaks_off_is_asked_for_again(opened: OpenBucket, proxy: Proxy):
+    backend = opened()
+    backend.put("packs/aa", b"content")
+    proxy.harm(CutHead("Content-Length"), "GET", "list-type")
+    assert list(backend.list("packs/")) == [("packs/aa", 7)]
+
+
+@pytest.mark.parametrize("header", ["Content-Length", "ETag"])
+def test_a_part_whose_answer_breaks_off_is_sent_again(opened: OpenBucket, proxy: Proxy, tmp_path: Path, header: str):
+    source = tmp_path / "source"
+    content = os.urandom(11 << 20)
+    source.write_bytes(content)
+    proxy.harm(CutHead(header), "PUT", "partNumber=2")
+    backend = opened(part_size=5 << 20)
+    backend.put("packs/aa", source)
+    assert proxy.count("PUT", "partNumber=2") == 2
+    assert backend.get("packs/aa") == content
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,16 @@ class Answer:
     message: str = "said by a test"
 
 
+@dataclass(frozen=True)
+class CutHead:
+    """The head of an answer ends behind the name of one of its headers."""
+
+    header: str
+
+
 # What happens to a request: the connection is cut before it is passed on, or when it was done and before the answer;
 # the body of the answer ends half-way; it is done and an answer of the proxy's own is sent.
-Harm = Literal["cut before", "cut after", "half", "fail after"] | Answer
+Harm = Literal["cut before", "cut after", "half", "fail after"] | Answer | CutHead
 
 
 @dataclass
@@ -163,6 +170,13 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
             length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(content))
             if answer.status != 204:
                 self.send_header("Content-Length", length or "0")
+            if isinstance(harm, CutHead):
+                self.send_header("X-Last", "")
+                head = b"".join(self._headers_buffer)
+                begin, name, _ = head.partition(f"{harm.header}: ".encode())
+                self.wfile.write(begin + name)
+                self.cut()
+                return
             self.end_headers()
             if harm == "half":
                 self.wfile.write(content[: len(content) // 2])

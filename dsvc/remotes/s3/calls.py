@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from random import SystemRandom
 from typing import Final, TypeVar
 
-from dsvc.remotes.s3.errors import Kind, S3Error, Target, kind_of, translate
+from dsvc.remotes.s3.errors import Kind, S3Error, Target, as_broken, kind_of, translate
 
 Answer = TypeVar("Answer")
 
@@ -81,11 +81,14 @@ class Calls:
             try:
                 answer = request()
             except Exception as error:
-                kind = kind_of(error)
+                broken = as_broken(error)
+                kind = kind_of(broken or error)
                 if kind == "throttled":
                     self.gate.slow_down(generation)
                 if kind != "unsent":
                     self._answered = True
+                if broken is not None:
+                    raise broken from error
                 raise
         self._answered = True
         self.gate.speed_up()

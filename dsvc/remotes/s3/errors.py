@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -66,6 +67,41 @@ _RIGHTS: Final = (
 _FULL: Final = frozenset(
     {"XMinioStorageFull", "InsufficientStorage", "QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "EntityTooLarge"}
 )
+
+
+def refuse_cut_head(response_dict: Mapping[str, Any], **_: object) -> None:
+    """Take an answer whose head broke off before its length for a broken connection; the library takes it as whole."""
+    from botocore.exceptions import HTTPClientError
+
+    headers, status = response_dict["headers"], response_dict["status_code"]
+    is_whole = headers.get("content-length", "").isdigit() or "transfer-encoding" in headers
+    if status not in (204, 304) and not is_whole:
+        raise HTTPClientError(error="the head of an answer is not complete")
+
+
+def known_etag(answer: Mapping[str, Any]) -> str:
+    """Return the ETag of what was written; an answer without one broke off."""
+    from botocore.exceptions import HTTPClientError
+
+    if not answer.get("ETag"):
+        raise HTTPClientError(error="an answer names no ETag")
+    return str(answer["ETag"])
+
+
+def as_broken(error: Exception) -> Exception | None:
+    """Return what stands for an answer that the library could not read, whose head broke off in a header or its body.
+
+    None for an error that did not come about while it read one.
+    """
+    from botocore.exceptions import HTTPClientError
+
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__name__") == "botocore.parsers":
+            broken: Exception = HTTPClientError(error=error)
+            return broken
+        trace = trace.tb_next
+    return None
 
 
 def kind_of(error: Exception) -> Kind:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from dsvc.errors import BusyError
 from dsvc.remotes.s3.calls import Calls
-from dsvc.remotes.s3.errors import Kind, S3Error
+from dsvc.remotes.s3.errors import Kind, S3Error, known_etag
 
 _MIB: Final = 1 << 20
 _MOST_PARTS: Final = 10_000  # what the protocol allows
@@ -198,17 +198,18 @@ class Multipart:
             def request() -> Any:
                 if stop.is_set():
                     raise UploadStoppedError
-                return self.client.upload_part(
+                answer = self.client.upload_part(
                     Bucket=self.bucket,
                     Key=key,
                     UploadId=upload_id,
                     PartNumber=number,
                     Body=FilePart(fd, start, length),
                 )
+                return known_etag(answer)
 
-            answer = self._repeat(request, "sending a part")
+            etag = self._repeat(request, "sending a part")
             self.sent(length)
-            return number, str(answer["ETag"])
+            return number, str(etag)
 
         futures: list[Future[tuple[int, str]]] = []
         try:

@@ -100,7 +100,7 @@ def make_client(settings: S3Settings, environment: Mapping[str, str]) -> Any:
         from botocore.session import Session
     except ImportError as error:
         raise RequestError("s3:// needs botocore, which is not installed", hint="pip install 'dsvc[s3]'") from error
-    from dsvc.remotes.s3.errors import Target, translate
+    from dsvc.remotes.s3.errors import Target, refuse_cut_head, translate
 
     endpoint = settings.endpoint or _endpoint(environment)
     session = Session()
@@ -125,6 +125,7 @@ def make_client(settings: S3Settings, environment: Mapping[str, str]) -> Any:
             ),
         )
         client.meta.events.register_last("before-call.s3", _send_small_at_once)
+        client.meta.events.register("before-parse.s3", refuse_cut_head)
         return client
     except (BotoCoreError, ValueError) as error:
         raise translate(error, Target(settings.url, endpoint or "AWS"), "opening it") from error
