@@ -187,6 +187,7 @@ ls-remote
 bundle create ../all.bundle --all
 bundle verify ../all.bundle
 bundle list-heads ../all.bundle
+bundle fetch ../all.bundle
 gc --remote ../hub
 branch -u origin/main
 status

@@ -13,7 +13,9 @@ from dsvc.actions.shallow_push import ancestry_for_push, require_history_there
 from dsvc.actions.tracking import publish_tracking
 from dsvc.errors import DivergedError, IntegrityError
 from dsvc.objects.ids import CommitId, Kind, ObjectId
+from dsvc.objects.packlist import PackRef
 from dsvc.objects.store import ObjectMissingError
+from dsvc.progress import Progress
 from dsvc.refs.moved import RefMovedError
 from dsvc.refs.names import REMOTES, RUNS, short_name
 from dsvc.refs.transaction import Transaction
@@ -97,7 +99,7 @@ def _send(
     refs = workspace.repo.head.packs.packs
     left: set[bytes] = set()
     fresh = remote.created and not remote.outbox.packs()
-    _take_up(remote)
+    taken_up = _take_up(remote, workspace.progress)
     if fresh and first is not None and first.fits(workspace, tips):
         marks = first.marks
     else:
@@ -115,7 +117,8 @@ def _send(
         progress=workspace.progress,
         as_named=fresh and not remote.place.on_disk,
     )
-    return sent, left
+    packs, objects, size = len(taken_up), sum(ref.objects for ref in taken_up), sum(ref.size for ref in taken_up)
+    return Sent(sent.packs + packs, sent.objects + objects, sent.size + size), left
 
 
 def _mark(
@@ -149,16 +152,22 @@ def _commits(view: View) -> list[ObjectId]:
     return [ref.id for _, ref in view.tips() if ref.kind == Kind.COMMIT]
 
 
-def _take_up(remote: OpenRemote) -> None:
-    """Go on with the packs that an earlier push left: send those that have not arrived, and count all as stored."""
+def _take_up(remote: OpenRemote, progress: Progress) -> list[PackRef]:
+    """Go on with the packs that an earlier push left: send those that have not arrived, and count all as stored.
+
+    Returns those that were sent now.
+    """
     store, outbox = remote.repo.store, remote.outbox
     left = outbox.packs()
+    sent: list[PackRef] = []
     if not left:
         outbox.clear()
-        return
+        return sent
     gone = set(store.backend.missing([waiting.ref.key for waiting in left]))
     condemned = set(remote.repo.head.packs.condemned)
     listed = {ref.id for ref in remote.repo.head.packs.packs}
+    total = sum(waiting.ref.size for waiting in left if waiting.ref.key in gone and not waiting.arrived)
+    progress.start("Going on sending", total_bytes=total or None, unit="packs")
     for waiting in left:
         ref = waiting.ref
         if ref.id in condemned or ref.id in listed or (waiting.arrived and ref.key in gone):
@@ -166,7 +175,11 @@ def _take_up(remote: OpenRemote) -> None:
         if ref.key in gone:
             store.backend.put(ref.key, outbox.lend(ref))
             outbox.arrived(ref)
+            sent.append(ref)
+            progress.advance(items=1, size=ref.size)
         store.adopt(ref)
+    progress.finish()
+    return sent
 
 
 def _forget(remote: OpenRemote) -> None:

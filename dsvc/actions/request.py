@@ -8,6 +8,7 @@ from typing import Literal
 
 from dsvc.actions.diff import DiffResult, diff
 from dsvc.actions.request_access import RequestPlace, open_requests
+from dsvc.actions.request_comparison import ComparedRun, compare_sides
 from dsvc.actions.revision import ancestry_below
 from dsvc.contents.line_merger import line_merger
 from dsvc.history.mergebase import merge_bases, only_in
@@ -55,7 +56,8 @@ class ShownRequest:
     """A request with its standing and preview.
 
     `name` is the remote's, `enforced` says that a hub sees to approvals.
-    `moved_to` is where its branch is now, None where that is the commit of the request or not known.
+    `moved_to` is where its branch is now, None where that is the commit of the request or not known. `runs` are the
+    runs that its commits name, beside those of the target.
     """
 
     request: MergeRequest
@@ -64,6 +66,7 @@ class ShownRequest:
     name: str
     enforced: bool
     moved_to: CommitId | None = None
+    runs: tuple[ComparedRun, ...] = ()
 
 
 def request_list(
@@ -96,6 +99,7 @@ def request_show(workspace: Workspace, settings: RemoteSettings, number: int, *,
             place.settings.shown,
             place.terms is not None,
             _moved_to(place, request),
+            tuple(compare_sides(workspace, made.commits, _before(request, target))),
         )
 
 

@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from dsvc.actions.runs import show_run
+from dsvc.actions.runs import get_run
 from dsvc.errors import IntegrityError
 from dsvc.history.treediff import Change, diff_trees
 from dsvc.objects.codec import Value
-from dsvc.objects.ids import Kind
+from dsvc.objects.ids import Kind, RunId
 from dsvc.runs.names import RunKey
-from dsvc.runs.pins import Pin
+from dsvc.runs.pins import Pin, read_pins
 from dsvc.runs.record import Run
 from dsvc.runs.summary import summarize
 from dsvc.workspace import Workspace
@@ -57,17 +57,26 @@ def diff_runs(workspace: Workspace, old: RunKey, new: RunKey) -> RunsDiff:
     Raises:
         UnknownRunError: when one of them is not there.
     """
-    first, second = show_run(workspace, old), show_run(workspace, new)
-    left, right = summarize(first.run, first.run_id), summarize(second.run, second.run_id)
+    return compare(workspace, get_run(workspace, old), get_run(workspace, new))
+
+
+def compare(workspace: Workspace, old: tuple[Run, RunId], new: tuple[Run, RunId]) -> RunsDiff:
+    """Return what differs between two records, whether they have names here or not; see `diff_runs`."""
+    store, (first, second) = workspace.repo.store, (old[0], new[0])
+    left, right = summarize(*old), summarize(*new)
+    inputs, outputs = (
+        [{pin.path: pin for pin in read_pins(store, pins)} for pins in both]
+        for both in ((first.inputs, second.inputs), (first.outputs, second.outputs))
+    )
     return RunsDiff(
-        first.run,
-        second.run,
-        tuple(_changed(_facts(first.run), _facts(second.run))),
+        first,
+        second,
+        tuple(_changed(_facts(first), _facts(second))),
         tuple(_changed(left.params, right.params)),
         tuple(_changed(left.metrics, right.metrics)),
-        tuple(_pins({p.path: p for p in first.inputs}, {p.path: p for p in second.inputs})),
-        tuple(_pins({p.path: p for p in first.outputs}, {p.path: p for p in second.outputs})),
-        _code(workspace, first.run, second.run),
+        tuple(_pins(*inputs)),
+        tuple(_pins(*outputs)),
+        _code(workspace, first, second),
     )
 
 

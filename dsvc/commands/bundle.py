@@ -78,6 +78,28 @@ def verify(context: Context, file: File, *, quiet: Quiet = False, json: Json = F
     return 1 if found.missing else None
 
 
+def fetch(
+    context: Context,
+    file: File,
+    refspecs: Annotated[
+        Sequence[str], typer.Argument(metavar="[BRANCH]...", help="Only these, as BRANCH or THERE:HERE.")
+    ] = (),
+    *,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int | None:
+    """Take in what a bundle has: without names all of its branches and tags.
+
+    It is 'dsvc fetch FILE': your own branches and files stay as they are, the branches are FETCH_HEAD, and
+    'dsvc pull FILE BRANCH' joins one of them.
+    """
+    from dsvc.commands.fetch import command as fetch_command
+
+    path = context.directory / file
+    wanted = refspecs or [name for name, _ in read_header(path).refs]
+    return fetch_command(context, str(path), wanted, quiet=quiet, json=json)
+
+
 def list_heads(context: Context, file: File, *, quiet: Quiet = False, json: Json = False) -> None:
     """List the branches and tags in a bundle."""
     header = read_header(context.directory / file)
@@ -99,4 +121,4 @@ def _json(header: BundleHeader) -> dict[str, Any]:
     }
 
 
-SUBCOMMANDS = {"create": create, "verify": verify, "list-heads": list_heads}
+SUBCOMMANDS = {"create": create, "verify": verify, "fetch": fetch, "list-heads": list_heads}

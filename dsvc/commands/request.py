@@ -15,6 +15,7 @@ from dsvc.commands.options import Json, Message, NoRules, Quiet
 from dsvc.commands.push import relayed, show_said
 from dsvc.commands.ref_text import SHORT
 from dsvc.commands.request_review import Number, Where, approve, close, comment, place_of, reopen
+from dsvc.commands.request_runs_text import compared_json
 from dsvc.commands.request_text import event_json, list_rows, plain, preview_json, request_json, show_request
 from dsvc.commands.signature_text import GpgSign, NoGpgSign, chosen_sign
 from dsvc.errors import UsageError
@@ -165,6 +166,7 @@ def show(context: Context, number: Number, *, remote: Where = None, json: Json =
             "events": [event_json(recorded) for recorded in shown.request.events],
             "merge": preview_json(shown),
             "files": files,
+            "runs": [compared_json(run) for run in shown.runs],
         }
         context.out.json("dsvc.request.show", payload)
         return

@@ -15,6 +15,7 @@ from dsvc.commands.diff_text import print_diff
 from dsvc.commands.output import Output
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.commands.ref_text import SHORT, subject
+from dsvc.commands.request_runs_text import show_compared
 from dsvc.refs.names import short_name
 from dsvc.requests.merge_request import MergeRequest, Recorded
 from dsvc.requests.standing import Standing
@@ -72,6 +73,7 @@ def show_request(context: Context, workspace: Workspace, shown: ShownRequest) ->
     out.line()
     _show_commits(out, workspace, shown)
     print_diff(context, shown.preview.diff, DiffForm(stat=True))
+    show_compared(context, shown.runs, target=short_name(request.target))
     said = request.events[1:]
     if said:
         out.line()

@@ -56,6 +56,16 @@ def test_everything_by_one_file(ada):
     assert "origin/side" in bob.ok("branch", "-r").out
     assert bob("fsck").code == 0
     assert CommandLine(ada.directory.parent, ada.environment)("clone", "-q", "all.bundle").code == 0
+    empty = CommandLine(ada.directory.parent / "empty", ada.environment)
+    empty.directory.mkdir()
+    empty.ok("init", "-q")
+    fetched = empty.ok("bundle", "fetch", "../all.bundle")
+    assert [line for line in fetched.err.splitlines() if line.endswith("there (FETCH_HEAD)")] == [
+        f"{name} is {ada.ok('rev-parse', name).out[:10]} there (FETCH_HEAD)" for name in ("main", "side")
+    ]
+    assert empty.ok("tag").out == ada.ok("tag").out
+    empty.ok("bundle", "fetch", "../all.bundle", "side:mine")
+    assert empty.ok("rev-parse", "mine").out == ada.ok("rev-parse", "side").out
     assert (ada.directory.parent / "all" / "big").exists()
 
 

@@ -81,6 +81,46 @@ def test_from_opening_to_merge(team: Team) -> None:
     assert ada("fsck", "--remote", "origin", "--full").code == 0
 
 
+def train(person: CommandLine, rate: str, score: str) -> None:
+    """Train a model whose score is known, and commit what came out."""
+    script = f"echo {rate} >model; echo '{{\"accuracy\": {score}}}' >metrics.json"
+    person.ok("run", "-q", "-p", f"rate={rate}", "--", "sh", "-c", script)
+    person.ok("commit", "-q", "-m", f"rate {rate}")
+
+
+def test_the_runs_of_both_sides_are_compared(team: Team) -> None:
+    ada = team.first("ada")
+    write(ada, "first", code="1\n")
+    ada.ok("config", "run.metrics", "metrics.json")
+    train(ada, "0.1", "0.8")
+    ada.ok("push", "-q", "origin", "main")
+    bob, eve = team.clone("bob"), team.clone("eve")
+    bob.ok("config", "run.metrics", "metrics.json")
+    bob.ok("switch", "-q", "-c", "faster")
+    train(bob, "0.2", "0.85")
+    train(bob, "0.3", "0.9")
+    bob.ok("run", "-q", "--", "sh", "-c", "echo done >report")
+    bob.ok("commit", "-q", "-m", "a report")
+    bob.ok("request", "open", "--into", "main")
+    ada.ok("run", "-q", "--", "sh", "-c", "echo other >other")
+    write(ada, "meanwhile", code="2\n")
+    ada.ok("push", "-q", "origin", "main")
+
+    shown = eve.ok("request", "show", "1").out
+    lines = [line.split() for line in shown.splitlines()]
+    assert ["rate", "0.1", "0.3"] in lines, "the newest run of the branch beside that of main"
+    assert ["accuracy", "0.8", "0.9"] in lines
+    assert "with none of main to compare it to: sh -c 'echo done >report'" in shown
+    report, trained = eve.ok("request", "show", "1", "--json").json["runs"]
+    assert (report["beside"], report["diff"]) == (None, None)
+    assert trained["diff"]["params"] == [{"name": "rate", "old": 0.1, "new": 0.3}]
+    assert trained["diff"]["metrics"] == [{"name": "accuracy", "old": 0.8, "new": 0.9}]
+    assert trained["run"] == trained["diff"]["new"]
+
+    bob.ok("request", "merge", "1")
+    assert ["accuracy", "0.8", "0.9"] in [line.split() for line in eve.ok("request", "show", "1").out.splitlines()]
+
+
 def test_whose_approval_counts(team: Team) -> None:
     ada = team.first("ada")
     (ada.directory / ".dsvcrules").write_text(RULES)

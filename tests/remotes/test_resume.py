@@ -110,9 +110,10 @@ def test_a_push_goes_on(cli: CommandLine, line: list[Line], tmp_path: Path) -> N
     LEFT[0] = 2000 * KIB
     while True:
         tries += 1
-        answer = cli("push", "-j", "1")
+        answer = cli("push", "-j", "1", "--json")
         total += line[-1].written
         if answer.code == 0:
+            assert abs(answer.json["bytes"] - line[-1].written) < 20 * KIB, "what an earlier push left is counted, too"
             break
         assert answer.code == 14, answer.err
         assert tries < 20
