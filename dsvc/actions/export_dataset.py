@@ -57,7 +57,7 @@ def _below(folder: bytes, path: bytes) -> Iterator[Leaf]:
             yield below, Entry(EntryKind.SYMLINK, _NO_ID, len(target)), iter((target,))
         elif stat.S_ISREG(st.st_mode):
             kind = EntryKind.EXECUTABLE if st.st_mode & 0o100 else EntryKind.FILE
-            with closing(_read(full, below)) as content:  # an archive asks for no more than the size: it stays open then
+            with closing(_read(full, below)) as content:  # an archive reads no further than the size
                 yield below, Entry(kind, _NO_ID, st.st_size), content
 
 
