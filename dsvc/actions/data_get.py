@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from dsvc.actions.bring import bring
 from dsvc.actions.sparse import check_out_where
 from dsvc.actions.stream_get import SnapshotsGot, get_snapshots
-from dsvc.errors import RequestError
+from dsvc.errors import RemoteError, RequestError
 from dsvc.objects import trees
 from dsvc.objects.files import is_complete
 from dsvc.objects.ids import CommitId
 from dsvc.objects.tree import CONTENT_KINDS, Entry, EntryKind
 from dsvc.remotes.transfer.receiving import Received
+from dsvc.sources.source import SourceError
 from dsvc.workspace import Workspace
 from dsvc.worktree.arriving import ARRIVING, Arriving
 from dsvc.worktree.index import Index
 from dsvc.worktree.sparse import Sparse
 
 _NO_SNAPSHOTS = SnapshotsGot()
+_SHOWN = 10
+
+
+class LostAtSourceError(RemoteError):
+    """Sources do not have the content of references any more, or have another one."""
+
+    def __init__(self, lost: Mapping[bytes, SourceError], asked: int) -> None:
+        shown = "".join(f"\n  {os.fsdecode(path)}: {error.message}" for path, error in islice(lost.items(), _SHOWN))
+        more = f"\n  and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
+        super().__init__(
+            f"{len(lost)} of {asked} files {'is' if len(lost) == 1 else 'are'} not at the source any more as imported:"
+            f"{shown}{more}",
+            hint="dsvc data update takes up what is there now; what the others have was fetched",
+            details={"paths": [os.fsdecode(path) for path in lost]},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +63,12 @@ def data_get(
     """Fetch what is not here of the files at or below `paths` in HEAD's commit, or of all, and check these files out.
 
     References are fetched from where they point to; with `pin` a new commit has ordinary files in their place. Files
-    that hold changes are left as they are. Safe to call again, also after it was broken off.
+    that hold changes are left as they are. Safe to call again, also after it was broken off. Where sources have some of
+    the references no more, the others come all the same, and nothing is pinned.
 
     Raises:
         RemoteError: when a remote or a source cannot be reached. RequestError: for a path that is not in the commit.
-        SourceMissingError, SourceChangedError: when a source has a reference's content no more.
+        LostAtSourceError: when a source has a reference's content no more.
     """
     snapshots = get_snapshots(workspace, paths)
     store, tree = workspace.repo.store, workspace.head_tree() if pin else workspace.index().tree
@@ -65,17 +83,21 @@ def data_get(
     size = sum(lacking.values())
     received = bring(workspace, list(lacking), jobs=jobs).received if lacking else Received()
     commit_id = None
+    lost: dict[bytes, SourceError] = {}
     with Arriving(workspace.local / ARRIVING) as arriving:
         if far:
             from dsvc.actions.sources import fetch_references
 
-            size += fetch_references(workspace, far, jobs=jobs, arriving=arriving)
-        if pin and references:
+            size += fetch_references(workspace, far, jobs=jobs, arriving=arriving, lost=lost)
+        if pin and references and not lost:
             from dsvc.actions.data_pin import pin_references
 
             commit_id = pin_references(workspace, wanted, sign=sign)
         arriving.part()
-        written = check_out_where(workspace, _Chosen(workspace.index(), wanted.keys()), drafts=arriving)
+        chosen = {path for path, entry in wanted.items() if entry.id not in lost}
+        written = check_out_where(workspace, _Chosen(workspace.index(), chosen), drafts=arriving)
+    if lost:
+        raise LostAtSourceError({p: lost[e.id] for p, e in sorted(wanted.items()) if e.id in lost}, len(wanted))
     count = len(lacking) + len(far)
     return DataGetResult(len(wanted), count, size, received, written.written, len(far), commit_id, snapshots)
 

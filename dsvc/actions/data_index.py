@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from dsvc.actions.checkout import checkout, keep_index_tree
@@ -154,21 +154,8 @@ def _indexed_before(workspace: Workspace, datasets: Delegation, path: bytes) -> 
     return None
 
 
-@contextmanager
-def _mounted(workspace: Workspace, datasets: Delegation, kept: Kept) -> Iterator[bytes]:
-    """Show the files of a snapshot in a folder, by a clone that goes again."""
-    provider = datasets.provider
-    folder = workspace.scratch / f"index-{secrets.token_hex(4)}"
-    folder.mkdir(parents=True)
-    clone = datasets.clone_name(kept.dataset)
-    provider.clone(kept.name, clone, folder, mark=datasets.mark)
-    try:
-        yield os.fsencode(folder)
-    finally:
-        provider.unmount(clone)
-        provider.destroy(clone)
-        with suppress(OSError):
-            folder.rmdir()
+def _mounted(workspace: Workspace, datasets: Delegation, kept: Kept) -> AbstractContextManager[bytes]:
+    return datasets.shown(kept, workspace.scratch / f"index-{secrets.token_hex(4)}")
 
 
 def _files_in(index: Index) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 from dsvc.actions.archive import ArchiveWriter, open_archive
+from dsvc.actions.export_dataset import files_of_snapshot, snapshot_here
 from dsvc.actions.ls import NoSuchPathError
 from dsvc.actions.revision import revision_context
 from dsvc.errors import RequestError, UsageError
@@ -26,6 +27,7 @@ from dsvc.repo.fetched import each_with_content
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import join
 
+Add = Callable[[bytes, Entry, Iterator[bytes] | None], None]
 Format = Literal["dir", "tar", "tar.gz", "zip"]
 _ENDINGS: tuple[tuple[str, Format], ...] = (
     (".tar.gz", "tar.gz"), (".tgz", "tar.gz"), (".tar", "tar"), (".zip", "zip"),
@@ -69,7 +71,8 @@ def export(
     name when it is complete. A folder must be empty or new, unless `force` is set: then files of the same names are
     replaced and others stay. `prefix` is put before all paths. Memory does not grow with sizes.
 
-    What is kept by reference is fetched.
+    What is kept by reference is fetched. A dataset whose files were not indexed is read from a clone of its snapshot
+    where a pool here has that; its files are compared with nothing.
 
     Raises:
         UnknownRevisionError, NoSuchPathError, InTheWayError: before anything is written.
@@ -83,8 +86,10 @@ def export(
             raise NoSuchPathError(path, revision)
     leaves = _leaves(store, tree_id, paths)
 
-    def write(add: Callable[[bytes, Entry], None]) -> ExportResult:
-        return ExportResult(tree_id, form, *_write(leaves, add, progress=watch))
+    def write(add: Add) -> ExportResult:
+        with closing(_told(workspace, leaves)) as told:  # and what it mounted goes, however this ends
+            files, size, left_out = _write(told, add, progress=watch)
+        return ExportResult(tree_id, form, files, size, left_out)
 
     watch = workspace.progress
     watch.start("Exporting files", total_bytes=None if paths else trees.tree_entry(store, tree_id).size)
@@ -115,7 +120,8 @@ def write_folder(
     watch.start("Writing files")
     try:
         add = FolderWriter(_prepared(destination, b"", force=force), workspace.repo.store, watch).add
-        files, size, _ = _write(each_with_content(workspace.repo.store, leaves), add, progress=watch)
+        stored = each_with_content(workspace.repo.store, leaves)
+        files, size, _ = _write(((path, entry, None) for path, entry in stored), add, progress=watch)
     finally:
         watch.finish()
     return files, size
@@ -144,20 +150,32 @@ def _of_dataset(store: ObjectStore, path: bytes, entry: Entry) -> Iterator[tuple
             yield path + b"/" + change.path, change.new
 
 
+def _told(
+    workspace: Workspace, leaves: Iterable[tuple[bytes, Entry]]
+) -> Generator[tuple[bytes, Entry, Iterator[bytes] | None]]:
+    """Yield the files, those of a dataset with their content, where a pool of this machine has it."""
+    for path, entry in leaves:
+        kept = snapshot_here(workspace, path, entry) if entry.kind == EntryKind.SNAPSHOT else None
+        if kept is None:
+            yield path, entry, None
+        else:
+            yield from files_of_snapshot(workspace, path, kept)
+
+
 def _write(
-    leaves: Iterable[tuple[bytes, Entry]],
-    add: Callable[[bytes, Entry], None],
+    leaves: Iterable[tuple[bytes, Entry, Iterator[bytes] | None]],
+    add: Add,
     *,
     progress: Progress,
 ) -> tuple[int, int, tuple[bytes, ...]]:
     """Add all leaves; return how many files of how many bytes, and the paths that have no content."""
     files = size = 0
     left_out: list[bytes] = []
-    for path, entry in leaves:
+    for path, entry, content in leaves:
         if entry.kind in {EntryKind.REFERENCE, EntryKind.SNAPSHOT, EntryKind.GITLINK}:
             left_out.append(path)
             continue
-        add(path, entry)
+        add(path, entry, content)
         if entry.kind != EntryKind.TREE:
             files += 1
             size += entry.size
@@ -173,17 +191,19 @@ def _time(context: RevisionContext, revision: str) -> int:
         return 315_532_800
 
 
-def _content(store: ObjectStore, entry: Entry, progress: Progress) -> Iterator[bytes]:
-    for piece in store.file_chunks(entry.id):
+def _content(
+    store: ObjectStore, entry: Entry, progress: Progress, given: Iterator[bytes] | None = None
+) -> Iterator[bytes]:
+    for piece in given if given is not None else store.file_chunks(entry.id):
         yield piece
         progress.advance(size=len(piece))
 
 
 def _adder(
     archive: ArchiveWriter, prefix: bytes, store: ObjectStore, progress: Progress
-) -> Callable[[bytes, Entry], None]:
-    def add(path: bytes, entry: Entry) -> None:
-        content = _content(store, entry, progress) if entry.kind != EntryKind.TREE else iter(())
+) -> Add:
+    def add(path: bytes, entry: Entry, given: Iterator[bytes] | None = None) -> None:
+        content = _content(store, entry, progress, given) if entry.kind != EntryKind.TREE else iter(())
         archive.add(prefix + path, entry, content)
 
     return add
@@ -237,8 +257,8 @@ class FolderWriter:
         self._made: set[bytes] = {b""}
         os.makedirs(root, exist_ok=True)
 
-    def add(self, path: bytes, entry: Entry) -> None:
-        """Write one file, link or empty folder."""
+    def add(self, path: bytes, entry: Entry, given: Iterator[bytes] | None = None) -> None:
+        """Write one file, link or empty folder: with the content that is `given`, or else what is stored."""
         full = join(self._root, path)
         if entry.kind == EntryKind.TREE:
             self._make(path)
@@ -247,12 +267,12 @@ class FolderWriter:
         try:
             _clear(full)
             if entry.kind == EntryKind.SYMLINK:
-                os.symlink(b"".join(self._store.file_chunks(entry.id)), full)
+                os.symlink(b"".join(_content(self._store, entry, self._progress, given)), full)
                 return
             mode = 0o777 if entry.kind == EntryKind.EXECUTABLE else 0o666
             descriptor = os.open(full, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
             with open(descriptor, "wb") as file:
-                for chunk in _content(self._store, entry, self._progress):
+                for chunk in _content(self._store, entry, self._progress, given):
                     file.write(chunk)
         except FileExistsError as error:
             raise InTheWayError(

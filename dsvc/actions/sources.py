@@ -43,11 +43,13 @@ def store_all(
     jobs: int,
     progress: Progress,
     arriving: Arriving | None = None,
+    lost: dict[Found, SourceError] | None = None,
 ) -> Iterator[Stored]:
     """Store the content of objects and yield each, in their order.
 
     What `begun` has of them is not asked for again, and it is told what came. Large ones are written to files of
-    `arriving` as they come, for the checkout.
+    `arriving` as they come, for the checkout. What is not at its source as it was is put into `lost`, where that is
+    given, and passed over.
 
     Raises:
         SourceError: when one of them cannot be read to its end; what was stored before is of no harm.
@@ -62,9 +64,17 @@ def store_all(
                 return b""  # it may stand for a folder, under a key that a listing does not spell exactly
             return sources.stream(one).read(AT_ONCE + 1)
 
-        def take() -> Stored:
-            nonlocal size
+        def taken() -> Iterator[Stored]:
             one, future = waiting.popleft()
+            try:
+                yield take(one, future)
+            except (SourceMissingError, SourceChangedError) as error:
+                if lost is None:
+                    raise
+                lost[one] = error
+
+        def take(one: Found, future: Future[bytes] | Entry | None) -> Stored:
+            nonlocal size
             if isinstance(future, Entry) and future.size == one.size:
                 entry = future
             elif future is None or isinstance(future, Entry):
@@ -72,8 +82,8 @@ def store_all(
                     store, sources, one, kept=future, begun=begun, arriving=arriving, progress=progress
                 )
             else:
-                data = _waited_for(future, begun)
                 size -= one.size
+                data = _waited_for(future, begun)
                 entry = Entry(EntryKind.FILE, store.put_content(data), len(data))
                 progress.advance(size=entry.size)
             begun.note(one, entry)
@@ -91,9 +101,9 @@ def store_all(
                 else:
                     waiting.append((one, kept))
                 while waiting and (len(waiting) > jobs * 8 or size > _WAITING or _is_ready(waiting[0][1])):
-                    yield take()
+                    yield from taken()
             while waiting:
-                yield take()
+                yield from taken()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -246,12 +256,18 @@ def open_sources(workspace: Workspace) -> Iterator[Sources]:
 
 
 def fetch_references(
-    workspace: Workspace, entries: Sequence[Entry], *, jobs: int = 8, arriving: Arriving | None = None
+    workspace: Workspace,
+    entries: Sequence[Entry],
+    *,
+    jobs: int = 8,
+    arriving: Arriving | None = None,
+    lost: dict[bytes, SourceError] | None = None,
 ) -> int:
     """Store the content of references, and note in the ledgers what it is; return how many bytes came.
 
     Content that is known by an earlier fetch is compared with that. One operation notes all of it; what came before
-    an error is noted too, and the first part of an object that broke off is kept.
+    an error is noted too, and the first part of an object that broke off is kept. With `lost`, what is not at its
+    source as it was is put into that, by the ids of references, and the others come all the same.
 
     Raises:
         SourceMissingError, SourceChangedError: when the source does not have it any more. SourceError: otherwise.
@@ -260,6 +276,7 @@ def fetch_references(
     begun = Begun(workspace)
     fresh: dict[str, Entry] = {}
     wanted = {reference_of(entry): entry for entry in entries}
+    gone: dict[Found, SourceError] | None = {} if lost is not None else None
     workspace.progress.start("Fetching", total_bytes=sum(found.size for found in wanted), total_items=len(wanted))
     try:
         with open_sources(workspace) as sources:
@@ -271,8 +288,15 @@ def fetch_references(
                 jobs=jobs,
                 progress=workspace.progress,
                 arriving=arriving,
+                lost=gone,
             ):
-                _check(workspace, stored, wanted[stored.found])
+                try:
+                    _check(workspace, stored, wanted[stored.found])
+                except SourceChangedError as error:
+                    if gone is None:
+                        raise
+                    gone[stored.found] = error
+                    continue
                 fresh[reference_id(wanted[stored.found].id).hex()] = stored.entry
                 size += stored.entry.size
     except BaseException as error:  # noqa: BLE001  (raised again when what came is noted)
@@ -288,7 +312,12 @@ def fetch_references(
         workspace.publish(transaction, workspace.act("data", f"fetch the content of {what}"))
     if failure is not None:
         begun.keep(failure, parts_only=True)
+        if isinstance(failure, SourceMissingError):
+            failure.hint = "it was there when it was imported; dsvc data update tells what else has gone or changed"
         raise failure
+    for one, reason in (gone or {}).items():
+        assert lost is not None, "they are gathered for it"
+        lost[wanted[one].id] = reason
     return size
 
 

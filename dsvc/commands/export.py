@@ -37,7 +37,7 @@ def command(
 
     Or to an archive: DEST.tar, DEST.tar.gz and DEST.zip are archives, and have the same bytes each time because all
     times are that of the commit. A folder that is not empty is refused without --force, which replaces files of the
-    same names and leaves others alone.
+    same names and leaves others alone. A dataset of ZFS is read from a clone of its snapshot.
     """
     del quiet
     workspace = context.workspace()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -69,7 +71,8 @@ class DsvcFileSystem(AbstractFileSystem, metaclass=_Here):  # type: ignore[misc]
         if not path:
             return {"name": "", "size": 0, "type": "directory"}
         revision, inside = _split(path)
-        _, entry = self._files.tree(revision).follow(inside)
+        with _named(path):
+            _, entry = self._files.tree(revision).follow(inside)
         return self._info(path, entry)
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
@@ -82,7 +85,8 @@ class DsvcFileSystem(AbstractFileSystem, metaclass=_Here):  # type: ignore[misc]
         else:
             revision, inside = _split(path)
             files = self._files.tree(revision)
-            _, entry = files.follow(inside)
+            with _named(path):
+                _, entry = files.follow(inside)
             if entry.kind in _TYPES:
                 found = [self._seen(path, inside, name, below) for name, below in files.list(inside)]
             else:
@@ -114,12 +118,15 @@ class DsvcFileSystem(AbstractFileSystem, metaclass=_Here):  # type: ignore[misc]
             raise _read_only(path)
         path = self._strip_protocol(path)
         revision, inside = _split(path)
-        return ContentFile(self._files.tree(revision).open(inside), path)
+        with _named(path):
+            return ContentFile(self._files.tree(revision).open(inside), path)
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any) -> bytes:
         """Return a file, or a range of it; negative numbers count from its end."""
-        revision, inside = _split(self._strip_protocol(path))
-        content = self._files.tree(revision).open(inside)
+        path = self._strip_protocol(path)
+        revision, inside = _split(path)
+        with _named(path):
+            content = self._files.tree(revision).open(inside)
         first, last, _ = slice(start, end).indices(content.size)
         return content.read(first, last - first)
 
@@ -174,6 +181,17 @@ def _split(path: str) -> tuple[str, bytes]:
     """Return the revision and the path in it."""
     revision, _, inside = path.partition("/")
     return unquote(revision), os.fsencode(inside)
+
+
+@contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Let an error of a file in a revision name all of the address."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            error.filename = f"dsvc://{path}"
+        raise
 
 
 def _read_only(path: str) -> OSError:

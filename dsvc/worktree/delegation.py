@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -278,6 +278,22 @@ class Delegation:
     def _is_lent(self, kept: Kept) -> bool:
         own = {name for place in self.places.values() for name in place.own}
         return kept.dataset not in own and not kept.name.partition("@")[2].startswith(f"dsvc-{self.mark}-")
+
+    @contextmanager
+    def shown(self, kept: Kept, folder: Path) -> Iterator[bytes]:
+        """Show the files of a snapshot in a folder, by a clone that goes again with the folder."""
+        folder.mkdir(parents=True)
+        clone = self.clone_name(kept.dataset)
+        try:
+            self.provider.clone(kept.name, clone, folder, mark=self.mark)
+            try:
+                yield os.fsencode(folder)
+            finally:
+                self.provider.unmount(clone)
+                self.provider.destroy(clone)
+        finally:
+            with suppress(OSError):
+                folder.rmdir()
 
     # Moving.
 

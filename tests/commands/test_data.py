@@ -92,6 +92,33 @@ def test_what_changed_at_the_source_is_not_taken_for_it(project: CommandLine, we
     assert not (project.directory / "data").exists()
 
 
+def test_what_is_gone_at_the_source_keeps_nothing_else_back(project: CommandLine, web: Web):
+    names = [f"{number:02}" for number in range(30)]
+    for name in names:
+        web.files[f"/{name}"] = name.encode() * 500
+        project.ok("import-url", "--reference", f"{web.url}/{name}", f"data/{name}")
+    project.ok("commit", "-q", "-m", "more")
+    head = project.ok("rev-parse", "HEAD").out
+    del web.files["/03"]
+    web.files["/one"] = b"other"
+    answer = project("data", "get", "--pin")
+    assert answer.code == 14
+    assert "2 of " in answer.err
+    assert "data/03: there is nothing at" in answer.err
+    assert "data/one: " in answer.err
+    assert project.ok("rev-parse", "HEAD").out == head  # not all could be pinned
+    assert sorted(os.listdir(project.directory / "data")) == sorted({*names, "two"} - {"03"})
+    assert read(project, "data/29") == b"29" * 500
+    assert "clean" in project.ok("status").out
+    count = len(web.requests)
+    assert project("data", "get", "data/04", "data/05").code == 0
+    assert len(web.requests) == count
+    web.files["/03"] = b"03" * 500
+    web.files["/one"] = ONE
+    project.ok("data", "get")
+    assert read(project, "data/03") == b"03" * 500
+
+
 def test_content_that_differs_under_the_same_etag_is_refused(project: CommandLine, web: Web):
     project.ok("data", "get", "data/one")
     project.ok("data", "drop", "data/one")

@@ -231,6 +231,22 @@ def test_polars(project):
         assert polars.read_parquet(file)["n"].sum() == sum(range(50_000))
 
 
+def test_polars_by_address_and_lazily(files, project, monkeypatch):
+    polars = pytest.importorskip("polars", reason="polars is not installed")
+    dataset = pytest.importorskip("pyarrow.dataset", reason="pyarrow is not installed")
+    monkeypatch.chdir(project.directory)
+    table = polars.read_parquet("dsvc://HEAD~1/data/table.parquet", use_pyarrow=True)
+    assert table["n"].sum() == sum(range(50_000))
+    lazy = polars.scan_pyarrow_dataset(dataset.dataset("HEAD~1/data/table.parquet", filesystem=files))
+    assert lazy.filter(polars.col("n") < 5).collect()["n"].to_list() == [0, 1, 2, 3, 4]
+
+
+def test_what_is_not_there_is_named_by_its_address(files):
+    for ask in (files.open, files.info, files.ls, files.cat_file):
+        with pytest.raises(FileNotFoundError, match="dsvc://HEAD~1/data/none"):
+            ask("dsvc://HEAD~1/data/none")
+
+
 class Images:
     """What a map-style data set is to PyTorch: a length and items."""
 

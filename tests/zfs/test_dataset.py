@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tarfile
 from contextlib import closing
+from pathlib import Path
 
 from dsvc.repo.repository import Repository
 from dsvc.storage.local import LocalBackend
@@ -20,6 +23,30 @@ def test_commit_without_a_change_takes_none(project):
     (project.folder / "code.py").write_text("1\n")
     project.commit("code alone")
     assert project.snapshots() == before
+
+
+def test_an_export_has_the_files_of_the_snapshot(project, tmp_path):
+    (project.data / "sub" / "empty").mkdir(parents=True)
+    (project.data / "sub" / "run").write_text("run\n")
+    (project.data / "sub" / "run").chmod(0o755)
+    (project.data / "link").symlink_to("a")
+    commit = project.commit("more")
+    (project.data / "a").write_text("two\n")
+    datasets = project.pool.zfs("list", "-H", "-o", "name")
+    said = project.ok("export", commit, str(tmp_path / "out"))
+    assert "left out" not in said.err
+    made = tmp_path / "out" / "data"
+    assert (made / "a").read_text() == "one\n"
+    assert (made / "link").readlink() == Path("a")
+    assert (made / "sub" / "empty").is_dir()
+    assert os.access(made / "sub" / "run", os.X_OK)
+    archives = [tmp_path / f"{n}.tar.gz" for n in (1, 2)]
+    for archive in archives:
+        project.ok("export", "-q", commit, str(archive), "data")
+    assert archives[0].read_bytes() == archives[1].read_bytes()
+    with tarfile.open(archives[0]) as tar:
+        assert sorted(tar.getnames()) == ["data/a", "data/link", "data/sub/empty", "data/sub/run"]
+    assert project.pool.zfs("list", "-H", "-o", "name") == datasets
 
 
 def test_status_says_what_was_written(project):
