@@ -42,9 +42,10 @@ from dsvc.images.descriptor import Descriptor, UnfitImageError
 from dsvc.images.image import Image, Layer, architecture_of, put_image
 from dsvc.images.layers import Member, text_member
 from dsvc.images.layout import write_archive_file, write_layout
+from dsvc.images.logins import Access
 from dsvc.images.python import contents_of
 from dsvc.images.reference import Reference, parse_reference, path_of, tag_of
-from dsvc.images.registry import Access, Registry
+from dsvc.images.registry import Registry
 from dsvc.images.sigstore import CYCLONEDX, attest, read_bundle_key, sign_message
 from dsvc.images.transfer import Base, Sent, fetch_base, send_image
 from dsvc.objects.ids import EnvironmentId
@@ -254,7 +255,7 @@ def access_of(workspace: Workspace) -> Access:
     home = variables.get("HOME")
     folder = variables.get("DOCKER_CONFIG") or (os.path.join(home, ".docker") if home else None)
     plain = tuple(workspace.config.get_list("build.insecureRegistries"))
-    return Access.of(Path(folder) if folder else None, plain)
+    return Access.of(Path(folder) if folder else None, plain, variables)
 
 
 def _environment(workspace: Workspace, found: FoundVersion, origin: Origin, options: BuildOptions) -> Found:

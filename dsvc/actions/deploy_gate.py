@@ -13,7 +13,6 @@ from dsvc.deployments.deployment import Deployment
 from dsvc.deployments.monitors import watch_of
 from dsvc.deployments.place import Place
 
-_ALIASES: Final = {"error_rate": "errors", "latency_p50": "p50", "latency_p99": "p99"}
 # A line of the text format: https://prometheus.io/docs/instrumenting/exposition_formats/
 _LINE: Final = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)(?: \S+)?")
 _FIGURES: Final = ("requests", "errors", "p50", "p99", "psi", "samples")
@@ -38,11 +37,7 @@ class Reading:
 
 def read_gates(texts: Iterable[str]) -> tuple[Gate, ...]:
     """Return gates such as `error_rate < 0.01`, `p99 < 0.5`, `psi < 0.2`; raises UsageError."""
-    found = []
-    for text in texts:
-        name = text.strip().partition(" ")[0].partition("<")[0].partition(">")[0].partition("=")[0]
-        found.append(parse_gate(text.replace(name, _ALIASES[name], 1) if name in _ALIASES else text))
-    return tuple(found)
+    return tuple(map(parse_gate, texts))
 
 
 def reader_of(place: Place, made: Deployment, prometheus: str, *, minutes: int) -> Callable[[float], Reading]:

@@ -98,15 +98,17 @@ def monitor_init(watch: Watch, folder: Path, *, force: bool = False) -> list[Pat
 
 
 FIGURES: Final = ("requests", "errors", "p50", "p99", "psi", "samples")
+_ALIASES: Final = {"error_rate": "errors", "latency_p50": "p50", "latency_p99": "p99"}
 
 
 def parse_gate(text: str, names: Sequence[str] = FIGURES) -> Gate:
-    """Return what `psi < 0.2` says; raises UsageError for what says nothing."""
+    """Return what `psi < 0.2` says; `error_rate` stands for errors, too. Raises UsageError for what says nothing."""
     found = _GATE.fullmatch(text)
-    if found is None or found[1] not in names:
+    name = _ALIASES.get(found[1], found[1]) if found is not None else ""
+    if found is None or name not in names:
         raise UsageError(f"{text!r} is no gate", hint=f"psi < 0.2, with one of {', '.join(names)}")
     try:
-        return Gate(found[1], found[2], float(found[3]))
+        return Gate(name, found[2], float(found[3]))
     except ValueError as error:
         raise UsageError(f"{found[3]!r} in {text!r} is no number") from error
 

@@ -23,7 +23,7 @@ table.sides td { vertical-align: top; border: 1px solid #d0d7de; padding: .4em; 
 tr.outputs td { background: #f6f8fa }
 del, .removed { background: #ffebe9; text-decoration: none; display: inline-block; width: 100% }
 ins, .added { background: #dafbe1; text-decoration: none; display: inline-block; width: 100% }
-.changed { background: #fff8c5 } .head { color: #0969da } .dim { color: #6e7781 }
+.changed { background: #fff8c5; display: inline-block; width: 100% } .head { color: #0969da } .dim { color: #6e7781 }
 img { max-width: 100% }
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,7 @@ def _drawn(charts: Sequence[Chart], form: str) -> bytes:
     mpl.use("agg")
     mpl.rcParams["svg.hashsalt"] = "dsvc"  # the same page for the same runs
     from matplotlib.figure import Figure  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    from matplotlib.ticker import MaxNLocator  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
     figure = Figure(figsize=(9, 4.2 * len(charts)), layout="constrained")
     for axes, chart in zip(figure.subplots(len(charts), squeeze=False).flat, charts, strict=True):
@@ -112,9 +114,11 @@ def _drawn(charts: Sequence[Chart], form: str) -> bytes:
             else:
                 axes.plot(line.x, line.y, label=line.label, linewidth=1.4)
         axes.set(title=chart.title, xlabel=chart.x_label, ylabel=chart.y_label)
+        if all(x == int(x) for line in chart.lines for x in line.x if math.isfinite(x)):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no step 2.5
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-        if not chart.is_cloud and len(chart.lines) > 1:
+        if not chart.is_cloud and any(line.label for line in chart.lines):
             axes.legend(frameon=False)
     out = io.BytesIO()
     figure.savefig(out, format=form, dpi=120, metadata={"Date": None} if form == "svg" else None)

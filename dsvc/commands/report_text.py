@@ -32,6 +32,8 @@ _FILES = 5  # of which the lineage is drawn
 _BOXES = 60  # a larger diagram is not read by anybody
 _CHARTS = 4
 _POINTS = 30  # of a line
+# What lines are drawn in, one after the other: Mermaid's own first one can hardly be seen on white.
+_COLORS = (("blue", "#1f77b4"), ("orange", "#ff7f0e"), ("green", "#2ca02c"))
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
 _MARKS = {True: "✅ holds", False: "❌ fails", None: "no base"}
 
@@ -200,10 +202,15 @@ def _chart(chart: Chart) -> Iterator[str]:
     if not low < high:
         return
     label = '"' + chart.title.replace('"', "'") + '"'
-    yield from ("```mermaid", "xychart-beta", f"  title {label}", f'  x-axis "step" {low:g} --> {high:g}')
+    palette = ", ".join(code for _, code in _COLORS)
+    theme = f'%%{{init: {{"themeVariables": {{"xyChart": {{"plotColorPalette": "{palette}"}}}}}}}}%%'
+    yield from ("```mermaid", theme, "xychart-beta", f"  title {label}", f'  x-axis "step" {low:g} --> {high:g}')
     for line in chart.lines:
         yield f"  line [{', '.join(f'{value:.5g}' for value in _even(line, low, high))}]"
-    yield from ("```", "", f"Lines: {', '.join(_text(line.label) for line in chart.lines)}", "")
+    named = (
+        f"{_text(line.label)} ({_COLORS[number % len(_COLORS)][0]})" for number, line in enumerate(chart.lines)
+    )
+    yield from ("```", "", f"Lines: {', '.join(named)}", "")
 
 
 def _even(line: Line, low: float, high: float) -> Iterator[float]:

@@ -18,7 +18,6 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.message import Message
-from pathlib import Path
 from typing import IO, Any, Final, Literal
 
 from dsvc.errors import RemoteError
@@ -31,6 +30,7 @@ from dsvc.images.descriptor import (
     decode_json,
     digest_of,
 )
+from dsvc.images.logins import Access
 from dsvc.images.reference import HUB, Reference
 
 _TRIES: Final = 4
@@ -59,39 +59,6 @@ class UnreachableRegistryError(RegistryError):
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
-    """Name and password for a registry."""
-
-    user: str
-    password: str
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """How registries are reached: logins by host, and hosts that speak HTTP without TLS, as loopback ones do."""
-
-    logins: Mapping[str, Login]
-    plain: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, folder: Path | None, plain: tuple[str, ...] = ()) -> Access:
-        """Read the logins of `docker login` from the `config.json` in a folder; a file that cannot be read has none.
-
-        Logins that a credential helper keeps are not asked for.
-        """
-        logins: dict[str, Login] = {}
-        try:
-            said = json.loads((folder / "config.json").read_bytes()) if folder is not None else {}
-            for host, fields in (said.get("auths") or {}).items():
-                user, colon, password = base64.b64decode(fields.get("auth", "")).decode().partition(":")
-                if colon:
-                    logins[urllib.parse.urlsplit(host).netloc or host] = Login(user, password)
-        except (OSError, ValueError, AttributeError):
-            logins = {}
-        return cls(logins, plain)
-
-
-@dataclass(frozen=True, slots=True)
 class _Answer:
     status: int
     headers: http.client.HTTPMessage
@@ -108,7 +75,7 @@ class Registry:
         plain = host in access.plain or host.startswith(_LOOPBACK)
         self._root = f"{'http' if plain else 'https'}://{host}"
         self._base = f"{self._root}/v2/{reference.path}"
-        self._login = access.logins.get("index.docker.io" if reference.host == HUB else host)
+        self._access, self._login_host = access, "index.docker.io" if reference.host == HUB else host
         self._token = ""
         self._pause = pause
 
@@ -267,8 +234,9 @@ class Registry:
         challenge = headers.get("WWW-Authenticate", "")
         scheme, _, rest = challenge.partition(" ")
         basic = ""
-        if self._login is not None:
-            pair = f"{self._login.user}:{self._login.password}"
+        login = self._access.login(self._login_host)
+        if login is not None:
+            pair = f"{login.user}:{login.password}"
             basic = f"Basic {base64.b64encode(pair.encode()).decode()}"
         if scheme.lower() == "basic":
             self._token = basic

@@ -11,8 +11,9 @@ from dsvc.images.blobs import Blobs
 from dsvc.images.descriptor import Descriptor, UnfitImageError
 from dsvc.images.image import Image, choose, read_image, read_manifest
 from dsvc.images.layout import read_archive, read_layout
+from dsvc.images.logins import Access
 from dsvc.images.reference import parse_reference
-from dsvc.images.registry import Access, Registry, RegistryError, UnreachableRegistryError
+from dsvc.images.registry import Registry, RegistryError, UnreachableRegistryError
 from dsvc.progress import Progress, Silent
 
 _SILENT: Progress = Silent()

@@ -94,6 +94,8 @@ def test_series_are_drawn(history):
     history.commit("a model")
     page = history.cli.ok("report").out
     assert 'xychart-beta\n  title "loss"\n  x-axis "step" 0 --> 39' in page
+    assert '"plotColorPalette": "#1f77b4, #ff7f0e, #2ca02c"' in page
+    assert re.search(r"^Lines: [0-9a-f]{10}.* \(blue\)$", page, re.MULTILINE)
     points = re.search(r"  line \[(.*)\]", page)
     assert points
     assert len(points[1].split(", ")) == 30

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from dsvc.images.logins import Access
 from dsvc.images.reference import parse_reference
-from dsvc.images.registry import Access, Registry
+from dsvc.images.registry import Registry
 from tests.images.shop import Shop
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from dsvc.images.descriptor import LAYER, Descriptor
+from dsvc.images.logins import Access
 from dsvc.images.reference import BadReferenceError, parse_reference, path_of, tag_of
-from dsvc.images.registry import Access, Registry, RegistryError
+from dsvc.images.registry import Registry, RegistryError
 from tests.images.shop import Shop
 from tests.servers.oci_registry import PASSWORD, USER, OciRegistry
 from tests.servers.ports import free_port
@@ -68,6 +69,29 @@ def test_a_registry_with_a_password(shop, locked_registry):
     login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     (home / ".docker/config.json").write_text(json.dumps({"auths": {locked_registry.host: {"auth": login}}}))
     assert push(shop, target)["blobs"] == 5
+
+
+@pytest.mark.parametrize("which", ["credsStore", "credHelpers"])
+def test_a_login_that_a_helper_keeps(shop, locked_registry, tmp_path, which):
+    """Docker's programs of this kind read a host and print a login, or end with 1."""
+    target = f"{locked_registry.host}/{which.lower()}"
+    folder = Path(shop.cli.environment["HOME"]) / ".docker"
+    folder.mkdir()
+    told = "chest" if which == "credsStore" else {locked_registry.host: "chest"}
+    (folder / "config.json").write_text(json.dumps({"auths": {locked_registry.host: {}}, which: told}))
+    words = ("build", "churn", "--base", str(shop.base), "--push", target)
+    assert shop.cli(*words).code == 14  # there is no such program
+
+    program = tmp_path / "bin" / "docker-credential-chest"
+    program.parent.mkdir()
+    answer = json.dumps({"ServerURL": locked_registry.host, "Username": USER, "Secret": PASSWORD})
+    program.write_text(f"#!/bin/sh\n[ \"$1 $(cat)\" = 'get {locked_registry.host}' ] && echo '{answer}'\n")
+    program.chmod(0o755)
+    shop.cli.environment["PATH"] = f"{program.parent}:{shop.cli.environment['PATH']}"
+    assert "sent" in shop.cli.ok(*words).err
+
+    program.write_text("#!/bin/sh\necho credentials not found in native keychain; exit 1\n")
+    assert shop.cli(*words).code == 14
 
 
 def test_a_base_that_is_not_there(shop, oci_registry):

@@ -216,7 +216,7 @@ def test_status_reads_it_and_gates_decide(chain, wine, cli):
     words = ("monitor", "status", "wine", "--prometheus", chain.prometheus)
     shown = cli.ok(*words).out
     assert shown.split()[:2] == ["MODEL", "VERSION"]
-    met = cli.ok(*words, "--gate", "errors < 0.5", "--gate", "samples >= 100", "--json").json
+    met = cli.ok(*words, "--gate", "error_rate < 0.5", "--gate", "samples >= 100", "--json").json
     assert [met["version"], list(met)[2:]] == list(documented()[met["schema"]])
     assert (met["ok"], met["servers"][0]["version"], met["servers"][0]["failed"]) == (True, "1", [])
     failed = cli(*words, "--gate", "requests > 1e6", "--json")
