@@ -165,3 +165,41 @@ def test_sounds_of_floats_and_of_forms_that_are_not_known() -> None:
     assert distance(plain, riff(1, 16, b"")) is None
     for value in (math.nan, math.inf, 1e300):
         assert distance(plain, riff(3, 64, struct.pack("<4000d", *[value] * 4000))) is not None
+
+
+@pytest.mark.parametrize("form", ["FLAC", "OGG", "MP3"])
+def test_sounds_of_other_forms_are_compared_too(form: str) -> None:
+    soundfile = pytest.importorskip("soundfile", reason="soundfile is not installed (pip install 'dsvc[audio]')")
+    first, far = tones(220.0, 880.0, 110.0, 1760.0), tones(1760.0, 55.0)
+
+    def packed(content: bytes) -> bytes:
+        samples, rate = soundfile.read(io.BytesIO(content))
+        out = io.BytesIO()
+        soundfile.write(out, samples, rate, format=form)
+        return out.getvalue()
+
+    near = distance(tones(220.0, 880.0, 110.0, 1760.0, loud=0.5), packed(first))
+    assert near is not None
+    assert near <= 12  # what is thrown away in packing lies in octaves that are silent here
+    apart = distance(packed(first), packed(far))
+    assert apart is not None
+    assert apart > near
+    (line,) = audio.summary(Source.of(packed(first)), Settings()).lines
+    assert "channels 1, rate 16000 Hz, length " in line.text
+    content = packed(first)
+    for broken in (content[:40], content[: len(content) // 2], content[:100] + bytes(500) + content[600:]):
+        audio.diff(Source.of(broken), Source.of(content), Settings())
+        audio.summary(Source.of(broken), Settings())
+
+
+def test_a_flac_file_says_where_it_differs() -> None:
+    soundfile = pytest.importorskip("soundfile", reason="soundfile is not installed (pip install 'dsvc[audio]')")
+
+    def packed(samples: list[float]) -> Source:
+        out = io.BytesIO()
+        soundfile.write(out, samples, 8000, format="FLAC")
+        return Source.of(out.getvalue())
+
+    song = [math.sin(at / 20) / 2 for at in range(8000)]
+    said = audio.diff(packed(song), packed([*song[:4000], 0.0, *song[4001:]]), Settings())
+    assert " stretches of 10 ms that differ: 1 of 100, the first at 0.50 s" in [line.text for line in said.lines]

@@ -1,11 +1,13 @@
-"""The driver for audio: WAV files by length, rate, how far they sound apart and where they differ, others by size.
+"""The driver for audio: length, rate, how far two sounds are apart and where they differ; a page to listen to both.
 
-A page has both to listen to.
+WAV is read here. FLAC, Ogg and MP3 are read by libsndfile (the extra `audio`), without which their size is told.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from dsvc.contents.driver import ContentDiff, ContentMerge, ContentSummary, MergeLabels, Settings, Source
@@ -16,6 +18,8 @@ from dsvc.contents.sizes import size_text
 NAME = "audio"
 MERGE_LIMIT = 1 << 40
 _COMPARED = 64 << 20  # bytes of a file of which the sound is compared
+_DECODED = 512 << 20  # bytes of its samples
+_FRAMES = 1 << 16
 
 _FORMS = {b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3\x03": "MP3", b"ID3\x04": "MP3"}
 _MIMES = {"WAV": "audio/wav", "FLAC": "audio/flac", "Ogg": "audio/ogg", "MP3": "audio/mpeg"}
@@ -52,7 +56,10 @@ def page(old: Source | None, new: Source | None, settings: Settings) -> str | No
 
 def _apart(old: Source | None, new: Source | None) -> dict[str, str]:
     """Say how far two WAV files sound apart, and of two in one form which stretches of 10 ms differ."""
-    before, after = _sound(old), _sound(new)
+    try:
+        before, after = _sound(old), _sound(new)
+    except (RuntimeError, ValueError, OSError, MemoryError):  # in the middle of a damaged file
+        return {}
     if before is None or after is None:
         return {}
     if before == after:
@@ -71,12 +78,29 @@ def _apart(old: Source | None, new: Source | None) -> dict[str, str]:
 
 
 def _sound(source: Source | None) -> tuple[Form, bytes] | None:
-    """Return the form of a WAV file and its samples; None for others, and for those that are too large."""
+    """Return the form of a sound and its samples; None for a file that is not understood or too large."""
     if source is None or source.size > _COMPARED:
         return None
     content = source.read()
     if not content.startswith(b"RIFF") or content[8:12] != b"WAVE":
-        return None
+        with _decoded(content) as file:
+            return _samples_of(file) if file is not None else None
+    return _wave_sound(content)
+
+
+def _samples_of(file: Any) -> tuple[Form, bytes] | None:
+    """Read a sound piece by piece: what its header says of its length may not be so."""
+    form = Form(1, file.channels, file.samplerate, 2 * file.channels, 16)
+    samples, piece = bytearray(), bytearray(_FRAMES * form.frame)
+    while len(samples) <= _DECODED:
+        count = file.buffer_read_into(piece, dtype="int16")
+        samples += memoryview(piece)[: count * form.frame]
+        if count < _FRAMES:
+            return form, bytes(samples)
+    return None
+
+
+def _wave_sound(content: bytes) -> tuple[Form, bytes] | None:
     form: Form | None = None
     at = 12
     while at + 8 <= len(content):
@@ -89,6 +113,25 @@ def _sound(source: Source | None) -> tuple[Form, bytes] | None:
     return None
 
 
+@contextmanager
+def _decoded(content: bytes) -> Iterator[Any]:
+    """Give a sound as libsndfile reads it, None where it does not or is not there; what it fails at ends the block."""
+    try:
+        from soundfile import SoundFile
+    except (ImportError, OSError):
+        yield None
+        return
+    from io import BytesIO
+
+    try:
+        file = SoundFile(BytesIO(content))
+    except (RuntimeError, ValueError, TypeError, OSError):
+        yield None
+        return
+    with file:
+        yield file
+
+
 def _facts(source: Source | None) -> dict[str, Any] | None:
     if source is None:
         return None
@@ -97,7 +140,13 @@ def _facts(source: Source | None) -> dict[str, Any] | None:
     if wave is not None:
         return {"form": "WAV", "size": size_text(source.size), **wave}
     form = _FORMS.get(head[:4], "MP3" if head[:1] == b"\xff" else "unknown form")
-    return {"form": form, "size": size_text(source.size)}
+    facts: dict[str, Any] = {"form": form, "size": size_text(source.size)}
+    if form in _MIMES and source.size <= _COMPARED:
+        with _decoded(source.read()) as file:
+            if file is not None and file.samplerate:
+                length = f"{file.frames / file.samplerate:.2f} s"
+                facts |= {"channels": file.channels, "rate": f"{file.samplerate} Hz", "length": length}
+    return facts
 
 
 def _wave(head: bytes, size: int) -> dict[str, Any] | None:
