@@ -158,10 +158,7 @@ class ObjectStore:
         ]
 
     def get_unverified(self, wanted: Sequence[bytes], lease: Lease) -> list[bytes | memoryview]:
-        """Return the content of chunks of one file in pieces; the caller compares the whole. Raises as `get`.
-
-        The pieces are valid until the lease ends.
-        """
+        """Return what chunks of one file hold, not compared with anything, until the lease ends. Raises as `get`."""
         try:
             pieces = read_pieces(self.packs, [self._find(each, Kind.CHUNK) for each in wanted], lease)
         except IntegrityError:
