@@ -16,7 +16,7 @@ from dsvc.objects.ids import CommitId
 from dsvc.pipelines.after import read_steps
 from dsvc.refs.names import HEADS
 from dsvc.runs.container import find_engine
-from dsvc.runs.masking import SECRETS
+from dsvc.runs.masking import SECRETS, SHORTEST
 from dsvc.runs.summary import Summary
 from dsvc.workspace import Workspace
 
@@ -29,12 +29,16 @@ Status = Literal["ok", "error"]
 
 
 class StepResult(NamedTuple):
-    """What became of a step; `outside` names the image of a container that it ran without."""
+    """What became of a step; `outside` names the image of a container that it ran without.
+
+    `unmasked` are its secrets that are too short to be masked in what is kept of it.
+    """
 
     name: str
     what: Literal["ran", "failed", "timed out", "skipped", "done before", "no engine"]
     exit_code: int | None = None
     outside: str = ""
+    unmasked: tuple[str, ...] = ()
 
 
 class DeliveryResult(NamedTuple):
@@ -97,6 +101,7 @@ def ci_run(
             result = StepResult(step.name, "done before")
         else:
             result = _one(workspace, step, event, head.commit_id, status=status, engine=engine, output=output)
+            result = result._replace(unmasked=tuple(n for n in step.secrets if len(environment[n]) < SHORTEST))
         found.append(result)
         tell(result)
         if result.what in ("failed", "timed out", "no engine"):

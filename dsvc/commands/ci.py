@@ -58,6 +58,8 @@ def run(
         context.out.note(f"{result.name}: {_SAID[result.what]}{_code(result)}")
         if result.outside:
             context.out.warn(f"{result.name} ran outside of {result.outside}: no container engine answers")
+        for name in result.unmasked:
+            context.out.warn(f"{name} is too short to be masked: what {result.name} prints of it is kept as it is")
 
     found = ci_run(
         workspace,

@@ -75,11 +75,14 @@ function show() {
   frame.scrollLeft += box.left + box.width / 2 - outer.left - outer.width / 2;
 }
 fit.hidden = frame.scrollWidth <= frame.clientWidth;
-fit.addEventListener('click', () => {
+function turn() {
   fit.textContent = frame.classList.toggle('fit') ? 'Full size' : 'Fit to the width';
   show();
-});
-show();
+}
+fit.addEventListener('click', turn);
+// What is hardly wider than the window can be read at the smaller size, and is not cut off then.
+if (!fit.hidden && frame.scrollWidth <= 1.4 * frame.clientWidth) turn();
+else show();
 """
 _KINDS: Final = ("file", "run", "commit", "environment", "model")  # each has a colour of this name
 

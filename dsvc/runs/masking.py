@@ -11,7 +11,7 @@ from dsvc.objects.codec import Value
 
 MASK: Final = "***"
 SECRETS: Final = "DSVC_SECRETS"  # variable: names of further variables that hold secrets, with commas between
-_SHORTEST = 6  # characters: a shorter value says nothing and would be found everywhere
+SHORTEST: Final = 6  # characters: a shorter value says nothing and would be found everywhere
 
 _TOKENS = (
     r"(?<![A-Za-z0-9])(?:"
@@ -64,7 +64,7 @@ def secret_values(environment: Mapping[str, str], words: Sequence[str] = ()) -> 
     }
     for shown, secrets in _parted(words):
         found |= secrets or _formed(shown)
-    return tuple(sorted((text for text in found if len(text) >= _SHORTEST), key=lambda text: (-len(text), text)))
+    return tuple(sorted((text for text in found if len(text) >= SHORTEST), key=lambda text: (-len(text), text)))
 
 
 def _formed(text: str) -> set[str]:
@@ -101,7 +101,7 @@ def _script(text: str) -> tuple[str, set[str]]:
     found: set[str] = set()
 
     def mask(match: re.Match[str]) -> str:
-        short = len(match["value"]) < _SHORTEST and match["value"].isdecimal()  # PASS=0 counts
+        short = len(match["value"]) < SHORTEST and match["value"].isdecimal()  # PASS=0 counts
         if short or not is_secret_name(match["name"].rstrip("= \t\n")):
             return match[0]
         found.add(match["value"].strip("\"'"))

@@ -126,6 +126,15 @@ def test_one_step(steps: CommandLine):
     assert (answer.code, "there is no step nope" in answer.err) == (3, True)
 
 
+def test_a_secret_that_is_too_short_to_be_masked(history):
+    """Such a text would be found everywhere."""
+    history.commit("first", {"dsvc.toml": "[[delivery.steps]]\nname = 'tell'\nsecrets = ['PIN']\nrun = 'echo done'\n"})
+    history.cli.environment["PIN"] = "12345"
+    assert "warning: PIN is too short to be masked: what tell prints" in history.cli.ok("ci", "run").err
+    history.cli.environment["PIN"] = "123456"
+    assert "warning" not in history.cli.ok("ci", "run").err
+
+
 def test_secrets_are_needed_and_not_kept(history):
     step = "[[delivery.steps]]\nname = 'tell'\nsecrets = ['WEBHOOK']\nrun = 'echo to $WEBHOOK'\n"
     history.commit("first", {"dsvc.toml": step})
