@@ -93,7 +93,9 @@ class LocalBackend:
                 if error.errno != errno.EXDEV:
                     raise
                 self._copy_in(Path(temporary), target)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, OSError) and error.filename is None:
+                error.filename = os.fspath(self.root)  # of two disks, which one is full
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise

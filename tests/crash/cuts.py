@@ -193,7 +193,7 @@ class Cutter:
             name = self.writer.directory / f"d{self.random.randrange(8)}" / f"f{self.random.randrange(200)}"
             name.parent.mkdir(exist_ok=True)
             name.write_bytes(self.random.randbytes(self.random.randrange(3000)))
-        size = self.random.randrange(18 * MIB, 30 * MIB) if large else self.random.randrange(10_000, 2 * MIB)
+        size = self.random.randrange(11 * MIB, 16 * MIB) if large else self.random.randrange(10_000, 2 * MIB)
         (self.writer.directory / f"big{self.clock % 4}").write_bytes(self.random.randbytes(size))
         self.writer.ok("commit", "-q", "-m", f"commit {self.clock}")
 
@@ -205,7 +205,7 @@ class Cutter:
         wanted = self.head(self.writer, "HEAD")
         stored = self.stored()
         up = proxy.up
-        self.harmed("push", self.writer, ("push", "--jobs", "1"), around=24 * MIB if large else MIB)
+        self.harmed("push", self.writer, ("push", "--jobs", "1"), around=13 * MIB if large else MIB)
         self.note("push", proxy.up - up - (self.stored() - stored), 2 * PART[self.place.kind])
         self.expect(self.place.fsck() == wanted != before, "the remote has what was pushed")
         self.expect_whole(self.writer, "the writer's clone")

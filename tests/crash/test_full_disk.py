@@ -177,6 +177,22 @@ def test_gc(project, leave):
     assert len(project.ok("log", "--oneline").splitlines()) == 4
 
 
+def test_a_push_to_a_full_disk_says_which_one(disk):
+    ours = Disk(disk.mount.parent)
+    ours.ok("init", "-q")
+    (ours.project / "big").write_bytes(noise(1, 600_000))
+    ours.ok("commit", "-qm", "first")
+    ours.ok("push", "-q", "../mount/hub", "main")
+    (ours.project / "big").write_bytes(noise(2, 900_000))
+    ours.ok("commit", "-qm", "second")
+    disk.fill(leave=100_000)
+    assert f"no space is left on the disk: {disk.mount}/hub" in ours.refused("push", "../mount/hub", "main")
+    disk.free()
+    ours.ok("push", "-q", "../mount/hub", "main")
+    ours.ok("clone", "-q", "../mount/hub", "copy")
+    ours.ok("fsck")
+
+
 def test_a_disk_that_is_read_only(project):
     (project.project / "f").write_text("changed\n")
     before = project.files()
