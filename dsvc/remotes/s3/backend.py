@@ -19,7 +19,7 @@ from blake3 import blake3
 from dsvc.remotes.s3.calls import Calls
 from dsvc.remotes.s3.cells import Cells
 from dsvc.remotes.s3.conditions import ConditionalWrites
-from dsvc.remotes.s3.errors import Kind, Target
+from dsvc.remotes.s3.errors import Kind, Target, known_length
 from dsvc.remotes.s3.listing import Listing
 from dsvc.remotes.s3.multipart import FilePart, Multipart, UnfinishedUpload
 from dsvc.remotes.s3.settings import S3Settings, make_client
@@ -263,14 +263,15 @@ class S3Backend:
         """Return the bytes of a blob, or None where there is none."""
         name = self._name(key)
         try:
-            answer = self._calls.repeat(
-                lambda: self._client.head_object(Bucket=self._bucket, Key=name), f"looking for {key}", expected=_ABSENT
+            return self._calls.repeat(
+                lambda: known_length(self._client.head_object(Bucket=self._bucket, Key=name)),
+                f"looking for {key}",
+                expected=_ABSENT,
             )
         except Exception as error:
             if self._calls.known(error) != "absent":
                 raise
             return None
-        return int(answer["ContentLength"])
 
     def _expect_size(self, key: str, least: int) -> int:
         """Return the bytes of a blob, which should be there and have at least so many."""

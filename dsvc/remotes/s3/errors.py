@@ -69,14 +69,27 @@ _FULL: Final = frozenset(
 )
 
 
-def refuse_cut_head(response_dict: Mapping[str, Any], **_: object) -> None:
-    """Take an answer whose head broke off before its length for a broken connection; the library takes it as whole."""
+def refuse_cut_head(response_dict: Mapping[str, Any], operation_model: Any, **_: object) -> None:
+    """Take an answer whose head broke off before its length for a broken connection; the library takes it as whole.
+
+    What has no body need not tell a length: answers to HEAD, and those that say so by their status.
+    """
     from botocore.exceptions import HTTPClientError
 
     headers, status = response_dict["headers"], response_dict["status_code"]
-    is_whole = headers.get("content-length", "").isdigit() or "transfer-encoding" in headers
-    if status not in (204, 304) and not is_whole:
+    if operation_model.http.get("method") == "HEAD" or status == 204 or status >= 300:
+        return
+    if not headers.get("content-length", "").isdigit() and "transfer-encoding" not in headers:
         raise HTTPClientError(error="the head of an answer is not complete")
+
+
+def known_length(answer: Mapping[str, Any]) -> int:
+    """Return how long an object is by the answer to a HEAD request; one without a length broke off."""
+    from botocore.exceptions import HTTPClientError
+
+    if "ContentLength" not in answer:
+        raise HTTPClientError(error="an answer names no length")
+    return int(answer["ContentLength"])
 
 
 def known_etag(answer: Mapping[str, Any]) -> str:
