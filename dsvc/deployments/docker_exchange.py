@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from dsvc.deployments.place import BroughtAtOnceError
 
 ASIDE = "-before"  # how the name of a container ends that waits for the one in its place
 _GRACE = 30  # seconds that a container has to end
+_SETTLED = _GRACE + 5  # seconds without a change after which whoever exchanged containers must have been killed
 _CONFLICT = 409  # the name is taken, or the container is being removed: by another process
 
 
@@ -92,6 +94,29 @@ def exchange(client: Any, name: str) -> Iterator[Exchange]:
             raise BroughtAtOnceError(name) from error
         raise
     one.finish()
+
+
+def found_at_rest(client: Any, label: str) -> dict[str, Any]:
+    """Return the containers with a label by name, once no other process exchanges any of them.
+
+    What a command that was killed left aside is removed, after a while in which nothing changed: until then its old
+    container could still be put back by whoever moved it there.
+    """
+    seen: dict[str, tuple[str, str]] = {}
+    since = time.monotonic()
+    while True:
+        found = {each.name: each for each in client.containers.list(all=True, filters={"label": label})}
+        aside = [name for name in found if name.endswith(ASIDE)]
+        now = {name: (each.id, each.status) for name, each in found.items()}
+        if not aside:
+            return found
+        if now != seen:
+            seen, since = now, time.monotonic()
+        elif time.monotonic() - since > _SETTLED:
+            for name in aside:
+                end(found.pop(name))
+            return found
+        time.sleep(0.5)
 
 
 def end(container: Any) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dsvc.deployments.deployment import Deployment, encode_spec
-from dsvc.deployments.docker_exchange import ASIDE, end, exchange
+from dsvc.deployments.docker_exchange import end, exchange, found_at_rest
 from dsvc.deployments.feedback import FOLDER, keeps_feedback, volume_name
 from dsvc.deployments.metrics import ask_metrics
 from dsvc.deployments.place import Applied, InTheWayError, Package, PlaceError, Status
@@ -67,9 +67,7 @@ class EnginePlace:
             for name in wanted:
                 if name in there and there[name].labels.get(_DEPLOYMENT) != made.name:
                     raise InTheWayError(f"there is a container {name}, which is none of dsvc's", hint="--name NAME")
-            ours = {name: one for name, one in there.items() if one.labels.get(_DEPLOYMENT) == made.name}
-            for name in [name for name in ours if name.endswith(ASIDE)]:
-                end(ours.pop(name))  # a command that was killed left it
+            ours = found_at_rest(self.client, f"{_DEPLOYMENT}={made.name}")
             with exchange(self.client, made.name) as exchanged:
                 for name, (settings, digest) in wanted.items():
                     old = ours.get(name)

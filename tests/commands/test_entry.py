@@ -55,6 +55,7 @@ def test_version_imports_nothing_slow():
     "dsvc.commands.interpreter",
         "dsvc.commands.output",
         "dsvc.commands.registry",
+        "dsvc.commands.short_way",
         "dsvc.commands.verb",
         "dsvc.commands.width",
         "dsvc.version",

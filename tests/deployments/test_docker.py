@@ -179,8 +179,11 @@ def test_two_that_deploy_one_name_at_once(engine, python_base, tmp_path, reposit
     first.ok("build", *words[1:])
     try:
         for _ in range(2):  # where nothing was, and where something is
-            found = both(first, second, words=(*words, "--to", "docker", "--replicas", "2", *ALLOW))
-            assert {code for code, _ in found} <= {0, 11}, found
+            for _ in range(5):  # where nothing was, both may be refused
+                found = both(first, second, words=(*words, "--to", "docker", "--replicas", "2", *ALLOW))
+                assert {code for code, _ in found} <= {0, 11}, found
+                if any(code == 0 for code, _ in found):
+                    break
             assert 0 in {code for code, _ in found}, found
             assert set(containers(engine, "churn")) == {"churn-1", "churn-2"}
             first_port, second_port = ports(engine, "churn")
