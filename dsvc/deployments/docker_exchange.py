@@ -96,8 +96,8 @@ def exchange(client: Any, name: str) -> Iterator[Exchange]:
     one.finish()
 
 
-def found_at_rest(client: Any, label: str) -> dict[str, Any]:
-    """Return the containers with a label by name, once no other process exchanges any of them.
+def found_at_rest(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the containers that `look` finds, by name, once no other process exchanges any of them.
 
     What a command that was killed left aside is removed, after a while in which nothing changed: until then its old
     container could still be put back by whoever moved it there.
@@ -105,7 +105,7 @@ def found_at_rest(client: Any, label: str) -> dict[str, Any]:
     seen: dict[str, tuple[str, str]] = {}
     since = time.monotonic()
     while True:
-        found = {each.name: each for each in client.containers.list(all=True, filters={"label": label})}
+        found = look()
         aside = [name for name in found if name.endswith(ASIDE)]
         now = {name: (each.id, each.status) for name, each in found.items()}
         if not aside:

@@ -67,7 +67,7 @@ class EnginePlace:
             for name in wanted:
                 if name in there and there[name].labels.get(_DEPLOYMENT) != made.name:
                     raise InTheWayError(f"there is a container {name}, which is none of dsvc's", hint="--name NAME")
-            ours = found_at_rest(self.client, f"{_DEPLOYMENT}={made.name}")
+            ours = found_at_rest(lambda: self._containers(made))
             with exchange(self.client, made.name) as exchanged:
                 for name, (settings, digest) in wanted.items():
                     old = ours.get(name)

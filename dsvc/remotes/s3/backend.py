@@ -19,7 +19,7 @@ from blake3 import blake3
 from dsvc.remotes.s3.calls import Calls
 from dsvc.remotes.s3.cells import Cells
 from dsvc.remotes.s3.conditions import ConditionalWrites
-from dsvc.remotes.s3.errors import Kind, Target, known_length
+from dsvc.remotes.s3.errors import Kind, Target, named_in
 from dsvc.remotes.s3.listing import Listing
 from dsvc.remotes.s3.multipart import FilePart, Multipart, UnfinishedUpload
 from dsvc.remotes.s3.settings import S3Settings, make_client
@@ -264,7 +264,7 @@ class S3Backend:
         name = self._name(key)
         try:
             return self._calls.repeat(
-                lambda: known_length(self._client.head_object(Bucket=self._bucket, Key=name)),
+                lambda: int(named_in(self._client.head_object(Bucket=self._bucket, Key=name), "ContentLength")),
                 f"looking for {key}",
                 expected=_ABSENT,
             )

@@ -83,22 +83,13 @@ def refuse_cut_head(response_dict: Mapping[str, Any], operation_model: Any, **_:
         raise HTTPClientError(error="the head of an answer is not complete")
 
 
-def known_length(answer: Mapping[str, Any]) -> int:
-    """Return how long an object is by the answer to a HEAD request; one without a length broke off."""
+def named_in(answer: Mapping[str, Any], what: str) -> Any:
+    """Return what an answer of the store always names, an ETag or a length; one without it broke off."""
     from botocore.exceptions import HTTPClientError
 
-    if "ContentLength" not in answer:
-        raise HTTPClientError(error="an answer names no length")
-    return int(answer["ContentLength"])
-
-
-def known_etag(answer: Mapping[str, Any]) -> str:
-    """Return the ETag of what was written; an answer without one broke off."""
-    from botocore.exceptions import HTTPClientError
-
-    if not answer.get("ETag"):
-        raise HTTPClientError(error="an answer names no ETag")
-    return str(answer["ETag"])
+    if answer.get(what) in (None, ""):
+        raise HTTPClientError(error=f"an answer names no {what}")
+    return answer[what]
 
 
 def as_broken(error: Exception) -> Exception | None:

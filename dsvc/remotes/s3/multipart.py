@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from dsvc.errors import BusyError
 from dsvc.remotes.s3.calls import Calls
-from dsvc.remotes.s3.errors import Kind, S3Error, known_etag
+from dsvc.remotes.s3.errors import Kind, S3Error, named_in
 
 _MIB: Final = 1 << 20
 _MOST_PARTS: Final = 10_000  # what the protocol allows
@@ -205,7 +205,7 @@ class Multipart:
                     PartNumber=number,
                     Body=FilePart(fd, start, length),
                 )
-                return known_etag(answer)
+                return named_in(answer, "ETag")
 
             etag = self._repeat(request, "sending a part")
             self.sent(length)
