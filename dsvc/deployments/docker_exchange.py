@@ -13,6 +13,8 @@ from dsvc.deployments.place import BroughtAtOnceError
 ASIDE = "-before"  # how the name of a container ends that waits for the one in its place
 _GRACE = 30  # seconds that a container has to end
 _SETTLED = _GRACE + 5  # seconds without a change after which whoever exchanged containers must have been killed
+_SAME_NAME = 400  # of a renaming: the container has that name already
+_GONE = 404  # what was made a moment ago was removed: by another process
 _CONFLICT = 409  # the name is taken, or the container is being removed: by another process
 
 
@@ -31,7 +33,7 @@ class Exchange:
 
     def put(self, name: str, old: Any | None, image: str, settings: dict[str, Any]) -> None:
         """Start a container under a name, in the place of the one that has it."""
-        from docker.errors import NotFound
+        from docker.errors import APIError, NotFound
 
         if old is not None:
             with suppress(NotFound):  # it went by itself
@@ -39,7 +41,12 @@ class Exchange:
                 if old.name != name:
                     raise BroughtAtOnceError(self.name)
                 runs = old.status == "running"
-                old.rename(name + ASIDE)
+                try:
+                    old.rename(name + ASIDE)
+                except APIError as error:
+                    if error.status_code == _SAME_NAME:  # another process did it since
+                        raise BroughtAtOnceError(self.name) from error
+                    raise
                 self._aside.append(old)
                 self._back.append(lambda: _bring_back(old, name, start=runs))
                 old.stop(timeout=_GRACE)
@@ -90,7 +97,7 @@ def exchange(client: Any, name: str) -> Iterator[Exchange]:
         one.check()
     except BaseException as error:
         one.take_back()
-        if isinstance(error, APIError) and error.status_code == _CONFLICT:
+        if isinstance(error, APIError) and error.status_code in (_GONE, _CONFLICT):
             raise BroughtAtOnceError(name) from error
         raise
     one.finish()
