@@ -127,12 +127,15 @@ def found_at_rest(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def end(container: Any) -> None:
-    """Stop a container and remove it, if it is still there."""
-    from docker.errors import NotFound
+    """Stop a container and remove it, if it is still there and no other process removes it already."""
+    from docker.errors import APIError
 
-    with suppress(NotFound):
+    try:
         container.stop(timeout=_GRACE)
         container.remove(force=True)
+    except APIError as error:
+        if error.status_code not in (_GONE, _CONFLICT):
+            raise
 
 
 def _bring_back(old: Any, name: str, *, start: bool) -> None:

@@ -58,7 +58,7 @@ class EnginePlace:
             image = self._image(made, package)
             kept = self._values(made)
             bridged = any(net.name == "bridge" for net in self.client.networks.list(names=["bridge"]))
-            there = {each.name: each for each in self.client.containers.list(all=True)}
+            there = {each.name: each for each in self.client.containers.list(all=True, ignore_removed=True)}
             wanted = {}
             for index in range(made.spec.replicas):
                 settings = _settings(made, image, kept, index, bridged=bridged)
@@ -170,7 +170,9 @@ class EnginePlace:
 
     def _containers(self, made: Deployment) -> dict[str, Any]:
         label = {"label": f"{_DEPLOYMENT}={made.name}"}
-        return {each.name: each for each in self.client.containers.list(all=True, filters=label)}
+        # Without `ignore_removed` one that another process removes during the listing makes all of it fail.
+        found = self.client.containers.list(all=True, filters=label, ignore_removed=True)
+        return {each.name: each for each in found}
 
     def _image(self, made: Deployment, package: Package) -> str:
         """Return the id of the image in the engine, which has it then."""
