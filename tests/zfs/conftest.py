@@ -34,6 +34,16 @@ class Project:
     folder: Path
     dataset: str
 
+    @classmethod
+    def of_its_own(cls, pool: Pool, base: Path) -> Project:
+        """A repository `project` in a folder, whose dataset `set` is empty, in a pool that a test made for itself."""
+        folder = base / "project"
+        folder.mkdir()
+        project = cls(pool, folder, f"{pool.name}/set")
+        project.ok("init", "-q")
+        project.ok("data", "add", "data", "--zfs", project.dataset)
+        return project
+
     def __call__(self, *words: str) -> Said:
         return self.pool.dsvc(self.folder, *words)
 

@@ -150,11 +150,7 @@ except DsvcError as error:
 
 def test_a_full_pool(tmp_path):
     with a_pool(tmp_path, "64M") as pool:
-        folder = tmp_path / "project"
-        folder.mkdir()
-        project = Project(pool, folder, f"{pool.name}/set")
-        project.ok("init", "-q")
-        project.ok("data", "add", "data", "--zfs", project.dataset)
+        project = Project.of_its_own(pool, tmp_path)
         (project.data / "a").write_bytes(os.urandom(20 << 20))
         project.commit("first")
         hub = tmp_path / "hub"
@@ -197,11 +193,7 @@ def once_there_is_room(project: Project, *words: str) -> Said:
 def test_a_commit_in_a_full_pool(tmp_path):
     """OpenZFS keeps room for it and has a test of its own."""
     with a_pool(tmp_path, "64M") as pool:
-        folder = tmp_path / "project"
-        folder.mkdir()
-        project = Project(pool, folder, f"{pool.name}/set")
-        project.ok("init", "-q")
-        project.ok("data", "add", "data", "--zfs", project.dataset)
+        project = Project.of_its_own(pool, tmp_path)
         (project.data / "a").write_text("one\n")
         project.commit("first")
         head, snapshots = project.ok("rev-parse", "HEAD").out, project.snapshots()
@@ -229,11 +221,7 @@ def test_a_commit_in_a_full_pool(tmp_path):
 @needs_zfs_fuse
 def test_the_daemon_dies_while_a_commit_waits_for_it(tmp_path):
     with a_pool(tmp_path, "64M") as pool:
-        folder = tmp_path / "project"
-        folder.mkdir()
-        project = Project(pool, folder, f"{pool.name}/set")
-        project.ok("init", "-q")
-        project.ok("data", "add", "data", "--zfs", project.dataset)
+        project = Project.of_its_own(pool, tmp_path)
         project.commit("first")
         head = project.ok("rev-parse", "HEAD").out
         os.kill(pool.daemon, signal.SIGKILL)

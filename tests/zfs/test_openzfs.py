@@ -320,14 +320,10 @@ def test_a_working_copy_of_somebody_else_than_root(pool):
 
 def test_a_full_pool(tmp_path):
     with a_pool(tmp_path, "96M") as pool:
-        folder = tmp_path / "project"
-        folder.mkdir()
-        project = Project(pool, folder, f"{pool.name}/set")
-        project.ok("init", "-q")
-        project.ok("data", "add", "data", "--zfs", project.dataset)
+        project = Project.of_its_own(pool, tmp_path)
         (project.data / "keep").write_bytes(b"keep")
         head = project.commit("first")
-        said = pool.run("sh", "-c", f"head -c 200000000 /dev/urandom > {folder}/data/fill")
+        said = pool.run("sh", "-c", f"head -c 200000000 /dev/urandom > {project.folder}/data/fill")
         assert "No space left" in said.err
         before = project.snapshots()
         assert not project.ok("status", "--json").json["clean"]
