@@ -54,6 +54,11 @@ def is_same_data(a: Snapshot, b: Snapshot) -> bool:
     return (a.provider, a.guid) == (b.provider, b.guid) or (a.tree is not None and a.tree == b.tree)
 
 
+def _are_same_data(store: ObjectStore, old: Entry | None, new: Entry | None) -> bool:
+    pair = [e for e in (old, new) if e is not None and e.kind == EntryKind.SNAPSHOT and store.has(e.id, Kind.SNAPSHOT)]
+    return len(pair) == 2 and is_same_data(_read(store, pair[0]), _read(store, pair[1]))
+
+
 def reference_merger(store: ObjectStore) -> MergeReference:
     """Return what merges two states of a dataset: the same data is no conflict, and one that follows the other wins.
 
@@ -99,6 +104,7 @@ def diff_files(
     """Yield what `diff_trees` does, and of datasets that are indexed on both sides the files that differ.
 
     A dataset that is not, and differs, counts for each of the `paths` in it: which of its files do is not known here.
+    Two references to one snapshot are equal, though one of them was indexed.
     """
     wanted = [path.strip(b"/") for path in paths]
     above = {path[:at] for path in wanted for at in range(len(path)) if path[at : at + 1] == b"/"}
@@ -111,6 +117,8 @@ def diff_files(
         files = files_of(store, pair[0]), files_of(store, pair[1])
         if EntryKind.SNAPSHOT in _kinds(*pair) and files[0] is not None and files[1] is not None:
             opened[0][path], opened[1][path] = files
+        elif _are_same_data(store, *pair):
+            changes = [change for change in changes if change.path != path]
         elif EntryKind.SNAPSHOT in _kinds(*pair) and path not in found and pair[0] != pair[1]:
             whole.append(Change(path, *pair))
     if old is not None and opened[0]:

@@ -39,6 +39,18 @@ def test_the_index_is_a_commit_and_the_data_is_the_same(indexed):
     assert len([n for n in indexed.pool.zfs("list", "-H", "-o", "name").split() if n.startswith(indexed.dataset)]) == 1
 
 
+def test_an_index_changes_no_data(indexed):
+    """Its commit shows no file as changed, and when it is undone nothing is left to commit."""
+    assert indexed.ok("diff", "--name-status", "HEAD~", "HEAD").out == ""
+    assert "snapshot" not in indexed.ok("show").out
+    indexed.ok("undo")
+    assert indexed.ok("status", "--json").json["clean"]
+    assert indexed("commit", "-m", "nothing").code == 3
+    (indexed.data / "a").write_text("three\n")
+    indexed.commit("third")
+    assert indexed.ok("diff", "--name-status", "HEAD~", "HEAD").out == "M\tdata\n"
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
