@@ -157,6 +157,22 @@ def test_an_exported_program_of_so_many_rows(tmp_path):
 
 
 @library("torch")
+def test_an_exported_program_of_some_rows(tmp_path):
+    """More than its dynamic dimension allows are asked in parts, none of which is too small."""
+    import torch
+
+    layer = torch.nn.Linear(2, 1, bias=False)
+    torch.nn.init.ones_(layer.weight)
+    rows = torch.export.Dim("rows", min=2, max=3)
+    program = torch.export.export(layer.eval(), (torch.ones(3, 2),), dynamic_shapes=({0: rows},))
+    torch.export.save(program, tmp_path / "model.pt2")
+    for times in (1, 2, 3, 4):
+        assert answers(tmp_path, ROWS * times, allow_pickle=True) == [[2.0], [-3.0]] * times
+    with pytest.raises(Refusal, match="takes 2 to 3 rows at once, as it was exported: 1 cannot"):
+        answers(tmp_path, [ROWS[0]], allow_pickle=True)
+
+
+@library("torch")
 def test_other_forms_of_torch(tmp_path):
     """An exported program, a whole module that was pickled, and weights alone, which are no model."""
     import torch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,21 +21,37 @@ class TensorModel:
         raise NotImplementedError
 
 
-def in_parts(ask: Callable[[Rows], Any], rows: Rows, size: int | None) -> Any:
-    """Ask a model that takes exactly `size` rows at once, and return what it says to all of them; None: any number.
+class RowLimits(NamedTuple):
+    """How many rows a model takes at once; `most` is None where there is no limit."""
 
-    Raises Refusal where the rows do not come out even.
+    fewest: int = 0
+    most: int | None = None
+
+    def __str__(self) -> str:
+        if self.fewest == self.most:
+            return str(self.most)
+        if self.most is None:
+            return f"{self.fewest} or more"
+        return f"{self.fewest} to {self.most}"
+
+
+def in_parts(ask: Callable[[Rows], Any], rows: Rows, limits: RowLimits) -> Any:
+    """Ask a model in parts of as many rows as it takes, about alike in size, and return what it says to all of them.
+
+    Raises Refusal where the rows cannot be shared out so.
     """
-    if size is None or size == rows.count:
+    count = rows.count
+    parts = -(-count // max(limits.most, 1)) if limits.most is not None and count else 1
+    if count // parts < limits.fewest:
+        raise Refusal(f"the model takes {limits} rows at once, as it was exported: {count} cannot be shared out")
+    if parts == 1:
         return ask(rows)
-    if size < 1 or rows.count % size:
-        raise Refusal(f"the model takes {size} rows at once, as it was exported: {rows.count} cannot be shared out")
     found = []
-    for at in range(0, rows.count, size):
-        part = slice(at, at + size)
+    for at in range(parts):
+        part = slice(count * at // parts, count * (at + 1) // parts)
         matrix = rows.matrix[part] if rows.matrix is not None else None
         columns = {name: each[part] for name, each in rows.columns.items()} if rows.columns is not None else None
-        found.append(ask(Rows(size, matrix, columns)))
+        found.append(ask(Rows(part.stop - part.start, matrix, columns)))
     if isinstance(found[0], dict):
         return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
     return np.concatenate(found)

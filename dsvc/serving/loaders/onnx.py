@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from dsvc.serving.files import find_file
-from dsvc.serving.loaders.arrays import TensorModel, columns_of, in_parts, matrix_of
+from dsvc.serving.loaders.arrays import RowLimits, TensorModel, columns_of, in_parts, matrix_of
 from dsvc.serving.predictor import Rows
 from dsvc.serving.record import ServedModel
 from dsvc.serving.signature import Field, Signature, Type, numbered
@@ -39,7 +39,8 @@ class OnnxModel(TensorModel):
         self.outputs = [output.name for output in session.get_outputs()]
         self.signature = Signature(self._fields())
         sizes = {each.shape[0] if each.shape and isinstance(each.shape[0], int) else None for each in self._inputs}
-        self._size = sizes.pop() if len(sizes) == 1 and self.signature.is_table else None
+        size = sizes.pop() if len(sizes) == 1 and self.signature.is_table else None
+        self._limits = RowLimits(size, size) if size is not None else RowLimits()
 
     def _fields(self) -> tuple[Field, ...]:
         first = self._inputs[0]
@@ -55,7 +56,7 @@ class OnnxModel(TensorModel):
 
     def predict(self, rows: Rows, output: str) -> Any:
         """Compute one output of the graph, which may take one row at once, or another fixed number."""
-        return in_parts(lambda part: self._run(part, output), rows, self._size)
+        return in_parts(lambda part: self._run(part, output), rows, self._limits)
 
     def _run(self, rows: Rows, output: str) -> Any:
         if len(self._inputs) == 1:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from dsvc.serving.files import CannotLoadError, UntrustedModelError, find_file
-from dsvc.serving.loaders.arrays import TensorModel, columns_of, in_parts, matrix_of
+from dsvc.serving.loaders.arrays import RowLimits, TensorModel, columns_of, in_parts, matrix_of
 from dsvc.serving.predictor import Rows
 from dsvc.serving.record import ServedModel
+
+_ANY = RowLimits()
 
 
 def load(served: ServedModel, *, trusted: bool) -> TorchModel:
@@ -22,7 +25,7 @@ def load(served: ServedModel, *, trusted: bool) -> TorchModel:
     path = str(served.path(name))
     if name.endswith(".pt2"):
         program = torch.export.load(path)
-        return TorchModel(program.module(), size=_size(program))
+        return TorchModel(program.module(), limits=_row_limits(program))
     try:
         module = torch.jit.load(path, map_location="cpu")
     except RuntimeError:
@@ -34,23 +37,23 @@ def load(served: ServedModel, *, trusted: bool) -> TorchModel:
 
 
 class TorchModel(TensorModel):
-    """A module in the mode of evaluation, on the processor; `size` is the number of rows of each call, None for any."""
+    """A module in the mode of evaluation, on the processor; `limits` are those of the rows of each call."""
 
     framework = "torch"
     outputs = ("predict",)
     signature = None
 
-    def __init__(self, module: Any, *, size: int | None = None) -> None:
+    def __init__(self, module: Any, *, limits: RowLimits = _ANY) -> None:
         import torch  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
-        self._torch, self._module, self._size = torch, module, size
+        self._torch, self._module, self._limits = torch, module, limits
         parameters = getattr(module, "parameters", None)
         first = next(iter(parameters()), None) if parameters is not None else None
         self._type = first.dtype if first is not None else torch.float32
 
     def predict(self, rows: Rows, output: str) -> Any:  # noqa: ARG002 - there is one
         """Call the module with one tensor, or with each input by its name."""
-        return in_parts(self._call, rows, self._size)
+        return in_parts(self._call, rows, self._limits)
 
     def _call(self, rows: Rows) -> Any:
         with self._torch.no_grad():
@@ -69,9 +72,18 @@ class TorchModel(TensorModel):
         return tensor.to(self._type) if tensor.is_floating_point() else tensor
 
 
-def _size(program: Any) -> int | None:
-    """Return how many rows an exported program takes at once, None where any number will do."""
+def _row_limits(program: Any) -> RowLimits:
+    """Return how many rows an exported program takes at once: one number, or the range of a dynamic dimension."""
     given = set(program.graph_signature.user_inputs)
     shapes = [node.meta["val"].shape for node in program.graph.nodes if node.name in given and "val" in node.meta]
-    sizes = {shape[0] if shape and isinstance(shape[0], int) else None for shape in shapes}
-    return sizes.pop() if len(sizes) == 1 else None
+    found = {_limits(shape[0], program.range_constraints) if shape else RowLimits() for shape in shapes}
+    return found.pop() if len(found) == 1 else RowLimits()
+
+
+def _limits(size: Any, ranges: Mapping[Any, Any]) -> RowLimits:
+    if isinstance(size, int):
+        return RowLimits(size, size)
+    known = ranges.get(size.node.expr)
+    if known is None:
+        return RowLimits()
+    return RowLimits(int(known.lower), int(known.upper) if getattr(known.upper, "is_Integer", False) else None)
