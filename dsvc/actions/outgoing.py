@@ -16,7 +16,7 @@ from dsvc.history.mergebase import is_ancestor
 from dsvc.history.revisions import resolve
 from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.objects.store import ObjectMissingError
-from dsvc.refs.names import HEADS, NAMED, ONCE, REQUESTS, SHARED, TAGS, short_name
+from dsvc.refs.names import HEADS, NAMED, ONCE, REQUESTS, SHARED, TAGS, head_of, short_name
 from dsvc.refs.view import Direct, View
 from dsvc.remotes.refspec import Refspec, mapped, parse_refspec
 from dsvc.remotes.settings import RemoteSettings
@@ -286,14 +286,18 @@ def _left_behind(workspace: Workspace, remote: OpenRemote, ours: str, theirs: st
 
     Ours was at that commit before the remote was seen to be: what came from others was seen there first.
     """
-    if not ours.startswith(HEADS) or old != _tracked(workspace, remote, theirs):
+    if old != _tracked(workspace, remote, theirs):
+        return False
+    if not ours.startswith(SHARED):  # HEAD, or another revision: what was rewritten is where the working copy stands
+        ours = head_of(workspace.worktree_id)
+    elif not ours.startswith(HEADS):
         return False
     found = mapped(remote.settings.fetch, theirs)
     context = revision_context(workspace)
     # A bound, since a log may hold a million operations: what was rewritten longer ago gets the more careful hint.
     log = islice(context.log.walk(context.operation), _LOOKED_BACK)
     views = (View(context.log.store, view) for view in dict.fromkeys(operation.view for _, operation in log))
-    return found is not None and any(view.get(ours) == old != view.resolve(found[0])[1] for view in views)
+    return found is not None and any(view.resolve(ours)[1] == old != view.resolve(found[0])[1] for view in views)
 
 
 def _contains(workspace: Workspace, descendant: CommitId, ancestor: CommitId) -> bool:

@@ -103,6 +103,16 @@ def test_who_amended_what_they_pushed_is_told_of_the_lease(clones):
     refused = clones.ada("push", "origin", "main:other")
     assert "hint: dsvc push --force-with-lease origin main:other replaces" in refused.err
     clones.ada.ok("push", "-q", "--force-with-lease", "origin", "main:other")
+    clones.ada.ok("commit", "-q", "--amend", "-m", "once more")
+    for what in ("HEAD:other", "HEAD~0:other", "@:other"):
+        refused = clones.ada("push", "origin", what)
+        assert f"hint: dsvc push --force-with-lease origin {what} replaces" in refused.err
+    clones.ada.ok("push", "-q", "--force-with-lease", "origin", "HEAD:other")
+    clones.ada.ok("switch", "-q", "--detach", "HEAD")
+    clones.ada.ok("commit", "-q", "--allow-empty", "-m", "third")
+    clones.ada.ok("push", "-q", "origin", "HEAD:third")
+    clones.ada.ok("commit", "-q", "--amend", "--allow-empty", "-m", "third, but better")
+    assert "--force-with-lease origin HEAD:third replaces" in clones.ada("push", "origin", "HEAD:third").err
 
 
 def test_who_left_out_what_others_pushed_is_told_to_pull(clones):
