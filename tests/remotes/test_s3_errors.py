@@ -65,6 +65,17 @@ def test_an_answer_whose_head_breaks_off_is_asked_for_again(opened: OpenBucket, 
         assert proxy.count(method) == seen + 3
 
 
+@pytest.mark.parametrize("after", [1, 2, 4])
+def test_a_size_that_breaks_off_is_asked_for_again(opened: OpenBucket, proxy: Proxy, after: int):
+    """Within its digits, behind them, and behind their line: the head is not at its end yet."""
+    backend = opened()
+    backend.put("packs/aa", bytes(20))
+    seen = proxy.count("HEAD")
+    proxy.harm(CutHead("Content-Length", after), "HEAD", times=2)
+    assert backend.get("packs/aa", offset=20, length=0) == b"", "not damaged: it has 20 bytes, not two"
+    assert proxy.count("HEAD") == seen + 3
+
+
 def test_a_listing_that_breaks_off_is_asked_for_again(opened: OpenBucket, proxy: Proxy):
     backend = opened()
     backend.put("packs/aa", b"content")
@@ -72,12 +83,12 @@ def test_a_listing_that_breaks_off_is_asked_for_again(opened: OpenBucket, proxy:
     assert list(backend.list("packs/")) == [("packs/aa", 7)]
 
 
-@pytest.mark.parametrize("header", ["Content-Length", "ETag"])
-def test_a_part_whose_answer_breaks_off_is_sent_again(opened: OpenBucket, proxy: Proxy, tmp_path: Path, header: str):
+@pytest.mark.parametrize("cut", [CutHead("Content-Length"), CutHead("ETag"), CutHead("ETag", 9), CutHead("X-Last")])
+def test_a_part_whose_answer_breaks_off_is_sent_again(opened: OpenBucket, proxy: Proxy, tmp_path: Path, cut: CutHead):
     source = tmp_path / "source"
     content = os.urandom(11 << 20)
     source.write_bytes(content)
-    proxy.harm(CutHead(header), "PUT", "partNumber=2")
+    proxy.harm(cut, "PUT", "partNumber=2")
     backend = opened(part_size=5 << 20)
     backend.put("packs/aa", source)
     assert proxy.count("PUT", "partNumber=2") == 2

@@ -33,9 +33,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class CutHead:
-    """The head of an answer ends behind the name of one of its headers."""
+    """The head of an answer ends behind the name of one of its headers, or so many bytes into what it says."""
 
     header: str
+    after: int = 0
 
 
 # What happens to a request: the connection is cut before it is passed on, or when it was done and before the answer;
@@ -173,8 +174,9 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
             if isinstance(harm, CutHead):
                 self.send_header("X-Last", "")
                 head = b"".join(self._headers_buffer)
-                begin, name, _ = head.partition(f"{harm.header}: ".encode())
-                self.wfile.write(begin + name)
+                _, _, rest = head.partition(f"{harm.header}: ".encode())
+                left = rest[harm.after :]
+                self.wfile.write(head[: len(head) - len(left)])
                 self.cut()
                 return
             self.end_headers()

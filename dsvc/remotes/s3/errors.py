@@ -69,8 +69,8 @@ _FULL: Final = frozenset(
 )
 
 
-def refuse_cut_head(response_dict: Mapping[str, Any], operation_model: Any, **_: object) -> None:
-    """Take an answer whose head broke off before its length for a broken connection; the library takes it as whole.
+def refuse_open_end(response_dict: Mapping[str, Any], operation_model: Any, **_: object) -> None:
+    """Take an answer that ends with its connection for a broken one: nothing tells whether all of it has come.
 
     What has no body need not tell a length: answers to HEAD, and those that say so by their status.
     """
@@ -80,11 +80,11 @@ def refuse_cut_head(response_dict: Mapping[str, Any], operation_model: Any, **_:
     if operation_model.http.get("method") == "HEAD" or status == 204 or status >= 300:
         return
     if not headers.get("content-length", "").isdigit() and "transfer-encoding" not in headers:
-        raise HTTPClientError(error="the head of an answer is not complete")
+        raise HTTPClientError(error="an answer does not tell its length")
 
 
 def named_in(answer: Mapping[str, Any], what: str) -> Any:
-    """Return what an answer of the store always names, an ETag or a length; one without it broke off."""
+    """Return what an answer of the store always names, an ETag or a length; one without it was changed on the way."""
     from botocore.exceptions import HTTPClientError
 
     if answer.get(what) in (None, ""):
@@ -93,7 +93,7 @@ def named_in(answer: Mapping[str, Any], what: str) -> Any:
 
 
 def as_broken(error: Exception) -> Exception | None:
-    """Return what stands for an answer that the library could not read, whose head broke off in a header or its body.
+    """Return what stands for an answer that the library could not read, which broke off or was changed on the way.
 
     None for an error that did not come about while it read one.
     """

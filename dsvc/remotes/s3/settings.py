@@ -100,7 +100,8 @@ def make_client(settings: S3Settings, environment: Mapping[str, str]) -> Any:
         from botocore.session import Session
     except ImportError as error:
         raise RequestError("s3:// needs botocore, which is not installed", hint="pip install 'dsvc[s3]'") from error
-    from dsvc.remotes.s3.errors import Target, refuse_cut_head, translate
+    from dsvc.remotes.s3.errors import Target, refuse_open_end, translate
+    from dsvc.remotes.s3.whole_heads import expect_whole_heads
 
     endpoint = settings.endpoint or _endpoint(environment)
     session = Session()
@@ -125,7 +126,8 @@ def make_client(settings: S3Settings, environment: Mapping[str, str]) -> Any:
             ),
         )
         client.meta.events.register_last("before-call.s3", _send_small_at_once)
-        client.meta.events.register("before-parse.s3", refuse_cut_head)
+        client.meta.events.register("before-parse.s3", refuse_open_end)
+        expect_whole_heads(client)
         return client
     except (BotoCoreError, ValueError) as error:
         raise translate(error, Target(settings.url, endpoint or "AWS"), "opening it") from error
