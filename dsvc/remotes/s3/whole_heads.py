@@ -31,13 +31,14 @@ class WholeHeadResponse(http.client.HTTPResponse):
         Raises:
             http.client.HTTPException: when the connection ended within it.
         """
-        lines: Any = _Lines(self.fp)
+        behind = self.fp
+        lines: Any = _Lines(behind)
         self.fp = lines
         try:
             super().begin()
         finally:
             if self.fp is lines:
-                self.fp = lines.behind
+                self.fp = behind
         if not lines.complete:
             raise http.client.RemoteDisconnected("the head of an answer broke off")
 
