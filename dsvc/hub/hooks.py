@@ -26,15 +26,16 @@ class HookFailedError(Exception):
 def run_hook(
     program: Path, changes: Sequence[RefChange], *, folder: Path, environment: Mapping[str, str], seconds: float
 ) -> str:
-    """Run a hook if it is there and executable, with a line `OLD NEW REF` a ref; return what it printed.
+    """Run a hook if it is there, with a line `OLD NEW REF` a ref; return what it printed.
 
+    One that is not executable is a failure: whoever put it there believes that it guards something.
     Of what it prints the first 64 KiB are kept; the rest is read and dropped. When its time is over it is killed with
     all processes of its group.
 
     Raises:
         HookFailedError: when it ends with another code than 0, cannot be run, or takes too long.
     """
-    if not os.access(program, os.X_OK) or not program.is_file():
+    if not program.exists():
         return ""
     lines = "".join(f"{_id(c.old)} {_id(c.new)} {c.name}\n" for c in changes)
     try:
@@ -48,7 +49,8 @@ def run_hook(
             start_new_session=True,
         )
     except OSError as error:
-        raise HookFailedError(f"the hook {program.name} cannot be run: {error.strerror}", "") from error
+        reason = "it is not executable" if isinstance(error, PermissionError) else error.strerror
+        raise HookFailedError(f"the hook {program.name} cannot be run: {reason}", "") from error
     kept = bytearray()
 
     def feed() -> None:
@@ -80,6 +82,8 @@ def run_hook(
     output = bytes(kept).decode("utf-8", "replace")
     if late:
         raise HookFailedError(f"the hook {program.name} took longer than {seconds:g} seconds and was ended", output)
+    if process.returncode < 0:
+        raise HookFailedError(f"the hook {program.name} was killed by signal {-process.returncode}", output)
     if process.returncode:
         raise HookFailedError(f"the hook {program.name} refuses it with code {process.returncode}", output)
     return output

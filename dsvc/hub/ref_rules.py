@@ -220,14 +220,16 @@ def check_signatures(
             tag = repo.tag(TagId(change.new.id))
             at = tag.tagger.time if tag.tagger is not None else 0
             reason = signers.why_not(encode_tag(tag, signed=False), tag.signature, at)
-            _require(reason, f"the tag {short_name(change.name)}")
+            name = short_name(change.name)
+            _require(reason, f"the tag {name}", how=f"dsvc tag -d {name}, then dsvc tag -s {name} makes a signed one")
         kind, target = repo.peel(change.new.kind, change.new.id)
         if kind == Kind.COMMIT:
             tips.append(CommitId(ObjectId(target)))
     for step in walk(ancestry, tips, hidden=hidden):
         commit = repo.commit(step.id)
         reason = signers.why_not(encode_commit(commit, signed=False), commit.signature, commit.committer.time)
-        _require(reason, f"commit {step.id.hex()[:10]}")
+        how = "dsvc commit --amend -S signs the last commit, dsvc rebase -S those before it"
+        _require(reason, f"commit {step.id.hex()[:10]}", how=how)
 
 
 def _check_notes(repo: Repository, changes: Sequence[RefChange], signers: Signers) -> None:
@@ -252,12 +254,11 @@ def _noted(name: str) -> bytes:
         raise HubRefusedError(f"{name} is not the note of a file") from error
 
 
-def _require(reason: str | None, what: str) -> None:
+def _require(reason: str | None, what: str, *, how: str) -> None:
     if reason is not None:
         raise HubRefusedError(
             f"{what} needs a signature of somebody whom this hub knows: {reason}",
-            hint="dsvc commit --amend -S signs the last commit, dsvc rebase -S those before it; "
-            "the hub's allowed_signers says who is known",
+            hint=f"{how}; the hub's allowed_signers says who is known",
         )
 
 

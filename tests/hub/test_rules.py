@@ -170,6 +170,10 @@ def test_hooks(host: HubHost) -> None:
     (host.folder / "hooks" / "pre-receive").write_text("no program")
     refused(walt("push", "origin", "main:odd"), "cannot be run")
     (host.folder / "hooks" / "pre-receive").chmod(0o644)
+    refused(walt("push", "origin", "main:open"), "pre-receive cannot be run: it is not executable")
+    host.hook("pre-receive", "import os\nos.kill(os.getpid(), 9)\n")
+    refused(walt("push", "origin", "main:open"), "pre-receive was killed by signal 9")
+    (host.folder / "hooks" / "pre-receive").unlink()
     walt.ok("push", "origin", "main:fine")
     assert not left.exists(), "what a hook started ends with it"
 
