@@ -366,7 +366,8 @@ def _open(
     for attempt in range(_FIRSTS):
         try:
             backend = member_of(place.backend, member)
-            return Repository.open(backend, place.staging, level=level, far=True, salvage=salvage), False
+            far = Repository.open(backend, place.staging, level=level, far=True, salvage=salvage, called=settings.shown)
+            return far, False
         except PooledElsewhereError:
             raise
         except RepositoryDeletedError:

@@ -17,6 +17,7 @@ REFERENCES = "references-1"
 CARRIED = "carried-1"
 FEATURES = frozenset({"base-1", SEGMENTS, POOL, PARTED, SNAPSHOTS, REFERENCES, CARRIED})
 _RETRIES = 20
+CALLED = "the repository"
 
 
 class DamagedFormatError(IntegrityError):
@@ -96,17 +97,17 @@ def raise_format(backend: Backend, feature: str, *, reading: bool = False) -> No
     raise BusyError("the format of the repository is changed by others", hint="run the same command again")
 
 
-def read_format(backend: Backend) -> Format | None:
+def read_format(backend: Backend, *, called: str = CALLED) -> Format | None:
     """Return the record, or None where there is no repository.
 
     Raises:
         DamagedFormatError: when it is not of its form.
     """
     value = backend.read_cell(CELL)
-    return None if value is None else decode_format(value)
+    return None if value is None else decode_format(value, called=called)
 
 
-def decode_format(value: bytes) -> Format:
+def decode_format(value: bytes, *, called: str = CALLED) -> Format:
     """Return the record that these bytes are.
 
     Raises:
@@ -116,16 +117,16 @@ def decode_format(value: bytes) -> Format:
         fields = json.loads(value)
         if fields["dsvc"] != 1:
             raise FormatTooNewError(
-                f"the repository has format {fields['dsvc']!r}, which this version of dsvc does not know",
+                f"{called} has format {fields['dsvc']!r}, which this version of dsvc does not know",
                 hint="install a newer dsvc",
             )
         pointer = Pointer(str(fields["pool"]), str(fields["name"])) if "pool" in fields else None
         return Format(frozenset(map(str, fields["read"])), frozenset(map(str, fields["write"])), pointer)
     except (ValueError, KeyError, TypeError) as error:
-        raise DamagedFormatError("the repository's format record is damaged", hint="dsvc doctor") from error
+        raise DamagedFormatError(f"the format record of {called} is damaged", hint="dsvc doctor") from error
 
 
-def check_readable(record: Format) -> None:
+def check_readable(record: Format, *, called: str = CALLED) -> None:
     """Refuse a repository that needs features this version does not have.
 
     Raises:
@@ -134,12 +135,12 @@ def check_readable(record: Format) -> None:
     unknown = sorted(record.read - FEATURES)
     if unknown:
         raise FormatTooNewError(
-            f"the repository needs features that this version of dsvc does not have: {', '.join(unknown)}",
+            f"{called} needs features that this version of dsvc does not have: {', '.join(unknown)}",
             hint="install a newer dsvc",
         )
 
 
-def check_writable(record: Format) -> None:
+def check_writable(record: Format, *, called: str = CALLED) -> None:
     """Refuse to write where that needs features this version does not have.
 
     Raises:
@@ -148,6 +149,6 @@ def check_writable(record: Format) -> None:
     unknown = sorted(record.write - FEATURES)
     if unknown:
         raise FormatTooNewError(
-            f"writing to the repository needs features that this version does not have: {', '.join(unknown)}",
+            f"writing to {called} needs features that this version does not have: {', '.join(unknown)}",
             hint="install a newer dsvc",
         )

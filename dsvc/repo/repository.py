@@ -19,6 +19,7 @@ from dsvc.refs.view import Direct, Ref, View
 from dsvc.repo.cuts import decode_cut, read_cut, without_parents
 from dsvc.repo.folding import fold, refold
 from dsvc.repo.format import (
+    CALLED,
     CARRIED,
     CURRENT,
     FAR,
@@ -71,6 +72,7 @@ class Repository:
         self.log = OperationLog(store)
         self.head = head
         self.lost: tuple[LostSegment, ...] = ()
+        self.called = CALLED
         self.patience: Callable[[], Callable[[int], None]] | None = None
         """Makes what waits between attempts to publish, see `Transaction.publish`."""
         self._commits: OrderedDict[bytes, Commit] = OrderedDict()
@@ -113,8 +115,9 @@ class Repository:
         far: bool = False,
         salvage: bool = False,
         link: str = "copy",
+        called: str = CALLED,
     ) -> Repository:
-        """Open an existing repository.
+        """Open an existing repository, which messages about its format call as `called` says.
 
         Behind a publish small packs are merged, unless it is `far`: then its packs stay, and their indexes are folded
         into segments where its format allows that. With `salvage` it may be opened although segments are lost; then
@@ -126,10 +129,10 @@ class Repository:
             NotARepositoryError: where there is none. PooledElsewhereError: where there is only a way to it.
             FormatTooNewError, IntegrityError: where it cannot be used.
         """
-        record = read_format(backend)
+        record = read_format(backend, called=called)
         if record is None:
             raise NotARepositoryError("there is no dsvc repository at this place", hint="dsvc init")
-        check_readable(record)
+        check_readable(record, called=called)
         if record.pointer is not None:
             raise PooledElsewhereError(record.pointer)
         store = _store(backend, staging, level)
@@ -146,7 +149,7 @@ class Repository:
         store.show(head.packs)
         store.packs.take(head.newest)
         repo = cls(backend, store, head, tidies=not far, folds=far and SEGMENTS in record.write, record=record)
-        repo.lost = lost
+        repo.lost, repo.called = lost, called
         if repo.keeps_parts and link != "copy":
             store.wholes = "hardlink" if link == "hardlink" else "reflink"
         return repo
@@ -209,7 +212,7 @@ class Repository:
             FormatTooNewError: naming what is unknown to it.
         """
         if self._record is not None:
-            check_writable(self._record)
+            check_writable(self._record, called=self.called)
 
     def needs(self, feature: str) -> bool:
         """Say whether a program must know a feature to read this repository."""

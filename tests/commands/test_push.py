@@ -2,7 +2,10 @@
 
 import re
 
+import pytest
 from blake3 import blake3
+
+from dsvc.storage.local import LocalBackend
 
 STASHED = ("stash -q",)
 ON_A_BRANCH = ("switch -q -c private", "commit -q -m private", "switch -q main")
@@ -279,3 +282,21 @@ def test_json(clones):
     assert document["updates"][0]["outcome"] == "moved"
     assert 0 < document["bytes"] < 2000
     assert document["objects"] == 3
+
+
+@pytest.mark.parametrize(
+    ("record", "text"),
+    [
+        (b'{"dsvc": 1, "read": ["base-1"], "write": ["base-1", "later"]}\n', "writing to origin needs features"),
+        (b'{"dsvc": 1, "read": ["base-1", "later"], "write": []}\n', "origin needs features"),
+        (b'{"dsvc": 2}\n', "origin has format 2, which"),
+    ],
+)
+def test_a_remote_of_a_newer_version_is_named(clones, record, text):
+    clones.commit(clones.ada, "second", {"a": "2"})
+    store = LocalBackend(clones.hub)
+    assert store.swap_cell("format", store.read_cell("format"), record)
+    answer = clones.ada("push")
+    assert answer.code == 16
+    assert text in answer.err
+    assert "hint: install a newer dsvc\n" in answer.err

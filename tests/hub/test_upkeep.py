@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from dsvc.storage.local import LocalBackend
 from tests.commands.conftest import Answer, CommandLine
 from tests.hub.conftest import HubHost, Person
 
@@ -74,3 +75,14 @@ def test_mending(host: HubHost, ada: Person, there: CommandLine) -> None:
 def test_the_check_of_a_place(host: HubHost, ada: Person, there: CommandLine) -> None:
     command = told(ada("remote", "check", "--quick"), host)
     there.ok(*command.split()[1:], "--quick")
+
+
+def test_a_repository_of_a_newer_version(host: HubHost, ada: Person) -> None:
+    """Whoever comes is told, with exit code 16, which program is too old: the hub's."""
+    store = LocalBackend(host.repo("bikes/demand"))
+    assert store.swap_cell("format", store.read_cell("format"), b'{"dsvc": 2}\n')
+    for words in (("push", "origin", "main:other"), ("fetch",), ("clone", ada.address("bikes/demand"), "again")):
+        answer = ada(*words)
+        assert answer.code == 16
+        assert "bikes/demand: the repository has format 2, which this version of dsvc does not know" in answer.err
+        assert answer.err.endswith("hint: install a newer dsvc there\n")

@@ -6,7 +6,7 @@ import contextlib
 import errno
 from typing import Any
 
-from dsvc.errors import BusyError, DsvcError, IntegrityError, RemoteError, RequestError
+from dsvc.errors import BusyError, DsvcError, FormatTooNewError, IntegrityError, RemoteError, RequestError
 from dsvc.refs.moved import RefMovedError
 from dsvc.refs.names import BadRefNameError, check_name
 from dsvc.storage.backend import BadKeyError, BlobDamagedError, BlobMissingError, SwapUncertainError
@@ -42,6 +42,7 @@ _WORDS: tuple[tuple[type[DsvcError], str], ...] = (
     (RemoteAbsentError, "absent"),
     (RemoteError, "remote"),
     (IntegrityError, "integrity"),
+    (FormatTooNewError, "format"),
 )
 _KINDS: dict[str, type[DsvcError]] = {word: kind for kind, word in _WORDS if word not in ("missing", "moved")}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -84,6 +85,8 @@ def decode_error(fields: dict[str, Any], place: str) -> DsvcError:
         return RemoteDeniedError(message, hint=hint, output=str(fields.get("output") or ""))
     if kind == "request":
         return RequestError(message, hint=hint)
+    if kind == "format":
+        hint = "install a newer dsvc there"
     return _KINDS.get(str(kind), RemoteError)(message, hint=hint)
 
 
