@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 from dsvc.errors import RemoteError
 from dsvc.remotes.ssh.settings import SshSettings
@@ -28,14 +29,22 @@ class SshUnknownHostError(RemoteError):
 
 
 class SshHostKeyError(RemoteError):
-    """The host's key is not known, or not the one that is known."""
+    """The host's key is not known, or not the one that is known.
 
-    def __init__(self, settings: SshSettings, quoted: str, *, changed: bool) -> None:
+    `entry` is the name under which it is known, `file` where, in case that is not as the address says: ssh's settings
+    may give a host another name and port.
+    """
+
+    def __init__(
+        self, settings: SshSettings, quoted: str, *, changed: bool, entry: str | None = None, file: str | None = None
+    ) -> None:
         if changed:
-            name = f"'[{settings.host}]:{settings.port}'" if settings.port else settings.host
+            name = entry or (f"[{settings.host}]:{settings.port}" if settings.port else settings.host)
+            where = f"-f {shlex.quote(file)} " if file is not None else ""
             super().__init__(
                 f"the key of {settings.host} is not the one that is known{quoted}",
-                hint=f"ask who runs the host whether its key was changed, and only then: ssh-keygen -R {name}",
+                hint="ask who runs the host whether its key was changed, and only then: "
+                f"ssh-keygen {where}-R {shlex.quote(name)}",
             )
         else:
             super().__init__(
@@ -76,6 +85,8 @@ _UNREACHABLE = (
 _UNKNOWN = "could not resolve|name or service not known|nodename nor servname"
 _DENIED = "permission denied|too many authentication failures|no supported authentication"
 _CHANGED_KEY = "remote host identification has changed|host key for .* has changed"
+_ENTRY = r"(?m)^Host key for (\S+) has changed"
+_KNOWN_HOSTS = r"(?m)^Offending \S+ key in (.+):\d+\r?$"
 _KEY = f"host key verification failed|no matching host key|{_CHANGED_KEY}"
 _NO_PROGRAM = r"command not found|: not found|no such file or directory|not recognized|no module named '?dsvc"
 _SSH_FAILED = 255  # the exit code of `ssh` for whatever is not the command's own
@@ -89,7 +100,11 @@ def explain_failure(settings: SshSettings, error: Exception, *, stderr: str, cod
         if re.search(_UNKNOWN, text):
             return SshUnknownHostError(settings, quoted)
         if re.search(_KEY, text):
-            return SshHostKeyError(settings, quoted, changed=re.search(_CHANGED_KEY, text) is not None)
+            changed = re.search(_CHANGED_KEY, text) is not None
+            entry, file = re.search(_ENTRY, stderr), re.search(_KNOWN_HOSTS, stderr)
+            return SshHostKeyError(
+                settings, quoted, changed=changed, entry=entry and entry[1], file=file and file[1]
+            )
         if re.search(_DENIED, text):
             return SshRefusedError(settings, quoted)
         if re.search(_UNREACHABLE, text) or not isinstance(error, ForeignPeerError):

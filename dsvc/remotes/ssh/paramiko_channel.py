@@ -153,20 +153,25 @@ class ParamikoStream:
             security.ciphers = tuple(config.ciphers or [*known, *others])
             return transport
 
-        client.connect(
-            config.key_alias or config.host,
-            22 if config.key_alias else config.port,
-            username=config.user,
-            key_filename=[os.fspath(file) for file in config.identities] or None,
-            allow_agent=not config.identities_only,
-            look_for_keys=not config.identities_only,
-            sock=sock,
-            timeout=settings.connect_timeout,
-            banner_timeout=settings.connect_timeout,
-            auth_timeout=settings.connect_timeout,
-            channel_timeout=settings.connect_timeout,
-            transport_factory=make_transport,
-        )
+        name, port = (config.key_alias, 22) if config.key_alias else (config.host, config.port)
+        try:
+            client.connect(
+                name,
+                port,
+                username=config.user,
+                key_filename=[os.fspath(file) for file in config.identities] or None,
+                allow_agent=not config.identities_only,
+                look_for_keys=not config.identities_only,
+                sock=sock,
+                timeout=settings.connect_timeout,
+                banner_timeout=settings.connect_timeout,
+                auth_timeout=settings.connect_timeout,
+                channel_timeout=settings.connect_timeout,
+                transport_factory=make_transport,
+            )
+        except paramiko.BadHostKeyException as error:
+            entry = name if port == 22 else f"[{name}]:{port}"
+            raise SshHostKeyError(settings, _quoted(error), changed=True, entry=entry) from error
         return client
 
 
@@ -188,9 +193,7 @@ class _Policy:
 def _translate(paramiko: Any, settings: SshSettings, error: BaseException) -> RemoteError | None:
     if isinstance(error, RemoteError) or not isinstance(error, Exception):
         return None
-    quoted = f": '{' '.join(str(error).split())[:300]}'" if str(error) else ""
-    if isinstance(error, paramiko.BadHostKeyException):
-        return SshHostKeyError(settings, quoted, changed=True)
+    quoted = _quoted(error)
     if isinstance(error, paramiko.AuthenticationException) or "No authentication methods" in str(error):
         return SshRefusedError(settings, quoted)
     if isinstance(error, socket.gaierror):
@@ -198,3 +201,7 @@ def _translate(paramiko: Any, settings: SshSettings, error: BaseException) -> Re
     if isinstance(error, paramiko.SSHException | OSError | EOFError):
         return SshUnreachableError(settings, quoted)
     return None
+
+
+def _quoted(error: Exception) -> str:
+    return f": '{' '.join(str(error).split())[:300]}'" if str(error) else ""
