@@ -122,7 +122,8 @@ def mend_from(
 
 def _checked(workspace: Workspace, settings: RemoteSettings, repo: Repository, *, full: bool) -> FsckResult:
     result = check(repo, deep=full, progress=workspace.progress)
-    hint = f"dsvc fsck --remote {settings.typed} --repair-from OTHER, a remote or '.', which is this repository"
+    way = "--full --repair-from" if full else "--repair-from"  # without --full nobody would find it again
+    hint = f"dsvc fsck --remote {settings.typed} {way} OTHER, a remote or '.', which is this repository"
     return result._replace(damage=tuple(d if d.what == "shape" else d._replace(hint=hint) for d in result.damage))
 
 

@@ -10,7 +10,7 @@ from dsvc.remotes.wire.publish import Publisher
 
 GC = "cd {} && dsvc gc"
 PURGE = "dsvc purge PATH --remote {} --reason TEXT, in a clone of it"
-REPAIR = "dsvc fsck --remote {} --repair-from OTHER, in a clone of it"
+REPAIR = "dsvc fsck --remote {} --full --repair-from OTHER, in a clone of it"
 CHECK = "dsvc remote check {}"
 
 

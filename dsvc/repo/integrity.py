@@ -215,6 +215,7 @@ def follow(store: ObjectStore, head: Head, *, cut: Iterable[OperationId], progre
     progress.finish()
     reached.objects = marks.count
     reached.files = list(dict.fromkeys(reached.files))
+    reached.absent = list(dict.fromkeys(reached.absent))  # what is not here is met again in each tree that names it
     return reached
 
 

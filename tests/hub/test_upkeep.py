@@ -68,7 +68,7 @@ def test_mending(host: HubHost, ada: Person, there: CommandLine) -> None:
     damaged = ada("fsck", "--remote", "origin", "--full")
     assert damaged.code == 15
     command = told(ada("fsck", "--remote", "origin", "--full", "--repair-from", "."), host)
-    there.ok(*command.replace("OTHER", ".").split()[1:], "--full")
+    there.ok(*command.replace("OTHER", ".").split()[1:])
     assert ada("fsck", "--remote", "origin", "--full").code == 0
 
 

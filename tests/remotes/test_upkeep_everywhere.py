@@ -149,6 +149,7 @@ def test_fsck(team: Team) -> None:
     full = ada("fsck", "--remote", "origin", "--full")
     assert full.code == 15
     assert "big in commit" in full.out
+    assert "--full --repair-from OTHER" in full.out, "without --full nobody would find that"
 
     mended = ada.ok("fsck", "--remote", "origin", "--full", "--repair-from", ".", "--json").json
     assert mended["whole"] is True
