@@ -44,13 +44,17 @@ class DepMissingError(RequestError):
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """What became of a stage: which run made its outputs, how the command ended, and how long it took (seconds)."""
+    """What became of a stage: which run made its outputs, how the command ended, and how long it took (seconds).
+
+    `missing` are the outputs that are not there after its command.
+    """
 
     name: str
     what: What
     run: RunKey | None = None
     exit_code: int | None = None
     seconds: float = 0.0
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,8 @@ def repro(
 
     A stage is known by its command, the content of what it reads, its parameters, and the interpreter and packages it
     runs with. Where a run of the same was recorded, on whatever branch or clone, its outputs are taken from the store.
-    A stage that fails keeps those that need it from running; the others go on. What the commands print goes to the
+    A stage fails by the exit code of its command, or when an output is not there afterwards; it keeps those that need
+    it from running, and the others go on. What the commands print goes to the
     descriptor `output`, or where this process prints.
 
     Raises:
@@ -137,8 +142,14 @@ def repro(
                 code, seconds = future.result()
                 workspace.repo.refresh()
                 run = _made(workspace, key)
-                note(StageResult(stage.name, "failed" if code else "ran", run, code, seconds))
+                missing = () if code else _missing(workspace, stage)
+                note(StageResult(stage.name, "failed" if code or missing else "ran", run, code, seconds, missing))
     return results
+
+
+def _missing(workspace: Workspace, stage: Stage) -> tuple[str, ...]:
+    """Return the outputs of a stage that are not there."""
+    return tuple(path for path in stage.written if not os.path.lexists(workspace.place(os.fsencode(path))))
 
 
 def _check(workspace: Workspace, stage: Stage, made: Iterable[str]) -> None:

@@ -29,8 +29,9 @@ def command(
     """Run the stages of dsvc.toml that are out of date.
 
     A stage whose command, inputs, parameters, interpreter and packages were seen before does not run: its outputs are
-    taken from the store, whichever branch or clone made them. The exit code is 1 when a stage fails; stages that do not
-    need it go on. With --json what the commands print goes to stderr.
+    taken from the store, whichever branch or clone made them. The exit code is 1 when a stage fails, by its exit code
+    or because an output is not there afterwards; stages that do not need it go on. With --json what the commands print
+    goes to stderr.
     """
     out = context.out
 
@@ -39,8 +40,10 @@ def command(
             return
         run = f"  run {short_key(result.run)}" if result.run is not None else ""
         took = f" ({result.seconds:.1f} s)" if result.what in ("ran", "failed") else ""
-        code = f" with exit code {result.exit_code}" if result.what == "failed" else ""
-        out.line(f"{result.name}: {out.paint(result.what, _COLORS.get(result.what, 'bold'))}{code}{took}{run}")
+        why = f": it did not write {', '.join(result.missing)}" if result.missing else ""
+        if result.what == "failed" and not why:
+            why = f" with exit code {result.exit_code}"
+        out.line(f"{result.name}: {out.paint(result.what, _COLORS.get(result.what, 'bold'))}{why}{took}{run}")
         out.flush()
 
     workspace = context.workspace()
@@ -63,4 +66,5 @@ def _json(result: StageResult) -> dict[str, object]:
         "run": result.run.hex() if result.run is not None else None,
         "exit_code": result.exit_code,
         "seconds": round(result.seconds, 3),
+        "missing": list(result.missing),
     }

@@ -12,7 +12,7 @@ from dsvc.actions.run_after import AFTER, StepResult, run_steps
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json, Quiet
 from dsvc.commands.run_text import ended_text, os_text, run_json
-from dsvc.errors import CommandNotFoundError, DsvcError, NotExecutableError, NotStartedError, UsageError
+from dsvc.errors import BusyError, CommandNotFoundError, DsvcError, NotExecutableError, NotStartedError, UsageError
 from dsvc.pipelines.after import FILE, Step, read_steps
 from dsvc.runs.names import short_key
 from dsvc.runs.params import parse_assignment
@@ -180,6 +180,7 @@ def _commit(context: Context, result: RunResult) -> None:
     except NothingToCommitError:
         context.out.note("nothing to commit: the run changed nothing")
     except DsvcError as error:
-        context.out.warn(f"the run is recorded, and its changes are not committed: {error.message}", hint=error.hint)
+        hint = "dsvc commit" if isinstance(error, BusyError) else error.hint  # the run need not be repeated for it
+        context.out.warn(f"the run is recorded, and its changes are not committed: {error.message}", hint=hint)
     else:
         context.out.note(f"committed as {done.commit_id.hex()[:10]}")

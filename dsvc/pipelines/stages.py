@@ -81,7 +81,9 @@ def parse_stages(data: bytes) -> list[Stage]:
         for path in stage.written:
             other = by_output.setdefault(path, stage.name)
             if other != stage.name:
-                raise BadPipelineError(f"the stages {other} and {stage.name} both write {path}")
+                of_one = stage.name.partition("@")[0] == other.partition("@")[0]
+                item = "; ${item} in it would stand for what differs" if of_one else ""
+                raise BadPipelineError(f"the stages {other} and {stage.name} both write {path}{item}")
     return found
 
 

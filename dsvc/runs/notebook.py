@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from dsvc.errors import RequestError, UsageError
 from dsvc.objects.codec import Value
-from dsvc.runs.params import params_of_words, parse_assignment, parse_value
+from dsvc.runs.params import is_option, params_of_words, parse_assignment, parse_value
 from dsvc.runs.values import clean_text, storable
 
 SUFFIX: Final = ".ipynb"
@@ -67,7 +67,7 @@ def parse_call(words: Sequence[str]) -> NotebookCall:
             values |= params_of_words(["", word])
             at += 1
         elif word.startswith("--") and len(word) > 2:
-            takes = at + 1 < len(rest) and not rest[at + 1].startswith("--")
+            takes = at + 1 < len(rest) and not is_option(rest[at + 1])
             values |= params_of_words(["", *rest[at : at + 1 + takes]])
             at += 1 + takes
         elif "=" in word:

@@ -65,7 +65,10 @@ def parse_value(text: str) -> Value:
 
 
 def params_of_words(words: Sequence[str]) -> dict[str, Value]:
-    """Return the parameters among the words of a command line: `--name value`, `--name=value`, and `--name` alone."""
+    """Return the parameters among the words of a command line: `--name value`, `--name=value`, and `--name` alone.
+
+    An option behind a name is no value of it, as argparse has it: `--fast -v` says that `fast` is true.
+    """
     found: dict[str, Value] = {}
     name = ""
     for word in words[1:]:
@@ -79,10 +82,41 @@ def params_of_words(words: Sequence[str]) -> dict[str, Value]:
             if equals:
                 found[name], name = parse_value(value), ""
         elif name:
-            found[name], name = parse_value(word), ""
+            found[name], name = True if is_option(word) else parse_value(word), ""
     if name:
         found[name] = True
     return found
+
+
+def is_option(word: str) -> bool:
+    """Return whether a word of a command line is an option: `-v` and `--rate` are, `-3` and `-` are not."""
+    return word.startswith("-") and len(word) > 1 and not isinstance(parse_value(word), (int, float))
+
+
+def overridden(values: Mapping[str, Value], later: Mapping[str, Value]) -> dict[str, Value]:
+    """Return values with those on top that count more; `model.depth` takes the place of the `depth` inside `model`."""
+    found = dict(values)
+    for name, value in later.items():
+        if isinstance(value, Mapping):
+            found = {old: item for old, item in found.items() if not old.startswith(name + ".")}
+        if name in found or not _replaced(found, name, value):
+            found[name] = value
+    return found
+
+
+def _replaced(values: dict[str, Value], name: str, value: Value) -> bool:
+    """Set what a dotted name stands for inside of mappings, if there is such a thing; the mappings are copied."""
+    outer, dot, inner = name.partition(".")
+    held = values.get(outer)
+    if not dot or not isinstance(held, Mapping):
+        return False
+    copy = dict(held)
+    if inner in copy:
+        copy[inner] = value
+    elif not _replaced(copy, inner, value):
+        return False
+    values[outer] = copy
+    return True
 
 
 def find_params_file(folders: Sequence[Path]) -> Path | None:

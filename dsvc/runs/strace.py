@@ -50,8 +50,10 @@ def traced_words(strace: str, program: str, words: Sequence[str], output: Path) 
     """Return the command line that runs a command under strace.
 
     The tracer is a process apart (-D), so the command stays our child: signals and the way it ends are its own.
+    Only signals that never end a process are left out: strace tells of an end by a signal where it shows that signal.
     """
-    options = ["-D", "-f", "-q", "-y", "-ttt", "--seccomp-bpf", "-e", f"trace={_CALLS}", "-e", "signal=none"]
+    shown = ["-e", f"trace={_CALLS}", "-e", "signal=!chld,cont,urg,winch"]
+    options = ["-D", "-f", "-q", "-y", "-ttt", "--seccomp-bpf", *shown]
     return [strace, *options, "-o", os.fspath(output), "--", program, *words[1:]]
 
 

@@ -93,7 +93,11 @@ class Session:
             for path in inputs:
                 run.input(path)
         else:
-            run = self._begin(name, dict(params or {}), dict(given), description, inputs, around=around)
+            try:
+                run = self._begin(name, dict(params or {}), dict(given), description, inputs, around=around)
+            except OSError as error:
+                text = f"the run cannot be recorded: {error.strerror or error}"
+                raise OSError(error.errno, text, error.filename) from error
         self._stack.append(run)
         return run
 

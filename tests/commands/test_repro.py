@@ -232,3 +232,17 @@ def test_the_same_stages_run_as_with_dvc(project, tmp_path):
         expected = {name for name in ("prepare", "fit") if f"Running stage '{name}'" in done.stdout}
         assert {name for name, what in repro(project).items() if what == "ran"} == expected, (files, done.stdout)
         assert (Path(theirs) / "model").read_text() == (project.directory / "model").read_text()
+
+
+def test_a_stage_that_does_not_write_its_outputs_has_failed(project):
+    text = PIPELINE.replace("echo prepare", "rm train.csv; echo prepare")
+    (project.directory / "dsvc.toml").write_text(text)
+    answer = project("repro", "--json")
+    assert answer.code == 1
+    first, *others = answer.json["stages"]
+    assert (first["what"], first["exit_code"], first["missing"]) == ("failed", 0, ["train.csv"])
+    assert {stage["what"] for stage in others} == {"blocked"}
+    assert ran(project) == ["prepare"]
+    assert "prepare: failed: it did not write train.csv" in project("repro").out
+    (project.directory / "dsvc.toml").write_text(PIPELINE)
+    assert repro(project) == dict.fromkeys(ALL, "ran")

@@ -79,6 +79,7 @@ BAD = {
     '[stages.x]\ncmd = "${item.lr}"\nforeach = ["a"]': "stands for nothing",
     '[stages.x]\ncmd = "a"\nforeach = "b"': "neither a list nor a table",
     '[stages."x/y"]\ncmd = "a"': "not a valid name",
+    '[stages.x]\ncmd = "a"\nouts = ["o-{item}"]\nforeach = [1, 2]': "item} in it would stand for",
     '[stages.x]\ncmd = "a"\nouts = ["o"]\n[stages.y]\ncmd = "b"\nouts = ["./o"]': "both write o",
 }
 

@@ -31,6 +31,18 @@ def test_a_command_that_a_signal_ends(project, name):
     assert f"killed (SIG{name})" in project.ok("runs", "show")
 
 
+def test_who_loses_the_race_for_the_commit_need_not_run_again(project):
+    words = ("run", "-q", "--commit", "--", "sh", "-c")
+    begun = [project.start(*words, f"sleep 0.3; echo {name} >{name}") for name in "abcdef"]
+    told = [process.communicate(timeout=120)[1].decode() for process in begun]
+    assert [process.returncode for process in begun] == [0] * len(begun)
+    for text in told:
+        assert "run the same command again" not in text
+        assert "not committed" not in text or "hint: dsvc commit\n" in text
+    assert len(project.runs()) == len(begun)
+    project.sound()
+
+
 def test_a_command_that_does_not_exist(project):
     done = project("run", "--", "no-such-command")
     assert done.returncode == 127

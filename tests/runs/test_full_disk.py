@@ -101,6 +101,17 @@ def test_full_while_python_logs(disk):
     disk.sound()
 
 
+def test_full_before_python_begins_a_run(disk):
+    disk.write("new.bin", os.urandom(100_000))
+    fill(disk)
+    done = disk.python("import dsvc\ndsvc.start_run('x')\n")
+    assert done.returncode == 1
+    assert b"the run cannot be recorded: No space left on device" in done.stderr.splitlines()[-1]
+    free(disk)
+    disk.python("import dsvc\ndsvc.start_run('x')\n")
+    disk.sound()
+
+
 def test_read_only_afterwards(disk):
     mount = disk.folder.parent
     process = disk.start("run", "--", "sh", "-c", "echo begun; read line; exit 4", stdin=subprocess.PIPE)

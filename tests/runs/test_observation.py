@@ -265,7 +265,10 @@ def test_strace_sees_every_program(project):
     assert files(run["outputs"]) == {"copy": "pinned"}
     assert run["outputs"]["files"][0]["seen"] == ["traced", "compared"]
     assert run["observation"]["reads"] == "strace"
-    assert project("run", "--trace", "strace", "--", "sh", "-c", "kill -TERM $$").returncode == 128 + 15
+    assert project("run", "--trace", "strace", "--", "sh", "-c", "cat data.csv; kill -TERM $$").returncode == 128 + 15
+    killed = project.shown()
+    assert files(killed["inputs"]) == {"data.csv": "pinned"}
+    assert "trace_cut" not in killed["observation"]  # the tracer told of the end by a signal, too
 
 
 def test_names_that_are_no_utf8(project):

@@ -7,7 +7,14 @@ import math
 import pytest
 
 from dsvc.errors import UsageError
-from dsvc.runs.params import BadParamsError, params_of_words, parse_assignment, parse_value, read_params_file
+from dsvc.runs.params import (
+    BadParamsError,
+    overridden,
+    params_of_words,
+    parse_assignment,
+    parse_value,
+    read_params_file,
+)
 from dsvc.runs.values import is_finite
 
 
@@ -49,6 +56,25 @@ def test_words():
     words = line.split(" ")
     assert params_of_words(words) == {"lr": 0.1, "name": "x", "flag": True, "deep.layers": 3, "last": True}
     assert params_of_words(["prog", "--offset", "-3", "--"]) == {"offset": -3}
+    assert params_of_words(["prog", "--fast", "-v", "--low", "-1e-3", "--from", "-"]) == {
+        "fast": True, "low": -0.001, "from": "-",
+    }  # fmt: skip
+
+
+def test_a_dotted_name_takes_the_place_of_the_value_inside():
+    file = {"model": {"depth": 3, "tree": {"leaves": 5}}, "lr": 0.1, "a.b": 1}
+    assert overridden(file, {"model.depth": 5, "model.tree.leaves": 7, "a.b": 2, "model.new": 1}) == {
+        "model": {"depth": 5, "tree": {"leaves": 7}}, "lr": 0.1, "a.b": 2, "model.new": 1,
+    }  # fmt: skip
+    assert overridden({"model.depth": 5, "model.x": 1}, {"model": {"depth": 4}}) == {"model": {"depth": 4}}
+    assert file["model"] == {"depth": 3, "tree": {"leaves": 5}}
+
+
+def test_each_parameter_is_told_once(project):
+    project.write("params.yaml", "model:\n  depth: 3\n")
+    project.ok("run", "-q", "--", "true", "--model.depth", "5")
+    assert project.shown()["params"] == {"model": {"depth": 5}}
+    assert project.ok("runs", "--where", "params.model.depth = 3", "--csv").count("\n") <= 1
 
 
 def test_files(project):
