@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +15,8 @@ from dsvc.storage.conformance import CHECKS
 from tests.servers.seaweed import ACCESS_KEY, SECRET_KEY
 
 
-def connect(endpoint: str, *, single_writer: bool = False) -> S3Backend:
-    settings = S3Settings("bucket", "project", endpoint=endpoint, single_writer=single_writer)
+def connect(endpoint: str, **settings_of_it: Any) -> S3Backend:
+    settings = S3Settings("bucket", "project", endpoint=endpoint, **settings_of_it)
     return open_s3(settings, environment={"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY})
 
 
@@ -54,6 +56,17 @@ def test_what_a_single_writer_wrote_convinces_nobody(rclone: str):
 @pytest.mark.parametrize("name", [name for name in CHECKS if name != "races"])
 def test_the_rest_of_the_contract_is_kept(name: str, rclone: str, tmp_path: Path):
     CHECKS[name](lambda: connect(rclone, single_writer=True), tmp_path)
+
+
+def test_a_single_writer_may_write_large_files(rclone: str, tmp_path: Path):
+    """This store's word for "no upload was begun in this bucket" is the error that there is no such upload."""
+    source = tmp_path / "source"
+    content = os.urandom(11 << 20)
+    source.write_bytes(content)
+    backend = connect(rclone, single_writer=True, part_size=5 << 20)
+    backend.put("packs/aa", source)
+    assert backend.get("packs/aa") == content
+    assert list(backend.unfinished_uploads()) == []
 
 
 def test_a_blob_that_is_there_is_not_written_again(rclone: str, tmp_path: Path):

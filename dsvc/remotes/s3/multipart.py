@@ -121,11 +121,12 @@ class Multipart:
         """Yield the uploads of objects whose name begins with `prefix`, page by page."""
         where: dict[str, str] = {}
         while True:
-            answer = self.calls.repeat(
+            answer = self._repeat(
                 lambda where=where: self.client.list_multipart_uploads(  # type: ignore[misc]
                     Bucket=self.bucket, Prefix=prefix, **where
                 ),
                 "listing unfinished uploads",
+                missing={},  # rclone's word for a bucket without any
             )
             for upload in answer.get("Uploads", ()):
                 yield UnfinishedUpload(upload["Key"], upload["UploadId"], upload["Initiated"])
