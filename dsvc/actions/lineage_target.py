@@ -101,9 +101,11 @@ def _named(workspace: Workspace, index: RunIndex, name: str) -> list[Target]:
     try:
         resolved = resolve(context, name)
     except DsvcError as error:
+        # What is wrong with HEAD~9 or main@{u} is known there; a plain word is rather a run or a file that is not yet.
+        told = error.hint if any(sign in name for sign in "~^@:{") else ""
         raise UnknownTargetError(
             f"{name!r} names no file, no run and no revision",
-            hint=error.hint or "dsvc runs lists runs, dsvc ls lists files",
+            hint=told or "dsvc runs lists runs, dsvc ls lists files, dsvc branch -a branches",
         ) from unknown
     if ":" in name:
         path = os.fsencode(name.partition(":")[2]).strip(b"/")

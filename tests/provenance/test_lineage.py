@@ -83,6 +83,7 @@ def test_commits_runs_and_pinned_content_are_understood(stages: Project):
     refused = stages("lineage", "nonsense")
     assert refused.returncode == 3
     assert b"names no file, no run and no revision" in refused.stderr
+    assert b"dsvc runs lists runs" in refused.stderr
 
 
 def test_a_model_stands_for_its_files(stages: Project):
