@@ -10,7 +10,7 @@ from dsvc.actions.state import WorktreeState
 from dsvc.history.treediff import diff_trees
 from dsvc.objects import trees
 from dsvc.objects.ids import OperationId, TreeId
-from dsvc.objects.tree import EntryKind
+from dsvc.objects.tree import Entry, EntryKind
 from dsvc.refs.transaction import Transaction
 from dsvc.workspace import Workspace
 
@@ -32,6 +32,9 @@ def go_back(
     # A path in conflict may stand in the merged tree as it was before, and be settled to something else by now.
     before = {path: trees.lookup(store, original, path) for path in state.touched}
     files = {path: entry for path, entry in before.items() if entry is None or entry.kind != EntryKind.TREE}
+    for folder in (path[:-1] for path in state.aside if path.endswith(b"/")):
+        if trees.lookup(store, goal, folder) is None:
+            files[folder] = Entry(EntryKind.TREE, trees.empty_tree(store), 0)
     goal = TreeId(trees.edit_tree(store, goal, files).id)  # type: ignore[arg-type]
     return overwrite_working_copy(
         workspace, goal, transaction=transaction, verb=state.verb, description=description, recorded=recorded
@@ -40,6 +43,7 @@ def go_back(
 
 def _with_aside(workspace: Workspace, original: TreeId, reached: TreeId, aside: Sequence[bytes]) -> TreeId:
     """Return `original` in which these paths are as `reached` has them."""
+    aside = [path for path in aside if not path.endswith(b"/")]
     if not aside:
         return original
     store = workspace.repo.store

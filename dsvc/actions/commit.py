@@ -254,7 +254,7 @@ def _with_references(workspace: Workspace, tree: TreeId, head: HeadState) -> Tre
 def _without(workspace: Workspace, tree: TreeId, aside: Sequence[bytes]) -> TreeId:
     """Return a tree in which these paths are as HEAD's commit has them."""
     store, head_tree = workspace.repo.store, workspace.head_tree()
-    before = {path: lookup(store, head_tree, path) for path in aside}
+    before = {path: lookup(store, head_tree, path) for path in aside if not path.endswith(b"/")}
     return TreeId(edit_tree(store, tree, before).id)  # type: ignore[arg-type]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import cast
+from typing import TypeGuard, cast
 
 from dsvc.actions.changes import working_changes
 from dsvc.actions.revision import revision_context
@@ -14,7 +16,10 @@ from dsvc.history.mergecommits import CommitMerger
 from dsvc.history.mergeentry import Labels
 from dsvc.history.treediff import diff_trees
 from dsvc.history.treemerge import TreeMerge, merge_trees
+from dsvc.objects import trees
 from dsvc.objects.ids import TreeId
+from dsvc.objects.store import ObjectStore
+from dsvc.objects.tree import Entry, EntryKind
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import join
 from dsvc.worktree.plan import InTheWayError, Obstacle
@@ -72,18 +77,50 @@ def conflicts_of(merge: TreeMerge) -> tuple[Conflict, ...]:
     return tuple(found.values())
 
 
-def changed_paths(workspace: Workspace) -> tuple[bytes, ...]:
-    """Return the paths that differ from HEAD's commit in the working copy; a folder of new files is one path.
+def changed_paths(workspace: Workspace, merged: TreeId) -> tuple[bytes, ...]:
+    """Return the paths that differ from HEAD's commit in the working copy.
 
-    No new file is read.
+    A folder of new files, or one that is gone, is one path where `merged` has there what HEAD has, and otherwise the
+    files in it: what a merge brings into a folder of that name is none of these changes. No new file is read.
     """
     known = working_changes(workspace, include_new=False)
-    store = workspace.repo.store
-    found = {change.path for change in diff_trees(store, workspace.head_tree(), known.index.tree)}
-    found |= known.entries.keys()
-    for delta in Scanner(workspace.root_bytes, known.index, workspace.ignore_rules()).walk():
-        found.update(join(delta.path, name) for name in (*delta.new, *delta.new_directories))
+    store, head = workspace.repo.store, workspace.head_tree()
+    found, folders = set[bytes](), set[bytes]()
+    for path, old, new in diff_trees(store, head, known.index.tree):
+        (folders if _is_folder(old) or _is_folder(new) else found).add(path)  # an empty one
+    for path, entry in known.entries.items():
+        (folders if entry is None and path in known.index.blocks else found).add(path)
+    scanner = Scanner(workspace.root_bytes, known.index, workspace.ignore_rules())
+    for delta in scanner.walk():
+        found.update(join(delta.path, name) for name in delta.new)
+        folders.update(join(delta.path, name) for name in delta.new_directories)
+    for path in folders:
+        old, new = trees.lookup(store, head, path), trees.lookup(store, merged, path)
+        found.update(_in_folder(store, scanner, path, old, new))
     return tuple(sorted(found))
+
+
+def _in_folder(
+    store: ObjectStore, scanner: Scanner, path: bytes, old: Entry | None, merged: Entry | None
+) -> Iterator[bytes]:
+    """Yield the paths of what was changed in a folder, given as HEAD and as a merge have it."""
+    if old == merged or not (_is_folder(old) or _is_folder(merged)):
+        yield path
+        return
+    before, after = (dict(trees.entries(store, e.id)) if _is_folder(e) else {} for e in (old, merged))
+    there, below = set[bytes](), set[bytes]()
+    if os.path.isdir(scanner.place(path)):
+        delta = scanner.compare(path)
+        there, below = set(delta.new), set(delta.new_directories)
+        if not (there or below or before):
+            yield path + b"/"
+    yield from (join(path, name) for name in there)
+    for name in below | before.keys():
+        yield from _in_folder(store, scanner, join(path, name), before.get(name), after.get(name))
+
+
+def _is_folder(entry: Entry | None) -> TypeGuard[Entry]:
+    return entry is not None and entry.kind == EntryKind.TREE
 
 
 def under_way(workspace: Workspace, state: WorktreeState, merge: TreeMerge) -> WorktreeState:
@@ -92,7 +129,7 @@ def under_way(workspace: Workspace, state: WorktreeState, merge: TreeMerge) -> W
     Raises:
         InTheWayError: naming files in conflict that hold changes which are not committed: they would be mixed up.
     """
-    aside = changed_paths(workspace)
+    aside = changed_paths(workspace, merge.tree)
     state = in_conflict(replace(state, merged=merge.tree, aside=aside), conflicts_of(merge))
     mixed = sorted(set(state.touched) & set(aside))
     if mixed:

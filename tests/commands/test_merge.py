@@ -295,6 +295,36 @@ def test_binary_files_are_kept_beside_each_other(cli: CommandLine, project: Proj
     assert project.files() == {"m": b"\0theirs"}
 
 
+FOLDERS = {
+    "a new folder": ({"new/mine": "m", "new/deep/mine": "m"}, {"new/theirs": "t", "new/deep/theirs": "t"}),
+    "an empty one": ({}, {"empty/theirs": "t"}),
+    "one that was removed": ({"gone/1": None, "gone/2": None}, {"gone/theirs": "t"}),
+}
+
+
+@pytest.mark.parametrize("case", FOLDERS)
+def test_a_merge_into_a_folder_that_was_changed(cli: CommandLine, project: Project, case: str) -> None:
+    """What comes into a folder is the merge's, and what was done in it before is not."""
+    changed, brought = FOLDERS[case]
+    project.diverge({"f": "1", "gone/1": "g", "gone/2": "g"}, {"f": "2"}, {"f": "3", **brought})
+    project.write(changed)
+    if not changed:
+        (project.path / "empty").mkdir()
+    before, status = project.files(), cli.ok("status", "--json").json
+    assert cli("merge", "side").code == 13
+    cli.ok("merge", "--abort")
+    assert project.files() == before
+    assert cli.ok("status", "--json").json == status if changed else (project.path / "empty").is_dir()
+
+    assert cli("merge", "side").code == 13
+    cli.ok("resolve", "--ours", "f")
+    cli.ok("merge", "--continue")
+    names = set(cli.ok("ls", "-r", "HEAD").out.split())
+    assert set(brought) <= names
+    assert {"gone/1", "gone/2"} <= names
+    assert not names & {name for name, content in changed.items() if content is not None}
+
+
 def test_aborting_leaves_what_was_changed_before_to_the_same(cli: CommandLine, project: Project) -> None:
     project.diverge({"a": "1\n", "same": "1", "d/gone": "g"}, {"a": "2\n"}, {"a": "3\n", "same": "2", "d/gone": None})
     project.write({"same": "2", "d/gone": None})
