@@ -23,7 +23,7 @@ from dsvc.refs.names import environment_of
 from dsvc.refs.view import Direct
 from dsvc.workspace import HeadState, Workspace
 from dsvc.worktree import journal
-from dsvc.worktree.guard import Guard, NeedsConfirmationError
+from dsvc.worktree.guard import Guard, NeedsConfirmationError, secret_in
 from dsvc.worktree.index import Index
 from dsvc.worktree.journal import CheckoutRunningError
 from dsvc.worktree.record import Recorded, Recorder
@@ -215,9 +215,7 @@ def _record(workspace: Workspace, index: Index, paths: Sequence[bytes], *, confi
 def _full_list(
     workspace: Workspace, index: Index, paths: Sequence[bytes], error: NeedsConfirmationError
 ) -> NeedsConfirmationError:
-    """Return the error with all new files by size, where it is their size that needs a word."""
-    if error.reason is not None:
-        return error
+    """Return the error with all new files by size, or with all of those that look like secrets."""
     scanner = Scanner(workspace.root_bytes, index, workspace.ignore_rules(), paths)
     sizes: list[tuple[bytes, int]] = []
     for delta in scanner.walk():
@@ -225,7 +223,11 @@ def _full_list(
         sizes += [(prefix + n, os.lstat(scanner.place(prefix + n)).st_size) for n in delta.new]
         for name in delta.new_directories:
             sizes += [(p, st.st_size) for p, st in new_files(scanner, prefix + name) if st is not None]
-    return NeedsConfirmationError(sizes, limit=error.limit)
+    if not error.reasons:
+        return NeedsConfirmationError(sizes, limit=error.limit)
+    reasons = {path: reason for path, _ in sizes if (reason := secret_in(scanner.place(path))) is not None}
+    found = [(path, size) for path, size in sizes if path in reasons]
+    return NeedsConfirmationError(found, reasons=reasons) if found else error
 
 
 def _tree(workspace: Workspace, index: Index, recorded: Recorded, paths: Sequence[bytes]) -> TreeId:

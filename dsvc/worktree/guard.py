@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import stat
+from collections.abc import Mapping, Sequence
 
 from dsvc.contents.kinds import looks_like_private_key
 from dsvc.errors import RequestError
@@ -16,23 +17,31 @@ class NeedsConfirmationError(RequestError):
     """New files that a commit would take need a word from whoever commits."""
 
     def __init__(
-        self, files: Sequence[tuple[bytes, int]], *, limit: int = 0, reason: str | None = None
+        self, files: Sequence[tuple[bytes, int]], *, limit: int = 0, reasons: Mapping[bytes, str] | None = None
     ) -> None:
         files = sorted(files, key=lambda f: -f[1])
-        lines = "".join(f"\n  {_size(size):>9}  {os.fsdecode(path)}" for path, size in files[:_SHOWN])
+        reasons = reasons or {}
+        told = {path: f" ({reason})" for path, reason in reasons.items()} if len(files) > 1 else {}
+        lines = "".join(
+            f"\n  {_size(size):>9}  {os.fsdecode(path)}{told.get(path, '')}" for path, size in files[:_SHOWN]
+        )
         more = f"\n  and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
         total = sum(size for _, size in files)
-        what = (
-            f"this new file looks like {reason}:"
-            if reason
-            else f"{len(files)} new files have {_size(total)} together, more than commit.confirm ({_size(limit)}):"
-        )
+        one = len(files) == 1
+        if not reasons:
+            count = "1 new file has" if one else f"{len(files)} new files have"
+            together = "" if one else " together"
+            what = f"{count} {_size(total)}{together}, more than commit.confirm ({_size(limit)}):"
+        elif one:
+            what = f"this new file looks like {next(iter(reasons.values()))}:"
+        else:
+            what = f"{len(files)} new files look like secrets:"
         super().__init__(
             f"{what}{lines}{more}",
             hint="add them on purpose with 'dsvc add PATH', commit with --yes, or name them in .dsvcignore",
             details={"paths": [os.fsdecode(path) for path, _ in files], "bytes": total},
         )
-        self.limit, self.reason = limit, reason
+        self.limit, self.reasons = limit, reasons
 
 
 class Guard:
@@ -61,7 +70,18 @@ class Guard:
         """
         reason = looks_like_private_key(head, path.rpartition(b"/")[2])
         if reason is not None:
-            raise NeedsConfirmationError([(path, len(head))], reason=reason)
+            raise NeedsConfirmationError([(path, len(head))], reasons={path: reason})
+
+
+def secret_in(place: bytes) -> str | None:
+    """Say which secret a file on disk seems to hold; None where it holds none, is no file or cannot be read."""
+    try:
+        if not stat.S_ISREG(os.lstat(place).st_mode):
+            return None
+        with open(place, "rb", buffering=0) as file:
+            return looks_like_private_key(file.read(HEAD_BYTES), os.path.basename(place))
+    except OSError:
+        return None
 
 
 def _size(count: float) -> str:

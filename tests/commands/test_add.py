@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,8 @@ def test_an_ignored_file_is_refused_and_taken_with_force(cli, project):
 def test_a_large_new_file_that_was_added_needs_no_further_word(cli, project):
     cli.ok("config", "commit.confirm", "1000")
     (project / "data.bin").write_bytes(bytes(range(256)) * 10)
-    assert cli("commit", "-m", "data").code == 3
+    stopped = cli("commit", "-m", "data")
+    assert (stopped.code, "1 new file has 2.5 KiB, more than commit.confirm (1000 B)" in stopped.err) == (3, True)
     cli.ok("add", "data.bin")
     cli.ok("commit", "-m", "data")
     assert status(cli) == []
@@ -60,7 +62,16 @@ def test_a_large_new_file_that_was_added_needs_no_further_word(cli, project):
 def test_a_key_that_was_added_needs_no_further_word(cli, project):
     body = "\n".join(f"MIIEow{i}BAAKCAQEAz4vQxY7mJkLw9pRsTuVhGfDeCbNnMmXxZz{i}" for i in range(8))
     (project / "server.txt").write_text(f"-----BEGIN RSA PRIVATE KEY-----\n{body}\n-----END RSA PRIVATE KEY-----\n")
-    assert cli("commit", "-m", "key").code == 3
+    one = cli("commit", "-m", "key")
+    assert (one.code, "this new file looks like a PEM private key (RSA):" in one.err) == (3, True)
+    (project / "sub").mkdir()
+    shutil.copy(project / "server.txt", project / "sub" / "other")
+    (project / "sub" / "public").write_text(body)
+    several = cli("commit", "-m", "key")
+    assert (several.code, "2 new files look like secrets:" in several.err) == (3, True)
+    assert "sub/other (a PEM private key (RSA))" in several.err
+    assert "public" not in several.err
+    (project / "sub" / "other").unlink()
     cli.ok("add", "server.txt")
     cli.ok("commit", "-m", "key")
 
