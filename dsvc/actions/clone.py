@@ -42,6 +42,7 @@ from dsvc.storage.local import LocalBackend
 from dsvc.workspace import MAIN, PRIVATE, Surroundings, Workspace
 from dsvc.worktree.drafts import Drafts
 from dsvc.worktree.index import Index
+from dsvc.worktree.places import make_private
 
 _UNFINISHED = "cloning"  # a file in .dsvc that names the address, as long as a clone is not complete
 
@@ -256,8 +257,7 @@ def _begin(
     """Make what is not there yet of an empty repository with a remote; first of all the note that it is unfinished."""
     private.mkdir(parents=True, exist_ok=True)
     write_file(private / _UNFINISHED, url.encode("utf-8", "surrogateescape"))
-    for part in (private / "store", private / "worktree", private / "cache"):
-        part.mkdir(exist_ok=True)
+    make_private(private, "store", "worktree", "cache")
     backend = LocalBackend(private / "store")
     now = surroundings.now()
     offset = now.utcoffset()

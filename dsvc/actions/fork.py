@@ -29,7 +29,7 @@ from dsvc.storage.local import LocalBackend
 from dsvc.workspace import MAIN, PRIVATE, Surroundings, Workspace
 from dsvc.worktree.datasets import LOCK, lock_datasets, read_datasets, repository_mark, seed_datasets
 from dsvc.worktree.index import Index
-from dsvc.worktree.places import common_folder, find_private, store_folder, worktree_id
+from dsvc.worktree.places import common_folder, find_private, make_private, store_folder, worktree_id
 from dsvc.zfs.errors import ZfsMissingError
 from dsvc.zfs.provider import ZfsProvider, open_zfs
 from dsvc.zfs.taken import foreign
@@ -132,8 +132,7 @@ def _make(
     backend = LocalBackend(store)
     source = Repository.open(backend, backend.staging)
     own = target / PRIVATE
-    for part in (own / "store", own / "worktree", own / "cache"):
-        part.mkdir(parents=True)
+    make_private(own, "store", "worktree", "cache")
     made = LocalBackend(own / "store")
     try:
         record = read_format(backend)

@@ -16,6 +16,7 @@ from dsvc.storage.cloning import can_clone
 from dsvc.storage.local import LocalBackend
 from dsvc.workspace import MAIN, PRIVATE, Surroundings, common_folder, store_folder
 from dsvc.worktree.default_ignore import DEFAULT_IGNORE
+from dsvc.worktree.places import make_private
 
 
 class InitResult(NamedTuple):
@@ -56,8 +57,8 @@ def init_repository(
         raise RequestError(f"{private} is in the way: it is not a folder")
     store = store_folder(common_folder(private))
     existed = (store / "cells" / "head").is_dir()
-    for part in (store, private / "worktree", private / "cache"):
-        part.mkdir(parents=True, exist_ok=True)
+    store.mkdir(parents=True, exist_ok=True)
+    make_private(private, "worktree", "cache")
     backend = LocalBackend(store)
     parted = whole_files or (not existed and can_clone(store))
     if not existed:

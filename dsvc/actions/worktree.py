@@ -26,7 +26,7 @@ from dsvc.refs.view import Direct, Symbolic
 from dsvc.workspace import MAIN, PRIVATE, Workspace
 from dsvc.worktree.datasets import seed_datasets
 from dsvc.worktree.index import Index
-from dsvc.worktree.places import common_folder, worktree_id, worktree_paths
+from dsvc.worktree.places import common_folder, make_private, worktree_id, worktree_paths
 from dsvc.zfs.provider import open_zfs
 
 
@@ -149,7 +149,7 @@ def free_id(workspace: Workspace, wanted: str) -> str:
 def make_folder(workspace: Workspace, path: Path, name: str) -> Workspace:
     """Make the folder of a linked worktree, and return its workspace."""
     private = path / PRIVATE
-    (private / "worktree").mkdir(parents=True)
+    make_private(private, "worktree")
     (workspace.common / "worktrees").mkdir(exist_ok=True)
     write_file(workspace.common / "worktrees" / name, os.fsencode(_link(workspace.common, path)) + b"\n")
     write_file(private / "worktree" / "id", name.encode() + b"\n")

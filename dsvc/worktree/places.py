@@ -11,6 +11,18 @@ PRIVATE = ".dsvc"
 MAIN = "main"  # the id of the worktree in which a repository was made
 
 
+def make_private(private: Path, *parts: str) -> None:
+    """Make the folder `.dsvc` of a working copy, and these folders in it, where they are missing.
+
+    It tells git to leave it alone: in a folder that is also git's, `git add .` would take the store.
+    """
+    for part in parts:
+        (private / part).mkdir(parents=True, exist_ok=True)
+    ignore = private / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n", encoding="ascii")
+
+
 def find_private(path: Path) -> Path | None:
     """Return the `.dsvc` of the nearest folder at or above `path` that has one."""
     at = Path(os.path.realpath(path))

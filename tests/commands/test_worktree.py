@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.commands.conftest import CommandLine
 
 
 @pytest.fixture
@@ -28,6 +31,22 @@ def at(cli, path: Path, *words: str):
     answer = cli(*words, directory=path)
     assert answer.code == 0, answer.err
     return answer
+
+
+def test_git_leaves_a_repository_alone(cli: CommandLine, tmp_path: Path) -> None:
+    """The folder of dsvc is none of what git would add, in whichever way it was made."""
+    cli.ok("init")
+    (cli.directory / "a").write_text("a")
+    cli.ok("commit", "-m", "one")
+    cli.ok("clone", str(cli.directory), str(tmp_path / "clone"))
+    cli.ok("fork", str(cli.directory), str(tmp_path / "fork"))
+    cli.ok("worktree", "add", str(tmp_path / "linked"))
+    for folder in (cli.directory, tmp_path / "clone", tmp_path / "fork", tmp_path / "linked"):
+        subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+        words = ["git", "ls-files", "-o", "--exclude-standard"]
+        listed = subprocess.run(words, cwd=folder, check=True, capture_output=True)
+        assert listed.stdout.split() == [b".dsvcignore", b"a"]
+        assert CommandLine(folder, cli.environment).ok("status", "--json").json["clean"]
 
 
 def test_it_has_a_branch_and_commits_of_its_own(cli, project, linked):
