@@ -10,7 +10,7 @@ from dsvc.progress import Progress
 from dsvc.refs.names import HEADS, check_short_name, head_of
 from dsvc.refs.transaction import Act
 from dsvc.refs.view import Ref, Symbolic
-from dsvc.repo.format import PARTED, raise_format, read_format
+from dsvc.repo.format import PARTED, lost_record, raise_format, read_format, write_format
 from dsvc.repo.repository import Repository
 from dsvc.storage.cloning import can_clone
 from dsvc.storage.local import LocalBackend
@@ -45,7 +45,7 @@ def init_repository(
     A new one on a disk that clones files may keep large files whole; `whole_files` lets any, also one that exists:
     versions of dsvc that do not know how refuse it from then on.
 
-    Writes a default `.dsvcignore` where there is none.
+    Writes a default `.dsvcignore` where there is none, and a record of the format where that is lost.
 
     Raises:
         BadRefNameError: for a branch that may not be named so. RequestError: where the folder cannot be used.
@@ -76,8 +76,11 @@ def init_repository(
         )
         refs: dict[str, Ref] = {head_of(MAIN): Symbolic(name)}
         Repository.create(backend, backend.staging, act=act, refs=refs, parted=parted).close()
-    elif parted:
-        raise_format(backend, PARTED, reading=True)
+    else:
+        if read_format(backend) is None:
+            write_format(backend, lost_record(parted=any(path.is_dir() for path in (store / "packs").glob("*"))))
+        if parted:
+            raise_format(backend, PARTED, reading=True)
     record = read_format(backend)
     ignore = folder / ".dsvcignore"
     wrote = not existed and not ignore.exists()

@@ -52,6 +52,12 @@ PARTED_CURRENT = Format(CURRENT.read | {PARTED}, CURRENT.write | {PARTED})
 """Of a repository on a disk that clones files: it may keep large ones whole, as parts of its packs."""
 
 
+def lost_record(*, parted: bool) -> Format:
+    """Return a record for a repository in a working copy that has lost its own: of all that may lie in such a one."""
+    read = CURRENT.read | {REFERENCES} | ({PARTED} if parted else frozenset())
+    return Format(read, read | {SNAPSHOTS})
+
+
 def pointing(pointer: Pointer) -> Format:
     """Return the record of a place whose repository is in a pool elsewhere."""
     return Format(frozenset({POOL}), frozenset({POOL}), pointer)

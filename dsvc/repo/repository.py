@@ -12,6 +12,7 @@ from dsvc.objects.ids import CommitId, Kind, ObjectId, OperationId, TagId
 from dsvc.objects.packlist import PackList, PackRef
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.values import Commit, Operation, Tag, decode_commit, decode_tag, encode_commit, encode_tag
+from dsvc.refs.log import CELL as HEAD_CELL
 from dsvc.refs.log import Head, OperationLog, read_head
 from dsvc.refs.salvage import LostSegment, salvage_head
 from dsvc.refs.transaction import Act, Transaction, first_operation
@@ -50,6 +51,10 @@ class PooledElsewhereError(NotARepositoryError):
             f"this place is a fork whose packs are in {pointer.pool}", hint="name the place as a remote: dsvc clone"
         )
         self.pointer = pointer
+
+
+class FormatLostError(IntegrityError):
+    """A repository has operations and no record of its format."""
 
 
 class Repository:
@@ -127,10 +132,15 @@ class Repository:
 
         Raises:
             NotARepositoryError: where there is none. PooledElsewhereError: where there is only a way to it.
-            FormatTooNewError, IntegrityError: where it cannot be used.
+            FormatTooNewError, FormatLostError, IntegrityError: where it cannot be used.
         """
         record = read_format(backend, called=called)
         if record is None:
+            if backend.read_cell(HEAD_CELL) is not None:
+                raise FormatLostError(
+                    f"{called} has lost the record of its format",
+                    hint="push a clone of it to a new place" if far else "dsvc init makes it again",
+                )
             raise NotARepositoryError("there is no dsvc repository at this place", hint="dsvc init")
         check_readable(record, called=called)
         if record.pointer is not None:

@@ -27,8 +27,8 @@ def unpack_cell(content: bytes, path: str) -> bytes:
         DamagedCellError: when the content does not match its checksum.
     """
     if len(content) < 2 * DIGEST or blake3(content[DIGEST:]).digest() != content[:DIGEST]:
-        raise DamagedCellError(
-            f"the cell file {path} is damaged: it does not match its checksum",
-            hint="remove that one file to go back to the state before it, then run: dsvc fsck",
-        )
+        hint = "remove that one file to go back to the state before it, then run: dsvc fsck"
+        if path.endswith("format/1"):
+            hint = "remove that one file, then 'dsvc init' makes it again"
+        raise DamagedCellError(f"the cell file {path} is damaged: it does not match its checksum", hint=hint)
     return content[DIGEST:]

@@ -115,6 +115,28 @@ def test_format_record(project, refused, way):
     every_command(project, refused, 15)
 
 
+def test_the_way_back_from_a_lost_format_record(project):
+    """It is followed as the hints say; what the record must at least say is known from what lies there."""
+    folder = store(project) / "cells" / "format"
+    cell = newest(folder)
+    damage(cell, "flip")
+    answer = project("status")
+    assert (answer.code, f"{cell} is damaged" in answer.err) == (15, True)
+    for other in folder.iterdir():  # a disk that clones files wrote it more than once
+        if other != cell:
+            other.unlink()
+    cell.unlink()
+    before = files(project)
+    answer = project("status")
+    assert (answer.code, "hint: dsvc init" in answer.err) == (15, True)
+    project.ok("init")
+    assert files(project) == before
+    assert project.ok("status", "--json").json["new"] == [{"path": "mine"}]
+    project.ok("fsck")
+    project.ok("commit", "-qm", "third")
+    project.ok("switch", "-q", "other")
+
+
 def test_a_newer_format(project, refused):
     backend = LocalBackend(store(project))
     before = files(project)
