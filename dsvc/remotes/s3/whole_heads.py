@@ -47,8 +47,10 @@ def expect_whole_heads(client: Any) -> None:
     """Let a client of botocore, which has sent nothing yet, take an answer with half a head for a broken connection.
 
     There is no public way to name the class of its answers, so its pools of connections are replaced by ones that do.
+    Where a later botocore keeps them elsewhere, requests are sent all the same: what is received is compared with ids.
     """
-    pools = client._endpoint.http_session._pool_classes_by_scheme
+    session = getattr(getattr(client, "_endpoint", None), "http_session", None)
+    pools = getattr(session, "_pool_classes_by_scheme", {})
     for scheme, pool in list(pools.items()):
         connection = type(pool.ConnectionCls.__name__, (pool.ConnectionCls,), {"response_class": WholeHeadResponse})
         pools[scheme] = type(pool.__name__, (pool,), {"ConnectionCls": connection})
