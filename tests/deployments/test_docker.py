@@ -189,7 +189,8 @@ def test_two_that_deploy_one_name_at_once(engine, python_base, tmp_path, reposit
             first_port, second_port = ports(engine, "churn")
             assert second_port == first_port + 1
         for each in (first, second):
-            each.ok(*words, "--to", "docker", "--wait")
+            # One that was refused each time has no deployment whose settings it could keep.
+            each.ok(*words, "--to", "docker", "--replicas", "2", *ALLOW, "--wait")
             assert each.ok("deploy", "status", "churn", "--json").json["ready"] == 2
     finally:
         first("deploy", "rm", "churn")
