@@ -170,9 +170,9 @@ def _require_approvals(place: RequestPlace, request: MergeRequest) -> None:
     if found.enough:
         return
     others = "; ".join(f"the one by {said.name} is {reason}" for said, reason in found.others)
-    target = short_name(request.target)
+    target, wanted = short_name(request.target), f"{found.wanted} approval{'' if found.wanted == 1 else 's'}"
     raise ApprovalsMissingError(
-        f"request {request.number} has {len(found.counted)} of the {found.wanted} approvals that {target} takes"
+        f"request {request.number} has {len(found.counted)} of {wanted} that {target} asks for"
         + (f" ({others})" if others else ""),
         hint=f"somebody else looks at it and types 'dsvc request approve {request.number}'"
         + (f"; {ALL_THE_SAME}" if place.terms is None else ""),

@@ -101,7 +101,7 @@ def _check_standing(bench: Bench, one: Brought, change: RefChange, rules: Sequen
         if not found.enough:
             others = "; ".join(f"the one by {said.name} is {reason}" for said, reason in found.others)
             raise HubRefusedError(
-                f"request {number} has {len(found.counted)} of the {_approvals(rule.approvals)} that {name} takes"
+                f"request {number} has {len(found.counted)} of {_approvals(rule.approvals)} that {name} asks for"
                 + (f": {others}" if others else ""),
                 hint=f"ask for a look at it: 'dsvc request approve {number}'",
             )

@@ -149,7 +149,7 @@ def test_approvals_that_are_not_given(scene: Scene) -> None:
     refs = [kept, new(event_name(1, update), update), new(event_name(1, approve), approve)]
     assert "does not approve" in offer(scene.by_hand, scene.forge.packs(), *refs)
     said = scene.said("merge", moved("heads/main", main, head), commit=head, base=main, result=head)
-    assert "has 0 of the 1 approval that main takes" in said
+    assert "has 0 of 1 approval that main asks for" in said
     assert state(scene.host) == before
 
 

@@ -52,7 +52,7 @@ def test_a_request_from_opening_to_merge(host: HubHost, team: tuple[Person, Pers
 
     answer = walt("request", "merge", "1")
     assert answer.code == 1
-    assert "0 of the 1 approvals" in answer.err
+    assert "0 of 1 approval that" in answer.err
     shown = ada.ok("request", "show", "1")
     assert "Approvals: 0 of 1 (none)" in shown.out
     assert "advice" not in shown.out
@@ -260,6 +260,6 @@ def test_an_approval_that_is_taken_back_while_a_merge_is_checked(
     go.touch()
     merging.join(60)
     assert merged[0].code == 1
-    assert "0 of the 1 approvals" in merged[0].err
+    assert "0 of 1 approval that" in merged[0].err
     assert main_of(ada) == before
     assert ada.ok("request", "show", "1", "--json").json["state"] == "open"

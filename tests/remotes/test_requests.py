@@ -62,7 +62,7 @@ def test_from_opening_to_merge(team: Team) -> None:
     assert "your own commits" in bob("request", "approve", "1").err
     missing = bob("request", "merge", "1")
     assert missing.code == 1
-    assert "0 of the 1 approvals" in missing.err
+    assert "0 of 1 approval that" in missing.err
 
     eve.ok("request", "show", "1")
     eve.ok("request", "approve", "1", "-m", "fine")

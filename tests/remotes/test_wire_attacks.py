@@ -273,8 +273,9 @@ def test_a_cancelled_read_stops(client):
 
 
 def test_another_version(client):
-    fields = client.hello(oldest=7, newest=9)
-    assert "version" in fields["error"]["message"]
+    error = client.hello(oldest=7, newest=9)["error"]
+    assert error["message"].endswith("speaks the protocol in version 1, the dsvc here in version 7 to 9")
+    assert error["hint"] == "install a newer dsvc there"
     assert client.ended()[0] == 14
 
 

@@ -72,11 +72,13 @@ def serve(
     try:
         reader.preface(NEAR_PREFACE)
         hello = _read_hello(reader)
-        version = min(field(hello, "newest", int), NEWEST)
-        if version < max(field(hello, "oldest", int), OLDEST):
+        oldest, newest = field(hello, "oldest", int), field(hello, "newest", int)
+        version = min(newest, NEWEST)
+        if version < max(oldest, OLDEST):
             raise ProtocolError(
-                f"dsvc {__version__} here does not speak the version of the protocol that is asked for",
-                hint="install the same version of dsvc at both ends",
+                f"dsvc {__version__} there speaks the protocol in version {_span(OLDEST, NEWEST)}, the dsvc here "
+                f"in version {_span(oldest, newest)}",
+                hint=f"install a newer dsvc {'here' if newest < OLDEST else 'there'}",
             )
         backend, staging = open_backend(hello.get("create") is True and not read_only)
     except ConnectionCutError:
@@ -389,3 +391,7 @@ _WRITING = {"put", "upload", "delete", "swap_cell", "remove_trial", "publish", "
 
 def _blob_key(fields: Fields) -> str:
     return check_blob_key(fields.get("key"))
+
+
+def _span(oldest: int, newest: int) -> str:
+    return str(oldest) if oldest == newest else f"{oldest} to {newest}"
