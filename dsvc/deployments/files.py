@@ -10,10 +10,12 @@ from dsvc.deployments.deployment import Deployment
 from dsvc.deployments.kserve import kserve_documents
 from dsvc.deployments.manifests import documents, kustomization
 from dsvc.deployments.monitors import monitoring_files
-from dsvc.deployments.systemd import systemd_files
+from dsvc.deployments.systemd import ROOT, systemd_files
 from dsvc.deployments.yaml_text import yaml_text
 
 FILE_TARGETS = ("manifest", "compose", "systemd")
+ARCHIVE = "image.tar"
+IGNORED = ".gitignore"  # images, which are made again from the commit, and secrets: neither belongs into one
 
 
 def files_of(deployment: Deployment, *, folder: str = "") -> dict[str, str]:
@@ -24,9 +26,9 @@ def files_of(deployment: Deployment, *, folder: str = "") -> dict[str, str]:
     """
     found: Mapping[str, str] = {}
     if deployment.target == "compose":
-        found = compose_files(deployment)
+        found = {**compose_files(deployment), IGNORED: f"{ARCHIVE}\n{deployment.name}.env\n"}
     elif deployment.target == "systemd":
-        found = systemd_files(deployment, folder)
+        found = {**systemd_files(deployment, folder), IGNORED: f"{ROOT}*/\n{deployment.name}.env\n"}
     elif deployment.target == "kserve":
         found = _as_files(kserve_documents(deployment), deployment)
     elif deployment.target in ("manifest", "k8s"):

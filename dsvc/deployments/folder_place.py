@@ -10,14 +10,12 @@ from pathlib import Path
 
 from dsvc.atomic import is_left_over, temporary_name, write_file
 from dsvc.deployments.deployment import Deployment
-from dsvc.deployments.files import files_of, heading
+from dsvc.deployments.files import ARCHIVE, files_of, heading
 from dsvc.deployments.metrics import ask_metrics
 from dsvc.deployments.monitors import FOLDER
 from dsvc.deployments.place import Applied, InTheWayError, Package, Status
 from dsvc.deployments.systemd import ROOT, root_name, unit_name
 from dsvc.errors import RequestError
-
-ARCHIVE = "image.tar"
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,6 +200,16 @@ def test_systemd_reads_the_unit(shop, folder):
     assert [line for line in ours if "is not executable" not in line] == []
 
 
+@pytest.mark.parametrize("target", ["compose", "systemd"])
+def test_neither_images_nor_secrets_are_committed(shop, folder, target):
+    deploy(shop, "--to", target, "--env", "API_KEY")
+    (folder / "churn.env").write_text("API_KEY=open sesame\n")
+    shop.cli.ok("commit", "-m", "Deployed")
+    name = {"compose": "compose.yaml", "systemd": "dsvc-churn.service"}[target]
+    below = shop.cli.ok("ls", "-r", "HEAD", "deploy").out.split()
+    assert sorted(below) == ["deploy/churn/.gitignore", f"deploy/churn/{name}"]
+
+
 def test_the_same_again_changes_nothing_and_a_new_version_does(shop, folder):
     first = deploy(shop, "--to", "manifest", "--replicas", "3")
     assert (first["outcome"], first["deployment"]) == ("new", 1)
