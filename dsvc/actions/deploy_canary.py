@@ -24,6 +24,7 @@ from dsvc.workspace import Workspace
 
 Outcome = Literal["running", "promoted", "rolled back"]
 _PAUSE = 2.0  # seconds between two looks at a canary
+_AS_IT_WAS = "dsvc deploy status {}; it is as it was, and its canary is gone"
 _READY = 300  # seconds that it has to get ready where nothing is said
 
 
@@ -225,8 +226,9 @@ def _take_away(workspace: Workspace, name: str) -> None:
 def _await(workspace: Workspace, name: str, made: Deployment, seconds: int) -> None:
     try:
         wait_until_ready(open_place(workspace, made.target), made, seconds)
-    except NeverReadyError:
+    except NeverReadyError as error:
         _take_away(workspace, name)
+        error.hint = _AS_IT_WAS.format(name)
         raise
 
 
@@ -269,6 +271,6 @@ def _failed(
     _take_away(workspace, name)
     return CanaryFailedError(
         f"{made.model}@{made.version} is not taken for {name}: {why}",
-        hint=f"dsvc deploy status {name}; it is as it was, and its canary is gone",
+        hint=_AS_IT_WAS.format(name),
         details={"figures": dict(reading.figures) if reading is not None else {}, "outcome": "rolled back"},
     )

@@ -128,6 +128,7 @@ def test_a_canary_that_never_gets_ready_is_taken_away(there: Shop, cluster: Clus
     cluster.ready = lambda one: one["metadata"]["name"] != "churn-canary"
     answer = there.cli("deploy", "churn", "--base", str(there.base), "--canary", "20", *GATE)
     assert (answer.code, "cannot pull" in answer.err) == (14, True)
+    assert answer.err.endswith("hint: dsvc deploy status churn; it is as it was, and its canary is gone\n")
     assert versions(there) == {"churn": 1}
     assert there.cli("deploy", "status", "churn").code == 0
 

@@ -200,6 +200,13 @@ def test_systemd_reads_the_unit(shop, folder):
     assert [line for line in ours if "is not executable" not in line] == []
 
 
+def test_the_name_of_a_deployment_is_not_that_of_a_model(shop, folder):
+    deploy(shop, "--to", "manifest", "--name", "live")
+    answer = shop.cli("deploy", "live", "--base", str(shop.base))
+    assert (answer.code, answer.err.splitlines()[-1]) == (
+        3, "hint: live is a deployment: dsvc deploy churn --name live")  # fmt: skip
+
+
 @pytest.mark.parametrize("target", ["compose", "systemd"])
 def test_neither_images_nor_secrets_are_committed(shop, folder, target):
     deploy(shop, "--to", target, "--env", "API_KEY")
