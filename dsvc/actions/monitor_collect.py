@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from dsvc.actions.deploy_place import open_place
 from dsvc.actions.deployments import list_deployments
+from dsvc.actions.model import UnknownModelError, find_model
 from dsvc.actions.refs import check_free, worktrees_on
 from dsvc.actions.signing import find_signer
 from dsvc.deployments.deployment import Deployment
@@ -69,10 +70,13 @@ def spool(workspace: Workspace, name: str) -> Path:
 def collect_all(workspace: Workspace, name: str) -> CollectResult:
     """Commit what servers left here and in the volumes of the model's deployments at an engine, and remove it there.
 
-    Raises what `collect` raises. An engine that cannot be asked stands in the way of nothing else.
+    Raises what `collect` raises, and UnknownModelError for a name under which nothing is or was served. An engine that
+    cannot be asked stands in the way of nothing else.
     """
-    found = collect(workspace, name)
-    for one in _with_volumes(workspace, name):
+    found, asked = collect(workspace, name), list(_with_volumes(workspace, name))
+    if found == CollectResult(found.branch, None) and not asked and not spool(workspace, name).exists():
+        _require_model(workspace, name)
+    for one in asked:
         workspace.scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=workspace.scratch) as folder:
             try:
@@ -91,6 +95,17 @@ def collect_all(workspace: Workspace, name: str) -> CollectResult:
             strange=(*found.strange, *done.strange), unasked=found.unasked,
         )  # fmt: skip
     return found
+
+
+def _require_model(workspace: Workspace, name: str) -> None:
+    try:
+        find_model(workspace, name)
+    except UnknownModelError as error:
+        for each in list_deployments(workspace):
+            if each.deployment.name == name:
+                served_as = each.deployment.spec.env.get(NAME) or each.deployment.model
+                error.hint = f"{name} is a deployment: dsvc monitor collect {served_as}"
+        raise
 
 
 def _with_volumes(workspace: Workspace, name: str) -> Iterator[Deployment]:

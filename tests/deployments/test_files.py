@@ -207,6 +207,15 @@ def test_the_name_of_a_deployment_is_not_that_of_a_model(shop, folder):
         3, "hint: live is a deployment: dsvc deploy churn --name live")  # fmt: skip
 
 
+def test_what_was_never_served_has_no_feedback(shop, folder):
+    deploy(shop, "--to", "manifest", "--name", "live")
+    assert "nothing new is finished" in shop.cli.ok("monitor", "collect", "churn").err
+    answer = shop.cli("monitor", "collect", "chrun")
+    assert (answer.code, answer.err) == (3, "dsvc: there is no model chrun\nhint: dsvc model list shows them\n")
+    answer = shop.cli("monitor", "collect", "live")
+    assert answer.err.endswith("hint: live is a deployment: dsvc monitor collect churn\n")
+
+
 @pytest.mark.parametrize("target", ["compose", "systemd"])
 def test_neither_images_nor_secrets_are_committed(shop, folder, target):
     deploy(shop, "--to", target, "--env", "API_KEY")
