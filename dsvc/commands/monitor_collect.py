@@ -68,4 +68,5 @@ def tell_collected(context: Context, found: CollectResult, name: str, *, quiet: 
     elif not quiet:
         context.out.line(f"{short}: {counted(found.rows, 'row')} in {counted(found.files, 'file')}")
         if not found.files and not found.unasked:
-            context.out.note("nothing new is finished: a server ends a file after ten minutes or 20,000 rows, and when it stops")
+            ended = "after ten minutes or 20,000 rows, and when it stops"
+            context.out.note(f"nothing new is finished: a server ends a file {ended}")
