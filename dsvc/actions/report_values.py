@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from dsvc.objects.tree import FILE_KINDS
 from dsvc.pipelines.stages import FILE, parse_stages
 from dsvc.runs.index import RunIndex
 from dsvc.runs.metrics import is_table, read_metrics
+from dsvc.runs.names import RERUN_OF, RunKey
 from dsvc.runs.params import FILES
 from dsvc.runs.pins import PinState
 from dsvc.runs.summary import Summary
@@ -27,25 +29,29 @@ _LARGEST = 1 << 20  # bytes of a file of metrics or parameters
 
 
 class Recorded(NamedTuple):
-    """What is known of a tree: its numbers, and the runs that wrote files which stand in it, by the path."""
+    """What is known of a tree: its numbers, and the runs that wrote files which stand in it, by the path.
+
+    `judged` are runs that wrote no file and have metrics, and read what stands in the tree: evaluations of it.
+    """
 
     numbers: Numbers
     written: dict[bytes, Summary]
+    judged: tuple[Summary, ...] = ()
 
     def runs(self) -> list[Summary]:
         """Return each of the runs once, in the order of their begin."""
-        return sorted({run.key: run for run in self.written.values()}.values(), key=lambda run: run.key)
+        found = {run.key: run for run in (*self.written.values(), *self.judged)}
+        return sorted(found.values(), key=lambda run: run.key)
 
 
 def recorded_of(workspace: Workspace, tree: TreeId, index: RunIndex | None) -> Recorded:
     """Return what is known of a tree; `index` is None where there are no runs.
 
-    Of several runs that wrote the same content the newest counts. Where runs have a value of the same name that of the
-    newest run counts, and that of a file before it: files of parameters at the root, and the files of metrics that
-    `dsvc.toml` and `run.metrics` name.
+    Of several runs that wrote the same content one counts that read what stands in the tree, and of those the newest.
+    Where runs have a value of the same name that of the newest run counts, and that of a file before it: files of
+    parameters at the root, and the files of metrics that `dsvc.toml` and `run.metrics` name.
     """
-    written = _writers(workspace, tree, index) if index is not None else {}
-    found = Recorded(Numbers({}, {}), written)
+    found = _recorded(workspace, tree, index) if index is not None else Recorded(Numbers({}, {}), {})
     metrics: dict[str, Value] = {}
     params: dict[str, Value] = {}
     for run in found.runs():
@@ -59,25 +65,41 @@ def recorded_of(workspace: Workspace, tree: TreeId, index: RunIndex | None) -> R
         if values:
             params |= values
             break
-    return Recorded(Numbers(metrics, params), written)
+    return found._replace(numbers=Numbers(metrics, params))
 
 
-def _writers(workspace: Workspace, tree: TreeId, index: RunIndex) -> dict[bytes, Summary]:
+def _recorded(workspace: Workspace, tree: TreeId, index: RunIndex) -> Recorded:
     store = workspace.repo.store
-    found: dict[bytes, Summary] = {}
-    there = [
-        (path, file)
-        for path, file in index.written_files()
-        if (entry := trees.lookup(store, tree, path)) is not None and entry.id == file
-    ]
+
+    @cache
+    def stands(path: bytes, file: bytes) -> bool:
+        entry = trees.lookup(store, tree, path)
+        return entry is not None and entry.id == file
+
+    there = [(path, file) for path, file in index.written_files() if stands(path, file)]
     met = index.meetings({file for _, file in there}, outputs=True)
-    for path, file in there:
-        here = (m for m in met.get(file, ()) if m.path == path and m.state == PinState.PINNED)
-        best = next(here, None)
-        summary = index.summary(best.key) if best is not None else None
+    writers = {
+        path: [m.key for m in met.get(file, ()) if m.path == path and m.state == PinState.PINNED]
+        for path, file in there
+    }  # the newest first
+    judges = {key: run for key in index.without_outputs() if (run := _judging(index, key)) is not None}
+    asked = {key for keys in writers.values() if len(keys) > 1 for key in keys}
+    fits: dict[RunKey, bool] = {}
+    for key, path, file in index.read_by(asked | judges.keys()):
+        fits[key] = fits.get(key, True) and stands(path, file)
+    written = {}
+    for path, keys in writers.items():
+        keys.sort(key=lambda key: (not fits.get(key, True), index.is_repetition(key)))
+        summary = index.summary(keys[0]) if keys else None
         if summary is not None and summary.authority != "correction":
-            found[path] = summary
-    return found
+            written[path] = summary
+    return Recorded(Numbers({}, {}), written, tuple(run for key, run in judges.items() if fits.get(key)))
+
+
+def _judging(index: RunIndex, key: RunKey) -> Summary | None:
+    run = index.summary(key)
+    usable = run is not None and run.metrics and run.state == "done" and RERUN_OF not in run.labels
+    return run if usable else None
 
 
 def _of_stages(workspace: Workspace, tree: TreeId) -> list[str]:

@@ -8,7 +8,7 @@ again, or left out.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -203,6 +203,21 @@ class RunIndex:
         for path, file in self._connection.execute(query):
             if not path.startswith(b"/"):
                 yield path, file
+
+    def without_outputs(self) -> list[RunKey]:
+        """Return the runs that wrote nothing inside of working copies that is known, in order."""
+        query = "SELECT key FROM runs EXCEPT SELECT key FROM pins WHERE side = 1 AND state = 1 ORDER BY key"
+        return [RunKey(key) for (key,) in self._connection.execute(query)]
+
+    def read_by(self, keys: Collection[RunKey]) -> Iterator[tuple[RunKey, bytes, bytes]]:
+        """Yield what these runs surely read inside of working copies: run, path and id."""
+        self._connection.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (key BLOB PRIMARY KEY) WITHOUT ROWID")
+        self._connection.execute("DELETE FROM wanted")
+        self._connection.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", ((key,) for key in keys))
+        query = "SELECT key, path, file FROM pins WHERE side = 0 AND state = 1 AND key IN (SELECT key FROM wanted)"
+        for key, path, file in self._connection.execute(query):
+            if not path.startswith(b"/"):
+                yield RunKey(key), path, file
 
     def _labelled(self, summary: Summary) -> Summary:
         notes = [note for note in self.notes(summary.key) if note.labels]

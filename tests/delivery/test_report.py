@@ -18,6 +18,12 @@ with dsvc.start_run("fit") as run:
     run.output("model")
 """
 
+JUDGE = """
+import dsvc
+with dsvc.start_run("judge") as run:
+    run.metric("acc", int(open(run.input("model")).read()) / 2)
+"""
+
 
 def test_a_branch_beside_where_it_left_the_main_one(project: CommandLine):
     page = project.ok("report").out
@@ -56,6 +62,35 @@ def test_on_the_main_branch_the_commit_before_is_the_base(project: CommandLine):
     project.ok("switch", "-q", "main")
     project.ok("merge", "-q", "better")
     assert [m["base"] for m in project.ok("report", "--json").json["metrics"] if m["name"] == "acc"] == [0.8]
+
+
+def test_runs_of_two_branches_that_wrote_the_same(history):
+    """Each branch has the metrics of the run that read what stands there."""
+    cli = history.cli
+    for branch, acc in (("main", 0.8), ("better", 0.9)):
+        if branch != "main":
+            cli.ok("switch", "-q", "-c", branch)
+        program = FIT.replace("run.log(loss=1", f"run.metric('acc', {acc}); run.log(loss=1")
+        (cli.directory / "fit.py").write_text(program)
+        subprocess.run([sys.executable, "fit.py"], cwd=cli.directory, env=cli.environment, check=True)
+        cli.ok("commit", "-q", "-m", branch)
+    document = cli.ok("report", "--json", "main..better").json
+    assert {m["name"]: (m["base"], m["new"]) for m in document["metrics"]}["acc"] == (0.8, 0.9)
+    assert (len(document["runs"]), len(document["replaced"])) == (1, 1)
+
+
+def test_a_run_that_only_measures_counts_where_what_it_read_stands(history):
+    cli = history.cli
+    (cli.directory / "judge.py").write_text(JUDGE)
+    for number in ("1", "2"):
+        (cli.directory / "model").write_text(number)
+        cli.ok("commit", "-q", "-m", number)
+        cli.ok("run", "-q", "--", sys.executable, "judge.py")
+    document = cli.ok("report", "--json", "HEAD~1..HEAD").json
+    assert [(m["base"], m["new"]) for m in document["metrics"] if m["name"] == "acc"] == [(0.5, 1.0)]
+    assert len(document["runs"]) == 1
+    assert cli("report", "-q", "--gate", "metrics.acc > 0.9").code == 0
+    assert cli("report", "-q", "--gate", "metrics.acc > 1").code == 1
 
 
 def test_gates(project: CommandLine):
