@@ -23,6 +23,7 @@ from dsvc.actions.lineage_graph import (
 )
 from dsvc.actions.lineage_models import find_models
 from dsvc.actions.lineage_target import CommitTarget, FileTarget, RunTarget, Target, find_targets
+from dsvc.actions.run_standing import Standing
 from dsvc.actions.runs import open_runs
 from dsvc.environments import decode_environment
 from dsvc.errors import DsvcError
@@ -74,6 +75,7 @@ class _Walk:
         self._up = direction == "up"
         self._runs: list[RunKey] = []  # that are still to be followed
         self._done: set[RunKey] = set()
+        self._standing: Standing | None = None  # in the version that was asked for
         self._edges: set[tuple[str, str, What]] = set()
         self._files: dict[str, RunKey | None] = {}  # file -> the youngest run that it may come of
         self._refs = {
@@ -90,6 +92,7 @@ class _Walk:
         elif isinstance(target, FileTarget):
             node = self._file_node(target.path, target.kind, target.id, target.size)
             self.graph.roots.append(node.key)
+            self._standing = Standing(self._store, self._index, self._workspace.head_tree())
             self._follow_file(node, None, frozenset())
         else:
             self._begin_commit(target)
@@ -100,6 +103,7 @@ class _Walk:
         commit = node.commit
         if commit is None:
             return
+        self._standing = Standing(self._store, self._index, commit.tree)
         parents = [self._workspace.tree_of(parent) for parent in self._workspace.repo.parents(commit)]
         if self._up:
             found = [
@@ -183,7 +187,10 @@ class _Walk:
         before = [m for m in met if run is None or (m.key < run and m.key not in around)]
         # Equal content elsewhere is a coincidence where somebody wrote it here, and a copy where nobody did.
         before = [m for m in before if m.path == node.path and m.state == PinState.PINNED] or before
-        best = self._index.origin(before, node.path)
+        strangers: set[RunKey] = set()
+        if run is None and self._standing is not None:  # what a run read was there before what stands now
+            strangers = self._standing.strangers({meeting.key for meeting in before})
+        best = self._index.origin(before, node.path, strangers)
         if best is None:
             return False
         seen: set[RunKey] = set()

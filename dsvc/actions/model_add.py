@@ -10,6 +10,7 @@ from itertools import islice
 from dsvc.actions.add import add
 from dsvc.actions.model import FoundVersion, stages_of, versions_of
 from dsvc.actions.run_begin import user_of
+from dsvc.actions.run_standing import Standing
 from dsvc.actions.runs import find_run, get_run, has_runs, open_runs
 from dsvc.environments.encoding import decode_environment
 from dsvc.errors import RequestError
@@ -189,7 +190,7 @@ def _standing(workspace: Workspace, path: bytes, entry: Entry) -> CommitId | Non
 def _writer(workspace: Workspace, path: bytes, entry: Entry) -> RunKey | None:
     """Return the newest run that wrote all of these files, one that wrote them at this path before others.
 
-    A run that was repeated comes before its repetitions.
+    A run that read what stands in HEAD comes before others, and one that was repeated before its repetitions.
 
     A run that found a file as it would have written it did not change it. So where no run wrote all files of a folder
     it is the one that wrote last in it.
@@ -201,7 +202,9 @@ def _writer(workspace: Workspace, path: bytes, entry: Entry) -> RunKey | None:
         return None
     with open_runs(workspace) as index:
         met = index.meetings(set(files.values()), outputs=True)
-        repetitions = {m.key for some in met.values() if len(some) > 1 for m in some if index.is_repetition(m.key)}
+        several = {m.key for some in met.values() if len(some) > 1 for m in some}
+        repetitions = {key for key in several if index.is_repetition(key)}
+        strangers = Standing(workspace.repo.store, index, workspace.head_tree()).strangers(several)
     here: set[RunKey] | None = None
     anywhere: set[RunKey] | None = None
     some: set[RunKey] = set()
@@ -212,7 +215,8 @@ def _writer(workspace: Workspace, path: bytes, entry: Entry) -> RunKey | None:
         here = at_place if here is None else here & at_place
         keys = {one.key for one in pinned}
         anywhere = keys if anywhere is None else anywhere & keys
-    return max(here or anywhere or some, key=lambda key: (key not in repetitions, key), default=None)
+    candidates = here or anywhere or some
+    return max(candidates, key=lambda key: (key not in strangers, key not in repetitions, key), default=None)
 
 
 def _files(workspace: Workspace, path: bytes, entry: Entry) -> Iterable[tuple[bytes, bytes]]:

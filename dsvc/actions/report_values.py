@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from dsvc.actions.run_standing import Standing
 from dsvc.delivery.gates import Numbers
 from dsvc.errors import DsvcError
 from dsvc.objects import trees
@@ -69,14 +69,8 @@ def recorded_of(workspace: Workspace, tree: TreeId, index: RunIndex | None) -> R
 
 
 def _recorded(workspace: Workspace, tree: TreeId, index: RunIndex) -> Recorded:
-    store = workspace.repo.store
-
-    @cache
-    def stands(path: bytes, file: bytes) -> bool:
-        entry = trees.lookup(store, tree, path)
-        return entry is not None and entry.id == file
-
-    there = [(path, file) for path, file in index.written_files() if stands(path, file)]
+    standing = Standing(workspace.repo.store, index, tree)
+    there = [(path, file) for path, file in index.written_files() if standing.stands(path, file)]
     met = index.meetings({file for _, file in there}, outputs=True)
     writers = {
         path: [m.key for m in met.get(file, ()) if m.path == path and m.state == PinState.PINNED]
@@ -84,9 +78,7 @@ def _recorded(workspace: Workspace, tree: TreeId, index: RunIndex) -> Recorded:
     }  # the newest first
     judges = {key: run for key in index.without_outputs() if (run := _judging(index, key)) is not None}
     asked = {key for keys in writers.values() if len(keys) > 1 for key in keys}
-    fits: dict[RunKey, bool] = {}
-    for key, path, file in index.read_by(asked | judges.keys()):
-        fits[key] = fits.get(key, True) and stands(path, file)
+    fits = standing.read_it(asked | judges.keys())
     written = {}
     for path, keys in writers.items():
         keys.sort(key=lambda key: (not fits.get(key, True), index.is_repetition(key)))

@@ -16,6 +16,7 @@ from dsvc.actions.rerun_compare import MetricCheck, OutputCheck, Verdict, compar
 from dsvc.actions.rerun_environment import EnvironmentUsed, Where, find_environment_for
 from dsvc.actions.rerun_folder import InputsGoneError, clean_folder
 from dsvc.actions.run import RunRequest, Screen, run
+from dsvc.actions.run_standing import Standing
 from dsvc.actions.runs import get_run, open_runs
 from dsvc.errors import RequestError
 from dsvc.objects.codec import Value
@@ -137,7 +138,8 @@ def _run_of(workspace: Workspace, index: RunIndex, name: str | bytes) -> RunKey:
             return target.key
         if isinstance(target, FileTarget):
             met = [m for m in index.meetings([target.id], outputs=True).get(target.id, ()) if _counts(index, m.key)]
-            best = index.origin(met, target.path)
+            standing = Standing(workspace.repo.store, index, workspace.head_tree())
+            best = index.origin(met, target.path, standing.strangers({m.key for m in met}))
             if best is not None:
                 return best.key
     shown = name if isinstance(name, str) else os.fsdecode(name)

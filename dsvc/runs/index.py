@@ -8,7 +8,7 @@ again, or left out.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -150,11 +150,17 @@ class RunIndex:
         row = self.summary(key)
         return row is not None and RERUN_OF in row.labels
 
-    def origin(self, met: Sequence[Meeting], path: bytes) -> Meeting | None:
-        """Return which of these wrote a file rather than the others: surely, at this path, not what repeated a run."""
+    def origin(self, met: Sequence[Meeting], path: bytes, strangers: Container[RunKey] = ()) -> Meeting | None:
+        """Return which of these wrote a file rather than the others.
+
+        That is one that did so surely, at this path, is none of `strangers`, and did not repeat a run.
+        """
         if len(met) < 2:
             return met[0] if met else None
-        return min(met, key=lambda m: (m.state != PinState.PINNED, m.path != path, self.is_repetition(m.key)))
+        return min(
+            met,
+            key=lambda m: (m.state != PinState.PINNED, m.path != path, m.key in strangers, self.is_repetition(m.key)),
+        )
 
     def keys(self) -> list[RunKey]:
         """Return the keys of all runs in order."""

@@ -77,6 +77,13 @@ def test_runs_of_two_branches_that_wrote_the_same(history):
     document = cli.ok("report", "--json", "main..better").json
     assert {m["name"]: (m["base"], m["new"]) for m in document["metrics"]}["acc"] == (0.8, 0.9)
     assert (len(document["runs"]), len(document["replaced"])) == (1, 1)
+    cli.ok("switch", "-q", "main")
+    cli.ok("model", "add", "fit", "model")
+    assert cli.ok("model", "show", "fit", "--json").json["metrics"]["acc"] == 0.8
+    for version, acc in (("model", 0.8), ("better", 0.9)):
+        graph = cli.ok("lineage", version, "--json").json
+        (made,) = (edge["source"] for edge in graph["edges"] if edge["what"] == "wrote" and not edge["also"])
+        assert [node["run"]["metrics"]["acc"] for node in graph["nodes"] if node["key"] == made] == [acc]
 
 
 def test_a_run_that_only_measures_counts_where_what_it_read_stands(history):
