@@ -28,11 +28,11 @@ def go_back(
     reached = state.merged if state.merged is not None else workspace.head_tree()
     recorded = record_working_copy(workspace)
     # What was changed before, by chance to what the merge made of it too, stays changed.
-    goal = carried(workspace, recorded.tree, reached, _with_aside(workspace, original, reached, state.aside))
+    goal = carried(workspace, recorded.tree, reached, _with_aside(workspace, original, reached, state.files_aside))
     # A path in conflict may stand in the merged tree as it was before, and be settled to something else by now.
     before = {path: trees.lookup(store, original, path) for path in state.touched}
     files = {path: entry for path, entry in before.items() if entry is None or entry.kind != EntryKind.TREE}
-    for folder in (path[:-1] for path in state.aside if path.endswith(b"/")):
+    for folder in state.folders_aside:
         if trees.lookup(store, goal, folder) is None:
             files[folder] = Entry(EntryKind.TREE, trees.empty_tree(store), 0)
     goal = TreeId(trees.edit_tree(store, goal, files).id)  # type: ignore[arg-type]
@@ -43,7 +43,6 @@ def go_back(
 
 def _with_aside(workspace: Workspace, original: TreeId, reached: TreeId, aside: Sequence[bytes]) -> TreeId:
     """Return `original` in which these paths are as `reached` has them."""
-    aside = [path for path in aside if not path.endswith(b"/")]
     if not aside:
         return original
     store = workspace.repo.store

@@ -114,8 +114,9 @@ def commit(
     _check_paths(workspace, index, paths)
     recorded = _record(workspace, index, paths, confirmed=confirmed)
     tree = _tree(workspace, index, recorded, paths)
-    if state is not None and state.aside:
-        tree = _without(workspace, tree, state.aside)
+    if state is not None and state.files_aside:
+        tree = _without(workspace, tree, state.files_aside)
+        _stay_new(workspace, index.tree, recorded.index, state.files_aside)
     parents = _parents(workspace, head, state, amend=amend)
     amended = workspace.repo.commit(head.commit_id) if amend and head.commit_id is not None else None
     unchanged = tree == workspace.head_tree()
@@ -256,8 +257,16 @@ def _with_references(workspace: Workspace, tree: TreeId, head: HeadState) -> Tre
 def _without(workspace: Workspace, tree: TreeId, aside: Sequence[bytes]) -> TreeId:
     """Return a tree in which these paths are as HEAD's commit has them."""
     store, head_tree = workspace.repo.store, workspace.head_tree()
-    before = {path: lookup(store, head_tree, path) for path in aside if not path.endswith(b"/")}
+    before = {path: lookup(store, head_tree, path) for path in aside}
     return TreeId(edit_tree(store, tree, before).id)  # type: ignore[arg-type]
+
+
+def _stay_new(workspace: Workspace, known: TreeId, index: Index, aside: Sequence[bytes]) -> None:
+    """Take those of these paths out of an index that were new to it when it stood for the tree `known`."""
+    store = workspace.repo.store
+    new = {path: None for path in aside if lookup(store, known, path) is None and lookup(store, index.tree, path)}
+    index.tree = TreeId(edit_tree(store, index.tree, new).id)  # type: ignore[arg-type]
+    index.update(new)
 
 
 def _parents(

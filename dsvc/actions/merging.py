@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TypeGuard, cast
+from typing import cast
 
 from dsvc.actions.changes import working_changes
 from dsvc.actions.revision import revision_context
@@ -14,12 +14,12 @@ from dsvc.contents.line_merger import line_merger
 from dsvc.contents.text_merge import Favor, Style
 from dsvc.history.mergecommits import CommitMerger
 from dsvc.history.mergeentry import Labels
-from dsvc.history.treediff import diff_trees
+from dsvc.history.treediff import diff_trees, directory_of
 from dsvc.history.treemerge import TreeMerge, merge_trees
 from dsvc.objects import trees
 from dsvc.objects.ids import TreeId
 from dsvc.objects.store import ObjectStore
-from dsvc.objects.tree import Entry, EntryKind
+from dsvc.objects.tree import Entry
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import join
 from dsvc.worktree.plan import InTheWayError, Obstacle
@@ -87,7 +87,8 @@ def changed_paths(workspace: Workspace, merged: TreeId) -> tuple[bytes, ...]:
     store, head = workspace.repo.store, workspace.head_tree()
     found, folders = set[bytes](), set[bytes]()
     for path, old, new in diff_trees(store, head, known.index.tree):
-        (folders if _is_folder(old) or _is_folder(new) else found).add(path)  # an empty one
+        empty = directory_of(old) is not None or directory_of(new) is not None
+        (folders if empty else found).add(path)
     for path, entry in known.entries.items():
         (folders if entry is None and path in known.index.blocks else found).add(path)
     scanner = Scanner(workspace.root_bytes, known.index, workspace.ignore_rules())
@@ -104,10 +105,11 @@ def _in_folder(
     store: ObjectStore, scanner: Scanner, path: bytes, old: Entry | None, merged: Entry | None
 ) -> Iterator[bytes]:
     """Yield the paths of what was changed in a folder, given as HEAD and as a merge have it."""
-    if old == merged or not (_is_folder(old) or _is_folder(merged)):
+    sides = directory_of(old), directory_of(merged)
+    if old == merged or sides == (None, None):
         yield path
         return
-    before, after = (dict(trees.entries(store, e.id)) if _is_folder(e) else {} for e in (old, merged))
+    before, after = (dict(trees.entries(store, side)) if side is not None else {} for side in sides)
     there, below = set[bytes](), set[bytes]()
     if os.path.isdir(scanner.place(path)):
         delta = scanner.compare(path)
@@ -117,10 +119,6 @@ def _in_folder(
     yield from (join(path, name) for name in there)
     for name in below | before.keys():
         yield from _in_folder(store, scanner, join(path, name), before.get(name), after.get(name))
-
-
-def _is_folder(entry: Entry | None) -> TypeGuard[Entry]:
-    return entry is not None and entry.kind == EntryKind.TREE
 
 
 def under_way(workspace: Workspace, state: WorktreeState, merge: TreeMerge) -> WorktreeState:

@@ -40,7 +40,8 @@ class WorktreeState:
     `heads` are the commits being brought in, `message` the prepared text, `original` the commit to go back to on abort,
     `merged` the tree to which the working copy was brought, `stash` the changes that were stashed before, `todo` what
     a rebase or a row of picks has still to do, `aside` the paths that were changed before it began and go into none of
-    its commits, `touched` all paths that are or were in conflict, `extra` whatever else the verb needs to go on.
+    its commits, those of empty folders with a slash at the end, `touched` all paths that are or were in conflict,
+    `extra` whatever else the verb needs to go on.
     """
 
     verb: str
@@ -54,6 +55,16 @@ class WorktreeState:
     aside: tuple[bytes, ...] = ()
     touched: tuple[bytes, ...] = ()
     extra: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def files_aside(self) -> tuple[bytes, ...]:
+        """The paths of `aside` that go into no commit; a commit keeps empty folders as the merge left them."""
+        return tuple(path for path in self.aside if not path.endswith(b"/"))
+
+    @property
+    def folders_aside(self) -> tuple[bytes, ...]:
+        """The paths of `aside` that were empty folders, without the slash."""
+        return tuple(path[:-1] for path in self.aside if path.endswith(b"/"))
 
 
 _STORED = (*FILE_KINDS, EntryKind.SYMLINK)

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from dsvc.objects import trees
+from dsvc.history.treediff import directory_of
 from dsvc.objects.ids import OperationId, TreeId
 from dsvc.objects.store import ObjectStore
-from dsvc.objects.tree import FILE_KINDS, EntryKind
+from dsvc.objects.tree import FILE_KINDS
 from dsvc.objects.trees import lookup
 from dsvc.progress import Progress
 from dsvc.refs.log import OperationLog
@@ -94,7 +94,7 @@ def move_files(
         journal.end(place.journal_path)
         raise
     # A folder of which the target has nothing may hold what was carried along.
-    carried = {f for f in plan.folders if changed.get(f, b"") is None and _is_folder(store, new_tree, f)}
+    carried = {f for f in plan.folders if changed.get(f, b"") is None and _has_folder(store, new_tree, f)}
     index.restamp(stamp)
     index.update({path: sig for path, sig in changed.items() if path not in carried})
     index.tree = new_tree
@@ -109,11 +109,6 @@ def _carry_out(place: Place, writer: Writer, plan: Plan) -> dict[bytes, bytes | 
         return writer.apply(plan)
     finally:
         place.progress.finish()
-
-
-def _is_folder(store: ObjectStore, tree: TreeId, path: bytes) -> bool:
-    entry = lookup(store, tree, path)
-    return entry is not None and entry.kind == EntryKind.TREE
 
 
 def recover(place: Place, store: ObjectStore, log: OperationLog, head: OperationId) -> str | None:
@@ -186,8 +181,8 @@ def _without_kept_folders(
     if tree == plan.target:
         return dict(changed)
 
-    def kept(path: bytes) -> bool:
-        entry = trees.lookup(store, tree, path)
-        return entry is not None and entry.kind == EntryKind.TREE
+    return {path: sig for path, sig in changed.items() if sig is not None or not _has_folder(store, tree, path)}
 
-    return {path: sig for path, sig in changed.items() if sig is not None or not kept(path)}
+
+def _has_folder(store: ObjectStore, tree: TreeId, path: bytes) -> bool:
+    return directory_of(lookup(store, tree, path)) is not None

@@ -228,6 +228,24 @@ def test_what_was_changed_before_stays_out_of_the_merge(cli: CommandLine, projec
     assert "kept" in cli.ok("status", "-s").out
 
 
+@pytest.mark.parametrize("verb", ["merge", "cherry-pick"])
+def test_what_was_new_before_is_new_after_the_merge(cli: CommandLine, project: Project, verb: str) -> None:
+    project.diverge({"a": "base\n"}, {"a": "ours\n"}, {"a": "theirs\n", "b": "b"})
+    project.write({"added": "1", "new": "2", "folder/new": "3"})
+    cli.ok("add", "added")
+    status = cli.ok("status", "-s").out
+    assert status.splitlines() == ["A  added", "?? folder/", "?? new"]
+    assert cli(verb, "side").code == 13
+    cli.ok("resolve", "--theirs", "a")
+    cli.ok(verb, "--continue")
+    assert cli.ok("status", "-s").out == status
+    cli.ok("undo")
+    cli.ok("redo")
+    assert cli.ok("status", "-s").out == status
+    cli.ok("commit", "-m", "the rest")
+    assert cli.ok("cat", "HEAD:folder/new").out == "3"
+
+
 def test_changed_and_new_files_in_the_way_are_refused(cli: CommandLine, project: Project) -> None:
     project.diverge({"a": "1\n"}, {"b": "b"}, {"a": "2\n", "new": "n", "folder/x": "x"})
     project.write({"a": "mine", "new": "mine", "folder": "mine"})
