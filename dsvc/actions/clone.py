@@ -109,6 +109,8 @@ def clone(
         raise RequestError(
             f"{target} exists and is not an empty folder", hint=f"dsvc clone {url} FOLDER takes another one"
         )
+    if isinstance(address, FolderAddress) and os.path.realpath(address.path) == os.path.realpath(target):
+        raise PlaceMissingError(f"there is no repository at {text}", hint="check the address")
     threading.Thread(target=prepare_place, args=(address,), daemon=True).start()  # while the disk is waited for
     _begin(private, text, remote, surroundings=surroundings, options=options or {})
     kept = False

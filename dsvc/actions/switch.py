@@ -18,13 +18,17 @@ from dsvc.workspace import Workspace
 
 
 class SwitchResult(NamedTuple):
-    """Where the worktree stood and stands: full branch name (None: detached) and commit (None: none yet)."""
+    """Where the worktree stood and stands: full branch name (None: detached) and commit (None: none yet).
+
+    `moved_from` is where the branch was, when it existed and was moved.
+    """
 
     old_branch: str | None
     old_commit: CommitId | None
     branch: str | None
     commit_id: CommitId | None
     created: bool
+    moved_from: CommitId | None = None
 
 
 def switch(
@@ -55,6 +59,7 @@ def switch(
     transaction = workspace.transaction()
     branch: str | None = None
     created = create or force_create
+    moved_from: CommitId | None = None
     if target.startswith("@{-") and not created and not detach:
         left = resolve(revision_context(workspace), target).ref
         if left is not None and left.startswith(HEADS):
@@ -65,6 +70,7 @@ def switch(
         branch = check_short_name(target, HEADS)
         if view.get(branch) is not None and not force_create:
             raise RequestError(f"there is already a branch {target}", hint=f"dsvc switch {target}")
+        moved_from = view.commit(branch) if view.get(branch) is not None else None
         commit_id = commit_of(workspace, start) if start is not None else head.commit_id
         if commit_id is not None:
             transaction.set(branch, Direct(Kind.COMMIT, ObjectId(commit_id)))
@@ -108,7 +114,7 @@ def switch(
         follow(workspace, branch, start)
     if run_hooks:
         run_hook(workspace, "post-switch", arguments=(here, there))
-    return SwitchResult(head.branch, head.commit_id, branch, commit_id, created)
+    return SwitchResult(head.branch, head.commit_id, branch, commit_id, created and moved_from is None, moved_from)
 
 
 def _followed(workspace: Workspace, name: str) -> str | None:

@@ -10,8 +10,8 @@ import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
+from dsvc.commands.git_words import VERBS
 from dsvc.config.settings import Config
 from dsvc.config.values import as_text
 from dsvc.errors import RequestError, UsageError
@@ -73,37 +73,10 @@ def shell_command(line: str, name: str, arguments: Sequence[str]) -> tuple[str, 
     return ("/bin/sh", "-c", f'{line} "$@"' if arguments else line, name, *arguments)
 
 
-_ELSEWHERE: Final = {
-    "annotate": "dsvc blame",
-    "archive": "dsvc export REV DEST",
-    "cat-file": "dsvc cat REV:PATH, dsvc show",
-    "cherry": "dsvc log --oneline UPSTREAM..",
-    "difftool": "dsvc diff",
-    "filter-branch": "dsvc purge takes content out of all of history",
-    "filter-repo": "dsvc purge takes content out of all of history",
-    "for-each-ref": "dsvc branch --format TEXT, dsvc tag --format TEXT",
-    "lfs": "nothing is needed for large files: dsvc commit takes them",
-    "ls-files": "dsvc ls -r",
-    "ls-tree": "dsvc ls REV",
-    "mergetool": "dsvc resolve --tool",
-    "prune": "dsvc gc",
-    "repack": "dsvc gc",
-    "rev-list": "dsvc log --format=%H",
-    "shortlog": "dsvc log --format=%an",
-    "show-ref": "dsvc branch -a -v, dsvc tag",
-    "sparse-checkout": "dsvc sparse",
-    "stage": "dsvc add",
-    "symbolic-ref": "dsvc branch --show-current",
-    "update-index": "there is no staging area: dsvc commit takes all changes",
-    "whatchanged": "dsvc log --name-status",
-}
-"""What does here what these verbs of git do."""
-
-
 def unknown_verb(name: str, known: Collection[str]) -> UnknownVerbError:
     """The error that says `name` is no command, and what to use for it or which of `known` look like it."""
-    if name in _ELSEWHERE:
-        return UnknownVerbError(f"'{name}' is not a dsvc command", hint=_ELSEWHERE[name], details={"similar": []})
+    if name in VERBS:
+        return UnknownVerbError(f"'{name}' is not a dsvc command", hint=VERBS[name], details={"similar": []})
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     message = f"'{name}' is not a dsvc command"
     if close:

@@ -161,8 +161,9 @@ def _tell(context: Context, results: Sequence[BranchResult], what: str, *, json:
         elif result.old_name is not None:
             context.out.note(f"{what} branch {short_name(result.old_name)} to {name}")
         else:
-            at = f" at {result.commit_id.hex()[:SHORT]}" if result.commit_id else ""
-            context.out.note(f"{what} branch {name}{at}")
+            at = f" {'to' if what == 'Moved' else 'at'} {result.commit_id.hex()[:SHORT]}" if result.commit_id else ""
+            was = f" (was {result.old_commit.hex()[:SHORT]})" if result.old_commit else ""
+            context.out.note(f"{what} branch {name}{at}{was}")
 
 
 def _list(

@@ -59,6 +59,8 @@ def command(
         )
         show_switch(context, made, as_json=json)
         return
+    if detach and not before and paths is None:
+        before = ("HEAD",)
     if paths is None:
         before, paths = _guess(context, workspace, before)
     if paths is not None:

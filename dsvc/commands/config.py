@@ -25,6 +25,7 @@ def command(
     *,
     list_all: Annotated[bool, typer.Option("-l", "--list", help="Show everything that is set.")] = False,
     show_origin: Annotated[bool, typer.Option("--show-origin", help="Say which file each value comes from.")] = False,
+    get: Annotated[bool, typer.Option("--get", help="Accepted: a KEY alone is shown anyway.")] = False,
     unset: Annotated[bool, typer.Option("--unset", help="Remove KEY.")] = False,
     edit: Annotated[bool, typer.Option("-e", "--edit", help="Open the file in an editor.")] = False,
     user: Annotated[bool, typer.Option("--user", "--global", help="Use the file of the user.")] = False,
@@ -39,12 +40,12 @@ def command(
     option says otherwise. A key that is not set makes the exit code 1.
     """
     scope = _scope(user=user, repo=repo, worktree=worktree)
-    if sum((list_all, unset, edit)) > 1:
-        raise UsageError("--list, --unset and --edit exclude each other")
+    if sum((list_all, get, unset, edit)) > 1:
+        raise UsageError("--list, --get, --unset and --edit exclude each other")
     if (edit or list_all) and key is not None:
         raise UsageError(f"--{'edit' if edit else 'list'} takes no key")
-    if unset and value is not None:
-        raise UsageError("--unset takes a key and no value")
+    if (unset or get) and value is not None:
+        raise UsageError(f"--{'unset' if unset else 'get'} takes a key and no value")
     if edit:
         _edit(context, _file(context.config_files(), scope or "repo"))
     elif list_all:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import re
 import tempfile
 import time
 import traceback
@@ -16,6 +17,7 @@ from typing import Any, Final
 import typer
 
 from dsvc.commands.exit_codes import BUG, CANNOT, INTERRUPTED, USAGE
+from dsvc.commands.git_words import option_hint, subverb_hint
 from dsvc.commands.path_text import quote_path
 from dsvc.errors import DsvcError
 from dsvc.version import __version__
@@ -127,8 +129,16 @@ def _usage_report(error: Any) -> ErrorReport:
     while ctx is not None:
         path.insert(0, ctx.info_name or "dsvc")
         ctx = ctx.parent
-    hint = hint or f"see '{' '.join(path or ['dsvc'])} --help'"
+    hint = _git_hint(" ".join(path[1:]), error, message) or hint or f"see '{' '.join(path or ['dsvc'])} --help'"
     return ErrorReport("Usage", message[:1].lower() + message[1:], USAGE, hint=hint)
+
+
+def _git_hint(verb: str, error: Any, message: str) -> str | None:
+    """Say what is done in place of something that git has and `verb` has not."""
+    unknown = re.match("No such command '([^']+)'", message)
+    if unknown:
+        return subverb_hint(verb, unknown[1])
+    return option_hint(verb, getattr(error, "option_name", "")) if message.startswith("No such option") else None
 
 
 def _is_path(name: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +39,7 @@ def command(
     """
     branch = initial_branch or context.config().get_str("init.defaultBranch") or "main"
     result = init_repository(
-        folder.absolute(), branch=branch, surroundings=context.surroundings(), whole_files=whole_files
+        Path(os.path.abspath(folder)), branch=branch, surroundings=context.surroundings(), whole_files=whole_files
     )
     if json:
         context.out.json(

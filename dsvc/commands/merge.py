@@ -43,6 +43,7 @@ def command(
     unrelated: Annotated[
         bool, typer.Option("--allow-unrelated-histories", help="Also where no commit is common.")
     ] = False,
+    no_edit: Annotated[bool, typer.Option("--no-edit", help="Accepted: the message is not edited.")] = False,
     go_on: Annotated[bool, typer.Option("--continue", help="Commit a merge whose conflicts are settled.")] = False,
     abort: Annotated[bool, typer.Option("--abort", help="Take back a merge that is under way.")] = False,
     stat: Annotated[bool, typer.Option("--stat", help="Show how many lines changed in each file.")] = False,

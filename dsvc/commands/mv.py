@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from dsvc.actions.mv import mv
 from dsvc.commands.context import Context
 from dsvc.commands.options import DryRun, Json, Quiet, Verbose
 from dsvc.commands.path_text import path_json, quote_path
-from dsvc.errors import UsageError
+from dsvc.errors import RequestError, UsageError
 
 
 def command(
@@ -34,6 +35,10 @@ def command(
     if len(paths) < 2:
         raise UsageError("where to?", hint="dsvc mv SOURCE... TARGET")
     workspace = context.workspace()
+    if paths[-1].endswith("/") and not (context.directory / paths[-1]).is_dir():
+        files = [p for p in paths[:-1] if not (context.directory / p).is_dir()]
+        if files:
+            raise RequestError(f"there is no folder {paths[-1]}", hint=f"mkdir -p {shlex.quote(paths[-1])}")
     *sources, target = [workspace.repo_path(p, context.directory) for p in paths]
     result = mv(workspace, sources, target, force=force, skip_errors=skip_errors, dry_run=dry_run)
     for path, reason in result.left_out:

@@ -21,7 +21,9 @@ def command(
     create: Annotated[bool, typer.Option("-c", "--create", help="Make the branch first.")] = False,
     force_create: Annotated[bool, typer.Option("-C", "--force-create", help="Make it, or move it here.")] = False,
     detach: Annotated[bool, typer.Option("-d", "--detach", help="Stand at a commit without a branch.")] = False,
-    force: Annotated[bool, typer.Option("-f", "--force", help="Overwrite changes (undo brings them back).")] = False,
+    force: Annotated[
+        bool, typer.Option("-f", "--force", "--discard-changes", help="Overwrite changes (undo brings them back).")
+    ] = False,
     map_names: MapNames = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -54,6 +56,9 @@ def show_switch(context: Context, result: SwitchResult, *, as_json: bool) -> Non
         return
     if result.branch is None:
         context.out.note(f"Detached at {(commit or '')[:10]}: commits made here belong to no branch")
+    elif result.moved_from is not None:
+        was = result.moved_from.hex()[:10]
+        context.out.note(f"Moved branch {short_name(result.branch)} here (was {was}) and switched to it")
     elif result.created:
         context.out.note(f"Switched to the new branch {short_name(result.branch)}")
     elif result.branch == result.old_branch:

@@ -116,7 +116,8 @@ def _earlier(context: RevisionContext, base: str, inside: str, text: str) -> Res
     else:
         value = value_at(context.log, context.operation, name, time=parse_date(inside, context.now))
     if value is None:
-        raise UnknownRevisionError(f"{text!r}: {short_name(name)} did not exist then, as far as is known")
+        shown = short_name(name) if name != head_of(context.worktree) else "HEAD"
+        raise UnknownRevisionError(f"{text!r}: {shown} did not exist then, as far as is known")
     return Resolved(value.kind, value.id)
 
 
