@@ -28,11 +28,11 @@ _CONTENT = frozenset({Kind.CHUNK, Kind.FILE_MAP})
 _HINTS = {
     "head": "remove the newest file of the cell named above to go back one step, then run: dsvc fsck",
     "segment": "dsvc fsck --remote NAME --repair-from . writes the indexes in it anew",
-    "pack": "copy the pack from a backup if there is one, else: dsvc fsck --drop-damaged, then dsvc fetch",
-    "missing": "dsvc fetch from a clone that has it; a file that you still have: dsvc add --repair PATH",
-    "damaged": "dsvc fsck --drop-damaged, then dsvc fetch from a clone that has it, or dsvc add --repair PATH",
+    "pack": "put it back from a backup, or: dsvc fsck --repair-from REMOTE; without both: dsvc fsck --drop-damaged",
+    "missing": "dsvc fsck --repair-from REMOTE that has it; of a file that you still have: dsvc add --repair PATH",
+    "damaged": "dsvc fsck --repair-from REMOTE, or: dsvc fsck --drop-damaged, then dsvc add --repair PATH",
     "shape": "the program that wrote this has an error: keep the repository and report it",
-    "file": "dsvc fsck --drop-damaged, then dsvc fetch from a clone that has the file, or dsvc add --repair PATH",
+    "file": "dsvc fsck --repair-from REMOTE, or: dsvc fsck --drop-damaged, then dsvc add --repair PATH",
     "gc": "dsvc gc writes it anew",
 }
 

@@ -1,4 +1,4 @@
-"""Check a remote from afar, and put sound copies in the place of what is damaged there."""
+"""Check a remote from afar, and put sound copies in the place of what is damaged there or here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dsvc.refs.transaction import Act
 from dsvc.remotes.settings import RemoteSettings
 from dsvc.repo.folding import fold
 from dsvc.repo.mending import Harm, Mended, mend
-from dsvc.repo.mendlog import LogMended, mend_log
+from dsvc.repo.mendlog import LogMended, mend_head, mend_log
 from dsvc.repo.poolclaims import claimed
 from dsvc.repo.reachable import Target
 from dsvc.repo.repository import Repository
@@ -30,9 +30,9 @@ _ATTEMPTS = 8
 
 
 class RemoteCheck(NamedTuple):
-    """What is wrong with a remote now, and what was mended before: `found` counts what was damaged at first."""
+    """What is wrong with a remote (None: here) now, and what was mended before: `found` counts what was damaged."""
 
-    remote: RemoteSettings
+    remote: RemoteSettings | None
     result: FsckResult
     found: int
     mended: MendResult
@@ -90,6 +90,42 @@ def check_remote(
                 )
             result = mended.result
         return RemoteCheck(settings, result, found, mended, segments)
+
+
+def repair_here(
+    workspace: Workspace, source: RemoteSettings, *, deep: bool = True, partial: bool = False, jobs: int = 8
+) -> RemoteCheck:
+    """Check this repository, put sound copies from a remote in the place of what is damaged, and check again.
+
+    Operations are on no remote: older ones that reach what is lost are cut off, and where the newest is lost the refs
+    go back to those of the newest one that can be read.
+
+    Raises:
+        RemoteError: when the remote cannot be reached. BadSourceError: when the copies are damaged too.
+    """
+    repo = workspace.repo
+
+    def look() -> FsckResult:
+        return check(repo, deep=deep, partial=partial, progress=workspace.progress)
+
+    result = look()
+    found, segments = len(result.damage), 0
+    mended = MendResult(result, Mended(), LogMended())
+    if result.damage:
+        segments = rewrite_segments(repo)
+        if segments:
+            result = look()
+        act = workspace.act("fsck", f"fsck: repair from {source.shown}")
+        back_to = mend_head(repo, act)  # without refs no remote can be opened
+        if back_to is not None:
+            result = look()
+        with near_remote(workspace, source, jobs=jobs) as remote:
+            progress = workspace.progress
+            mended = mend_from(repo, result, remote.repo, act=act, check_again=look, progress=progress)
+        result = mended.result
+        if back_to is not None:
+            mended = mended._replace(log=mended.log._replace(back_to=back_to))
+    return RemoteCheck(None, result, found, mended, segments)
 
 
 def mend_from(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Annotated, Any
 
 import typer
 
 from dsvc.actions.fsck import Damage, FsckResult, check, drop_damaged
-from dsvc.actions.fsck_remote import check_remote
+from dsvc.actions.fsck_remote import HERE, RemoteCheck, check_remote, repair_here
 from dsvc.actions.remote_access import choose_remote
 from dsvc.commands.bare import repository_here
 from dsvc.commands.context import Context
@@ -44,7 +45,9 @@ def command(
     full: Annotated[bool, typer.Option("--full", help="With --remote: fetch and check every byte there.")] = False,
     repair_from: Annotated[
         str | None,
-        typer.Option("--repair-from", metavar="OTHER", help="Put copies of this remote in place, or of '.', this one."),
+        typer.Option(
+            "--repair-from", metavar="OTHER", help="Put copies of this remote in place; '.' is here, for --remote."
+        ),
     ] = None,
     jobs: Jobs = 8,
     quiet: Quiet = False,
@@ -58,21 +61,42 @@ def command(
     In the folder of a repository without a working copy, such as a hub's, that one is checked. With --remote a remote
     is: that its packs are there with all their bytes, and that nothing is missing of what its history reaches. File
     content is fetched and compared with --full only. --repair-from brings sound copies of what is damaged or missing
-    from another remote or from this repository.
+    from a remote; for a remote also from this repository.
     """
-    if remote is None and (full or repair_from is not None):
-        raise UsageError("--full and --repair-from go with --remote", hint="dsvc fsck --remote NAME")
+    if remote is None and full:
+        raise UsageError("--full goes with --remote", hint="dsvc fsck --remote NAME")
+    if remote is None and repair_from == HERE:
+        raise UsageError("this repository cannot be mended from itself", hint="name a remote")
+    if repair_from is not None and drop:
+        raise UsageError("--repair-from and --drop-damaged exclude each other")
     if remote is not None and (quick or drop):
         raise UsageError("--quick and --drop-damaged do not go with --remote", hint="dsvc fsck --remote NAME is quick")
-    if remote is None:
+    if remote is None and repair_from is None:
         with repository_here(context) as repo:
             if repo is not None:
                 return _local(context, repo, partial=False, quick=quick, drop=drop, json=json)
-    workspace = context.workspace()
+    workspace = _opened(context)
     if remote is not None:
         return _remote(context, workspace, remote, full=full, repair_from=repair_from, jobs=jobs, json=json)
     partial = workspace.content_filter() is not None
+    if repair_from is not None:
+        source = choose_remote(workspace, repair_from, directory=context.directory)
+        done = repair_here(workspace, source, deep=not quick, partial=partial, jobs=jobs)
+        return _show_mended(context, done, shown=None, json=json)
     return _local(context, workspace.repo, partial=partial, quick=quick, drop=drop, json=json)
+
+
+def _opened(context: Context) -> Workspace:
+    """Open the repository; where that fails, say what helps, for 'dsvc fsck' is what was called."""
+    try:
+        return context.workspace()
+    except IntegrityError as error:
+        if error.hint == "dsvc fsck":
+            error.hint = (
+                "put the file back from a backup, or remove the newest file of .dsvc/store/cells/head to go back to the "
+                "state before it; then run: dsvc fsck"
+            )
+        raise
 
 
 def _local(context: Context, repo: Repository, *, partial: bool, quick: bool, drop: bool, json: bool) -> int | None:
@@ -103,11 +127,17 @@ def _remote(
 ) -> int | None:
     settings = choose_remote(workspace, name, directory=context.directory)
     done = check_remote(workspace, settings, full=full, repair_from=repair_from, jobs=jobs)
+    return _show_mended(context, done, shown=settings.shown, json=json)
+
+
+def _show_mended(context: Context, done: RemoteCheck, *, shown: str | None, json: bool) -> int | None:
+    """Print what was mended on a remote (`shown`) or here, and what is still wrong."""
     mended = done.mended
+    there = "there" if shown is not None else "here"
     if json:
         more = {
             "packs_rewritten": mended.objects.packs,
-            "remote": settings.shown,
+            "remote": shown,
             "damage_found": done.found,
             "objects_mended": mended.objects.objects,
             "operations_cut": mended.log.cut,
@@ -125,16 +155,17 @@ def _remote(
         if mended.log.back_to is not None:
             when = iso_text(mended.log.back_to.time, mended.log.back_to.zone)
             context.out.warn(
-                f"the newest operation there was lost: its refs are those of {when}", hint="push again what came later"
+                f"the newest operation {there} was lost: its refs are those of {when}",
+                hint="push again what came later" if shown is not None else "dsvc pull brings what others have",
             )
         if mended.log.cut:
-            context.out.note("older operations there were cut off, because what they refer to is lost")
+            context.out.note(f"older operations {there} were cut off, because what they refer to is lost")
     return IntegrityError.exit_code if done.result.damage else None
 
 
 def _show_all(context: Context, result: FsckResult) -> None:
-    for damage in result.damage:
-        _show(context, damage)
+    for damage, following in zip_longest(result.damage, result.damage[1:]):
+        _show(context, damage, hint=following is None or following.hint != damage.hint)
     what = "checked" if result.deep else "checked quickly"
     context.out.note(
         f"{counted(result.packs, 'pack')}, {human_size(result.size)}, {counted(result.objects, 'object')}, "
@@ -143,7 +174,7 @@ def _show_all(context: Context, result: FsckResult) -> None:
     )
 
 
-def _show(context: Context, damage: Damage) -> None:
+def _show(context: Context, damage: Damage, *, hint: bool) -> None:
     out = context.out
     out.line(out.paint(damage.message, "red"))
     for hit in damage.hits[:_SHOWN]:
@@ -151,7 +182,8 @@ def _show(context: Context, damage: Damage) -> None:
         out.line(f"  {quote_path(hit.path) or '.'} in commit {hit.commit.hex()[:_SHORT]}{refs}")
     if len(damage.hits) > _SHOWN:
         out.line(f"  and {len(damage.hits) - _SHOWN} more")
-    out.line(f"  repair: {damage.hint}")
+    if hint:
+        out.line(f"  repair: {damage.hint}")
 
 
 def _json(result: FsckResult) -> dict[str, Any]:

@@ -39,11 +39,8 @@ def mend_log(repo: Repository, act: Act) -> LogMended:
     Raises:
         IntegrityError: when no operation can be read. BusyError: when somebody published meanwhile; call again.
     """
+    back_to = mend_head(repo, act)
     store = _usable(repo)
-    back_to = None
-    if not _is_readable(store, repo.head.operation):
-        back_to = _go_back(repo, store, act)
-        store = _usable(repo)
     cut = _first_incomplete(repo, store)
     if cut:
         change_record(repo.backend, lambda record: record.cutting(frozenset(cut)))
@@ -51,6 +48,16 @@ def mend_log(repo: Repository, act: Act) -> LogMended:
         spared = [ref.id for ref in repo.head.packs.packs if ref.id not in there]
         drop_objects(repo, cut, spared=spared)  # an operation that is there would be followed
     return LogMended(back_to, len(cut))
+
+
+def mend_head(repo: Repository, act: Act) -> Operation | None:
+    """Let the newest operation be one that can be read; return the one that refs went back to, None if none was lost.
+
+    Raises:
+        IntegrityError: when no operation can be read. BusyError: when somebody published meanwhile; call again.
+    """
+    store = _usable(repo)
+    return None if _is_readable(store, repo.head.operation) else _go_back(repo, store, act)
 
 
 def _usable(repo: Repository) -> ObjectStore:

@@ -48,3 +48,59 @@ def test_damaged_objects_are_dropped_and_come_back(cli, project):
     assert cli("fsck", "--drop-damaged").code == 15
     cli.ok("add", "--repair", "data")
     cli.ok("fsck")
+
+
+def test_sound_copies_come_from_a_remote(cli, project):
+    for n in range(3):
+        (project / "data" / "small").write_text(f"{n}\n")
+        cli.ok("commit", "-m", f"change {n}")
+    cli.ok("clone", ".", "../copy")
+    cli.ok("remote", "add", "copy", "../copy")
+    damage_largest_pack(project)
+    assert "repair: dsvc fsck --repair-from REMOTE" in cli("fsck").out
+    cli("fetch", "copy")  # its commits are here, so it brings nothing
+    assert cli("fsck").code == 15
+    document = cli.ok("fsck", "--repair-from", "copy", "--json").json
+    assert (document["remote"], document["damage_found"], document["objects_mended"]) == (None, 1, 1)
+    (project / "data" / "big.bin").unlink()
+    cli.ok("restore", "data/big.bin")
+    assert (project / "data" / "big.bin").read_bytes() == random.Random(1).randbytes(400_000)
+
+
+def test_a_lost_pack_comes_back_from_a_folder_whatever_it_held(cli, project):
+    (project / "data" / "small").write_text("1\n")
+    cli.ok("commit", "-m", "second")
+    cli.ok("clone", ".", "../copy")
+    log = cli.ok("log", "--oneline").out
+    packs = sorted((project / ".dsvc/store/packs").iterdir())
+    for pack in packs:
+        content = pack.read_bytes()
+        pack.unlink()
+        assert cli("fsck").code == 15
+        answer = cli.ok("fsck", "--repair-from", "../copy")
+        cli.ok("fsck")
+        if "the newest operation here was lost" in answer.err:
+            cli.ok("pull", "../copy", "main")
+        assert cli.ok("log", "--oneline").out == log
+        assert cli.ok("status", "-s").out == ""
+        assert not pack.exists() or pack.read_bytes() == content
+
+
+def test_a_repair_needs_another_repository(cli, project):
+    assert cli("fsck", "--repair-from", ".").code == 2
+    assert cli("fsck", "--repair-from", "../copy", "--drop-damaged").code == 2
+    assert cli("fsck", "--repair-from", "../nowhere").code == 0  # nothing is damaged, so nobody is asked
+
+
+def test_a_lost_list_of_packs_is_told_of_with_the_way_back(cli, project):
+    (project / "data" / "small").write_text("1\n")
+    cli.ok("commit", "-m", "second")
+    for listed in (project / ".dsvc/store/lists").iterdir():
+        content = listed.read_bytes()
+        listed.unlink()
+        answer = cli("fsck")
+        listed.write_bytes(content)
+        if answer.code:
+            assert "remove the newest file of .dsvc/store/cells/head" in answer.err
+            return
+    pytest.fail("the newest list is none of the files")
