@@ -88,6 +88,7 @@ class Workspace:
         self.surroundings = surroundings
         self.progress: Progress = progress or Silent()
         self.published = False
+        self.recovered: str | None = None  # what became of a checkout that was broken off: finished or taken back
         self.left_out: dict[bytes, bytes] = {}  # path -> file id of what the last checkout left out: it was purged
         self.fetched = repo.store.elsewhere = Fetched(repo)
         self._datasets: Delegation | None = None
@@ -130,7 +131,7 @@ class Workspace:
         if recover and workspace.journal_path.exists():
             from dsvc.worktree.recovery import recover as recover_files
 
-            recover_files(workspace, repo.store, repo.log, repo.head.operation)
+            workspace.recovered = recover_files(workspace, repo.store, repo.log, repo.head.operation)
         return workspace
 
     # Paths.

@@ -165,6 +165,8 @@ class Context:
             self._workspace = Workspace.open(
                 self.directory, config=self.config(), surroundings=self.surroundings(), progress=self.progress
             )
+            if self._workspace.recovered is not None:
+                self.out.note(f"What was broken off while it wrote files was {self._workspace.recovered}")
             if self._workspace.content_filter() is not None:
                 from dsvc.actions.bring import attach
 
@@ -202,6 +204,12 @@ class Context:
             from dsvc.remotes.wrappers.limited import parse_rate
 
             self._limit_rate = parse_rate(text) or 0
+
+    def after_interrupt(self) -> str | None:
+        """What to say to somebody who interrupted a command: whether files are left half-way."""
+        if self._workspace is None or not self._workspace.journal_path.exists():
+            return None
+        return "some files are written and some are not: the next command, such as 'dsvc status', sees to that"
 
     def explained(self, error: BaseException) -> BaseException:
         """What to tell people instead of `error`: of content that was erased on purpose, by whom, when and why."""

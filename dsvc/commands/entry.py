@@ -134,6 +134,8 @@ def _report(error: BaseException, arguments: Sequence[str], context: Context) ->
     report = explain_error(error)
     if report.exit_code == USAGE and context.usage_exit is not None:
         report = replace(report, exit_code=context.usage_exit)
+    if isinstance(error, KeyboardInterrupt):
+        report = replace(report, hint=context.after_interrupt())
     out = context.out
     try:
         out.flush()
