@@ -93,8 +93,8 @@ def _opened(context: Context) -> Workspace:
     except IntegrityError as error:
         if error.hint == "dsvc fsck":
             error.hint = (
-                "put the file back from a backup, or remove the newest file of .dsvc/store/cells/head to go back to the "
-                "state before it; then run: dsvc fsck"
+                "put the file back from a backup, or remove the newest file of .dsvc/store/cells/head to go back to "
+                "the state before it; then run: dsvc fsck"
             )
         raise
 
