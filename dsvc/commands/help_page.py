@@ -5,6 +5,7 @@ typer's own pages need rich, which costs more to import than most commands take 
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from dsvc.commands.coercion import choices_of
 from dsvc.commands.registry import Verb
 
 _WIDTH: Final = 80
+_NARROWEST: Final = 40
 _COLUMN: Final = 28
 
 Row = tuple[str, str]
@@ -21,34 +23,39 @@ Row = tuple[str, str]
 
 def root_page(command: Any, ctx: Any, *, verbs: Sequence[Verb]) -> str:
     """The page of `dsvc --help`: usage, verbs by section, global options."""
-    lines = ["Usage: dsvc [OPTIONS] COMMAND [ARGUMENTS]", "", *_paragraphs(command.help)]
+    width = _width(ctx)
+    lines = ["Usage: dsvc [OPTIONS] COMMAND [ARGUMENTS]", "", *_paragraphs(command.help, width)]
     for section in dict.fromkeys(verb.section for verb in verbs):
         rows = [(verb.name, verb.help) for verb in verbs if verb.section == section]
-        lines += ["", f"{section}:", *_rows(rows, column=16)]
-    lines += ["", "Options:", *_rows(option_rows(command, ctx))]
-    lines += ["", "'dsvc COMMAND --help' explains a command. A program dsvc-NAME on PATH is the command NAME."]
+        lines += ["", f"{section}:", *_rows(rows, width, column=16)]
+    lines += ["", "Options:", *_rows(option_rows(command, ctx), width)]
+    more = "'dsvc COMMAND --help' explains a command. A program dsvc-NAME on PATH is the command NAME."
+    lines += ["", *([more] if width == _WIDTH else _paragraphs(more, width))]
     return "\n".join(lines)
 
 
 def verb_page(command: Any, ctx: Any) -> str:
     """The page of a verb: usage, its text, arguments, options."""
-    lines = [f"Usage: {usage(command, ctx)}", "", *_paragraphs(command.help)]
+    width = _width(ctx)
+    lines = [f"Usage: {usage(command, ctx)}", "", *_paragraphs(command.help, width)]
     arguments = [
         (argument_name(param), param.help)
         for param in command.params
         if param.param_type_name == "argument" and param.help and not param.hidden
     ]
     if arguments:
-        lines += ["", "Arguments:", *_rows(arguments)]
-    lines += ["", "Options:", *_rows(option_rows(command, ctx))]
+        lines += ["", "Arguments:", *_rows(arguments, width)]
+    lines += ["", "Options:", *_rows(option_rows(command, ctx), width)]
     return "\n".join(lines)
 
 
 def group_page(command: Any, ctx: Any) -> str:
     """The page of a verb that has subcommands."""
     rows = [(name, _first_line(sub.help)) for name, sub in command.commands.items() if not sub.hidden]
-    lines = [f"Usage: {usage(command, ctx)}", "", *_paragraphs(command.help)]
-    lines += ["", "Commands:", *_rows(rows, column=16), "", "Options:", *_rows(option_rows(command, ctx))]
+    width = _width(ctx)
+    lines = [f"Usage: {usage(command, ctx)}", "", *_paragraphs(command.help, width)]
+    lines += ["", "Commands:", *_rows(rows, width, column=16)]
+    lines += ["", "Options:", *_rows(option_rows(command, ctx), width)]
     return "\n".join(lines)
 
 
@@ -111,7 +118,15 @@ def _first_line(text: str | None) -> str:
     return (text or "").strip().partition("\n")[0].rstrip(".")
 
 
-def _paragraphs(text: str | None) -> list[str]:
+def _width(ctx: Any) -> int:
+    """The columns that a page may take: those of the terminal it goes to, where these are few."""
+    out = getattr(ctx.find_root().obj, "out", None)
+    if out is None or not out.terminal:
+        return _WIDTH
+    return max(_NARROWEST, min(_WIDTH, shutil.get_terminal_size((_WIDTH, 24)).columns))
+
+
+def _paragraphs(text: str | None, width: int) -> list[str]:
     """The paragraphs of a docstring, filled; one that is indented stays as it is."""
     lines: list[str] = []
     for paragraph in (text or "").strip().split("\n\n"):
@@ -120,14 +135,14 @@ def _paragraphs(text: str | None) -> list[str]:
         if paragraph.startswith((" ", "\b")):
             lines += paragraph.replace("\b\n", "").splitlines()
         else:
-            lines += textwrap.wrap(" ".join(paragraph.split()), _WIDTH, break_on_hyphens=False)
+            lines += textwrap.wrap(" ".join(paragraph.split()), width, break_on_hyphens=False)
     return lines
 
 
-def _rows(rows: Iterable[Row], *, column: int = _COLUMN) -> list[str]:
+def _rows(rows: Iterable[Row], width: int, *, column: int = _COLUMN) -> list[str]:
     lines = []
     for name, text in rows:
-        wrapped = textwrap.wrap(text, _WIDTH - column, break_on_hyphens=False) or [""]
+        wrapped = textwrap.wrap(text, width - column, break_on_hyphens=False) or [""]
         if len(name) > column - 4:
             lines.append(f"  {name}")
         else:

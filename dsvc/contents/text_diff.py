@@ -128,14 +128,24 @@ def hunk_header(hunk: Hunk) -> bytes:
 
 
 def quoted_name(name: bytes) -> bytes:
-    """Write a path as git does with core.quotePath: in double quotes and octal where it holds odd bytes."""
-    if not _ODD.search(name):
+    """Write a path in double quotes with git's escapes where it holds odd bytes; letters of UTF-8 stay as they are.
+
+    So does git with core.quotePath off, and 'git apply' and 'patch' read both. Octal is for bytes that are not UTF-8
+    and for what cannot be seen.
+    """
+    try:
+        odd = _ODD if all(c.isprintable() for c in name.decode() if ord(c) > _ASCII) else _ODD_OR_HIGH
+    except UnicodeDecodeError:
+        odd = _ODD_OR_HIGH
+    if not odd.search(name):
         return name
-    return b'"' + _ODD.sub(_escape, name) + b'"'
+    return b'"' + odd.sub(_escape, name) + b'"'
 
 
 _TAIL_BLOCK = 1024
-_ODD = re.compile(rb'[\x00-\x1f\x7f-\xff"\\]')
+_ASCII = 127
+_ODD = re.compile(rb'[\x00-\x1f\x7f"\\]')
+_ODD_OR_HIGH = re.compile(rb'[\x00-\x1f\x7f-\xff"\\]')
 _LETTERS = {7: b"a", 8: b"b", 9: b"t", 10: b"n", 11: b"v", 12: b"f", 13: b"r", 34: b'"', 92: b"\\"}
 _HUNK = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@ ?(.*)", re.DOTALL)
 _ORIGINS: dict[bytes, Origin] = {b" ": " ", b"-": "-", b"+": "+"}

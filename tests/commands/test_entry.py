@@ -86,6 +86,17 @@ def test_help_lists_present_verbs_by_section(cli):
     assert cli("help", "config").out == cli("config", "--help").out
 
 
+def test_help_fits_a_narrow_terminal(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    wide = cli("log", "--help").out
+    assert max(map(len, wide.splitlines())) > 60
+    cli.terminal = True
+    for words in (["--help"], ["log", "--help"], ["bundle", "--help"]):
+        assert max(map(len, cli.ok("--no-pager", *words).out.splitlines())) <= 60
+    monkeypatch.setenv("COLUMNS", "300")
+    assert cli.ok("--no-pager", "log", "--help").out == wide
+
+
 def test_no_command_shows_the_help_and_is_a_usage_error(cli):
     bare = cli()
     assert bare.code == 2
