@@ -160,35 +160,42 @@ def progress_text(
 ) -> str:
     """`Storing  [####      ]  40%  12/30 files  4.0 MiB/10.0 MiB  2.0 MiB/s  3 s left`, as far as it is known.
 
-    The bar takes what the rest leaves of `width` columns, and is left out where that is little.
+    The bar takes what the rest leaves of `width` columns, and is left out where that is little. Where the rest itself
+    is too long, sizes are said in one unit, then the files are left out, then the rate, then the sizes.
     """
     fraction = _fraction(size, total_bytes) if total_bytes else _fraction(items, total_items)
-    parts = [] if fraction is None else [f"{fraction:4.0%}"]
+    count = rate = sizes = short = ""
     if items or total_items:
         done = f"{items:,}/{total_items:,}" if total_items else f"{items:,}"
-        parts.append(f"{done} {unit[:-1] if done == '1' else unit}")
+        count = f"{done} {unit[:-1] if done == '1' else unit}"
     if size or total_bytes:
-        parts.append(f"{size_text(size)}/{size_text(total_bytes)}" if total_bytes else size_text(size))
-        parts.append(f"{size_text(int(size / seconds))}/s")
+        sizes = f"{size_text(size)}/{size_text(total_bytes)}" if total_bytes else size_text(size)
+        short = f"{size_text(size, like=total_bytes)}/{size_text(total_bytes)}" if total_bytes else sizes
+        rate = f"{size_text(int(size / seconds))}/s"
     else:
-        parts.append(f"{items / seconds:,.0f} {unit}/s")
-    if fraction:
-        parts.append(f"{duration_text(seconds / fraction - seconds)} left")
-    if label:
-        parts.insert(0, label)
+        rate = f"{items / seconds:,.0f} {unit}/s"
+    left = f"{duration_text(seconds / fraction - seconds)} left" if fraction else ""
+    percent = "" if fraction is None else f"{fraction:4.0%}"
+    for middle in ((count, sizes, rate), (count, short, rate), (short or count, rate), (short or count,), ()):
+        parts = [part for part in (label, percent, *middle, left) if part]
+        if len("  ".join(parts)) <= width:
+            break
     room = min(_BAR, width - len("  ".join(parts)) - len("  []"))
     if fraction is not None and room >= _BAR // 4:
         parts.insert(1 if label else 0, f"[{'#' * int(fraction * room):<{room}}]")
     return "  ".join(parts)
 
 
-def size_text(size: int) -> str:
-    """`size` bytes for people: `512 B`, `1.5 MiB`."""
-    amount = float(size)
+def size_text(size: int, *, like: int | None = None) -> str:
+    """`size` bytes for people: `512 B`, `1.5 MiB`; with `like` the bare number, in the unit of that many."""
+    amount, measure = float(size), float(size if like is None else like)
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if amount < 1024 or unit == "TiB":
+        if measure < 1024 or unit == "TiB":
             break
         amount /= 1024
+        measure /= 1024
+    if like is not None:
+        return f"{size}" if unit == "B" else f"{amount:.1f}"
     return f"{size} B" if unit == "B" else f"{amount:.1f} {unit}"
 
 

@@ -57,6 +57,20 @@ def test_what_is_not_known_is_left_out():
     assert progress_text("Importing", 2.0, items=9, size=0, unit="commits") == "Importing  9 commits  4 commits/s"
 
 
+def test_a_narrow_terminal_gets_what_matters_most():
+    def text(width: int) -> str:
+        return progress_text(
+            "Storing files", 2.0, items=20_002, size=385 << 20, total_items=20_007, total_bytes=1800 << 20, width=width
+        )
+
+    assert text(100).startswith("Storing files  [##            ]   21%  20,002/20,007 files  385.0 MiB/1.8 GiB")
+    assert text(79) == "Storing files   21%  20,002/20,007 files  0.4/1.8 GiB  192.5 MiB/s  7 s left"
+    assert text(59) == "Storing files   21%  0.4/1.8 GiB  192.5 MiB/s  7 s left"
+    assert text(44) == "Storing files   21%  0.4/1.8 GiB  7 s left"
+    assert text(30) == "Storing files   21%  7 s left"
+    assert progress_text("Looking", 2.0, items=3000, size=0, total_items=4000, width=30) == "Looking   75%  1 s left"
+
+
 def test_more_than_announced_is_not_more_than_all():
     text = progress_text("x", 2.0, items=5, size=0, total_items=4)
     assert "100%" in text
