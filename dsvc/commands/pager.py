@@ -12,10 +12,16 @@ from dsvc.commands.output import Output
 from dsvc.config.settings import Config
 
 _DEFAULT: Final = "less -FRX"
+_LESS: Final = "FRX"
 
 
 def pager_command(config: Config, environment: Mapping[str, str]) -> str | None:
-    """The pager's command line: DSVC_PAGER, core.pager, PAGER or less; None where it is empty or `cat`."""
+    """The pager's command line: DSVC_PAGER, core.pager, PAGER or less; None where it is empty or `cat`.
+
+    Also None on a terminal that cannot move its cursor: there a pager asks to go on at each line, or does worse.
+    """
+    if environment.get("TERM") == "dumb":
+        return None
     for choice in (environment.get("DSVC_PAGER"), config.get_str("core.pager"), environment.get("PAGER"), _DEFAULT):
         if choice is not None:
             return None if choice.strip() in {"", "cat"} else choice
@@ -31,7 +37,8 @@ def running_pager(command: str, out: Output, *, environment: Mapping[str, str]) 
     if _is_missing(command, environment):
         yield
         return
-    pager = subprocess.Popen(["/bin/sh", "-c", command], stdin=subprocess.PIPE, env=dict(environment))
+    surroundings = {"LESS": _LESS, "LV": "-c", **environment}  # so that colours come through, as with git
+    pager = subprocess.Popen(["/bin/sh", "-c", command], stdin=subprocess.PIPE, env=surroundings)
     pipe = cast(IO[bytes], pager.stdin)
     out.flush()
     before = out.redirect(pipe)

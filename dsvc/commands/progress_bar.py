@@ -12,6 +12,7 @@ from typing import Final
 from dsvc.commands.output import Output
 
 _PATIENCE: Final = 1.0
+_GLANCE: Final = 0.3
 _INTERVAL: Final = 0.1
 _BAR: Final = 20
 
@@ -56,9 +57,13 @@ class Census:
 
 
 class ProgressLine:
-    """A `dsvc.progress.Progress` that draws on stderr, but only once a phase has taken a second."""
+    """A `dsvc.progress.Progress` that draws on stderr, but only once the work has taken a second.
+
+    After that each phase is drawn which takes longer than a glance.
+    """
 
     __slots__ = (
+        "_begun",
         "_bytes",
         "_census",
         "_columns",
@@ -82,7 +87,9 @@ class ProgressLine:
         self._columns = columns if columns is not None else _terminal_columns
         self._drawn = False
         self._census: Census | None = None
+        self._begun: float | None = None
         self.start("")
+        self._begun = None
 
     def start(
         self, label: str, *, total_bytes: int | None = None, total_items: int | None = None, unit: str = "files"
@@ -96,7 +103,9 @@ class ProgressLine:
         self._items = 0
         self._bytes = 0
         self._started = self._now()
-        self._next = self._started + _PATIENCE
+        if self._begun is None:
+            self._begun = self._started
+        self._next = max(self._begun + _PATIENCE, self._started + _GLANCE)
 
     def expect(self, count: Callable[[], tuple[int, int]]) -> None:
         """Count more of the phase, once it has taken a second."""

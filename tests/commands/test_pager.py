@@ -71,3 +71,21 @@ def test_which_pager():
     assert pager_command(empty, {"PAGER": "three"}) == "three"
     assert pager_command(empty, {}) == "less -FRX"
     assert pager_command(load_config(ConfigFiles(), ["core.pager="]), {"PAGER": "three"}) is None
+
+
+def test_a_pager_of_ones_own_shows_colours_as_under_git(tmp_path):
+    context, _ = make({"PAGER": f"env > {tmp_path}/seen"}, terminal=True)
+    with context.paged():
+        context.out.line("one")
+    assert "LESS=FRX" in (tmp_path / "seen").read_text().splitlines()
+    context, _ = make({"PAGER": f"env > {tmp_path}/seen", "LESS": "-S"}, terminal=True)
+    with context.paged():
+        context.out.line("one")
+    assert "LESS=-S" in (tmp_path / "seen").read_text().splitlines()
+
+
+def test_no_pager_on_a_terminal_that_cannot_move_its_cursor(tmp_path):
+    context, out = make({"DSVC_PAGER": f"cat > {tmp_path}/seen", "TERM": "dumb"}, terminal=True)
+    with context.paged():
+        context.out.line("one")
+    assert out.getvalue() == b"one\n"

@@ -33,6 +33,20 @@ def test_short_work_shows_nothing():
     assert err.getvalue() == b""
 
 
+def test_several_short_phases_are_long_work_too():
+    progress, clock, _, err = make()
+    for label in ("Looking", "Counting", "Reading"):
+        progress.start(label, total_items=10)
+        for _ in range(8):
+            clock.seconds += 0.1
+            progress.advance(items=1)
+    progress.finish()
+    shown = err.getvalue().decode()
+    assert "Looking" not in shown
+    assert "Counting" in shown
+    assert "Reading" in shown
+
+
 def test_long_work_shows_one_line_that_goes_away():
     progress, clock, out, err = make()
     progress.start("Storing", total_bytes=4 << 20, total_items=4)
