@@ -189,7 +189,10 @@ def test_a_run_names_the_environment_of_its_program(project, wheels, tmp_path):
     python = project.directory / ".venv" / "bin" / "python"
     project.ok("run", "--", str(python), "-c", "pass")
     (run,) = project.ok("runs", "--json").json["runs"]
-    assert project.ok("env", "show", run["id"], "--json").json["environment"] == here
+    short = project.ok("runs", "--columns", "run").out.split()[-1]
+    for name in (run["id"], run["run"], short):
+        assert project.ok("env", "show", name, "--json").json["environment"] == here
+    assert "fedcba9 is unknown" in project("env", "show", "fedcba9").err.replace("'", "")
     upgrade(project, wheels)
     assert project("env", "check", run["id"]).out == "~ rentals  2.0 -> 2.1\n"
 
