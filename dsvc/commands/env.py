@@ -232,7 +232,7 @@ def restore(
         context.out.line(line)
     recorded = result.found.environment_id.hex()[:SHORT]
     for name in result.unseen:
-        context.out.note(plain(f"{name} has its version; its files were not known, so they are not compared"))
+        context.out.note(f"{plain(name)} has its version; its files were not known, so they are not compared")
     if code is None:
         context.out.note(f"{result.folder} matches environment {recorded}")
     else:
