@@ -231,8 +231,8 @@ def restore(
     for line in difference_lines(context.out, result.differences):
         context.out.line(line)
     recorded = result.found.environment_id.hex()[:SHORT]
-    for name in result.unseen:
-        context.out.note(f"{plain(name)} has its version; its files were not known, so they are not compared")
+    for unseen in result.unseen:
+        context.out.note(f"{plain(unseen)} has its version; its files were not known, so they are not compared")
     if code is None:
         context.out.note(f"{result.folder} matches environment {recorded}")
     else:
