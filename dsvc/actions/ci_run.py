@@ -16,7 +16,8 @@ from dsvc.objects.ids import CommitId
 from dsvc.pipelines.after import read_steps
 from dsvc.refs.names import HEADS
 from dsvc.runs.container import find_engine
-from dsvc.runs.masking import SECRETS, SHORTEST
+from dsvc.runs.masking import SECRETS
+from dsvc.runs.secret_words import SHORTEST
 from dsvc.runs.summary import Summary
 from dsvc.workspace import Workspace
 

@@ -166,7 +166,7 @@ def _environment(workspace: Workspace) -> tuple[EnvironmentId | None, str | None
     wanted = workspace.config.get_str("commit.environment")
     if wanted == "never" or (wanted == "auto" and workspace.view().get(environment_of(workspace.worktree_id)) is None):
         return None, None
-    from dsvc.actions.env import lock_now
+    from dsvc.actions.env_lock import lock_now
 
     try:
         return lock_now(workspace).environment_id, None

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from dsvc.actions.env_lock import lock_now
 from dsvc.actions.revision import revision_context
+from dsvc.actions.runs import UnknownRunError, find_run, get_run
 from dsvc.environments import (
     Difference,
     Environment,
     Locked,
     decode_environment,
     differences,
-    find_interpreter,
-    interpreter_of,
-    lock,
 )
 from dsvc.errors import RequestError
 from dsvc.history.revisions import UnknownRevisionError, resolve
@@ -24,6 +22,9 @@ from dsvc.objects import codec
 from dsvc.objects.ids import ID_LENGTH, EnvironmentId, Kind, ObjectId
 from dsvc.refs.names import environment_of
 from dsvc.refs.view import Direct
+from dsvc.runs.container import META
+from dsvc.runs.record import decode_run
+from dsvc.runs.values import clean_text
 from dsvc.workspace import Workspace
 
 _HEX = re.compile(r"[0-9a-fA-F]{4,64}")
@@ -48,42 +49,6 @@ class CheckResult(NamedTuple):
     present: Locked
     counted: tuple[Difference, ...]
     others: tuple[Difference, ...]
-
-
-def lock_now(workspace: Workspace, *, python: str | None = None, directory: Path | None = None) -> Locked:
-    """Store the environment of the project's interpreter (see `find_interpreter`) without publishing anything.
-
-    Raises:
-        InterpreterError: where there is none, or it does not start.
-    """
-    variables = workspace.surroundings.environment
-    return lock(
-        workspace.repo.store,
-        interpreter=find_interpreter(variables, workspace.root, python=python, directory=directory),
-        cache=workspace.cache,
-        variables=variables,
-        names=workspace.config.get_list("env.variables"),
-        root=workspace.root,
-    )
-
-
-def lock_for_program(workspace: Workspace, *, program: str, variables: Mapping[str, str]) -> Locked:
-    """Store the environment in which a program would run with these variables, without publishing anything.
-
-    That of the interpreter which the program is or which runs it, else of the project's. Some milliseconds when nothing
-    was installed since the last time.
-
-    Raises:
-        InterpreterError: where there is no interpreter, or it does not start.
-    """
-    return lock(
-        workspace.repo.store,
-        interpreter=interpreter_of(program, variables, workspace.root),
-        cache=workspace.cache,
-        variables=variables,
-        names=workspace.config.get_list("env.variables"),
-        root=workspace.root,
-    )
 
 
 def lock_environment_here(
@@ -141,16 +106,29 @@ def find_environment(workspace: Workspace, name: str | None = None) -> Found:
         value = fields.get("environment") if isinstance(fields, dict) else None
         if isinstance(value, bytes) and len(value) == ID_LENGTH:
             return _read(workspace, ObjectId(value), name)
+        container = decode_run(workspace.repo.store.get(object_id, Kind.RUN)).metadata.get(META)
+        if isinstance(container, dict):
+            image = clean_text(str(container.get("image")))
+            raise NoEnvironmentError(
+                f"run {name} took place in a container of {image}, whose packages are not recorded",
+                hint=f"dsvc runs show {name} names the image",
+            )
     raise NoEnvironmentError(f"{name} has no environment", hint="name a commit, a run, or an environment's id")
 
 
 def _resolve(workspace: Workspace, name: str) -> tuple[Kind, ObjectId]:
-    """Return what a name stands for, tags peeled; an id's beginning may be that of an environment alone."""
+    """Return what a name stands for, tags peeled; digits may also be those of an environment alone, or name a run."""
     if _HEX.fullmatch(name):
         found = {i for i, kind in workspace.repo.store.find(name.lower()) if kind == Kind.ENVIRONMENT}
         if len(found) == 1:
             return Kind.ENVIRONMENT, found.pop()
-    resolved = resolve(revision_context(workspace), name)
+    try:
+        resolved = resolve(revision_context(workspace), name)
+    except UnknownRevisionError as error:
+        try:
+            return Kind.RUN, ObjectId(get_run(workspace, find_run(workspace, name))[1])
+        except UnknownRunError:
+            raise error from None
     return workspace.repo.peel(resolved.kind, resolved.id)
 
 
@@ -205,6 +183,4 @@ __all__ = [
     "diff_environments",
     "find_environment",
     "lock_environment_here",
-    "lock_for_program",
-    "lock_now",
 ]

@@ -12,6 +12,7 @@ from dsvc.atomic import write_file
 from dsvc.environments import Distribution, Environment, InterpreterError, Locked, find_interpreter
 from dsvc.environments.archives import Archive, find_archives
 from dsvc.environments.dockerfile import dockerfile_text, not_in_image
+from dsvc.environments.hashed_requirements import hashed_requirements
 from dsvc.environments.interpreter import ask
 from dsvc.environments.pylock import Pylock, known_archives, make_pylock
 from dsvc.environments.requirements import requirements_text
@@ -47,12 +48,14 @@ class WrittenPylock:
 
 
 def export_environment(
-    workspace: Workspace, name: str | None, form: Format, *, base: str | None = None, offline: bool = False
+    workspace: Workspace, name: str | None, form: Format, *, base: str | None = None, offline: bool = False,
+    hashes: bool = False,
 ) -> ExportedEnvironment:
     """Return an environment in the form of another tool; see `find_environment` for `name`.
 
     For a lock file the archives of distributions are needed: they are taken from the lock file in the working copy, and
-    asked for where the project's interpreter is of the same kind. `base` is the image that a Dockerfile begins with.
+    asked for where the project's interpreter is of the same kind; so for requirements with their `hashes`. `base` is
+    the image that a Dockerfile begins with.
 
     Raises:
         What `find_environment` raises.
@@ -61,11 +64,14 @@ def export_environment(
     environment, digits = found.environment, found.environment_id.hex()
     if form == "dockerfile":
         return ExportedEnvironment(found, dockerfile_text(environment, digits, base=base), not_in_image(environment))
-    if form == "requirements":
+    if form == "requirements" and not hashes:
         return ExportedEnvironment(found, requirements_text(environment, digits))
     known = _known(workspace.root / PYLOCK, environment) or {}
     if form == "sbom":
         return ExportedEnvironment(found, sbom_text(environment, digits, version=__version__, archives=known))
+    if form == "requirements":
+        archives = _archives(workspace, environment, known, offline=offline)
+        return ExportedEnvironment(found, *hashed_requirements(environment, digits, archives))
     pylock = _pylock(workspace, environment, found.environment_id, known, offline=offline)
     return ExportedEnvironment(found, pylock.text, pylock.unlocked)
 
@@ -139,13 +145,24 @@ def _pylock(
     interpreter: Path | None = None,
     folder: Path | None = None,
 ) -> Pylock:
+    archives = _archives(workspace, environment, known, offline=offline, interpreter=interpreter)
+    return make_pylock(environment, archives, environment_id.hex(), os.fspath(folder or workspace.root))
+
+
+def _archives(
+    workspace: Workspace,
+    environment: Environment,
+    known: dict[str, tuple[Archive, ...]],
+    *,
+    offline: bool,
+    interpreter: Path | None = None,
+) -> dict[str, tuple[Archive, ...]]:
     variables = workspace.surroundings.environment
     left = [one for one in environment.distributions if one.name not in known]
     if left and interpreter is None:
         interpreter = _alike(workspace, environment)
     asked = find_archives(left, interpreter=interpreter, variables=variables, offline=offline) if interpreter else {}
-    archives = {**asked, **known}
-    return make_pylock(environment, archives, environment_id.hex(), os.fspath(folder or workspace.root))
+    return {**asked, **known}
 
 
 def _alike(workspace: Workspace, environment: Environment) -> Path | None:

@@ -7,21 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dsvc.actions.env import Found, find_environment
-from dsvc.environments import Difference, Locked, differences, find_interpreter, lock
+from dsvc.environments import Difference, Distribution, Locked, differences, find_interpreter, lock
 from dsvc.environments.interpreter import ask
-from dsvc.environments.restoring import Failed, Installer, Sources, find_base, restore
+from dsvc.environments.restoring import Failed, Installer, Sources, find_base, own_variables, restore
 from dsvc.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
 class RestoredEnvironment:
-    """The folder of a new virtual environment, its interpreter, and in what it is not what was recorded."""
+    """The folder of a new virtual environment, its interpreter, and in what it is not what was recorded.
+
+    `unseen` are packages of which the record knows the version and not the files, so that these are not compared.
+    """
 
     found: Found
     folder: Path
     made: Locked
     failed: tuple[Failed, ...]
     differences: tuple[Difference, ...]
+    unseen: tuple[str, ...] = ()
 
 
 def restore_environment(
@@ -65,10 +69,17 @@ def restore_environment(
         workspace.repo.store,
         interpreter=folder / "bin" / "python",
         cache=workspace.cache,
-        variables={name: value for name, value in variables.items() if name not in ("VIRTUAL_ENV", "PYTHONHOME")},
+        variables=own_variables(variables),
         names=workspace.config.get_list("env.variables"),
         root=workspace.root,
         fresh=True,
     )
     differ = tuple(one for one in differences(found.environment, made.environment) if one.level == "packages")
-    return RestoredEnvironment(found, folder, made, failed, differ)
+    unknown = {one.name for one in found.environment.distributions if one.contents is None and not _is_editable(one)}
+    unseen = [one for one in differ if one.what == "files" and one.subject in unknown]
+    left = tuple(one for one in differ if one not in unseen)
+    return RestoredEnvironment(found, folder, made, failed, left, tuple(one.subject for one in unseen))
+
+
+def _is_editable(one: Distribution) -> bool:
+    return one.source is not None and one.source.kind == "editable"

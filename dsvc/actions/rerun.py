@@ -24,11 +24,11 @@ from dsvc.objects.ids import RunId
 from dsvc.refs.names import RUNS
 from dsvc.runs.container import META
 from dsvc.runs.index import RunIndex
-from dsvc.runs.masking import MASK
 from dsvc.runs.names import RERUN_OF, RunKey, short_key
 from dsvc.runs.notebook import is_notebook
 from dsvc.runs.pins import Pin, Seen, read_pins
 from dsvc.runs.record import Run
+from dsvc.runs.secret_words import MASK
 from dsvc.runs.summary import summarize
 from dsvc.workspace import Workspace
 

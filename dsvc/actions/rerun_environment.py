@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dsvc.actions.env import lock_for_program
+from dsvc.actions.env_lock import lock_for_program
 from dsvc.actions.env_restore import restore_environment
 from dsvc.environments import Difference, Environment, decode_environment, differences, lock
 from dsvc.environments.interpreter import InterpreterError
 from dsvc.environments.restoring import RestoreError
 from dsvc.errors import DsvcError
 from dsvc.objects.ids import Kind
+from dsvc.runs.container import META
 from dsvc.runs.record import Run
 from dsvc.workspace import Workspace
 
@@ -30,7 +31,7 @@ class EnvironmentUsed:
     """
 
     variables: Mapping[str, str]
-    how: Literal["present", "restored", "unknown"]
+    how: Literal["present", "restored", "image", "unknown"]
     differences: tuple[Difference, ...] = ()
     python: Path | None = None
 
@@ -52,6 +53,8 @@ def find_environment_for(
     Raises:
         RestoreError, InterpreterError: when it has to be made and cannot be.
     """
+    if META in run.metadata:
+        return EnvironmentUsed(variables, "image")
     if run.environment is None:
         return EnvironmentUsed(variables, "unknown")
     try:

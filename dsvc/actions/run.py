@@ -91,11 +91,11 @@ def run(
         program = container.engine
     else:
         program = find_program(request.words[0], environment) if notebook is None else notebook.program
-    masker = Masker(secret_values(environment, request.words))
     warnings: list[str] = []
     params, source = _params(workspace, request, directory, warnings)
     if notebook is not None:
         params |= notebook.params
+    masker = Masker(secret_values(environment, request.words, params))
     traces = request.trace == "strace" and container is None
     if request.trace == "strace" and not traces:
         warnings.append("strace does not see into a container: what Python opens there is observed")

@@ -36,25 +36,43 @@ def take_blocks(workspace: Workspace, outer: Journal, run: Run, variables: Mappi
     Return what is to be told. It is safe to call it again.
     """
     path = outer.path / "stdout"
-    blocks: dict[str, Block] = {}
+    printed: dict[str, list[Block]] = {}
+    blocks: list[Block] = []
     problems: list[str] = []
     try:
         for found in find_blocks(path) if path.exists() else ():
             if isinstance(found, Block):
-                blocks[found.id] = found  # one that is printed again is the newer one
+                _keep(printed.setdefault(found.id, []), found)
             else:
                 problems.append(str(found))
-        for known in _recorded(workspace) if blocks else ():
-            blocks.pop(known, None)
+        for known in _recorded(workspace) if printed else ():
+            printed.pop(known, None)
+        blocks = [block for same in printed.values() for block in same]
         root = variables.get(ROOT) or os.path.realpath(workspace.root)
         if len(blocks) == 1:
-            _write(EventLog(outer.path), next(iter(blocks.values())), root, _folder(workspace, run))
+            _write(EventLog(outer.path), blocks[0], root, _folder(workspace, run))
         else:
-            for number, block in enumerate(blocks.values()):
+            for number, block in enumerate(blocks):
                 _make_inner(workspace, outer, run, block=block, root=root, number=number)
     except (OSError, DsvcError) as error:
         problems.append(str(error))
-    return _told(problems)
+    return _told(problems) + _told_twice(printed)
+
+
+def _keep(same: list[Block], found: Block) -> None:
+    """Add a block to those with its id, in place of the last one if it says all of that, and perhaps more."""
+    if same and same[-1].is_part_of(found):
+        same.pop()
+    same.append(found)
+
+
+def _told_twice(printed: Mapping[str, Sequence[Block]]) -> list[str]:
+    several = [(name, len(same)) for name, same in printed.items() if len(same) > 1]
+    if not several:
+        return []
+    name, many = several[0]
+    more = f" and {len(several) - 1} more" if len(several) > 1 else ""
+    return [f"block {name}{more} was printed {many} times, each time with something else: each makes a run of its own"]
 
 
 def _told(problems: Sequence[str]) -> list[str]:

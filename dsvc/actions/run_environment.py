@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dsvc.actions.env import lock_for_program
+from dsvc.actions.env_lock import lock_for_program
 from dsvc.errors import DsvcError
 from dsvc.objects.ids import EnvironmentId
 from dsvc.workspace import Workspace

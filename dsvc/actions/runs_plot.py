@@ -10,7 +10,7 @@ from dsvc.actions.runs import RunQuery, find_run, get_run, list_runs
 from dsvc.errors import RequestError
 from dsvc.runs.names import RunKey, short_key
 from dsvc.runs.record import Run
-from dsvc.runs.series import Point, read_series
+from dsvc.runs.series import Point, Series, read_series
 from dsvc.runs.values import is_finite
 from dsvc.runs.where import column
 from dsvc.workspace import Workspace
@@ -47,13 +47,14 @@ class Chart:
 def plot_series(workspace: Workspace, runs: Sequence[str], names: Sequence[str] = ()) -> list[Chart]:
     """Return a chart a series, with a line a run; without `names` the first few that these runs have.
 
-    A long series is thinned out: of each of 500 pieces the least and the largest value stay, so peaks are kept.
+    A chart has no lines where all values are NaN or infinite. A long series is thinned out: of each of 500 pieces the
+    least and the largest value stay, so peaks are kept.
 
     Raises:
         UnknownRunError. NothingToPlotError: when no run has a number in such a series.
     """
     found = [get_run(workspace, find_run(workspace, text))[0] for text in runs]
-    there = list(dict.fromkeys(series.name for run in found for series in run.series if series.least is not None))
+    there = list(dict.fromkeys(series.name for run in found for series in run.series if _is_numeric(series)))
     wanted = list(names) or there[:_CHARTS]
     missing = [name for name in wanted if name not in there]
     if missing or not wanted:
@@ -113,7 +114,12 @@ def _lines(workspace: Workspace, runs: Iterable[Run], name: str) -> Iterator[Lin
         points = read_series(workspace.repo.store, run.series_file, series)
         numbers = ((float(p.step), float(p.value)) for p in points if is_finite(p.value))
         thin = list(_thinned(numbers, series.count))
-        yield Line(_label(run.key, run), tuple(step for step, _ in thin), tuple(value for _, value in thin))
+        if thin:
+            yield Line(_label(run.key, run), tuple(step for step, _ in thin), tuple(value for _, value in thin))
+
+
+def _is_numeric(series: Series) -> bool:
+    return series.least is not None or isinstance(series.last, float)  # all of it may be NaN
 
 
 def _label(key: RunKey, run: Run) -> str:

@@ -7,16 +7,20 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dsvc.actions.run_begin import journals_of
+from dsvc.actions.run_finish import take_up
 from dsvc.actions.runs import add_note, open_runs
 from dsvc.actions.sweep_pruning import Pruner
-from dsvc.errors import RequestError
+from dsvc.errors import DsvcError, RequestError
 from dsvc.pipelines.space import Choice, Range, Trial, at_random, filled, grid
+from dsvc.runs.journal import running
 from dsvc.runs.names import RunKey
+from dsvc.runs.summary import Summary
 from dsvc.runs.values import is_finite
 from dsvc.runs.where import column
 from dsvc.workspace import Workspace
@@ -85,6 +89,19 @@ class _Best:
             self.value, self.since = result.value, 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """Tells the run of a trial from those of an earlier sweep of the same name, which may still go on."""
+
+    name: str
+    number: int
+    before: frozenset[bytes]  # keys of runs that were there, or under way, when this sweep began
+
+    def is_run(self, key: RunKey, labels: Mapping[str, str]) -> bool:
+        same = labels.get(SWEEP) == self.name and labels.get("trial") == str(self.number)
+        return same and key not in self.before
+
+
 def sweep(
     workspace: Workspace,
     request: Sweep,
@@ -92,6 +109,7 @@ def sweep(
     directory: Path,
     environment: Mapping[str, str],
     tell: Callable[[TrialResult], None],
+    warn: Callable[[str], None] = lambda _text: None,
     output: int | None = None,
 ) -> list[TrialResult]:
     """Run a command for each trial; return the results, the best one first where there is a metric.
@@ -109,11 +127,13 @@ def sweep(
     if request.prune is not None:
         pruner = Pruner(request.metric.rpartition("metrics.")[2], request.lowest, request.prune)
     journals = journals_of(workspace)
+    with open_runs(workspace) as index:
+        before = frozenset((*index.keys(), *(run.key for run in running(journals))))
     with ThreadPoolExecutor(max(1, request.jobs), thread_name_prefix="dsvc-trial") as pool:
-        running: dict[Future[tuple[int, bool]], tuple[int, Trial, Any]] = {}
+        busy: dict[Future[tuple[int, bool]], tuple[_Sought, Trial, Any]] = {}
         number, more = 0, True
-        while more or running:
-            while more and len(running) < max(1, request.jobs):
+        while more or busy:
+            while more and len(busy) < max(1, request.jobs):
                 if request.patience is not None and best.since >= request.patience:
                     more = False
                     break
@@ -124,23 +144,30 @@ def sweep(
                 number += 1
                 words = _command(request, asked[0], number)
                 variables = {**environment, TRIAL: str(number)}
-                behind = _watcher(pruner, journals, {SWEEP: request.name, "trial": str(number)})
-                running[pool.submit(_execute, words, directory, variables, output, behind)] = (number, *asked)
-            if not running:
+                seek = _Sought(request.name, number, before)
+                behind = _watcher(pruner, journals, seek)
+                busy[pool.submit(_execute, words, directory, variables, output, behind)] = (seek, *asked)
+            if not busy:
                 break
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                which, params, handle = running.pop(future)
-                workspace.repo.refresh()
-                run, value = _outcome(workspace, request.name, which, read)
+            for future in wait(busy, return_when=FIRST_COMPLETED).done:
+                seek, params, handle = busy.pop(future)
+                row = _recorded(workspace, seek)
                 code, pruned = future.result()
+                run, done = (row.key, row.state == "done") if row is not None else (None, False)
+                found = read(row) if read is not None and row is not None and done else None
+                value = float(found) if is_finite(found) else None
+                if pruned and done:  # it came to its end before it was ended
+                    code, pruned = 0, False
                 proposals.told(handle, value, pruned=pruned)
                 if run is not None and pruned:
                     add_note(workspace, run, labels={PRUNED: ""})
                 elif run is not None and pruner is not None and code == 0:
                     pruner.take(workspace, run)
-                result = TrialResult(which, params, run, code, value, pruned)
+                result = TrialResult(seek.number, params, run, code, value, pruned)
                 best.note(result)
                 tell(result)
+    if pruner is not None and not pruner.has_points and any(result.exit_code == 0 for result in best.results):
+        warn(f"no trial logged a series {pruner.series}, so none was ended early")
     return _ordered(best.results, lowest=request.lowest)
 
 
@@ -162,8 +189,8 @@ def _command(request: Sweep, trial: Trial, number: int) -> list[str]:
     return [*words, "--", *filled(request.words, trial)]
 
 
-def _watcher(pruner: Pruner | None, journals: Path, labels: Mapping[str, str]) -> Callable[[], bool] | None:
-    return None if pruner is None else lambda: pruner.falls_behind(journals, labels)
+def _watcher(pruner: Pruner | None, journals: Path, sought: _Sought) -> Callable[[], bool] | None:
+    return None if pruner is None else lambda: pruner.falls_behind(journals, sought.is_run)
 
 
 def _execute(
@@ -187,23 +214,18 @@ def _execute(
                     process.terminate()  # which 'dsvc run' hands on to the command
 
 
-def _outcome(
-    workspace: Workspace, name: str, number: int, read: Callable[[Any], Any] | None
-) -> tuple[RunKey | None, float | None]:
-    """Return the run of a trial, and what it has as the metric."""
-    with open_runs(workspace) as index:
-        row = next(
-            (
-                row
-                for row in index.summaries()
-                if row.labels.get(SWEEP) == name and row.labels.get("trial") == str(number)
-            ),
-            None,
-        )
-    if row is None:
-        return None, None
-    value = read(row) if read is not None and row.state == "done" else None
-    return row.key, float(value) if is_finite(value) else None
+def _recorded(workspace: Workspace, sought: _Sought) -> Summary | None:
+    """Return the run of a trial; what was killed at its very end left it to others to make the record."""
+    for again in (False, True):
+        if again:
+            with suppress(DsvcError, OSError):
+                take_up(workspace)
+        workspace.repo.refresh()
+        with open_runs(workspace) as index:
+            found = next((row for row in index.summaries() if sought.is_run(row.key, row.labels)), None)
+        if found is not None:
+            return found
+    return None
 
 
 class _Listed:

@@ -6,7 +6,7 @@ which the best value that it had is worse than the median of the running means t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,12 +45,17 @@ class Pruner:
                     points = read_series(workspace.repo.store, run.series_file, series)
                     self._done.append([float(point.value) for point in points if is_finite(point.value)])
 
-    def falls_behind(self, journals: Path, labels: Mapping[str, str]) -> bool:
-        """Say whether the trial whose run has these labels is to end."""
+    @property
+    def has_points(self) -> bool:
+        """Whether any trial that came to its end has logged the series."""
+        return bool(self._done)
+
+    def falls_behind(self, journals: Path, is_run: Callable[[RunKey, Mapping[str, str]], bool]) -> bool:
+        """Say whether the trial whose run `is_run` knows by its key and labels is to end."""
         if len(self._done) < LEAST:
             return False
         for journal in running(journals):
-            if not _has_labels(journal, labels):
+            if not _is_of(journal, is_run):
                 continue
             with suppress(OSError):
                 size = sum(entry.stat().st_size for entry in journal.path.iterdir() if entry.name.startswith("events"))
@@ -81,13 +86,12 @@ class Pruner:
         return found
 
 
-def _has_labels(journal: Journal, labels: Mapping[str, str]) -> bool:
+def _is_of(journal: Journal, is_run: Callable[[RunKey, Mapping[str, str]], bool]) -> bool:
     begin = journal.begin()
     payload = begin.get("run") if begin is not None else None
     if not isinstance(payload, bytes):
         return False
     with suppress(DsvcError):
-        found = decode_run(payload).labels
-        return all(found.get(name) == text for name, text in labels.items())
+        run = decode_run(payload)
+        return is_run(run.key, run.labels)
     return False
-

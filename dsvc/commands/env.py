@@ -86,7 +86,8 @@ def _tell_left_out(context: Context, left_out: Sequence[Distribution], form: For
             text = f"{names}{more} came from a folder of a machine, so the image will not have that"
             context.out.warn(text, hint="bring it into the project, or install it from a repository or an index")
         else:
-            context.out.warn(f"no archive is known of {names}{more}, so the lock file leaves that out")
+            file = "requirements leave" if form == "requirements" else "lock file leaves"
+            context.out.warn(f"no archive is known of {names}{more}, so the {file} that out")
 
 
 def show(context: Context, name: Named = None, *, json: Json = False) -> None:
@@ -221,6 +222,7 @@ def restore(
                 "matches": code is None,
                 "failed": [{"name": one.name, "reason": one.reason} for one in result.failed],
                 "differences": [difference_json(one) for one in result.differences],
+                "unseen": list(result.unseen),
             },
         )
         return code
@@ -229,6 +231,8 @@ def restore(
     for line in difference_lines(context.out, result.differences):
         context.out.line(line)
     recorded = result.found.environment_id.hex()[:SHORT]
+    for unseen in result.unseen:
+        context.out.note(f"{plain(unseen)} has its version; its files were not known, so they are not compared")
     if code is None:
         context.out.note(f"{result.folder} matches environment {recorded}")
     else:
@@ -248,7 +252,12 @@ def export(
     base: Annotated[
         str | None, typer.Option("--base", metavar="IMAGE", help="With --dockerfile: the image to begin with.")
     ] = None,
-    no_index: Annotated[bool, typer.Option("--no-index", help="With --pylock: ask no index.")] = False,
+    hashes: Annotated[
+        bool, typer.Option("--hashes", help="With --requirements: digests, for pip's --require-hashes.")
+    ] = False,
+    no_index: Annotated[
+        bool, typer.Option("--no-index", help="With --pylock or --hashes: ask no index for the archives.")
+    ] = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -260,8 +269,10 @@ def export(
             "'dsvc env export' takes one of --dockerfile, --pylock, --requirements and --sbom",
             hint="dsvc env export --requirements",
         )
+    if hashes and not requirements:
+        raise UsageError("--hashes goes with --requirements; the others have digests anyway", hint="leave it out")
     result = export_environment(
-        context.workspace(), name, forms[0], base=base, offline=no_index or context.offline
+        context.workspace(), name, forms[0], base=base, offline=no_index or context.offline, hashes=hashes
     )
     if output is not None:
         write_output(context.directory / output, result.text)

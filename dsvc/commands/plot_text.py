@@ -15,6 +15,7 @@ from dsvc.errors import RequestError
 
 _HEIGHT = 14  # lines of a chart
 _FRAME = 19  # characters left of a chart and right of it, where the label of its axis stands too
+_NOTHING = "no finite value"
 _COLORS = ("cyan", "magenta", "yellow", "green", "blue", "red")
 
 
@@ -35,6 +36,8 @@ def chart_lines(chart: Chart, *, width: int, color: bool) -> list[str]:
         import plotille  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ModuleNotFoundError as error:
         raise PlotPackageError("plotille") from error
+    if not chart.lines:
+        return [f"({chart.title})  {_NOTHING}"]
     figure = plotille.Figure()
     figure.width, figure.height = max(width - _FRAME - len(chart.x_label), 20), _HEIGHT
     figure.x_label, figure.y_label = chart.x_label, chart.y_label
@@ -113,6 +116,10 @@ def _drawn(charts: Sequence[Chart], form: str) -> bytes:
                 axes.scatter(line.x, line.y, s=22, alpha=0.75)
             else:
                 axes.plot(line.x, line.y, label=line.label, linewidth=1.4)
+        if not chart.lines:
+            axes.set(title=chart.title, xticks=[], yticks=[])
+            axes.text(0.5, 0.5, _NOTHING, ha="center", va="center", transform=axes.transAxes)
+            continue
         axes.set(title=chart.title, xlabel=chart.x_label, ylabel=chart.y_label)
         if all(x == int(x) for line in chart.lines for x in line.x if math.isfinite(x)):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no step 2.5

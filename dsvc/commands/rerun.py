@@ -104,6 +104,7 @@ def _print(context: Context, result: RerunResult, *, keep: str | None) -> None:
     where = {
         "present": "the present environment",
         "restored": "its environment, made again",
+        "image": "a container of its image",
         "unknown": "the present environment, as none was recorded",
     }[result.environment.how]
     words = {"identical": "identical", "close": "the same within the tolerance", "different": "different"}

@@ -91,6 +91,7 @@ def command(
         directory=context.directory,
         environment=context.environment,
         tell=tell,
+        warn=context.out.warn,
         output=sys.stderr.fileno() if json else None,
     )
     if json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import Any
 
 from dsvc.environments.environment import CondaPackage
@@ -11,6 +12,7 @@ from dsvc.environments.interpreter import clean
 from dsvc.environments.variables import without_login
 
 FOLDER = "conda-meta"
+_TOKEN = re.compile(r"(://[^/\s]+)/t/[^/\s]+")
 
 
 def conda_packages(prefix: str) -> tuple[tuple[CondaPackage, ...], list[str]]:
@@ -30,6 +32,11 @@ def conda_packages(prefix: str) -> tuple[tuple[CondaPackage, ...], list[str]]:
     return tuple(sorted(packages, key=lambda one: (one.name, one.version, one.build))), notes
 
 
+def _without_token(url: str) -> str:
+    """Return the address of a channel without login: a private one has its token in the path, `/t/TOKEN/`."""
+    return without_login(_TOKEN.sub(r"\1", url))
+
+
 def _package(said: dict[str, Any]) -> CondaPackage:
     url = _text(said, "url")
     channel = _text(said, "channel")
@@ -37,9 +44,9 @@ def _package(said: dict[str, Any]) -> CondaPackage:
         name=clean(said["name"]),
         version=clean(said["version"]),
         build=clean(str(said.get("build") or said.get("build_string") or "")),
-        channel=without_login(channel.rstrip("/").removesuffix("/" + _text(said, "subdir"))),
+        channel=_without_token(channel.rstrip("/").removesuffix("/" + _text(said, "subdir"))),
         subdir=_text(said, "subdir"),
-        url=without_login(url),
+        url=_without_token(url),
         hashes={kind: _text(said, kind) for kind in ("md5", "sha256") if _text(said, kind)},
     )
 

@@ -11,6 +11,7 @@ from dsvc.environments.interpreter import clean
 from dsvc.environments.variables import without_login
 
 _TIMEOUT = 30
+_LEFTOVERS = ("__pycache__/", ".egg-info/")  # what an installation and an import leave in a folder
 
 
 class GitState(NamedTuple):
@@ -32,6 +33,8 @@ def git_state(folder: str, environment: Mapping[str, str]) -> GitState | None:
         if line.startswith("# branch.oid "):
             commit = line.removeprefix("# branch.oid ").replace("(initial)", "")
         elif line.startswith("? "):
+            if line.endswith(_LEFTOVERS):
+                continue
             changed, untracked = True, untracked + 1
         elif not line.startswith("#"):
             changed = True

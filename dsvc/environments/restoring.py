@@ -23,6 +23,7 @@ from dsvc.environments.requirements import is_sound, lines_for, requirement
 from dsvc.errors import RequestError
 
 Installer = Literal["pip", "uv"]
+_OF_OTHERS = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH")  # variables that would show packages from elsewhere
 
 
 class RestoreError(RequestError):
@@ -49,6 +50,11 @@ class Sources:
         """The options of pip and uv that say so."""
         folders = [word for folder in self.find_links for word in ("--find-links", folder)]
         return (*folders, *(["--no-index"] if self.no_index else []))
+
+
+def own_variables(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables with which an interpreter sees what is installed for it alone."""
+    return {name: value for name, value in variables.items() if name not in _OF_OTHERS}
 
 
 def find_base(environment: Environment, variables: Mapping[str, str]) -> Path:
@@ -109,7 +115,7 @@ def restore(
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RestoreError(f"{folder} is not empty", hint="name another folder, or remove it first")
-    quiet = {name: value for name, value in variables.items() if name not in ("VIRTUAL_ENV", "PYTHONHOME")}
+    quiet = own_variables(variables)
     wanted = {one.name: one for one in environment.distributions if one.installer != "conda"}
     uv = shutil.which("uv", path=variables.get("PATH")) if installer == "uv" else None
     if installer == "uv" and uv is None:

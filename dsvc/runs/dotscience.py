@@ -50,6 +50,19 @@ class Block:
     end: int | None = None
     workload: str = ""
 
+    def is_part_of(self, other: Block) -> bool:
+        """Say whether the other one repeats all that this one says; a run may be printed as it goes on."""
+        maps = ((self.labels, other.labels), (self.metrics, other.metrics), (self.params, other.params))
+        models = (self.models, other.models)
+        texts = ((self.description, other.description), (self.error, other.error), (self.workload, other.workload))
+        return (
+            set(self.inputs) <= set(other.inputs)
+            and set(self.outputs) <= set(other.outputs)
+            and all(name in b and repr(b[name]) == repr(a[name]) for a, b in (*maps, models) for name in a)
+            and all(a in ("", b) for a, b in texts)
+            and all(a in (None, b) for a, b in ((self.start, other.start), (self.end, other.end)))
+        )
+
 
 def find_blocks(path: Path) -> Iterator[Block | BadBlockError]:
     """Yield the blocks in a file in order, and for what begins like one and is none the reason.

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from dsvc.config.secret_names import is_secret_name
 from dsvc.objects.codec import Value
+from dsvc.runs.secret_words import MASK, SHORTEST, SecretWords
 
-MASK: Final = "***"
 SECRETS: Final = "DSVC_SECRETS"  # variable: names of further variables that hold secrets, with commas between
-SHORTEST: Final = 6  # characters: a shorter value says nothing and would be found everywhere
 
 _TOKENS = (
     r"(?<![A-Za-z0-9])(?:"
@@ -41,20 +40,15 @@ _SIGNS = tuple(
     )
 )
 _SCHEMES = tuple(map(re.compile, (rb"authorization[\"'\s]*[:=]", rb"bearer\s+(?=\S*[0-9])")))
-_ASSIGNED = re.compile(r"(--?[A-Za-z][\w.-]*|[A-Za-z_][\w.-]*)(=|:\s*)(.*)", re.DOTALL)
-_SHELL = re.compile(r"(?:.*/)?(?:ba|da|k|z|a|fi)?sh")
-# In the text of a shell: NAME=VALUE, --name=VALUE, --name VALUE, where the value is neither a variable nor a command.
-_IN_SCRIPT = re.compile(
-    r"(?<![\w$.-])(?P<name>[A-Za-z_]\w*=|--?[A-Za-z][\w.-]*=|--[A-Za-z][\w.-]*\s+)"
-    r"(?P<value>\"[^\"$`]+\"|'[^']+'|[^\s;&|<>()$`\"'-][^\s;&|<>()$`\"']*)"
-)
 _PIECE = 1 << 20
 
 
-def secret_values(environment: Mapping[str, str], words: Sequence[str] = ()) -> tuple[str, ...]:
+def secret_values(
+    environment: Mapping[str, str], words: Sequence[str] = (), params: Mapping[str, Value] | None = None
+) -> tuple[str, ...]:
     """Return the values of variables that look like credentials, or that `DSVC_SECRETS` names, the longest first.
 
-    What the `words` of a command line give as credentials is among them: programs print their arguments.
+    What the `words` of a command line and `params` give as credentials is among them: programs print their arguments.
     """
     named = environment.get(SECRETS, "").split(",")
     found = {
@@ -62,8 +56,11 @@ def secret_values(environment: Mapping[str, str], words: Sequence[str] = ()) -> 
         for name, value in environment.items()
         if (is_secret_name(name) or name in named) and name != SECRETS
     }
-    for shown, secrets in _parted(words):
-        found |= secrets or _formed(shown)
+    inside = SecretWords()
+    for shown in inside.items(words):
+        found |= _formed(shown)
+    inside.value("", params or {})
+    found |= inside.found
     return tuple(sorted((text for text in found if len(text) >= SHORTEST), key=lambda text: (-len(text), text)))
 
 
@@ -71,43 +68,6 @@ def _formed(text: str) -> set[str]:
     """Return the credentials in a text that have the form of one."""
     found = {match[0] for match in _FORMS.finditer(text)} | {match[2] for match in _USERINFO.finditer(text)}
     return found | {match[2] for match in _BEARER.finditer(text)}
-
-
-def _parted(words: Sequence[str]) -> Iterator[tuple[str, set[str]]]:
-    """Yield each word of a command line as what may be shown of it, and the credentials that were taken out of it."""
-    hidden, shell, script = False, False, False
-    for word in words:
-        if hidden and not word.startswith("--"):
-            yield MASK, {word}
-            hidden = False
-            continue
-        if script:
-            yield _script(word)
-            script = False
-            continue
-        shell = shell or _SHELL.fullmatch(word) is not None
-        script = shell and re.fullmatch(r"-[a-z]*c", word) is not None
-        assigned = _ASSIGNED.fullmatch(word)
-        if assigned is not None and is_secret_name(assigned[1]):
-            yield f"{assigned[1]}{assigned[2]}{MASK}", {assigned[3]}
-            hidden = False
-            continue
-        hidden = word.startswith("-") and "=" not in word and is_secret_name(word)
-        yield word, set()
-
-
-def _script(text: str) -> tuple[str, set[str]]:
-    """Return what may be shown of commands for a shell, and the credentials that were taken out of them."""
-    found: set[str] = set()
-
-    def mask(match: re.Match[str]) -> str:
-        short = len(match["value"]) < SHORTEST and match["value"].isdecimal()  # PASS=0 counts
-        if short or not is_secret_name(match["name"].rstrip("= \t\n")):
-            return match[0]
-        found.add(match["value"].strip("\"'"))
-        return f"{match['name']}{MASK}"
-
-    return _IN_SCRIPT.sub(mask, text), found
 
 
 class Masker:
@@ -126,18 +86,19 @@ class Masker:
 
     def words(self, words: Sequence[str]) -> list[str]:
         """Return the words of a command line; `--api-key VALUE`, `--api-key=VALUE` and `API_KEY=VALUE` are masked."""
-        return [self.text(shown) for shown, _ in _parted(words)]
+        return [self.text(shown) for shown in SecretWords().items(words)]
 
     def value(self, name: str, value: Value) -> Value:
-        """Return the value of a parameter, masked where its name or its text asks for that."""
-        if is_secret_name(name) and isinstance(value, (str, bytes)) and value:
-            return MASK
+        """Return the value of a parameter, masked where its name, a name inside or its text asks for that."""
+        return self._texts(SecretWords().value(name, value))
+
+    def _texts(self, value: Value) -> Value:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, tuple):
-            return tuple(self.value(name, item) for item in value)
+            return tuple(map(self._texts, value))
         if isinstance(value, dict):
-            return {key: self.value(key, item) for key, item in value.items()}
+            return {key: self._texts(item) for key, item in value.items()}
         return value
 
 

@@ -189,7 +189,10 @@ def test_a_run_names_the_environment_of_its_program(project, wheels, tmp_path):
     python = project.directory / ".venv" / "bin" / "python"
     project.ok("run", "--", str(python), "-c", "pass")
     (run,) = project.ok("runs", "--json").json["runs"]
-    assert project.ok("env", "show", run["id"], "--json").json["environment"] == here
+    short = project.ok("runs", "--columns", "run").out.split()[-1]
+    for name in (run["id"], run["run"], short):
+        assert project.ok("env", "show", name, "--json").json["environment"] == here
+    assert "fedcba9 is unknown" in project("env", "show", "fedcba9").err.replace("'", "")
     upgrade(project, wheels)
     assert project("env", "check", run["id"]).out == "~ rentals  2.0 -> 2.1\n"
 
@@ -248,6 +251,21 @@ def test_restore(project, wheels, tmp_path, installer):
     said = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=True).stdout
     assert said == "[('left-pad', '1.0'), ('rentals', '2.0')]\n"
     assert (tmp_path / "again" / "bin" / "rentals").exists()
+
+
+def test_restore_of_packages_without_a_record_and_from_elsewhere(project, wheels, tmp_path):
+    """What is seen over PYTHONPATH is installed as well, and versions are enough where files were not known."""
+    make_wheel(wheels, "outside", "3.0")
+    target = tmp_path / "target"
+    install(project.directory / ".venv" / "bin" / "python", "--target", target, "--find-links", wheels, "outside")
+    next((project.directory / ".venv").glob("lib/*/site-packages/rentals-2.0.dist-info/RECORD")).unlink()
+    project.environment["PYTHONPATH"] = str(target)
+    digits = project.ok("env", "lock", "-q", "--no-pylock").out.strip()
+    restored = project.ok("env", "restore", digits, str(tmp_path / "made"))
+    assert "rentals has its version; its files were not known" in restored.err
+    code = "import importlib.metadata as m; print(m.version('rentals'), m.version('outside'))"
+    said = subprocess.run([tmp_path / "made/bin/python", "-c", code], capture_output=True, text=True, check=False)
+    assert said.stdout == "2.0 3.0\n", said.stderr
 
 
 def test_restore_without_a_package_installs_the_others_and_says_so(project, wheels):

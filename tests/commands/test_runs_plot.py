@@ -41,7 +41,8 @@ def charts(cli, *words):
 
 
 def test_series_of_several_runs(project):
-    (chart,) = charts(project, key(project, 0.1), key(project, 0.5))
+    chart, odd = charts(project, key(project, 0.1), key(project, 0.5))
+    assert (odd["title"], odd["lines"]) == ("odd", [])
     assert (chart["title"], chart["x_label"]) == ("loss", "step")
     assert [line["label"].partition(" ")[2] for line in chart["lines"]] == ["rate 0.1", "rate 0.5"]
     assert chart["lines"][0]["x"] == list(range(20))
@@ -75,13 +76,27 @@ def test_in_the_terminal(project):
     assert any("⡇" in line for line in lines)
 
 
+def test_a_series_without_a_finite_value_says_so(project):
+    code = "import dsvc\nfor i in range(3): dsvc.log(loss=float('nan'), gain=float('inf'), fine=i)"
+    subprocess.run([sys.executable, "-c", code], cwd=project.directory, env=project.environment, check=True)
+    assert [(chart["title"], len(chart["lines"])) for chart in charts(project, "@")] == [
+        ("fine", 1),
+        ("gain", 0),
+        ("loss", 0),
+    ]
+    lines = project.ok("runs", "plot", "@").out.splitlines()
+    assert {"(gain)  no finite value", "(loss)  no finite value"} <= set(lines)
+    project.ok("runs", "plot", "@", "--html", "page.html", "--png", "picture.png")
+    assert (project.directory / "page.html").read_text().count("no finite value") == 2
+
+
 def test_as_a_page_and_a_picture(project):
     both = (key(project, 0.1), key(project, 0.5))
     answer = project.ok("runs", "plot", *both, "--html", "page.html", "--png", "picture.png")
     assert (answer.out, answer.err) == ("", "Wrote page.html and picture.png\n")
     page = (project.directory / "page.html").read_text()
     assert page.startswith("<!doctype html>")
-    assert page.count("<svg") == 1
+    assert page.count("<svg") == 2
     assert "http-equiv" not in page
     assert 'src="' not in page
     assert (project.directory / "picture.png").read_bytes().startswith(b"\x89PNG")

@@ -72,6 +72,22 @@ def test_a_trial_that_falls_behind_is_ended(project):
     assert project("sweep", "-p", "a=1", "--prune", "2", "--", "true").code == 2
 
 
+def test_a_trial_whose_dsvc_was_killed_is_not_taken_for_one_of_an_earlier_sweep(project):
+    swept(project, "-p", "rate=2", "--best", "metrics.score", "--name", "again")
+    (project.directory / "fit.sh").write_text("kill -9 $PPID; sleep 1; exit 1\n")
+    (trial,) = swept(project, "-p", "rate=2", "--best", "metrics.score", "--name", "again", code=1)
+    assert trial["value"] is None
+    rows = project.ok("runs", "list", "--json", "--where", 'labels.sweep = "again"').json["runs"]
+    assert [row["state"] for row in rows if row["run"] == trial["run"]] == ["lost"]
+
+
+def test_a_series_that_no_trial_logs_is_told(project):
+    words = ["-p", "rate=1,2", "--best", "metrics.score", "--metrics=score.json"]
+    command = ["--", "sh", "fit.sh", "--rate={rate}"]
+    assert "no trial logged a series score" in project.ok("sweep", "--prune", "3", *words, *command).err
+    assert project.ok("sweep", *words, *command).err == ""
+
+
 def test_when_a_trial_is_behind():
     pruner = Pruner("loss", lowest=True, grace=2)
     pruner._done += [[4.0, 2.0, 1.0], [5.0, 3.0], [6.0, 4.0, 2.0, 1.0]]

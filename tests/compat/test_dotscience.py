@@ -266,6 +266,22 @@ def test_several_blocks_of_any_program_are_runs_inside(project):
     project.ok("fsck", "-q")
 
 
+def test_blocks_that_share_an_id_are_all_kept_unless_the_last_says_it_all(project):
+    begun, done = {"summary": {"acc": "0.5"}}, {"summary": {"acc": "0.5", "loss": "2"}, "description": "done"}
+    text = block("a", **begun) + block("a", **done) + block("a", **done)
+    (project.directory / "text").write_text(text)
+    answer = project.ok("run", "--", "cat", "text")
+    (run,) = runs_of(project)
+    assert (run["metrics"], "printed" in answer.err) == ({"acc": 0.5, "loss": 2}, False)
+    text += block("a", summary={"acc": "0.75"}) + block("b")
+    (project.directory / "text").write_text(text)
+    answer = project.ok("run", "--", "cat", "text")
+    assert "block a was printed 2 times, each time with something else" in answer.err
+    inner = [run["metrics"] for run in runs_of(project) if run["parent"]]
+    assert sorted(inner, key=len) == [{}, {"acc": 0.75}, {"acc": 0.5, "loss": 2}]
+    project.ok("fsck", "-q")
+
+
 HOSTILE = [
     "[[DOTSCIENCE-RUN:x]]{",
     "[[DOTSCIENCE-RUN:x]]{}[[/DOTSCIENCE-RUN:y]]",

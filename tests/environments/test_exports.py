@@ -19,6 +19,7 @@ from packaging.pylock import Pylock
 from dsvc.environments import Distribution, Environment, Source, differences
 from dsvc.environments.archives import Archive, find_archives
 from dsvc.environments.dockerfile import dockerfile_text, not_in_image
+from dsvc.environments.hashed_requirements import hashed_requirements
 from dsvc.environments.pylock import known_archives, make_pylock
 from dsvc.environments.requirements import requirements_text
 from dsvc.environments.restoring import restore
@@ -153,6 +154,22 @@ def test_requirements_make_the_same_again(locked, mixed, tmp_path, wheels):
     subprocess.run(command, cwd=root, check=True)
     found = differences(environment, locked(other, root=root).environment)
     assert [one for one in found if one.level == "packages"] == []
+
+
+def test_requirements_with_digests_are_taken_by_pip(locked, mixed, tmp_path, wheels):
+    root = tmp_path / "bikes"
+    environment = locked(mixed, root=root).environment
+    pip = pip_of_the_tests(tmp_path, mixed)
+    archives = find_archives(environment.distributions, interpreter=pip, variables=variables(tmp_path, wheels))
+    text, left = hashed_requirements(environment, DIGITS, archives)
+    assert re.findall(r"^[a-z].*==.*\\$", text, re.MULTILINE) == ["left-pad==1.0 \\", "rentals==2.0 \\"]
+    assert {one.name for one in left} >= {"bikes", "features"}, "folders and commits have no digest"
+    (root / "requirements.txt").write_text(text)
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--no-deps", "--no-index"]
+    command += ["--require-hashes", "--find-links", str(wheels), "-r", "requirements.txt"]
+    done = subprocess.run(command, cwd=root, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"Would install .*left.pad-1.0 rentals-2.0", done.stdout, re.IGNORECASE)
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,10 @@ def test_changes_of_an_editable_installation_are_seen_at_once_and_kept_as_a_patc
 
 def test_files_that_git_does_not_track_are_told(locked, editable):
     project, python = editable
+    for leftover in ("src/__pycache__/more.pyc", "src/features.egg-info/PKG-INFO"):  # of an installation
+        (project / leftover).parent.mkdir(exist_ok=True)
+        (project / leftover).write_text("")
+    assert not locked(python).environment.distributions[0].source.changed
     (project / "src" / "more.py").write_text("")
     environment = locked(python).environment
     assert environment.distributions[0].source.changed

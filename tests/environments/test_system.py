@@ -126,7 +126,7 @@ def test_a_library_that_no_package_owns_is_named_by_its_content(locked, python, 
 # Conda: the folder conda-meta, with the fields that conda's documents give a record of an installed package.
 
 NUMPY = {
-    "build": "py312h1234567_0", "build_number": 0, "channel": "https://example.org/conda-forge/linux-64",
+    "build": "py312h1234567_0", "build_number": 0, "channel": "https://example.org/t/secret/conda-forge/linux-64",
     "constrains": [], "depends": ["libblas >=3.9.0,<4.0a0", "python >=3.12,<3.13.0a0"],
     "extracted_package_dir": "/opt/conda/pkgs/numpy-2.2.3-py312h1234567_0", "files": ["bin/f2py"],
     "fn": "numpy-2.2.3-py312h1234567_0.conda", "license": "BSD-3-Clause",
@@ -151,7 +151,7 @@ def test_conda_packages(locked, python, tmp_path):
     assert (one.name, one.version, one.build) == ("numpy", "2.2.3", "py312h1234567_0")
     assert (one.channel, one.subdir) == ("https://example.org/conda-forge", "linux-64")
     assert one.hashes == {"md5": "1" * 32, "sha256": "2" * 64}
-    assert "pw" not in one.url
+    assert one.url == "https://example.org/conda-forge/linux-64/numpy-2.2.3-py312h1234567_0.conda"
     assert environment.notes == (
         "conda-meta/broken-1.0-0.json cannot be read (JSONDecodeError)",
         "conda-meta/empty-1.0-0.json cannot be read (KeyError)",

@@ -29,7 +29,10 @@ def test_a_command_runs_in_an_image_and_its_files_are_its_outputs(project, engin
     container = run["metadata"]["container"]
     assert (container["engine"], container["image"]) == (engine, "tiny")
     assert container["id"].startswith("sha256:")
-    assert project("rerun", "@", "--check").returncode == 0
+    again = project("rerun", "@", "--check")
+    assert (again.returncode, again.stdout.endswith(b"in a container of its image: identical\n")) == (0, True)
+    shown = project("env", "show", run["run"][12:22])
+    assert "took place in a container of tiny" in shown.stderr.decode()
     project.sound()
 
 

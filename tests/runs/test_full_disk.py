@@ -80,6 +80,17 @@ def test_full_while_it_runs(disk):
     disk.sound()
 
 
+def test_an_output_that_is_longer_than_the_disk(disk):
+    script = "import os, sys\nfor _ in range(40): os.write(int(sys.argv[1]), os.urandom(500_000).hex().encode())\n"
+    for stream in "12":
+        done = disk("run", "--", sys.executable, "-c", script, stream)
+        assert (done.returncode, len(done.stdout + done.stderr) >= 40_000_000) == (0, True)
+        assert b"not recorded yet" not in done.stderr
+    assert [run["state"] for run in disk.runs()] == ["done", "done"]
+    assert "; not all of its output was kept" in disk.ok("runs", "show")
+    disk.sound()
+
+
 def test_full_while_python_logs(disk):
     script = (
         "import dsvc, subprocess, sys\n"

@@ -10,7 +10,8 @@ import sys
 import pytest
 
 from dsvc.config.secret_names import is_secret_name
-from dsvc.runs.masking import MASK, FormsReader, Masker, StreamMasker, secret_values
+from dsvc.runs.masking import FormsReader, Masker, StreamMasker, secret_values
+from dsvc.runs.secret_words import MASK
 
 SECRET = "c0ffee-5eCreT-0123456789"
 
@@ -36,6 +37,10 @@ def everything(project) -> bytes:
         (f"postgres://ada:{SECRET}@db/x",),
         ("--aws_secret_access_key", SECRET),
         ("--auth-token", SECRET),
+        (json.dumps({"token": SECRET, "rate": 1}),),
+        (f'--config={{"args": ["--password", "{SECRET}"]}}',),
+        (f"--header=X-Api-Key: {SECRET}",),
+        (f"ssh far train --token {SECRET}",),
     ],
 )
 def test_words_of_the_command_line(project, words):
@@ -81,14 +86,15 @@ def test_params_files_and_the_api(project):
 @pytest.mark.parametrize("name", ["API_KEY", "aws_secret_access_key", "HF_TOKEN", "PGPASSWORD", "my-token", "apiKey",
                                   "SECRET", "db.password", "CLIENT_SECRET_ID", "MYSQL_PWD", "OPENAI_API_KEY_2",
                                   "MYAPPTOKEN", "DB_PASS", "SENTRY_DSN", "SESSION_COOKIE", "PGSESSION_PIN",
-                                  "BIKES_ACCESSKEY"])
+                                  "BIKES_ACCESSKEY", "OPENAI_API_KEYS"])
 def test_names_of_secrets(name):
     assert is_secret_name(name)
 
 
 @pytest.mark.parametrize("name", ["key", "lr", "PWD", "OLDPWD", "tokenizer", "max_tokens", "pad_token", "sort_key",
                                   "public_key", "keyboard", "monkey", "n_keys", "LANG", "HOME", "", "pin_memory",
-                                  "n_passes", "eostoken", "2", "TOKENIZERS_PARALLELISM", "session_length"])
+                                  "n_passes", "eostoken", "2", "TOKENIZERS_PARALLELISM", "session_length",
+                                  "metric-key", "label_key", "keys", "num_tokens", "key-column"])
 def test_names_of_no_secrets(name):
     assert not is_secret_name(name)
 
@@ -107,6 +113,40 @@ def test_a_stream_in_any_pieces(step):
     masker = StreamMasker([SECRET, "secretx"])
     out = b"".join(masker.feed(data[at : at + step]) for at in range(0, len(data), step)) + masker.finish()
     assert out == b"a ******" + b" and c0ffee-5 and ***"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kept"),
+    [
+        ("args", ("--token", SECRET, "--x", 5), ("--token", MASK, "--x", 5)),
+        ("args", ("--pin", 123456), ("--pin", MASK)),
+        ("args", ("sh", "-c", f"A_KEY={SECRET} run"), ("sh", "-c", f"A_KEY={MASK} run")),
+        ("deep", {"a": ({"b": ((f"--api-key={SECRET}",),)},)}, {"a": ({"b": ((f"--api-key={MASK}",),)},)}),
+        ("env", ({"name": "HF_TOKEN", "value": SECRET},), ({"name": "HF_TOKEN", "value": MASK},)),
+        ("env", ({"name": "HOME", "value": "/root"},), ({"name": "HOME", "value": "/root"},)),
+        ("secrets", {"db": SECRET, "port": 1}, {"db": MASK, "port": 1}),
+        ("line", f"train --token {SECRET} --tokenizer bert", f"train --token {MASK} --tokenizer bert"),
+        ("json", json.dumps({"password": SECRET}), json.dumps({"password": MASK})),
+        ("password", 1234, MASK),
+        ("password_length", 8, 8),
+        ("cookie_recall", 0.75, 0.75),
+        ("code", "sorted(x, my_key=first)", "sorted(x, my_key=first)"),
+        ("note", "--num_tokens 5 --key-column id --tokenizer=bert", "--num_tokens 5 --key-column id --tokenizer=bert"),
+        ("text", '{"tokenizer":"bert"}', '{"tokenizer":"bert"}'),
+    ],
+)
+def test_values_of_parameters(name, value, kept):
+    assert Masker().value(name, value) == kept
+
+
+def test_a_credential_in_a_list_given_as_a_parameter(project):
+    project.write("params.yaml", f"model:\n  args: [--token, {SECRET}1]\n")
+    given = json.dumps(["--token", f"{SECRET}2", "--rate", 1])
+    words = ["-p", f"args={given}", "--", "cat", "params.yaml", "--", "params.yaml"]
+    project.ok("run", "-q", *words)
+    assert SECRET.encode() not in everything(project)
+    assert project.shown()["params"]["args"] == ["--token", MASK, "--rate", 1]
+    assert f"[--token, {MASK}]" in project.ok("runs", "show", "--log"), "what the file gives and the program prints"
 
 
 def test_short_values_are_no_secrets():
