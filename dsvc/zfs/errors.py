@@ -91,8 +91,8 @@ def failure(words: tuple[str, ...], said: str) -> DsvcError:
             "that nothing reaches",
         )
     above = words[-1].rpartition("/")[0]
-    nowhere = (f"destination '{above.lower()}' does not exist", "new filesystem stream: dataset does not exist")
-    if verb == "receive" and above and any(one in text for one in nowhere):
+    named = f"'{above.lower()}'" in text or "new filesystem stream" in text  # versions say it in different words
+    if verb == "receive" and above and "does not exist" in text and named:
         return DatasetMissingError(
             f"there is no dataset {above} to receive into", hint=f"zfs create -p {above}, and then the same again"
         )

@@ -68,7 +68,10 @@ class Pool:
         return said.out
 
     def another(self, name: str) -> str:
-        """Make one more pool beside this one, and return its name."""
+        """Make one more pool beside this one, and return its name, which nobody else has."""
+        taken = self.run("zpool", "list", "-H", "-o", "name").out.split()
+        while f"{self.name}{name}" in taken:
+            name += "x"
         disk = f"{self.disk}-{name}"
         with open(self.inside(disk), "wb") as file:
             file.truncate(256 << 20)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.commands.conftest import CommandLine
 from tests.test_json_docs import documented
+from tests.tools.zfs_pool import OPENZFS
 
 
 @pytest.fixture
@@ -48,7 +49,8 @@ def test_an_index_changes_no_data(indexed):
     assert indexed("commit", "-m", "nothing").code == 3
     (indexed.data / "a").write_text("three\n")
     indexed.commit("third")
-    assert indexed.ok("diff", "--name-status", "HEAD~", "HEAD").out == "M\tdata\n"
+    changed = "data/a" if OPENZFS else "data"  # 'zfs diff' of zfs-fuse names no files of a dataset that is mounted
+    assert indexed.ok("diff", "--name-status", "HEAD~", "HEAD").out == f"M\t{changed}\n"
 
 
 def contents(folder: Path) -> dict[str, bytes]:
