@@ -60,7 +60,7 @@ def content_id(data: bytes | memoryview | bytearray) -> ObjectId:
     return ObjectId(blake3(data).digest())
 
 
-def object_id(kind: Kind, payload: bytes) -> ObjectId:
+def object_id(kind: Kind, payload: bytes | memoryview) -> ObjectId:
     """Return the id of an object of `kind` with this canonical encoding.
 
     Every kind but chunks hashes in BLAKE3's derive-key mode with a context of its own, so that no file can be

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from dsvc.errors import DsvcError, FormatTooNewError, IntegrityError
+from dsvc.objects.decoders import Lease
 from dsvc.objects.enclosed import open_enclosed
 from dsvc.objects.encodings import Decoder
 from dsvc.objects.ids import Kind, ObjectId, PackId
@@ -21,6 +23,14 @@ CACHE_BYTES = 32 << 20  # decoded frames that hold more than one object
 
 class DamagedPackError(IntegrityError):
     """A pack holds something else than its index says."""
+
+
+class Stretch(NamedTuple):
+    """Frames that lie behind each other, with their stored bytes and, where they were decoded, the plain ones."""
+
+    frames: list[Frame]
+    stored: memoryview
+    plain: memoryview | None
 
 
 class PackSet:
@@ -253,23 +263,31 @@ class PackSet:
         """Return the plain bytes of a whole frame of which the stored ones were read."""
         return self._plain(ref, number, self.index(ref).frame(number), shared=False, steps=0, stored=stored)
 
-    def frames_bytes(self, ref: PackRef, numbers: Sequence[int]) -> Iterator[bytes | DsvcError]:
-        """Yield the plain bytes of several frames, or why one has none; those behind each other are read at once."""
-        stretch = self._stretch(ref, numbers)
-        at = 0
+    def frames_bytes(
+        self, ref: PackRef, numbers: Sequence[int], stretch: Stretch | None
+    ) -> Iterator[bytes | memoryview | DsvcError]:
+        """Yield the plain bytes of several frames, or why one has none; `stretch` is what was read of them."""
+        at = start = 0
         for position, number in enumerate(numbers):
             try:
                 if stretch is None:
                     yield self.frame_bytes(ref, number)
                     continue
-                frame = stretch[0][position]
-                stored, at = stretch[1][at : at + frame.stored], at + frame.stored
+                frame = stretch.frames[position]
+                if stretch.plain is not None:
+                    plain, start = stretch.plain[start : start + frame.plain], start + frame.plain
+                    yield plain
+                    continue
+                stored, at = stretch.stored[at : at + frame.stored], at + frame.stored
                 yield self._decode(ref, number, frame, stored, base=None)
             except (IntegrityError, FormatTooNewError) as error:
                 yield error
 
-    def _stretch(self, ref: PackRef, numbers: Sequence[int]) -> tuple[list[Frame], memoryview] | None:
-        """Return frames without bases that lie behind each other, with their stored bytes; None for others."""
+    def read_stretch(self, ref: PackRef, numbers: Sequence[int], lease: Lease) -> Stretch | None:
+        """Read frames without bases that lie behind each other at once; None for others.
+
+        They are decoded, too, if the lease does that; then they are valid until it ends.
+        """
         try:
             index = self.index(ref)
             frames = [index.frame(number) for number in numbers]
@@ -280,7 +298,8 @@ class PackSet:
                 end += frame.stored
             if not frames or end > ref.index_offset:
                 return None
-            return frames, memoryview(self._backend.get(ref.key, offset=start, length=end - start))
+            stored = memoryview(self._backend.get(ref.key, offset=start, length=end - start))
+            return Stretch(frames, stored, lease.decode_run(frames, stored))
         except IntegrityError:
             return None
 

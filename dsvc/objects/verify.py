@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from dsvc.errors import DsvcError, IntegrityError
 from dsvc.objects.allocation import keep_freed_memory
 from dsvc.objects.ids import Kind, ObjectId, PackId, object_id
-from dsvc.objects.packindex import Place
+from dsvc.objects.packindex import PackIndex, Place
 from dsvc.objects.packlist import PackRef, classes_of
 from dsvc.objects.packs import PackSet
 from dsvc.objects.packwriter import FOOTER, HEADER, MAGIC, VERSION
+from dsvc.objects.read_ahead import read_ahead
 from dsvc.storage.backend import Backend
 
-_BATCH = 4 << 20  # stored bytes between two reports
+_BATCH = 2 << 20  # stored bytes between two reports
 _KINDS = frozenset(map(int, Kind))
 
 
@@ -58,7 +59,7 @@ def verify_objects(
     check: Callable[[Kind, bytes], None],
     advance: Callable[[int, int], None],
     keep: Callable[[PackRef, int], bool] | None = None,
-    seen: Callable[[bytes, bytes], None] | None = None,
+    seen: Callable[[bytes, bytes | memoryview], None] | None = None,
 ) -> Iterator[Fault]:
     """Decode every frame of these packs, hash every object, and yield what is wrong.
 
@@ -68,18 +69,21 @@ def verify_objects(
     hears of what is done, and `seen(id, content)` of each sound chunk. Packs whose index cannot be used must not be
     among `refs`. Memory is bounded by a frame and the indexes.
 
-    Several threads were tried: handing the interpreter to each other for each frame of 64 KiB costs more than the
-    second processor brings.
+    What `seen` hears is valid while it does. Several threads that verify were tried: handing the interpreter to each
+    other for each frame of 64 KiB costs more than the second processor brings.
     """
     keep_freed_memory()
-    for ref in refs:
-        for batch in _batches(packs, ref, keep):
-            objects, size, faults = _verify_batch(packs, ref, batch, check, seen)
-            advance(objects, size)
-            yield from faults
+    batches = ((ref, batch) for ref in refs for batch in _batches(packs, ref, keep))
+    for ref, batch, stretch in read_ahead(packs, ((ref, [n for n, _ in batch], batch) for ref, batch in batches)):
+        plains = packs.frames_bytes(ref, [number for number, _ in batch], stretch)
+        rows = zip(batch, plains, strict=True)
+        objects, size, faults = _verify_batch(ref, packs.index(ref), rows, check, seen)
+        advance(objects, size)
+        yield from faults
 
 
-_Batch = list[tuple[int, list[tuple[ObjectId, Place]]]]  # (frame number, its objects)
+_Members = tuple[int, list[tuple[ObjectId, Place]]]  # frame number, and the objects in it
+_Batch = list[_Members]
 
 
 def _batches(
@@ -111,17 +115,15 @@ def _by_place(named: tuple[ObjectId, Place]) -> tuple[int, int]:
 
 
 def _verify_batch(
-    packs: PackSet,
     ref: PackRef,
-    batch: _Batch,
+    index: PackIndex,
+    rows: Iterable[tuple[_Members, bytes | memoryview | DsvcError]],
     check: Callable[[Kind, bytes], None],
-    seen: Callable[[bytes, bytes], None] | None,
+    seen: Callable[[bytes, bytes | memoryview], None] | None,
 ) -> tuple[int, int, list[Fault]]:
     faults: list[Fault] = []
     count = size = 0
-    index = packs.index(ref)
-    plains = packs.frames_bytes(ref, [number for number, _ in batch])
-    for (number, members), plain in zip(batch, plains, strict=True):
+    for (number, members), plain in rows:
         count += len(members)
         if isinstance(plain, DsvcError):
             faults.append(Fault(ref.id, "frame", plain.message, tuple((_kind(p), i) for i, p in members)))
@@ -137,7 +139,7 @@ def _verify_batch(
 
 
 def _problem(
-    ref: PackRef, wanted: bytes, place: Place, plain: bytes, check: Callable[[Kind, bytes], None]
+    ref: PackRef, wanted: bytes, place: Place, plain: bytes | memoryview, check: Callable[[Kind, bytes], None]
 ) -> str | None:
     kind = _kind(place)
     name = f"{kind.name.lower().replace('_', ' ')} {wanted.hex()} in pack {ref.id.hex()}"
@@ -151,7 +153,7 @@ def _problem(
         return f"{name} has another content than its id says"
     if kind != Kind.CHUNK:
         try:
-            check(kind, payload)
+            check(kind, bytes(payload))
         except IntegrityError as error:
             return f"{name} is not of its form: {error.message}"
     return None

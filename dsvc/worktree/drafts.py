@@ -86,7 +86,7 @@ class Drafts:
         for offset, part in listed:
             self._places.setdefault(part.id, []).append((draft, offset))
 
-    def take(self, chunk_id: bytes, content: bytes) -> None:
+    def take(self, chunk_id: bytes, content: bytes | memoryview) -> None:
         """Write a chunk, which matched its id, to every place where it belongs.
 
         A thread for that was tried: it takes more processor time, and the clone no less time.
@@ -138,7 +138,7 @@ class Drafts:
         except (IntegrityError, OSError):
             return False
 
-    def _write(self, draft: _Draft, offset: int, content: bytes) -> None:
+    def _write(self, draft: _Draft, offset: int, content: bytes | memoryview) -> None:
         if draft.left < 0:
             return
         try:

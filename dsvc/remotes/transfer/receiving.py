@@ -78,8 +78,8 @@ class EarlyFiles(Protocol):
     def expect(self, file_id: bytes, parts: Iterable[tuple[int, Part]]) -> None:
         """Hear of the chunks of such a file, each with its offset there. They are what a map claims."""
 
-    def take(self, chunk_id: bytes, content: bytes) -> None:
-        """Hear of a chunk that arrived and matches its id; all that arrive are told."""
+    def take(self, chunk_id: bytes, content: bytes | memoryview) -> None:
+        """Hear of a chunk that arrived and matches its id; all that arrive are told. It is valid until this returns."""
 
 
 class Receiver:
