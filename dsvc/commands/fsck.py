@@ -164,8 +164,10 @@ def _show_mended(context: Context, done: RemoteCheck, *, shown: str | None, json
 
 
 def _show_all(context: Context, result: FsckResult) -> None:
-    for damage, following in zip_longest(result.damage, result.damage[1:]):
-        _show(context, damage, hint=following is None or following.hint != damage.hint)
+    if result.damage:
+        with context.paged():  # one lost pack may be thousands of files
+            for damage, following in zip_longest(result.damage, result.damage[1:]):
+                _show(context, damage, hint=following is None or following.hint != damage.hint)
     what = "checked" if result.deep else "checked quickly"
     context.out.note(
         f"{counted(result.packs, 'pack')}, {human_size(result.size)}, {counted(result.objects, 'object')}, "
