@@ -22,8 +22,8 @@ class CollidingNamesError(RequestError):
         shown = "".join(f"\n  {os.fsdecode(a)} and {os.fsdecode(b)}" for a, b in pairs[:10])
         super().__init__(
             f"this disk does not tell these names apart, so one file would overwrite the other:{shown}",
-            hint="run it again with --map-names, which writes the second under another name here ('dsvc switch', "
-            "'checkout', 'restore' and 'merge' have it), or leave one out: "
+            hint="run it again with --map-names, which writes the second under another name here ('dsvc clone', "
+            "'switch', 'checkout', 'restore' and 'merge' have it), or leave one out: "
             f"dsvc sparse set '!/{os.fsdecode(pairs[0][1])}', then the same command",
             details={"pairs": [[os.fsdecode(a), os.fsdecode(b)] for a, b in pairs]},
         )
