@@ -91,7 +91,10 @@ def tells_names_apart(folder: Path) -> bool:
     """Say whether the disk that holds `folder` tells upper from lower case and NFC from NFD, by trying."""
     stem = temporary_name("case")
     probe = folder / (stem + "a\u00e9")
-    probe.touch()
+    try:
+        probe.touch()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(folder)) from error  # nobody knows the file that is tried
     try:
         return not (folder / (stem + "A\u00e9")).exists() and not (folder / (stem + "ae\u0301")).exists()
     finally:
