@@ -213,3 +213,8 @@ def test_design_records_are_numbered_and_listed():
         assert title.startswith(f"# {number}. "), record.name
         assert f"[{title[2:]}]({record.name})" in contents, f"docs/design/README.md lacks {record.name}"
     assert numbers == sorted(set(numbers)), "a number stands for one record; one may still be missing"
+
+
+def test_the_glossary_is_in_order():
+    rows = re.findall(r"^\| (.+?) \|", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)[2:]
+    assert rows == sorted(rows, key=lambda term: (term.lower(), term))

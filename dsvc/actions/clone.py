@@ -42,6 +42,7 @@ from dsvc.storage.local import LocalBackend
 from dsvc.workspace import MAIN, PRIVATE, Surroundings, Workspace
 from dsvc.worktree.drafts import Drafts
 from dsvc.worktree.index import Index
+from dsvc.worktree.name_map import read_names
 from dsvc.worktree.places import make_private
 
 _UNFINISHED = "cloning"  # a file in .dsvc that names the address, as long as a clone is not complete
@@ -79,6 +80,7 @@ def clone(
     single_branch: bool = False,
     depth: int | None = None,
     make_checkout: bool = True,
+    map_names: bool = False,
     tags: bool = True,
     options: Mapping[str, Value] | None = None,
     overrides: Sequence[str] = (),
@@ -90,8 +92,8 @@ def clone(
     It stands on `branch`, or at a tag of that name, else on the remote's own branch; with `single_branch` that is all
     that is fetched, now and later. A clone that is broken off keeps what has arrived; the same call goes on with it.
     `depth` leaves out what is further than so many commits from a tip. `options` are written into the section of the
-    remote before it is first reached. The parent of a fork becomes the remote `upstream`. Where `zfs.parent` is
-    configured, datasets are received and mounted, unless it is a partial clone.
+    remote before it is first reached. `map_names` is as in `switch`. The parent of a fork becomes the remote
+    `upstream`. Where `zfs.parent` is configured, datasets are received and mounted, unless it is a partial clone.
 
     Raises:
         NotReceivedError: when the datasets could not be received; the clone stays.
@@ -139,6 +141,8 @@ def clone(
             jobs=jobs,
         )
         kept = True
+        if map_names:
+            workspace.map_names()
         default = fetched.default_branch
         where, commit_id = _stand(workspace, remote, branch, default=default, ahead=ahead)
         with contextlib.suppress(FileNotFoundError):
@@ -337,7 +341,8 @@ def _stand(
         set_upstream(workspace, HEADS + branch, remote=remote, branch_there=HEADS + branch)
     if ahead is not None:
         empty, target = trees.empty_tree(workspace.repo.store), workspace.tree_of(commit_id)
-        plan, index = plan_checkout(workspace, empty, target, index=Index(empty, 0))
+        index = Index(empty, 0, names=read_names(workspace.names_path))
+        plan, index = plan_checkout(workspace, empty, target, index=index)
         checkout(
             workspace,
             empty,

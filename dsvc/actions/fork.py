@@ -29,6 +29,7 @@ from dsvc.storage.local import LocalBackend
 from dsvc.workspace import MAIN, PRIVATE, Surroundings, Workspace
 from dsvc.worktree.datasets import LOCK, lock_datasets, read_datasets, repository_mark, seed_datasets
 from dsvc.worktree.index import Index
+from dsvc.worktree.name_map import read_names, seed_names
 from dsvc.worktree.places import common_folder, find_private, make_private, store_folder, worktree_id
 from dsvc.zfs.errors import ZfsMissingError
 from dsvc.zfs.provider import ZfsProvider, open_zfs
@@ -152,6 +153,7 @@ def _make(
     set_value(own / "config.toml", "fork.parent", value=os.fspath(private.parent))
     set_value(own / "config.toml", "fork.operation", value=shared.head.operation.hex())
     seed_datasets(private / "worktree" / "datasets", own / "worktree" / "datasets")
+    seed_names(private / "worktree" / "names", own / "worktree" / "names")
     return shared
 
 
@@ -191,7 +193,7 @@ def _check_out(
                 transaction=workspace.transaction(),
                 verb="fork",
                 description="fork: check out",
-                index=Index(empty, 0),
+                index=Index(empty, 0, names=read_names(workspace.names_path)),
             )
     except ObjectMissingError as error:
         raise explain_missing(workspace.repo, error) from error

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from dsvc.actions.fsck import Damage, FsckResult, check
 from dsvc.actions.hub_upkeep import REPAIR, refuse_on_hub
 from dsvc.actions.remote_access import choose_remote, near_remote, tended_remote
-from dsvc.errors import BusyError, RequestError
+from dsvc.errors import BusyError, IntegrityError, RequestError
 from dsvc.objects.ids import Kind, PackId
 from dsvc.progress import Progress
 from dsvc.refs.salvage import mend_list, salvage_head
@@ -116,7 +116,11 @@ def repair_here(
         if segments:
             result = look()
         act = workspace.act("fsck", f"fsck: repair from {source.shown}")
-        back_to = mend_head(repo, act)  # without refs no remote can be opened
+        try:
+            back_to = mend_head(repo, act)  # without refs no remote can be opened
+        except IntegrityError as error:
+            error.hint = f"clone {source.shown} anew, and copy the files of this folder over"
+            raise
         if back_to is not None:
             result = look()
         with near_remote(workspace, source, jobs=jobs) as remote:

@@ -130,6 +130,10 @@ def _choose(state: WorktreeState | None, paths: Sequence[bytes]) -> tuple[Confli
     chosen: dict[bytes, Conflict] = {}
     for path in paths:
         found = [c for c in conflicts if _is_about(c, path)]
+        if not found and path and state is not None and path in state.touched:
+            raise RequestError(
+                f"{os.fsdecode(path)} is settled already", hint="dsvc undo brings the conflict back; or edit the file"
+            )
         if not found and (path or not conflicts):
             raise RequestError(
                 f"{os.fsdecode(path)} is not in conflict" if path else "nothing is in conflict",

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from dsvc.actions.overwrite import overwrite_working_copy, record_working_copy
 from dsvc.actions.revision import tree_of
 from dsvc.errors import RequestError
+from dsvc.history.treediff import diff_trees
 from dsvc.objects import trees
 from dsvc.objects.ids import TreeId
 from dsvc.objects.tree import Entry
@@ -18,10 +19,11 @@ from dsvc.worktree.index import Index
 
 
 class RestoreResult(NamedTuple):
-    """The paths that were asked for, and the tree they came from."""
+    """The paths that were asked for, the tree they came from, and how many files were not as that has them."""
 
     paths: tuple[bytes, ...]
     tree: TreeId
+    changed: int
 
 
 def restore(
@@ -68,6 +70,7 @@ def restore(
         if path:
             changes[path] = wanted
     goal = TreeId(trees.edit_tree(store, recorded.tree, changes).id) if changes else source_tree  # type: ignore[arg-type]
+    changed = sum(1 for _ in diff_trees(store, recorded.tree, goal))
     transaction = workspace.transaction()
     shown = ", ".join(p.decode("utf-8", "replace") or "." for p in paths[:3])
     overwrite_working_copy(
@@ -78,7 +81,7 @@ def restore(
         description=f"restore: {shown}",
         recorded=recorded,
     )
-    return RestoreResult(tuple(paths), source_tree)
+    return RestoreResult(tuple(paths), source_tree, changed)
 
 
 def _check_absent(workspace: Workspace, index: Index, source_tree: TreeId, path: bytes) -> None:

@@ -83,7 +83,7 @@ def status(
         tuple(found.skipped),
         state,
         workspace.view().get(bisect_of(workspace.worktree_id)) is not None,
-        _distance(workspace, head.branch),
+        _distance(workspace, head.branch) if head.commit_id is not None else None,
         tuple(unclaimed),
     )
 

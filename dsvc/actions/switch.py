@@ -77,13 +77,13 @@ def switch(
     elif not detach and view.get(HEADS + target) is not None:
         branch = HEADS + target
         commit_id = view.commit(branch)
-    elif not detach and head.branch == HEADS + target and head.commit_id is None:
-        branch, commit_id = head.branch, None
     elif not detach and (followed := _followed(workspace, target)) is not None:
         branch, created, start = HEADS + target, True, followed
         commit_id = view.commit(followed)
         if commit_id is not None:
             transaction.set(branch, Direct(Kind.COMMIT, ObjectId(commit_id)))
+    elif not detach and head.branch == HEADS + target and head.commit_id is None:
+        branch, commit_id = head.branch, None
     else:
         commit_id = commit_of(workspace, target)
         if not detach:

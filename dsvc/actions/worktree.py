@@ -26,6 +26,7 @@ from dsvc.refs.view import Direct, Symbolic
 from dsvc.workspace import MAIN, PRIVATE, Workspace
 from dsvc.worktree.datasets import seed_datasets
 from dsvc.worktree.index import Index
+from dsvc.worktree.name_map import seed_names
 from dsvc.worktree.places import common_folder, make_private, worktree_id, worktree_paths
 from dsvc.zfs.provider import open_zfs
 
@@ -125,7 +126,7 @@ def add_worktree(
             transaction=transaction,
             verb="worktree",
             description=f"worktree add: {name} at {where}",
-            index=Index(empty, 0),
+            index=Index(empty, 0, names=seed_names(workspace.names_path, made.names_path)),
             metadata={FROM: workspace.worktree_id},
         )
     except BaseException:

@@ -11,9 +11,19 @@ from dsvc.history.ranges import names_a_set, resolve_set
 from dsvc.history.revisions import RevisionContext, resolve
 from dsvc.workspace import Workspace
 
+_PATTERN = frozenset("*?[")
+
 
 def repo_paths(context: Context, workspace: Workspace, words: Sequence[str]) -> tuple[bytes, ...]:
-    """The paths inside the repository that `words` name, seen from the current folder."""
+    """The paths inside the repository that `words` name, seen from the current folder.
+
+    A word that looks like a pattern is warned of where it names nothing: a shell expands patterns, and dsvc none.
+    """
+    for word in words:
+        if not _PATTERN.isdisjoint(word) and not os.path.lexists(context.directory / word):
+            context.out.warn(
+                f"{word} is taken as a name: dsvc expands no patterns", hint="without quotes the shell expands it"
+            )
     return tuple(workspace.repo_path(word, context.directory) for word in words)
 
 

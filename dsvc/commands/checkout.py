@@ -14,6 +14,7 @@ from dsvc.actions.switch import switch
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json, MapNames, Quiet
 from dsvc.commands.path_text import path_json
+from dsvc.commands.restore import restored_text
 from dsvc.commands.switch import show_switch
 from dsvc.errors import DsvcError, RequestError, UsageError
 from dsvc.refs.names import HEADS
@@ -73,8 +74,7 @@ def command(
         if json:
             context.out.json("dsvc.checkout", {"paths": [path_json(p) for p in done.paths], "tree": done.tree.hex()})
         else:
-            count = f"{len(paths)} path{'s' if len(paths) > 1 else ''}"
-            context.out.note(f"Restored {count}; 'dsvc undo' takes it back")
+            context.out.note(restored_text(done, before[0] if before else None))
         return
     target = "@{-1}" if before[0] == "-" else before[0]
     is_branch = target.startswith("@{-") or _is_branch(workspace, target)

@@ -12,7 +12,7 @@ from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.entry_text import human_size
 from dsvc.commands.fetch import fetch_json
-from dsvc.commands.options import Jobs, Json, LimitRate, NoRuns, Quiet, runs_wanted
+from dsvc.commands.options import Jobs, Json, LimitRate, MapNames, NoRuns, Quiet, runs_wanted
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.commands.remote_keys import Encrypt, KeyFilePath, sealed_options
 from dsvc.commands.single_writer import SingleWriter, single_writer_options
@@ -36,6 +36,7 @@ def command(
         int | None, typer.Option("--depth", metavar="N", min=1, help="Only the newest N commits of the branch.")
     ] = None,
     no_checkout: Annotated[bool, typer.Option("-n", "--no-checkout", help="Write no files.")] = False,
+    map_names: MapNames = False,
     no_tags: Annotated[bool, typer.Option("--no-tags", help="Fetch no tags.")] = False,
     no_data: Annotated[
         bool, typer.Option("--no-data", help="Fetch small files (256 KiB) of what is checked out, no larger ones.")
@@ -96,6 +97,7 @@ def command(
         single_branch=single_branch or (depth is not None and not no_single_branch),
         depth=depth,
         make_checkout=not (no_checkout or bare_history),
+        map_names=map_names,
         tags=not no_tags,
         options=options,
         jobs=jobs,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from itertools import zip_longest
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from dsvc.actions.fsck import Damage, FsckResult, check, drop_damaged
 from dsvc.actions.fsck_remote import HERE, RemoteCheck, check_remote, repair_here
+from dsvc.actions.hub_upkeep import REPAIR
 from dsvc.actions.remote_access import choose_remote
 from dsvc.commands.bare import repository_here
 from dsvc.commands.context import Context
@@ -17,7 +19,7 @@ from dsvc.commands.date_text import iso_text
 from dsvc.commands.entry_text import human_size
 from dsvc.commands.options import Jobs, Json, Quiet, Remote
 from dsvc.commands.path_text import path_json, quote_path
-from dsvc.errors import IntegrityError, UsageError
+from dsvc.errors import IntegrityError, RequestError, UsageError
 from dsvc.repo.repository import Repository
 from dsvc.workspace import Workspace
 
@@ -71,10 +73,13 @@ def command(
         raise UsageError("--repair-from and --drop-damaged exclude each other")
     if remote is not None and (quick or drop):
         raise UsageError("--quick and --drop-damaged do not go with --remote", hint="dsvc fsck --remote NAME is quick")
-    if remote is None and repair_from is None:
+    if remote is None:
         with repository_here(context) as repo:
             if repo is not None:
-                return _local(context, repo, partial=False, quick=quick, drop=drop, json=json)
+                from_afar = REPAIR.format(shlex.quote(str(context.directory)))
+                if repair_from is not None:
+                    raise RequestError("a repository without a working copy is mended from afar", hint=from_afar)
+                return _local(context, repo, partial=False, quick=quick, drop=drop, json=json, repair=from_afar)
     workspace = _opened(context)
     if remote is not None:
         return _remote(context, workspace, remote, full=full, repair_from=repair_from, jobs=jobs, json=json)
@@ -99,9 +104,22 @@ def _opened(context: Context) -> Workspace:
         raise
 
 
-def _local(context: Context, repo: Repository, *, partial: bool, quick: bool, drop: bool, json: bool) -> int | None:
+def _local(
+    context: Context,
+    repo: Repository,
+    *,
+    partial: bool,
+    quick: bool,
+    drop: bool,
+    json: bool,
+    repair: str | None = None,
+) -> int | None:
+    """Check a repository on this disk; `repair` is said in place of what mends one with a working copy."""
     result = check(repo, deep=not quick, partial=partial, progress=context.progress)
     dropped = drop_damaged(repo, result.damage) if drop and result.damage else 0
+    if repair is not None:
+        damage = tuple(d._replace(hint=repair) if "--repair-from" in d.hint else d for d in result.damage)
+        result = result._replace(damage=damage)
     if json:
         context.out.json("dsvc.fsck", {**_json(result), "packs_rewritten": dropped, **_NOT_REMOTE})
     else:
@@ -164,8 +182,10 @@ def _show_mended(context: Context, done: RemoteCheck, *, shown: str | None, json
 
 
 def _show_all(context: Context, result: FsckResult) -> None:
-    for damage, following in zip_longest(result.damage, result.damage[1:]):
-        _show(context, damage, hint=following is None or following.hint != damage.hint)
+    if result.damage:
+        with context.paged():  # one lost pack may be thousands of files
+            for damage, following in zip_longest(result.damage, result.damage[1:]):
+                _show(context, damage, hint=following is None or following.hint != damage.hint)
     what = "checked" if result.deep else "checked quickly"
     context.out.note(
         f"{counted(result.packs, 'pack')}, {human_size(result.size)}, {counted(result.objects, 'object')}, "

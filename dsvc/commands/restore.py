@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from dsvc.actions.restore import restore
+from dsvc.actions.restore import RestoreResult, restore
 from dsvc.commands.context import Context
+from dsvc.commands.count_text import counted
 from dsvc.commands.options import Json, MapNames, NoStaging, Quiet
 from dsvc.commands.path_text import path_json
 
@@ -35,4 +36,11 @@ def command(
     if json:
         context.out.json("dsvc.restore", {"paths": [path_json(p) for p in result.paths], "tree": result.tree.hex()})
         return
-    context.out.note(f"Restored {len(paths)} path{'s' if len(paths) > 1 else ''}; 'dsvc undo' takes it back")
+    context.out.note(restored_text(result, source))
+
+
+def restored_text(result: RestoreResult, source: str | None) -> str:
+    """Say how many files were put back."""
+    if not result.changed:
+        return f"Nothing to restore: all is as in {source or 'HEAD'}"
+    return f"Restored {counted(result.changed, 'file')}; 'dsvc undo' takes it back"

@@ -7,6 +7,8 @@ file that differ in one place share every chunk that does not touch that place.
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -105,6 +107,10 @@ def _compiled_chunker() -> FastCDC:
     """Return a chunker of the format's parameters; it holds nothing but them and is made for each stream."""
     try:
         # The package falls back to pure Python with no more than a warning; this name has no fallback.
+        if "pyfastcdc" not in sys.modules:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the error says it, with the way out
+                import pyfastcdc  # noqa: F401
         from pyfastcdc.cy import FastCDC as CompiledFastCDC
     except ImportError as error:
         raise ChunkerMissingError from error

@@ -31,7 +31,7 @@ def index_of_tree(
     partial clone `leaves_out` says of a file that it is not there.
     """
     blocks = blocks_of_tree(store, tree_id, _unknown(store, sparse, leaves_out))
-    return Index(tree_id, 0, blocks, tuple(sparse), names or NameMap())
+    return Index(tree_id, 0, blocks, tuple(sparse), names if names is not None else NameMap())
 
 
 def refit_index(

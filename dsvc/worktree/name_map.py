@@ -159,6 +159,13 @@ def read_names(path: Path) -> NameMap:
         ) from error
 
 
+def seed_names(source: Path, target: Path) -> NameMap:
+    """Let a new working copy give files other names too where the one that it is made from does; return its map."""
+    names = NameMap(enabled=read_names(source).enabled)
+    write_names(target, names)
+    return names
+
+
 def write_names(path: Path, names: NameMap) -> None:
     """Keep a map durably; no file for one that is not enabled."""
     if names.enabled:

@@ -22,8 +22,8 @@ class CollidingNamesError(RequestError):
         shown = "".join(f"\n  {os.fsdecode(a)} and {os.fsdecode(b)}" for a, b in pairs[:10])
         super().__init__(
             f"this disk does not tell these names apart, so one file would overwrite the other:{shown}",
-            hint="run it again with --map-names, which writes the second under another name here ('dsvc switch', "
-            "'checkout', 'restore' and 'merge' have it), or leave one out: "
+            hint="run it again with --map-names, which writes the second under another name here ('dsvc clone', "
+            "'switch', 'checkout', 'restore' and 'merge' have it), or leave one out: "
             f"dsvc sparse set '!/{os.fsdecode(pairs[0][1])}', then the same command",
             details={"pairs": [[os.fsdecode(a), os.fsdecode(b)] for a, b in pairs]},
         )
@@ -91,7 +91,10 @@ def tells_names_apart(folder: Path) -> bool:
     """Say whether the disk that holds `folder` tells upper from lower case and NFC from NFD, by trying."""
     stem = temporary_name("case")
     probe = folder / (stem + "a\u00e9")
-    probe.touch()
+    try:
+        probe.touch()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(folder)) from error  # nobody knows the file that is tried
     try:
         return not (folder / (stem + "A\u00e9")).exists() and not (folder / (stem + "ae\u0301")).exists()
     finally:

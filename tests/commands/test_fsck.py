@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -72,18 +73,30 @@ def test_a_lost_pack_comes_back_from_a_folder_whatever_it_held(cli, project):
     cli.ok("commit", "-m", "second")
     cli.ok("clone", ".", "../copy")
     log = cli.ok("log", "--oneline").out
-    packs = sorted((project / ".dsvc/store/packs").iterdir())
-    for pack in packs:
-        content = pack.read_bytes()
-        pack.unlink()
-        assert cli("fsck").code == 15
-        answer = cli.ok("fsck", "--repair-from", "../copy")
-        cli.ok("fsck")
+    lost_newest = 0
+    for number, pack in enumerate(sorted((project / ".dsvc/store/packs").iterdir())):
+        hit = project.parent / f"hit{number}"
+        shutil.copytree(project, hit, symlinks=True)
+        (hit / ".dsvc/store/packs" / pack.name).unlink()
+        here = ("-C", str(hit))
+        assert cli(*here, "fsck").code == 15
+        answer = cli.ok(*here, "fsck", "--repair-from", "../copy")
+        cli.ok(*here, "fsck")
         if "the newest operation here was lost" in answer.err:
-            cli.ok("pull", "../copy", "main")
-        assert cli.ok("log", "--oneline").out == log
-        assert cli.ok("status", "-s").out == ""
-        assert not pack.exists() or pack.read_bytes() == content
+            lost_newest += 1
+            cli.ok(*here, "pull", "../copy", "main")
+        assert cli.ok(*here, "log", "--oneline").out == log
+        assert cli.ok(*here, "status", "-s").out == ""
+    assert lost_newest == 1
+
+
+def test_where_all_refs_are_lost_a_repair_says_what_is_left_to_do(cli, project):
+    cli.ok("clone", ".", "../copy")
+    for pack in (project / ".dsvc/store/packs").iterdir():
+        pack.unlink()
+    answer = cli("fsck", "--repair-from", "../copy")
+    assert answer.code == 15
+    assert "hint: clone ../copy anew" in answer.err or f"hint: clone {project.parent / 'copy'} anew" in answer.err
 
 
 def test_a_repair_needs_another_repository(cli, project):
@@ -104,3 +117,20 @@ def test_a_lost_list_of_packs_is_told_of_with_the_way_back(cli, project):
             assert "remove the newest file of .dsvc/store/cells/head" in answer.err
             return
     pytest.fail("the newest list is none of the files")
+
+
+def test_a_repository_without_a_working_copy_is_mended_from_a_clone(cli, project):
+    bare = project.parent / "bare"
+    cli.ok("remote", "add", "bare", str(bare))
+    cli.ok("push", "bare", "main")
+    pack = max((bare / "packs").iterdir(), key=lambda p: p.stat().st_size)
+    pack.unlink()
+    answer = cli("-C", str(bare), "fsck")
+    assert answer.code == 15
+    command = f"dsvc fsck --remote {bare} --full --repair-from OTHER"
+    assert f"repair: {command}, in a clone of it" in answer.out
+    refused = cli("-C", str(bare), "fsck", "--repair-from", str(project))
+    assert refused.code == 3
+    assert command in refused.err
+    cli.ok(*command.replace("OTHER", ".").split()[1:])
+    cli.ok("-C", str(bare), "fsck")

@@ -102,3 +102,24 @@ def test_a_time_before_all_names_head_as_people_do(cli: CommandLine) -> None:
     cli.ok("init")
     cli.ok("commit", "--allow-empty", "-m", "one")
     assert "': HEAD did not exist then" in cli("rev-parse", "HEAD@{1980-01-01}").err
+
+
+def test_how_many_files_were_restored(cli: CommandLine) -> None:
+    cli.ok("init")
+    for name in ("a", "b", "c"):
+        (cli.directory / name).write_text("1")
+    cli.ok("commit", "-m", "one")
+    (cli.directory / "a").write_text("2")
+    (cli.directory / "b").unlink()
+    assert cli.ok("restore", ".").err == "Restored 2 files; 'dsvc undo' takes it back\n"
+    assert cli.ok("checkout", "--", ".").err == "Nothing to restore: all is as in HEAD\n"
+
+
+def test_a_pattern_in_quotes_is_warned_of(cli: CommandLine) -> None:
+    cli.ok("init")
+    (cli.directory / "a.py").write_text("1")
+    (cli.directory / "[b]").write_text("1")
+    cli.ok("commit", "-m", "one")
+    for words in (["log", "--", "*.py"], ["diff", "HEAD", "--", "*.py"], ["grep", "1", "--", "*.py"]):
+        assert "*.py is taken as a name: dsvc expands no patterns" in cli(*words).err
+    assert cli.ok("log", "--oneline", "--", "[b]").err == ""

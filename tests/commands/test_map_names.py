@@ -223,3 +223,52 @@ def test_a_checkout_that_dies_is_taken_back(folded, monkeypatch, way):
     assert disk(folded) != before
     assert clean(folded)
     assert disk(folded) == before
+
+
+def files(folder) -> dict[str, str]:
+    return {
+        str(p.relative_to(folder)): p.read_text()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and ".dsvc" not in p.parts and p.name != ".dsvcignore"
+    }
+
+
+def test_a_clone_may_map_names_from_the_start(folded):
+    folded.ok("clone", "-b", "both", "--map-names", ".", "../copy")
+    copy = folded.directory.parent / "copy"
+    assert files(copy) == BOTH
+    assert folded.ok("-C", str(copy), "status", "-s").out == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("clone", "--map-names", "project", "copy"),
+        ("-C", "copy", "switch", "--map-names", "both"),
+        ("-C", "copy", "merge", "--map-names", "origin/both"),
+    ],
+    ids=" ".join,
+)
+def test_ways_on_from_a_clone_that_was_refused(folded, words):
+    folded.ok("switch", "--map-names", "both")
+    copy = folded.directory.parent / "copy"
+    answer = folded("clone", ".", str(copy))
+    assert answer.code == 3
+    assert "'dsvc clone'" in answer.err
+    said = folded.ok("-C", str(copy), "status").out
+    assert "No commits yet" in said
+    assert "up to date" not in said
+    words = tuple({"project": ".", "copy": str(copy)}.get(word, word) for word in words)
+    folded.ok(*words)
+    assert files(copy) == BOTH
+    assert folded.ok("-C", str(copy), "status", "-s").out == ""
+
+
+@pytest.mark.parametrize("words", [("fork", ".", "../other"), ("worktree", "add", "../other")], ids=" ".join)
+def test_what_is_made_from_a_working_copy_maps_names_as_that_does(folded, words):
+    assert folded("fork", ".", "../before").code == 0
+    folded.ok("switch", "--map-names", "both")
+    folded.ok(*words)
+    other = folded.directory.parent / "other"
+    assert files(other) == BOTH
+    assert folded.ok("-C", str(other), "status", "-s").out == ""

@@ -228,6 +228,17 @@ def test_what_was_changed_before_stays_out_of_the_merge(cli: CommandLine, projec
     assert "kept" in cli.ok("status", "-s").out
 
 
+def test_a_side_can_be_chosen_once_more_after_undo(cli: CommandLine, project: Project) -> None:
+    project.diverge({"a": "base\n", "b": "base\n"}, {"a": "ours\n", "b": "o"}, {"a": "theirs\n", "b": "t"})
+    assert cli("merge", "side").code == 13
+    cli.ok("resolve", "--theirs", "a")
+    answer = cli("resolve", "--ours", "a")
+    assert answer.err.startswith("dsvc: a is settled already\nhint: dsvc undo brings the conflict back")
+    cli.ok("undo")
+    cli.ok("resolve", "--ours", "a")
+    assert project.text("a") == "ours\n"
+
+
 @pytest.mark.parametrize("verb", ["merge", "cherry-pick"])
 def test_what_was_new_before_is_new_after_the_merge(cli: CommandLine, project: Project, verb: str) -> None:
     project.diverge({"a": "base\n"}, {"a": "ours\n"}, {"a": "theirs\n", "b": "b"})

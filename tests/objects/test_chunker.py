@@ -1,6 +1,7 @@
 """Cuts are fixed by the format and by nothing else."""
 
 import io
+import subprocess
 import sys
 
 import pytest
@@ -108,3 +109,15 @@ def test_the_pure_python_fallback_is_refused_with_what_to_install(monkeypatch):
     assert isinstance(caught.value, DsvcError)
     assert "compiled" in caught.value.message
     assert "pip install" in caught.value.hint
+
+
+def test_the_refusal_stands_alone_without_the_warning_of_the_package():
+    script = (
+        "import io, sys\n"
+        "sys.modules['pyfastcdc.cy'] = None\n"
+        "from dsvc.objects.chunker import ChunkerMissingError, cut\n"
+        "try:\n    next(cut(io.BytesIO(bytes(1000)).read))\n"
+        "except ChunkerMissingError:\n    print('refused')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("refused\n", "")

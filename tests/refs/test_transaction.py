@@ -225,3 +225,9 @@ def test_what_is_removed_wins_whoever_comes_first(repository, beside, act, point
     repository.publish(back, act())
     assert [name for name, _ in repository.view().items(run + "/")] == []
     assert repository.view().get(run) is not None
+
+
+def test_what_a_worktree_keeps_for_itself_is_not_named_to_people():
+    error = RefMovedError("worktrees/main/moving/to")
+    assert error.message.startswith("this working copy was changed by another process at the same time;")
+    assert error.details == {"ref": "worktrees/main/moving/to"}

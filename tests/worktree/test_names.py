@@ -148,3 +148,9 @@ def test_a_switch_on_such_a_disk_stops_before_it_writes(folding_disk, tmp_path):
     assert (second / "README").read_text() == "README"
     assert (second / "readme~1").read_text() == "readme"
     assert dsvc(second, "commit", "-qm", "nothing") == 3
+
+
+def test_a_folder_in_which_nothing_can_be_tried_is_named_itself(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        tells_names_apart(tmp_path / "missing")
+    assert caught.value.filename == str(tmp_path / "missing")
