@@ -34,7 +34,8 @@ class Claims:
 def claims(workspace: Workspace, tree: TreeId, parents: Sequence[CommitId]) -> Claims:
     """Return what explains the files in which a tree differs from each of these commits.
 
-    Of several runs that wrote the same content the newest counts, and one that wrote it at this path before others.
+    Of several runs that wrote the same content the newest counts, but one that wrote it at this path before others, and
+    a run before what repeated it.
     An empty file is explained only at its path.
     """
     is_output = output_test(workspace)
@@ -49,7 +50,7 @@ def claims(workspace: Workspace, tree: TreeId, parents: Sequence[CommitId]) -> C
         unclaimed: list[Change] = []
         for change in changes:
             assert change.new is not None
-            best = _best(met.get(change.new.id, ()), change)
+            best = _best(index, met.get(change.new.id, ()), change)
             if best is not None:
                 keys.add(best)
             elif should_be_claimed(index, change.path, is_output):
@@ -76,7 +77,7 @@ def late_runs(workspace: Workspace) -> Iterator[Callable[[Commit], tuple[RunId, 
                 found: set[RunKey] = set()
                 for change in changes:
                     assert change.new is not None
-                    best = _best(met.get(change.new.id, ()), change)
+                    best = _best(index, met.get(change.new.id, ()), change)
                     if best is not None:
                         found.add(best)
                 rows = [index.summary(key) for key in sorted(found)]
@@ -94,7 +95,7 @@ def find_unclaimed(workspace: Workspace, index: RunIndex, changes: Iterable[Chan
         assert change.new is not None
         if should_be_claimed(index, change.path, is_output):
             met = index.meetings([change.new.id], outputs=True).get(change.new.id, ())
-            if _best(met, change) is None:
+            if _best(index, met, change) is None:
                 found.append(change)
     return found
 
@@ -140,9 +141,9 @@ def _changes(workspace: Workspace, tree: TreeId, parents: Sequence[CommitId]) ->
     ]
 
 
-def _best(meetings: Sequence[Meeting], change: Change) -> RunKey | None:
+def _best(index: RunIndex, meetings: Sequence[Meeting], change: Change) -> RunKey | None:
     pinned = [meeting for meeting in meetings if meeting.state == PinState.PINNED]
-    here = next((meeting.key for meeting in pinned if meeting.path == change.path), None)
-    if here is not None or change.new is None or not change.new.size:
-        return here
-    return next((meeting.key for meeting in pinned), None)
+    if change.new is None or not change.new.size:
+        pinned = [meeting for meeting in pinned if meeting.path == change.path]
+    best = index.origin(pinned, change.path)
+    return best.key if best is not None else None

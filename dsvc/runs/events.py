@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from dsvc.objects.codec import Value
+from dsvc.runs import journal
 from dsvc.runs.journal import read_events
 from dsvc.runs.pins import ContentStore, StoredFile
 from dsvc.runs.series import Point, Series, SeriesWriter
 
 # The names of events, each with what follows it.
-POINTS: Final = "points"  # time, step or None, then name and value in turn
+POINTS: Final = journal.POINTS  # time, step or None, then name and value in turn
 PARAM: Final = "param"  # name, value
 METRIC: Final = "metric"  # name, value
 LABEL: Final = "label"  # name, text

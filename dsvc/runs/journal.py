@@ -17,6 +17,7 @@ that was killed, by the next command. See docs/formats/run.md.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -37,7 +38,9 @@ FOLDER: Final = "runs"
 EVENTS: Final = "events-"
 CONCURRENT: Final = "concurrent"
 ROOM: Final = "room"
+POINTS: Final = "points"  # name of the events of series
 _ROOM = 8 << 10
+_STEP = 1 << 20  # bytes of events after which the room on the disk is looked at, and that stay free
 _BIG = 1  # extension type: decimal text of an integer beyond 64 bits
 _PIECE = 1 << 20
 _ATTEMPTS = 100
@@ -206,18 +209,35 @@ class EventLog:
         self._token = os.urandom(4).hex()  # one a log: threads whose first events meet write to one file, in order
         self._fd = -1
         self._pid = 0
+        self._written = self._unchecked = 0
+        self._is_short = False
 
     def append(self, event: Sequence[object]) -> None:
         """Append an event: its name, then what it says.
 
+        Points of series leave twice the room on the disk that they take: the record is made beside the journal.
+
         Raises:
-            OSError: when the disk refuses. ValueError, TypeError, OverflowError: for a value that is not storable.
+            OSError: when the disk refuses, or has no room left for points. ValueError, TypeError, OverflowError: for a
+                value that is not storable.
         """
+        if self._unchecked > _STEP:
+            self._look_for_room()
+        if self._is_short and event[0] == POINTS:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if self._pid != os.getpid():  # the first one, or a process that was forked
             name = self._name or f"{EVENTS}{os.getpid()}-{self._token}"
             self._fd = os.open(self._journal / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
             self._pid = os.getpid()
-        os.write(self._fd, msgpack.packb(event, use_bin_type=True, default=_extended))
+        count = os.write(self._fd, msgpack.packb(event, use_bin_type=True, default=_extended))
+        self._written += count
+        self._unchecked += count
+
+    def _look_for_room(self) -> None:
+        self._unchecked = 0
+        with suppress(OSError):
+            disk = os.fstatvfs(self._fd)
+            self._is_short = disk.f_bavail * disk.f_frsize < 2 * self._written + _STEP
 
     def close(self) -> None:
         """Close the file."""

@@ -15,9 +15,11 @@ SHORTEST: Final = 6  # characters: a shorter value says nothing and would be fou
 _OPTION = re.compile(r"--?[A-Za-z][\w.-]*")
 _ASSIGNED = re.compile(r"(--?[A-Za-z][\w.-]*|[A-Za-z_][\w.-]*)(=|:\s*)(.*)", re.DOTALL)
 _SHELL = re.compile(r"(?:.*/)?(?:ba|da|k|z|a|fi)?sh")
-# In the text of a shell: NAME=VALUE, --name=VALUE, --name VALUE, where the value is neither a variable nor a command.
+# In the text of a shell: NAME=VALUE, --name=VALUE, --name VALUE, where the value is neither a variable nor a command,
+# and lines of a header such as X-Api-Key: VALUE.
 _IN_SCRIPT = re.compile(
-    r"(?<![\w$.-])(?P<name>[A-Za-z_]\w*=|--?[A-Za-z][\w.-]*=|--[A-Za-z][\w.-]*\s+)"
+    r"(?<![\w$.-])(?P<name>[A-Za-z_]\w*=|--?[A-Za-z][\w.-]*=|--[A-Za-z][\w.-]*\s+"
+    r"|[A-Za-z]\w*(?:-\w+)+:\s*)"
     r"(?P<value>\"[^\"$`]+\"|'[^']+'|[^\s;&|<>()$`\"'-][^\s;&|<>()$`\"']*)"
 )
 _LARGEST = 1 << 20  # characters of JSON in one word
@@ -89,7 +91,7 @@ class SecretWords:
         """Return what may be shown of commands for a shell, or of another text that may hold some."""
 
         def mask(match: re.Match[str]) -> str:
-            name, value = match["name"].rstrip("= \t\n"), match["value"]
+            name, value = match["name"].rstrip("=: \t\n"), match["value"]
             short = len(value) < SHORTEST and value.isdecimal()  # PASS=0 counts
             code = not of_shell and name.isidentifier() and not name.isupper() and value[0] not in "\"'"  # f(key=x)
             if short or code or not is_secret_name(name):

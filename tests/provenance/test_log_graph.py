@@ -35,6 +35,15 @@ def test_log_shows_runs_with_it(project):
     assert "seconds=3" in project.ok("lineage", "m")
 
 
+def test_a_commit_names_the_run_and_not_what_repeated_it(project):
+    project.write("train.sh", "echo 1 > m")
+    project.ok("run", "-q", "--", "sh", "train.sh")
+    first = project.shown()["run"][12:22]
+    project.ok("rerun", "-q", "@")
+    project.ok("commit", "-qm", "Trained")
+    assert f"run {first} sh train.sh" in project.ok("log", "--graph")
+
+
 def test_runs_that_are_fetched_after_the_commit_are_shown(project):
     project.write("a", "1")
     project.ok("commit", "-qm", "First")

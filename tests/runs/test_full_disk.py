@@ -112,6 +112,23 @@ def test_full_while_python_logs(disk):
     disk.sound()
 
 
+def test_points_that_are_more_than_the_disk_holds(disk):
+    script = (
+        "import dsvc\n"
+        "with dsvc.start_run() as run:\n"
+        "    for n in range(600_000): run.log(loss=n / 7, gain=n * 3.3)\n"
+        "    run.metric('last', 1)\n"
+        "print('done')\n"
+    )
+    done = disk.python(script)
+    assert (done.returncode, done.stdout) == (0, b"done\n"), done.stderr
+    assert done.stderr.count(b"the run loses what is logged") == 1
+    run = disk.shown()
+    assert (run["state"], run["metrics"]["last"]) == ("done", 1)
+    assert 10_000 < run["series"][0]["count"] < 600_000
+    disk.sound()
+
+
 def test_full_before_python_begins_a_run(disk):
     disk.write("new.bin", os.urandom(100_000))
     fill(disk)

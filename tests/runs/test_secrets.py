@@ -126,6 +126,8 @@ def test_a_stream_in_any_pieces(step):
         ("env", ({"name": "HOME", "value": "/root"},), ({"name": "HOME", "value": "/root"},)),
         ("secrets", {"db": SECRET, "port": 1}, {"db": MASK, "port": 1}),
         ("line", f"train --token {SECRET} --tokenizer bert", f"train --token {MASK} --tokenizer bert"),
+        ("line", f"curl -H 'X-Api-Key: {SECRET}' -H 'Accept-Encoding: gzip'",
+         f"curl -H 'X-Api-Key: {MASK}' -H 'Accept-Encoding: gzip'"),
         ("json", json.dumps({"password": SECRET}), json.dumps({"password": MASK})),
         ("password", 1234, MASK),
         ("password_length", 8, 8),
