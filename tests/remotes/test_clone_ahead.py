@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from dsvc.objects import ingest, packwriter
+from dsvc.objects.packref import PackClass
+from dsvc.remotes.transfer import receiving
 from dsvc.worktree import drafts
 from dsvc.worktree.creating import Creator
 from tests.commands.conftest import CommandLine, cli
@@ -15,7 +18,7 @@ from tests.remotes.test_resume import LEFT, Line, line, project
 
 __all__ = ["cli", "line"]
 
-KIB = 1 << 10
+KIB, MIB = 1 << 10, 1 << 20
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +112,33 @@ def test_of_what_it_will_stand_on(
     wanted = data if words[0] == "--branch" else (cli.directory / "model.bin").read_bytes()
     assert (copy.directory / "model.bin").read_bytes() == wanted
     assert from_the_store == []
+
+
+def test_a_file_that_fills_several_packs(
+    cli: CommandLine, tmp_path: Path, from_the_store: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its packs come as they are, and what is in them is written as it comes."""
+    monkeypatch.setattr(packwriter, "MAX_BYTES", 12 * MIB)
+    monkeypatch.setattr(receiving, "GROUP_BYTES", 4 * MIB)
+    monkeypatch.setitem(ingest.GROUP_BYTES, PackClass.BULK, 4 * KIB)  # pages of the map lie in several packs, too
+    cli.ok("init", "-q")
+    data = random.Random(7).randbytes(50 * MIB)
+    (cli.directory / "model.bin").write_bytes(data)
+    cli.ok("commit", "-q", "-m", "1")
+    cli.ok("remote", "add", "origin", "../hub")
+    cli.ok("push", "-q")
+    copy = clone(cli, tmp_path)
+    assert (copy.directory / "model.bin").read_bytes() == data
+    assert from_the_store == []
+    there = sizes(tmp_path / "hub")
+    assert len(there) >= 4
+    assert sizes(copy.directory) == there
+    assert copy("fsck").code == 0
+
+
+def sizes(folder: Path) -> list[int]:
+    packs = [path.stat().st_size for path in folder.rglob("packs/*") if path.is_file()]
+    return sorted(size for size in packs if size > MIB)
 
 
 def test_a_clone_that_is_broken_off(cli: CommandLine, line: list[Line], tmp_path: Path) -> None:

@@ -231,16 +231,23 @@ def _mark_whole_packs(
 ) -> list[PackRef]:
     """Mark all of each pack whose maps are all wanted: what else is in it are their chunks, and they come at once.
 
-    Return those of which all is marked.
+    So are packs that ended in the middle of a large file, when all maps are wanted: they have pages of its map, which
+    lies in a later pack. Return those of which all is marked.
     """
     empty = not any(ref.pack_class == PackClass.BULK for ref in local.packs.refs())
     whole: list[PackRef] = []
+    middles: list[tuple[PackRef, int]] = []
+    everything = True
     for ref in refs:
-        if ref.pack_class != PackClass.BULK or not marks.marked_in(ref.id):
+        if ref.pack_class != PackClass.BULK or not (empty or marks.marked_in(ref.id)):
             continue
         index = remote.packs.index(ref)
-        maps = [p for p in range(index.count) if index.place_at(p).kind == Kind.FILE_MAP]
+        kinds = [index.place_at(position).kind for position in range(index.count)]
+        maps = [position for position, kind in enumerate(kinds) if kind == Kind.FILE_MAP]
+        if not maps and Kind.MAP_PAGE in kinds:
+            middles.append((ref, index.count))
         if not maps or not all(marks.has(ref.id, p) for p in maps):
+            everything = everything and not maps
             continue
         if empty:
             marks.mark_all(ref.id, index.count)
@@ -249,6 +256,9 @@ def _mark_whole_packs(
         for object_id, place in index.objects():
             if not local.has(object_id, Kind(place.kind)):
                 marks.mark((Kind(place.kind), object_id))
+    for ref, count in middles if empty and everything and whole else ():
+        marks.mark_all(ref.id, count)
+        whole.append(ref)
     return whole
 
 

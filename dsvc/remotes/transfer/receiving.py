@@ -120,7 +120,10 @@ class Receiver:
             return Received()
         self._progress.start(label, total_bytes=sum(job.size for job in jobs), unit="packs")
         received = Received(objects=marks.count)
-        for group in groups_by_bytes(jobs, lambda job: job.size, most=GROUP_BYTES):
+        groups = list(groups_by_bytes(jobs, lambda job: job.size, most=GROUP_BYTES))
+        if self.early is not None and len(groups) > 1:
+            self._hear(self.early, jobs)
+        for group in groups:
             received += self._group(marks, group)
         self._progress.finish()
         return received
@@ -182,14 +185,24 @@ class Receiver:
             self._progress.advance(items=1)
         return Received(packs=len(made), size=sum(job.size for job in group))
 
+    def _hear(self, early: EarlyFiles, jobs: list[Job]) -> None:
+        """Bring the maps of files that reach over several groups ahead of all of them."""
+        whole = [job for job in jobs if job.whole]
+        indexes = [self._packs.index(job.ref) for job in whole]
+        if any(_map_in(index, file_id) for file_id in early.wanted() for index in indexes):
+            maps = [(job.ref.key, self._maps_in(job, early.wanted())) for job in whole]
+            self._landing.fetch(maps, jobs=self._jobs)  # not counted: whole parts come later, with these in them
+            self._announce(early, jobs)
+
     def _maps(self, job: Job) -> Ranges:
-        """Return where in a whole pack the maps of wanted files lie, and the pages that belong to any."""
+        """Return where in a whole pack with maps of wanted files these lie, and the pages that belong to any."""
         if not job.whole or self.early is None:
             return []
+        index, wanted = self._packs.index(job.ref), self.early.wanted()
+        return self._maps_in(job, wanted) if any(_map_in(index, file_id) for file_id in wanted) else []
+
+    def _maps_in(self, job: Job, wanted: Collection[bytes]) -> Ranges:
         index = self._packs.index(job.ref)
-        if not any(_map_in(index, file_id) for file_id in self.early.wanted()):
-            return []
-        wanted = self.early.wanted()
         found = (
             number
             for number, (object_id, place) in enumerate(index.objects())
