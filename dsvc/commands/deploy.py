@@ -69,6 +69,9 @@ def apply(
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="DIR", help="Where files are written; else deploy/NAME.")
     ] = None,
+    manifest: Annotated[
+        str | None, typer.Option("--manifest", metavar="DIR", help="Write manifests there: --to manifest --output DIR.")
+    ] = None,
     registry: Annotated[
         str | None,
         typer.Option("--registry", metavar="REGISTRY", help="Push the image there (build.registry); '' for nowhere."),
@@ -137,6 +140,10 @@ def apply(
     from dsvc.actions.deploy_canary import deploy_canary
 
     at_least, most = _replicas(replicas)
+    if manifest is not None:
+        if to not in (None, "manifest", "k8s") or output is not None:
+            raise UsageError("--manifest DIR says where and how by itself", hint="leave --to and --output out")
+        to, output = "manifest", manifest
     options = DeployOptions(
         _build_options(context, base, environment, find_links, no_index=no_index),
         target=to, name=name, place=output, registry=registry, replicas=at_least, most=most,

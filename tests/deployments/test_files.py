@@ -200,6 +200,14 @@ def test_systemd_reads_the_unit(shop, folder):
     assert [line for line in ours if "is not executable" not in line] == []
 
 
+def test_manifests_in_a_folder_of_choice(shop):
+    base = ("--base", str(shop.base))
+    done = shop.cli.ok("deploy", "churn", "--to", "k8s", "--manifest", "ops/churn", *base, "--json").json
+    assert (done["target"], done["place"]) == ("manifest", "ops/churn")
+    assert (shop.cli.directory / "ops" / "churn" / "kustomization.yaml").exists()
+    assert shop.cli("deploy", "churn", "--to", "docker", "--manifest", "ops", *base).code == 2
+
+
 def test_the_name_of_a_deployment_is_not_that_of_a_model(shop, folder):
     deploy(shop, "--to", "manifest", "--name", "live")
     answer = shop.cli("deploy", "live", "--base", str(shop.base))
