@@ -12,6 +12,7 @@ from pathlib import Path
 from dsvc.errors import IntegrityError
 from dsvc.history.ancestry import Ancestry
 from dsvc.objects.ids import CommitId, Kind
+from dsvc.objects.packindex import PackIndex
 from dsvc.objects.packlist import PackClass, PackRef
 from dsvc.objects.packs import PackSet
 from dsvc.objects.store import ObjectMissingError, ObjectStore
@@ -234,21 +235,16 @@ def _mark_whole_packs(
     So are packs that ended in the middle of a large file, when all maps are wanted: they have pages of its map, which
     lies in a later pack. Return those of which all is marked.
     """
+    bulk = [ref for ref in refs if ref.pack_class == PackClass.BULK]
     empty = not any(ref.pack_class == PackClass.BULK for ref in local.packs.refs())
     whole: list[PackRef] = []
-    middles: list[tuple[PackRef, int]] = []
-    everything = True
-    for ref in refs:
-        if ref.pack_class != PackClass.BULK or not (empty or marks.marked_in(ref.id)):
+    others: list[PackRef] = []
+    for ref in bulk:
+        maps = _maps_of(remote.packs.index(ref)) if marks.marked_in(ref.id) else []
+        if not maps or not all(marks.has(ref.id, p) for p in maps):
+            others.append(ref)
             continue
         index = remote.packs.index(ref)
-        kinds = [index.place_at(position).kind for position in range(index.count)]
-        maps = [position for position, kind in enumerate(kinds) if kind == Kind.FILE_MAP]
-        if not maps and Kind.MAP_PAGE in kinds:
-            middles.append((ref, index.count))
-        if not maps or not all(marks.has(ref.id, p) for p in maps):
-            everything = everything and not maps
-            continue
         if empty:
             marks.mark_all(ref.id, index.count)
             whole.append(ref)
@@ -256,10 +252,17 @@ def _mark_whole_packs(
         for object_id, place in index.objects():
             if not local.has(object_id, Kind(place.kind)):
                 marks.mark((Kind(place.kind), object_id))
-    for ref, count in middles if empty and everything and whole else ():
-        marks.mark_all(ref.id, count)
-        whole.append(ref)
+    if whole and not any(_maps_of(remote.packs.index(ref)) for ref in others):
+        for ref in others:
+            index = remote.packs.index(ref)
+            if any(index.place_at(position).kind == Kind.MAP_PAGE for position in range(index.count)):
+                marks.mark_all(ref.id, index.count)
+                whole.append(ref)
     return whole
+
+
+def _maps_of(index: PackIndex) -> list[int]:
+    return [position for position in range(index.count) if index.place_at(position).kind == Kind.FILE_MAP]
 
 
 class _Files:
