@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -18,8 +17,14 @@ from dsvc.actions.deploy_place import (
     place_of,
     wait_until_ready,
 )
-from dsvc.actions.deployments import FoundDeployment, UnknownDeploymentError, find_deployment, history_of
-from dsvc.actions.model import FoundVersion, UnknownModelError, find_model
+from dsvc.actions.deployments import (
+    FoundDeployment,
+    UnknownDeploymentError,
+    find_deployment,
+    find_model_to_serve,
+    history_of,
+)
+from dsvc.actions.model import FoundVersion
 from dsvc.actions.run_begin import user_of
 from dsvc.deployments.deployment import Deployment, Spec, Target, encode_deployment
 from dsvc.deployments.feedback import SHARE, WHERE, WITH_VOLUMES, log_variables
@@ -27,7 +32,7 @@ from dsvc.deployments.files import files_of
 from dsvc.deployments.names import check_deployment_name, deployment_ref, name_for
 from dsvc.deployments.place import Applied
 from dsvc.deployments.quantities import bytes_of, cores_of
-from dsvc.errors import DsvcError, RequestError, UsageError
+from dsvc.errors import RequestError, UsageError
 from dsvc.images.transfer import Sent
 from dsvc.objects.ids import Kind, ObjectId
 from dsvc.refs.moved import RefMovedError
@@ -102,23 +107,14 @@ def deploy(
             sense. DeployingError, BroughtAtOnceError: when another command is at the same deployment. NeverReadyError:
             with `wait`, when it was not ready in that time; it is recorded all the same.
     """
-    found = _model(workspace, model)
+    instead = lambda made: f"dsvc deploy {made.model} --name {made.name}"  # noqa: E731
+    found = find_model_to_serve(workspace, model, instead)
     name = check_deployment_name(options.name or name_for(found.version.name))
     if options.dry_run:
         return _deploy(workspace, model, found, name, options, tell=tell)
     with alone_with(workspace, name):
         done = _deploy(workspace, model, found, name, options, tell=tell)
     return _awaited(workspace, done, options.wait)
-
-
-def _model(workspace: Workspace, model: str) -> FoundVersion:
-    try:
-        return find_model(workspace, model)
-    except UnknownModelError as error:
-        with contextlib.suppress(DsvcError):  # the words of a person who thinks of the deployment
-            made = find_deployment(workspace, model).deployment
-            error.hint = f"{made.name} is a deployment: dsvc deploy {made.model} --name {made.name}"
-        raise
 
 
 def _deploy(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from dsvc.actions.model import read_version
+from dsvc.actions.model import FoundVersion, UnknownModelError, find_model, read_version
 from dsvc.deployments.deployment import Deployment, decode_deployment
 from dsvc.deployments.names import check_deployment_name, deployment_ref
 from dsvc.errors import DsvcError, IntegrityError, RequestError
@@ -51,6 +51,19 @@ def find_deployment(workspace: Workspace, name: str) -> FoundDeployment:
     if one is None or not isinstance(ref, Direct):
         raise UnknownDeploymentError(f"there is no deployment {short}", hint="dsvc deploy list shows them")
     return FoundDeployment(one, ref.id)
+
+
+def find_model_to_serve(workspace: Workspace, name: str, instead: Callable[[Deployment], str]) -> FoundVersion:
+    """Return what `find_model` does; where `name` is that of a deployment, the error's hint is what `instead` says.
+
+    Raises what `find_model` raises.
+    """
+    try:
+        return find_model(workspace, name)
+    except UnknownModelError as error:
+        with suppress(DsvcError):  # neither: the hint stays
+            error.hint = f"{name} is a deployment: {instead(find_deployment(workspace, name).deployment)}"
+        raise
 
 
 def history_of(workspace: Workspace, found: FoundDeployment) -> Iterator[FoundDeployment]:

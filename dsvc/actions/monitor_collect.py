@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from dsvc.actions.deploy_place import open_place
-from dsvc.actions.deployments import list_deployments
-from dsvc.actions.model import UnknownModelError, find_model
+from dsvc.actions.deployments import find_model_to_serve, list_deployments
 from dsvc.actions.refs import check_free, worktrees_on
 from dsvc.actions.signing import find_signer
 from dsvc.deployments.deployment import Deployment
@@ -75,7 +74,8 @@ def collect_all(workspace: Workspace, name: str) -> CollectResult:
     """
     found, asked = collect(workspace, name), list(_with_volumes(workspace, name))
     if found == CollectResult(found.branch, None) and not asked and not spool(workspace, name).exists():
-        _require_model(workspace, name)
+        instead = lambda made: f"dsvc monitor collect {made.spec.env.get(NAME) or made.model}"  # noqa: E731
+        find_model_to_serve(workspace, name, instead)
     for one in asked:
         workspace.scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=workspace.scratch) as folder:
@@ -95,17 +95,6 @@ def collect_all(workspace: Workspace, name: str) -> CollectResult:
             strange=(*found.strange, *done.strange), unasked=found.unasked,
         )  # fmt: skip
     return found
-
-
-def _require_model(workspace: Workspace, name: str) -> None:
-    try:
-        find_model(workspace, name)
-    except UnknownModelError as error:
-        for each in list_deployments(workspace):
-            if each.deployment.name == name:
-                served_as = each.deployment.spec.env.get(NAME) or each.deployment.model
-                error.hint = f"{name} is a deployment: dsvc monitor collect {served_as}"
-        raise
 
 
 def _with_volumes(workspace: Workspace, name: str) -> Iterator[Deployment]:

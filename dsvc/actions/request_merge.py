@@ -15,6 +15,7 @@ from dsvc.actions.request_saying import Said, compose, require_open, say
 from dsvc.actions.revision import ancestry_below
 from dsvc.actions.signing import Sign, Signer, find_signer
 from dsvc.contents.line_merger import line_merger
+from dsvc.contents.sizes import counted
 from dsvc.errors import AnswerNoError, ConflictError, DivergedError, RequestError
 from dsvc.history.ancestry import Ancestry
 from dsvc.history.mergebase import is_ancestor
@@ -170,7 +171,7 @@ def _require_approvals(place: RequestPlace, request: MergeRequest) -> None:
     if found.enough:
         return
     others = "; ".join(f"the one by {said.name} is {reason}" for said, reason in found.others)
-    target, wanted = short_name(request.target), f"{found.wanted} approval{'' if found.wanted == 1 else 's'}"
+    target, wanted = short_name(request.target), counted(found.wanted, "approval")
     raise ApprovalsMissingError(
         f"request {request.number} has {len(found.counted)} of {wanted} that {target} asks for"
         + (f" ({others})" if others else ""),

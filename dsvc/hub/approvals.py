@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from dsvc.contents.line_merger import line_merger
+from dsvc.contents.sizes import counted
 from dsvc.history.ancestry import Ancestry
 from dsvc.history.mergebase import is_ancestor
 from dsvc.hub.request_events import Bench, Brought, asking, unsigned
@@ -50,7 +51,7 @@ def check_approvals(bench: Bench, changes: Sequence[RefChange], brought: Sequenc
         found = next((one for one in merges if _moves(bench, one, change)), None)
         if found is None:
             raise HubRefusedError(
-                f"{name} takes {_approvals(wanted)} and is not pushed to directly",
+                f"{name} takes {counted(wanted, 'approval')} and is not pushed to directly",
                 hint=f"dsvc request open --into {name} asks for them, 'dsvc request merge N' then moves {name}",
             )
         _check_standing(bench, found, change, rules)
@@ -100,8 +101,9 @@ def _check_standing(bench: Bench, one: Brought, change: RefChange, rules: Sequen
         found = standing(request, wanted=rule.approvals, objection=partial(_objection, bench, request.target, rule))
         if not found.enough:
             others = "; ".join(f"the one by {said.name} is {reason}" for said, reason in found.others)
+            wanted = counted(rule.approvals, "approval")
             raise HubRefusedError(
-                f"request {number} has {len(found.counted)} of {_approvals(rule.approvals)} that {name} asks for"
+                f"request {number} has {len(found.counted)} of {wanted} that {name} asks for"
                 + (f": {others}" if others else ""),
                 hint=f"ask for a look at it: 'dsvc request approve {number}'",
             )
@@ -150,6 +152,3 @@ def _why_not(bench: Bench, event: Event) -> str | None:
     merger = line_merger(bench.repo.store, Ancestry(bench.repo.commit))
     return why_not(merger, bench.repo.commit, base=event.base, head=event.commit, result=event.result)
 
-
-def _approvals(count: int) -> str:
-    return f"{count} approval{'' if count == 1 else 's'}"
