@@ -4,7 +4,7 @@
 
 The file is random bytes, so nothing gets smaller, or with --random 0.1 such that a tenth of it is stored. The place is
 OpenSSH's server or SeaweedFS on the loopback interface, or a folder. Each command is a new `dsvc` process, and memory
-is its largest ru_maxrss, that of `ssh` apart. The project is removed once it was pushed, and what was cloned compared by
+is its largest ru_maxrss, that of `ssh` apart. The project is removed once it was pushed, what was cloned compared by
 its BLAKE3, so that there need only be room for the file three times.
 Prints rows of a Markdown table.
 """
