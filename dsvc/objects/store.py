@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from dsvc.objects.hashed_read import Note, Read
 from dsvc.objects.ids import FileId, Kind, ObjectId, content_id, object_id
 from dsvc.objects.ingest import Ingest
 from dsvc.objects.neighbours import read_each, read_pieces
+from dsvc.objects.nodes import Nodes
 from dsvc.objects.own_packs import Flush, OwnPacks
 from dsvc.objects.packindex import Place
 from dsvc.objects.packlist import PackClass, PackList, PackRef
@@ -24,13 +24,12 @@ from dsvc.objects.packs import PackSet
 from dsvc.objects.reference import Elsewhere
 from dsvc.objects.reliance import CollectedError, Reliance
 from dsvc.objects.segment import Segments
-from dsvc.objects.sortedmap import MapKind, Node, decode_node
+from dsvc.objects.sortedmap import MapKind, Node
 from dsvc.objects.wholes import Link
 from dsvc.storage.backend import Backend
 
 __all__ = ["ObjectMissingError", "ObjectStore"]
 
-_NODE_CACHE = 512  # decoded nodes
 _REREADS = 20  # how often a look-up follows a list that changes under it
 
 
@@ -63,7 +62,7 @@ class ObjectStore:
         self._level = level
         self._reread = reread
         self._ingest: Ingest | None = None
-        self._nodes: OrderedDict[bytes, Node] = OrderedDict()
+        self._nodes = Nodes(self.get)
         self._relied = Reliance()
         self.own = OwnPacks(backend, self._taken)
         self._list: PackList | None = None  # the newest that was shown
@@ -198,13 +197,7 @@ class ObjectStore:
 
     def node(self, map_kind: MapKind, node_id: ObjectId) -> Node:
         """Return a decoded node of a sorted map."""
-        node = self._nodes.get(node_id)
-        if node is None:
-            node = decode_node(map_kind, self.get(node_id, map_kind.kind))
-            self._nodes[node_id] = node
-            if len(self._nodes) > _NODE_CACHE:
-                self._nodes.popitem(last=False)
-        return node
+        return self._nodes.get(map_kind, node_id)
 
     def find(self, prefix: str) -> list[tuple[ObjectId, Kind]]:
         """Return the objects whose ids begin with these hexadecimal digits, each once, in order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -23,8 +24,11 @@ class TooDeepError(IntegrityError):
     """A directory holds directories in directories without reasonable end."""
 
 
+_check_names = lru_cache(maxsize=64)(check_names)  # versions of a directory mostly have the same names
+
+
 def _check(names: Sequence[bytes], values: Sequence[Any]) -> None:
-    check_names(names)
+    _check_names(tuple(names))
     if not _are_plain(values):
         _check_each(values)
 
