@@ -27,6 +27,7 @@ from dsvc.runs.names import KEY_LENGTH, RunKey
 from dsvc.runs.notebook import is_notebook
 from dsvc.runs.params import BadParamsError, find_params_file, overridden, params_of_words, read_params_file
 from dsvc.runs.process import Command, Ending, Sink, Stream, find_program
+from dsvc.runs.secret_words import SecretWords
 from dsvc.runs.strace import TRACE, find_strace, traced_words, wait_for_trace
 from dsvc.workspace import Workspace
 
@@ -287,7 +288,8 @@ def _params(
             source = file.name
         except BadParamsError as error:
             warnings.append(error.message)
-    return overridden(overridden(params, params_of_words(request.words)), request.params), source
+    shown = list(SecretWords().items(request.words))  # a credential becomes no parameter: `curl --user ada:...`
+    return overridden(overridden(params, params_of_words(shown)), request.params), source
 
 
 def _outside(workspace: Workspace, paths: Sequence[bytes]) -> list[bytes]:

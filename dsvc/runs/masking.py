@@ -19,7 +19,7 @@ _TOKENS = (
     r"|npm_[A-Za-z0-9]{30,}|pypi-[A-Za-z0-9_-]{30,}|eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"
     r")"
 )
-_USER = r"(?<=://)([^/\s:@]*):([^/\s@]+)(?=@)"
+_USER = r"(?<=://)([^/\s:@\"]*):([^/\s\"]+)(?=@)"  # up to the last @: people write it into passwords as it is
 # "token classification" and "basic training" are plain language, so these words count behind the name of the header.
 _SCHEME = (
     r"(?i)(\bauthorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic|token)\s+|\bbearer\s+(?=\S*[0-9]))"
@@ -36,7 +36,7 @@ _SIGNS = tuple(
         rb"IA(?<=A[KS]IA)[0-9A-Z]{16}",
         rb"AIza[\w-]{35}",
         rb"J(?<=eyJ)[\w-]{8,}\.eyJ",
-        rb"://[^/\s:@]*:[^/\s@]+@",
+        rb"://[^/\s:@\"]*:[^/\s\"]+@",
     )
 )
 _SCHEMES = tuple(map(re.compile, (rb"authorization[\"'\s]*[:=]", rb"bearer\s+(?=\S*[0-9])")))

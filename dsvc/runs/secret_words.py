@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from dsvc.config.secret_names import is_secret_name, is_surely_secret_name
+from dsvc.runs.secret_options import SecretOptions, masked_in_script
 
 MASK: Final = "***"
 SHORTEST: Final = 6  # characters: a shorter value says nothing and would be found everywhere
@@ -34,13 +35,16 @@ class SecretWords:
 
     def items(self, items: Sequence[Any], *, name: str = "", certain: bool = False) -> Iterator[Any]:
         """Yield what may be shown of each word of a command line, or each item of a list, which may be such words."""
-        hidden, shell, script = False, False, False
+        hidden, shell, script, options = False, False, False, SecretOptions()
         for item in items:
             was_hidden, hidden, was_script, script = hidden, False, script, False
+            begin = options.begins(item) if isinstance(item, str) else None
             if not isinstance(item, str):
                 yield self._gone(item) if was_hidden and _is_plain(item) else self.value(name, item, certain=certain)
             elif was_hidden and not item.startswith("--"):
                 yield self._gone(item)
+            elif begin is not None:
+                yield item[:begin] + self._gone(item[begin:])
             elif was_script:
                 yield self._script(item, of_shell=True)
             else:
@@ -99,7 +103,7 @@ class SecretWords:
             self._gone(value.strip("\"'"))
             return f"{match['name']}{MASK}"
 
-        return _IN_SCRIPT.sub(mask, text)
+        return _IN_SCRIPT.sub(mask, masked_in_script(text, self._gone))
 
 
 def _is_plain(value: object) -> bool:

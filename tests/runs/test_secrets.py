@@ -41,6 +41,9 @@ def everything(project) -> bytes:
         (f'--config={{"args": ["--password", "{SECRET}"]}}',),
         (f"--header=X-Api-Key: {SECRET}",),
         (f"ssh far train --token {SECRET}",),
+        (f"postgres://ada:c0@{SECRET}@db/x",),
+        ("curl", "-sSu", f"ada:{SECRET}"),
+        ("curl", "--user", f"ada:{SECRET}"),
     ],
 )
 def test_words_of_the_command_line(project, words):
@@ -104,6 +107,9 @@ def test_known_forms():
     for text in ("ghp_" + "a1" * 18, "AKIA" + "ABCD1234" * 2, "sk-" + "x1" * 12, "hf_" + "b2" * 17):
         assert masker.text(f"use {text} now") == f"use {MASK} now"
     assert masker.text("https://user:pass@host/x") == f"https://user:{MASK}@host/x"
+    assert masker.text("https://user:p@ss@host/x@y") == f"https://user:{MASK}@host/x@y"
+    hosts = '{"at": "http://host:80","by": "ada@example.com"}'
+    assert masker.text(hosts.replace(" ", "")) == hosts.replace(" ", "")
     assert masker.text("task-list and risk-averse people") == "task-list and risk-averse people"
 
 
@@ -171,6 +177,42 @@ def test_the_text_of_a_shell(script, kept):
         assert bool(secret_values({}, [*words, script])) == (kept is not None)
     python = ["python", "-c", "import os; api_key=input()"]
     assert Masker().words(python) == python
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        (f"curl -u ada:{SECRET} -o a:b http://h/", f"curl -u ada:{MASK} -o a:b http://h/"),
+        (f"nice -n 5 /usr/bin/curl -sLuada:{SECRET} x", f"nice -n 5 /usr/bin/curl -sLuada:{MASK} x"),
+        (f"curl --proxy-user=ada:{SECRET} x", f"curl --proxy-user=ada:{MASK} x"),
+        (f"sshpass -p {SECRET} ssh -p 2222 far", f"sshpass -p {MASK} ssh -p 2222 far"),
+        (f"mysql -u root -p{SECRET} shop", f"mysql -u root -p{MASK} shop"),
+        (f"redis-cli -p 6379 -a {SECRET} get x", f"redis-cli -p 6379 -a {MASK} get x"),
+        (f"docker login -u ada -p {SECRET} hub", f"docker login -u ada -p {MASK} hub"),
+        ("docker run --user 1000:1000 -u 1:2 -p 80:80 --network a:b image", None),
+        ("python train.py -u a:b -p 5 --user 1:2", None),
+        ("curl -u ada -A Firefox:5 -X a:b http://h:80/p@q", None),
+        ("wget -U Firefox:5 -P a:b http://h", None),
+        ("mysql -u root -p shop", None),
+    ],
+)
+def test_short_options_of_some_programs(line, kept):
+    words = line.split()
+    assert Masker().words(words) == (kept or line).split()
+    assert Masker().words(["sh", "-c", f"cd x && {line}"]) == ["sh", "-c", f"cd x && {kept or line}"]
+    assert Masker().value("note", line) == (kept or line)
+    assert bool(secret_values({}, words)) == (kept is not None)
+
+
+def test_short_options_in_the_text_of_a_shell():
+    script = f"curl 'http://h?a=1&b=2' \\\n -u 'ada:{SECRET}' | tar x; run -u 1:2; curl -u \"$U:$P\" x; curl -u ada:$(p)"
+    assert Masker().words(["sh", "-c", script]) == ["sh", "-c", script.replace(SECRET, MASK)]
+
+
+def test_a_short_credential_is_no_parameter_either(project):
+    project("run", "-q", "--", "curl", "--user", "ada:pw1", "--rate", "3", "x:")
+    run = project.shown()
+    assert (run["params"], run["command"][2]) == ({"user": f"ada:{MASK}", "rate": 3}, f"ada:{MASK}")
 
 
 def test_texts_that_are_logged_and_words_that_are_said_again(project):
