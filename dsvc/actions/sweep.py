@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,8 @@ from typing import Any
 from dsvc.actions.run_begin import journals_of
 from dsvc.actions.run_finish import take_up
 from dsvc.actions.runs import add_note, open_runs
-from dsvc.actions.sweep_pruning import Pruner
+from dsvc.actions.sweep_earlier import EarlierTrials, NoSuchSweepError, SweepGoesOnError
+from dsvc.actions.sweep_pruning import Pruner, is_of
 from dsvc.errors import DsvcError, RequestError
 from dsvc.pipelines.space import Choice, Range, Trial, at_random, filled, grid
 from dsvc.runs.journal import running
@@ -27,6 +29,7 @@ from dsvc.workspace import Workspace
 
 SWEEP = "sweep"  # label of its runs
 PRUNED = "pruned"  # label of those that were ended early
+_ENDED = 128 + signal.SIGTERM  # exit code of one that was ended early
 _LOOKS = 0.5  # seconds between two looks at a trial that may fall behind
 TRIAL = "DSVC_SWEEP_TRIAL"  # variable: the number of the trial, from 1
 
@@ -42,6 +45,7 @@ class Sweep:
     `count` trials at random, or None for the whole grid; with `asks_optuna` it proposes them. `metric` is a column
     such as `metrics.acc`, `lowest` says that less is better. `patience`: so many trials without a better one end it.
     `prune`: a trial ends early where, after so many points of that series at least, it falls behind the others.
+    `resumes`: a sweep of this name broke off, and what it has done is not done again.
     """
 
     words: Sequence[str]
@@ -56,13 +60,14 @@ class Sweep:
     prune: int | None = None
     jobs: int = 1
     options: Sequence[str] = ()  # of `dsvc run`
+    resumes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
     """A trial: its number, its parameters, its run, how its command ended, and the metric, None where it has none.
 
-    `pruned` says that it was ended early; the metric does not count then.
+    `pruned` says that it was ended early; the metric does not count then. `earlier`: the sweep that broke off did it.
     """
 
     number: int
@@ -71,6 +76,7 @@ class TrialResult:
     exit_code: int
     value: float | None = None
     pruned: bool = False
+    earlier: bool = False
 
 
 @dataclass(slots=True)
@@ -87,6 +93,16 @@ class _Best:
             self.value is None or (result.value < self.value if self.lowest else result.value > self.value)
         ):
             self.value, self.since = result.value, 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Going:
+    """Tells the trials of a sweep, whatever their number."""
+
+    name: str
+
+    def is_run(self, _key: RunKey, labels: Mapping[str, str]) -> bool:
+        return labels.get(SWEEP) == self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +135,18 @@ def sweep(
 
     Raises:
         UsageError: for a grid without end. NoOptunaError. BadConditionError: for a column that no run can have.
+        NoSuchSweepError, SweepGoesOnError: where an earlier one is to go on.
     """
     read = column(request.metric) if request.metric else None
     best = _Best(request.lowest)
-    proposals = _Optuna(request) if request.asks_optuna else _Listed(request)
     pruner = None
     if request.prune is not None:
         pruner = Pruner(request.metric.rpartition("metrics.")[2], request.lowest, request.prune)
     journals = journals_of(workspace)
     with open_runs(workspace) as index:
         before = frozenset((*index.keys(), *(run.key for run in running(journals))))
+    earlier = _earlier(workspace, request, environment)
+    proposals = _Optuna(request, earlier.trials()) if request.asks_optuna else _Listed(request)
     with ThreadPoolExecutor(max(1, request.jobs), thread_name_prefix="dsvc-trial") as pool:
         busy: dict[Future[tuple[int, bool]], tuple[_Sought, Trial, Any]] = {}
         number, more = 0, True
@@ -142,6 +160,15 @@ def sweep(
                     more = False
                     break
                 number += 1
+                row = earlier.take(asked[0])
+                if row is not None:
+                    result = _result(number, asked[0], row, read)
+                    proposals.told(asked[1], result.value, pruned=result.pruned)
+                    if pruner is not None and not result.pruned:
+                        pruner.take(workspace, row.key)
+                    best.note(result)
+                    tell(result)
+                    continue
                 words = _command(request, asked[0], number)
                 variables = {**environment, TRIAL: str(number)}
                 seek = _Sought(request.name, number, before)
@@ -169,6 +196,37 @@ def sweep(
     if pruner is not None and not pruner.has_points and any(result.exit_code == 0 for result in best.results):
         warn(f"no trial logged a series {pruner.series}, so none was ended early")
     return _ordered(best.results, lowest=request.lowest)
+
+
+def _earlier(workspace: Workspace, request: Sweep, environment: Mapping[str, str]) -> EarlierTrials:
+    """Return what need not run again: nothing where the sweep is a new one."""
+    names = list(request.space)
+    if not request.resumes:
+        return EarlierTrials((), names, request.words, environment)
+    take_up(workspace)
+    workspace.repo.refresh()
+    going = _Going(request.name)
+    if any(is_of(journal, going.is_run) for journal in running(journals_of(workspace))):
+        raise SweepGoesOnError(
+            f"a trial of the sweep {request.name} is still running",
+            hint="'dsvc runs' lists it once it has ended; then go on",
+        )
+    with open_runs(workspace) as index:
+        rows = [row for row in index.summaries() if row.labels.get(SWEEP) == request.name]
+    if not rows:
+        raise NoSuchSweepError(
+            f"there is no sweep {request.name}", hint="dsvc runs --columns what,labels.sweep shows their names"
+        )
+    rows = [row for row in rows if row.state == "done" or PRUNED in row.labels]
+    return EarlierTrials(rows, names, request.words, environment)
+
+
+def _result(number: int, trial: Trial, row: Summary, read: Callable[[Summary], Any] | None) -> TrialResult:
+    """Return the result of a trial that an earlier sweep did."""
+    pruned = row.state != "done"
+    found = read(row) if read is not None and not pruned else None
+    value = float(found) if is_finite(found) else None
+    return TrialResult(number, trial, row.key, 0 if not pruned else _ENDED, value, pruned, earlier=True)
 
 
 def _ordered(results: Sequence[TrialResult], *, lowest: bool) -> list[TrialResult]:
@@ -245,17 +303,20 @@ class _Listed:
 class _Optuna:
     """Asks Optuna for the next trial, and tells it what came of those before."""
 
-    def __init__(self, request: Sweep) -> None:
+    def __init__(self, request: Sweep, earlier: Sequence[Trial] = ()) -> None:
         try:
             import optuna  # type: ignore[import-not-found, unused-ignore]
         except ModuleNotFoundError as error:
             raise NoOptunaError("Optuna is not installed", hint="pip install optuna, or leave --optuna out") from error
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        sampler = optuna.samplers.TPESampler(seed=request.seed)
+        # What went before is proposed again, which costs no run; with the same seed, its first values would come twice.
+        sampler = optuna.samplers.TPESampler(seed=request.seed + len(earlier))
         direction = "minimize" if request.lowest else "maximize"
         self._study = optuna.create_study(direction=direction, sampler=sampler)
         self._failed, self._pruned = optuna.trial.TrialState.FAIL, optuna.trial.TrialState.PRUNED
         self._space, self._left = request.space, request.count or 0
+        for trial in earlier[: self._left]:
+            self._study.enqueue_trial(dict(trial))
 
     def ask(self) -> tuple[Trial, Any] | None:
         if not self._left:

@@ -55,7 +55,7 @@ class Pruner:
         if len(self._done) < LEAST:
             return False
         for journal in running(journals):
-            if not _is_of(journal, is_run):
+            if not is_of(journal, is_run):
                 continue
             with suppress(OSError):
                 size = sum(entry.stat().st_size for entry in journal.path.iterdir() if entry.name.startswith("events"))
@@ -86,7 +86,8 @@ class Pruner:
         return found
 
 
-def _is_of(journal: Journal, is_run: Callable[[RunKey, Mapping[str, str]], bool]) -> bool:
+def is_of(journal: Journal, is_run: Callable[[RunKey, Mapping[str, str]], bool]) -> bool:
+    """Say whether the run of a journal is one that `is_run` knows by its key and labels."""
     begin = journal.begin()
     payload = begin.get("run") if begin is not None else None
     if not isinstance(payload, bytes):

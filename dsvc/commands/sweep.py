@@ -45,6 +45,9 @@ def command(
     metrics: Annotated[Texts, typer.Option("--metrics", metavar="FILE", help="As for 'dsvc run'.")] = (),
     outputs: Annotated[Texts, typer.Option("-o", "--output", metavar="PATH", help="As for 'dsvc run'.")] = (),
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="Label of the runs.")] = "",
+    resume: Annotated[
+        str, typer.Option("--resume", metavar="NAME", help="Go on with a sweep that broke off, given the same.")
+    ] = "",
     quiet: Quiet = False,
     json: Json = False,
 ) -> int | None:
@@ -52,7 +55,8 @@ def command(
 
     Each is a run with the label 'sweep', so 'dsvc runs' lists and compares them later. A value stands for {NAME} in the
     command; one that stands nowhere is added as --NAME VALUE. The variable DSVC_SWEEP_TRIAL is the number of the trial:
-    commands that run at the same time should not write the same file. The exit code is 1 when no trial succeeded.
+    commands that run at the same time should not write the same file. --resume takes the trials that succeeded, or were
+    ended early, from the sweep that broke off, and runs the others. The exit code is 1 when no trial succeeded.
     """
     if not words:
         raise UsageError("which command?", hint="dsvc sweep -p lr=0.1,0.01 -- python train.py")
@@ -64,11 +68,13 @@ def command(
         raise UsageError("--patience goes with --best", hint="--best metrics.acc --patience 5")
     if prune is not None and not best.startswith(("metrics.", "m.")):
         raise UsageError("--prune goes with --best and the name of a series", hint="--best metrics.loss --prune 5")
+    if resume and name:
+        raise UsageError("--resume names the sweep already", hint=f"--resume {resume}")
     options = [*(f"--metrics={file}" for file in metrics), *(f"--output={path}" for path in outputs)]
     request = Sweep(
         words=words,
         space=parse_space(params),
-        name=name or default_name(),
+        name=resume or name or default_name(),
         count=optuna if optuna is not None else count,
         seed=seed,
         asks_optuna=optuna is not None,
@@ -78,6 +84,7 @@ def command(
         prune=prune,
         jobs=jobs,
         options=options,
+        resumes=bool(resume),
     )
 
     def tell(result: TrialResult) -> None:
@@ -85,15 +92,19 @@ def command(
             context.out.line(_line(result, best))
             context.out.flush()
 
-    results = sweep(
-        context.workspace(),
-        request,
-        directory=context.directory,
-        environment=context.environment,
-        tell=tell,
-        warn=context.out.warn,
-        output=sys.stderr.fileno() if json else None,
-    )
+    try:
+        results = sweep(
+            context.workspace(),
+            request,
+            directory=context.directory,
+            environment=context.environment,
+            tell=tell,
+            warn=context.out.warn,
+            output=sys.stderr.fileno() if json else None,
+        )
+    except KeyboardInterrupt:
+        context.out.warn(f"to go on from here: the same command with --resume {request.name}")
+        raise
     if json:
         context.out.json("dsvc.sweep", {"sweep": request.name, "trials": [_json(result) for result in results]})
     elif not quiet and best and results and results[0].value is not None:
@@ -104,7 +115,7 @@ def command(
 def _line(result: TrialResult, best: str) -> str:
     run = short_key(result.run) if result.run is not None else "not recorded"
     params = " ".join(f"{name}={value_text(value)}" for name, value in result.params.items())
-    text = f"trial {result.number}  run {run}  {params}"
+    text = f"trial {result.number}  run {run}  {params}{'  done before' if result.earlier else ''}"
     if result.pruned:
         return f"{text}  pruned"
     if result.exit_code:
@@ -123,4 +134,5 @@ def _json(result: TrialResult) -> dict[str, object]:
         "exit_code": result.exit_code,
         "value": result.value,
         "pruned": result.pruned,
+        "earlier": result.earlier,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -46,7 +46,6 @@ class Summary:
 
 def summarize(run: Run, run_id: RunId) -> Summary:
     """Return the summary of a record."""
-    words = [word if isinstance(word, str) else word.decode("utf-8", "backslashreplace") for word in run.command]
     return Summary(
         key=run.key,
         run_id=run_id,
@@ -56,7 +55,7 @@ def summarize(run: Run, run_id: RunId) -> Summary:
         elapsed=run.elapsed,
         name=_short(run.name),
         description=_short(run.description),
-        command=_short(" ".join(words)),
+        command=command_line(run.command),
         user=_short(run.user),
         authority=run.authority,
         exit_code=run.exit_code,
@@ -68,6 +67,12 @@ def summarize(run: Run, run_id: RunId) -> Summary:
         metrics=_flat({**run.metrics, **{s.name: s.last for s in run.series if s.name not in run.metrics}}),
         labels={_short(name): _short(text) for name, text in list(run.labels.items())[:_MOST]},
     )
+
+
+def command_line(command: Iterable[str | bytes]) -> str:
+    """Return the words of a command as a summary has them."""
+    words = [word if isinstance(word, str) else word.decode("utf-8", "backslashreplace") for word in command]
+    return _short(" ".join(words))
 
 
 def _flat(values: Mapping[str, Value]) -> dict[str, Value]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -79,6 +83,62 @@ def test_a_trial_whose_dsvc_was_killed_is_not_taken_for_one_of_an_earlier_sweep(
     assert trial["value"] is None
     rows = project.ok("runs", "list", "--json", "--where", 'labels.sweep = "again"').json["runs"]
     assert [row["state"] for row in rows if row["run"] == trial["run"]] == ["lost"]
+
+
+COUNTED = """
+import os, signal, sys
+rate = int(sys.argv[1])
+print("rate", rate, file=open("seen", "a"))
+if rate == 3 and not os.path.exists("mended"):
+    open("mended", "w").close()
+    os.kill(int(os.environ["SWEEP"]), signal.SIGKILL)
+    sys.exit(1)
+import dsvc
+dsvc.metric("score", 10 - (rate - 2) ** 2)
+"""
+
+
+def test_a_sweep_that_was_killed_goes_on(project):
+    (project.directory / "train.py").write_text(COUNTED)
+    words = ["-p", "rate=1..4", "--best", "metrics.score"]
+    command = ["--", sys.executable, "train.py", "{rate}"]
+    line = shlex.join([sys.executable, "-m", "dsvc", "sweep", *words, "--name", "s", *command])
+    environment = {**os.environ, **project.environment}
+    script = f"SWEEP=$$; export SWEEP; exec {line}"
+    subprocess.run(["sh", "-c", script], cwd=project.directory, env=environment, check=False)
+    while project("sweep", *words, "--resume", "s", *command).err.count("is still running"):
+        time.sleep(0.1)
+    seen = (project.directory / "seen").read_text().split("\n")
+    assert seen == ["rate 1", "rate 2", "rate 3", "rate 3", "rate 4", ""]
+    trials = project.ok("sweep", *words, "--resume", "s", "--json", *command).json["trials"]
+    assert [(trial["params"]["rate"], trial["value"], trial["earlier"]) for trial in trials] == [
+        (2, 10.0, True), (1, 9.0, True), (3, 9.0, True), (4, 6.0, True),
+    ]  # fmt: skip
+    words[1] = "rate=2..5"
+    trials = project.ok("sweep", *words, "--resume", "s", "--json", *command).json["trials"]
+    assert {trial["params"]["rate"]: trial["earlier"] for trial in trials} == {2: True, 3: True, 4: True, 5: False}
+    other = project.ok("sweep", *words, "--resume", "s", "--json", *command, "--fast").json["trials"]
+    assert {trial["earlier"] for trial in other} == {False}, "another command is another thing"
+    assert project("sweep", *words, "--resume", "t", *command).code == 3
+    assert project("sweep", *words, "--resume", "s", "--name", "s", *command).code == 2
+
+
+def test_trials_that_were_ended_early_are_not_run_again(project):
+    (project.directory / "train.py").write_text(PRUNED)
+    words = ["-p", "rate=1,2,3,9", "--best", "metrics.loss", "--lowest", "--prune", "3", "--json"]
+    command = ["--", sys.executable, "train.py", "{rate}"]
+    first = project.ok("sweep", *words, "--name", "s", *command).json["trials"]
+    again = project.ok("sweep", *words, "--resume", "s", *command).json["trials"]
+    assert [trial | {"earlier": True} for trial in first] == again
+
+
+@needs("optuna")
+def test_optuna_goes_on(project):
+    words = ["-p", "rate=0..8", "--best", "metrics.score"]
+    first = {trial["run"] for trial in swept(project, *words, "--optuna", "4", "--name", "s")}
+    trials = swept(project, *words, "--optuna", "7", "--resume", "s")
+    assert {trial["run"] for trial in trials if trial["earlier"]} == first
+    assert len(trials) == 7
 
 
 def test_a_series_that_no_trial_logs_is_told(project):

@@ -205,7 +205,7 @@ def test_short_options_of_some_programs(line, kept):
 
 
 def test_short_options_in_the_text_of_a_shell():
-    script = f"curl 'http://h?a=1&b=2' \\\n -u 'ada:{SECRET}' | tar x; run -u 1:2; curl -u \"$U:$P\" x; curl -u ada:$(p)"
+    script = f"curl 'http://h?a=1&b' \\\n -u 'ada:{SECRET}' | tar x; run -u 1:2; curl -u \"$U:$P\" x; curl -u ada:$(p)"
     assert Masker().words(["sh", "-c", script]) == ["sh", "-c", script.replace(SECRET, MASK)]
 
 
