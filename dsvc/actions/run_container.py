@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dsvc.actions.run_begin import ActiveRun
+from dsvc.environments.machine import IMAGE
 from dsvc.runs import events, hook
 from dsvc.runs.container import META, Container
 from dsvc.runs.journal import EventLog
@@ -31,7 +32,8 @@ def container_words(
     """Return the command line that runs `words` in the container, and note the image in the journal.
 
     Inside, the working copy lies at the same path, and so do declared inputs from elsewhere, which cannot be written.
-    Python interpreters there are observed as here. Of the variables it has those that `names` says, and what dsvc sets.
+    Python interpreters there are observed as here. Of the variables it has those that `names` says, and what dsvc sets:
+    the name of the image, too.
     """
     with suppress(OSError):
         log = EventLog(active.journal.path)
@@ -41,6 +43,8 @@ def container_words(
     outside = [os.fsdecode(path) for path in inputs if not path.startswith(os.fsencode(root) + b"/")]
     folders = [(root, True), *((path, False) for path in outside)]
     passed = [name for name in (*_PASSED, *names) if name in variables]
+    if IMAGE not in names:  # what locks an environment inside cannot see it
+        passed.append(f"{IMAGE}={container.name}")
     if observes:
         here = os.path.dirname(hook.__file__)
         folders.append((here, False))

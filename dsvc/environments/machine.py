@@ -36,18 +36,22 @@ def find_machine(root: str = "/") -> Machine:
 def find_container(variables: Mapping[str, str], root: str = "/") -> Container | None:
     """Return the container that this process runs in, or None.
 
-    An image's digest cannot be seen from inside; it is known where podman wrote it down, or DSVC_CONTAINER_IMAGE
-    tells it.
+    No file inside names the image's digest: DSVC_CONTAINER_IMAGE tells it, or the engine where its socket is at hand.
     """
     image = variables.get(IMAGE, "")
     podman = _read(os.path.join(root, "run/.containerenv"))
     singularity = variables.get("APPTAINER_CONTAINER") or variables.get("SINGULARITY_CONTAINER") or ""
-    digest = _DIGEST.search(image)
+    found = _DIGEST.search(image)
+    digest = found[0] if found else ""
+    inside = podman is not None or os.path.lexists(os.path.join(root, ".dockerenv"))
+    if inside and not image:
+        from dsvc.environments.engine import asked_image  # HTTP, which few need and all would wait for
+
+        image, digest = asked_image(_read(os.path.join(root, "proc/self/mountinfo")) or "", variables, root)
     if podman is not None:
         fields = dict(re.findall(r'^(\w+)="(.*)"$', podman, re.MULTILINE))
-        image = image or fields.get("image", "")
-        return _container("podman", image, digest[0] if digest else "")
-    if os.path.lexists(os.path.join(root, ".dockerenv")):
+        return _container("podman", image or fields.get("image", ""), digest)
+    if inside:
         engine = "kubernetes" if "KUBERNETES_SERVICE_HOST" in variables else "docker"
     elif singularity:
         engine, image = "apptainer", image or os.path.basename(singularity)
@@ -59,7 +63,7 @@ def find_container(variables: Mapping[str, str], root: str = "/") -> Container |
         engine = "container"
     else:
         return None
-    return _container(engine, image, digest[0] if digest else "")
+    return _container(engine, image, digest)
 
 
 def _container(engine: str, image: str, digest: str) -> Container:

@@ -40,6 +40,16 @@ class Container:
         found: dict[str, Value] = {"engine": os.path.basename(self.engine), "image": self.image, "id": self.image_id}
         return {**found, "digests": self.digests} if self.digests else found
 
+    @property
+    def name(self) -> str:
+        """The image as it was given, with the digest that a registry knows it by, if one does."""
+        if "@" in self.image or not self.digests:
+            return self.image
+        head, colon, tag = self.image.rpartition(":")
+        repository = head if colon and "/" not in tag else self.image
+        digest = {one.partition("@")[0]: one for one in self.digests}.get(repository, self.digests[0])
+        return f"{self.image}@{digest.partition('@')[2]}"
+
     def words(
         self,
         command: Sequence[str],

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
+from dsvc.runs.container import Container
 from tests.runs.conftest import files
 from tests.servers.docker import docker
 from tests.servers.podman import podman
@@ -16,10 +19,11 @@ __all__ = ["docker", "podman"]
 @pytest.mark.parametrize("engine", ["docker", "podman"])
 def test_a_command_runs_in_an_image_and_its_files_are_its_outputs(project, engine, request):
     project.environment |= request.getfixturevalue(engine) | {"CHOSEN": "yes", "OTHER": "no"}
-    script = "cat data.csv > copy.csv; echo $CHOSEN$OTHER; id -u; exit 3"
+    script = "cat data.csv > copy.csv; echo $CHOSEN$OTHER $DSVC_CONTAINER_IMAGE; id -u; exit 3"
     words = ["run", "-i", "data.csv", "--env", "CHOSEN", "--container", "tiny", "--", "sh", "-c", script]
     done = project(*words)
-    assert (done.returncode, done.stdout) == (3, b"yes\n0\n"), done.stderr
+    assert done.returncode == 3, done.stderr
+    assert re.fullmatch(rb"yes tiny(@sha256:[0-9a-f]{64})?\n0\n", done.stdout)  # podman knows a local image by a digest, too
     run = project.shown()
     assert (run["exit_code"], run["command"][:2]) == (3, ["sh", "-c"])
     assert files(run["inputs"]) == {"data.csv": "pinned"}
@@ -34,6 +38,13 @@ def test_a_command_runs_in_an_image_and_its_files_are_its_outputs(project, engin
     shown = project("env", "show", run["run"][12:22])
     assert "took place in a container of tiny" in shown.stderr.decode()
     project.sound()
+
+
+def test_inside_the_image_is_known_with_its_digest():
+    image = Container("/usr/bin/docker", "host:5000/train:2", "sha256:0", ("else@sha256:1", "host:5000/train@sha256:2"))
+    assert image.name == "host:5000/train:2@sha256:2"
+    assert replace(image, image="host:5000/train", digests=()).name == "host:5000/train"
+    assert replace(image, image="train@sha256:3").name == "train@sha256:3"
 
 
 def test_strace_does_not_see_into_a_container_and_that_is_told(project, podman):
