@@ -233,7 +233,7 @@ def ending_facts(
         resources: dict[str, Value] = {
             "cpu_user": ending.cpu_user,
             "cpu_system": ending.cpu_system,
-            "peak_memory": ending.peak_memory,
+            "peak_memory" if ending.peak_memory > ending.least else "peak_memory_below": ending.peak_memory,
         }
         if graphics:
             resources["graphics"] = dict(graphics)

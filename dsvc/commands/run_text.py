@@ -296,14 +296,17 @@ def _took(run: Run) -> str:
     cpu = [run.resources.get(name) for name in ("cpu_user", "cpu_system")]
     if all(isinstance(value, int) for value in cpu):
         text += f", CPU {duration_text(sum(cpu))}"  # type: ignore[arg-type]
-    peak = run.resources.get("peak_memory")
-    return f"{text}, {size_text(peak)} of memory" if isinstance(peak, int) else text
+    peak, below = run.resources.get("peak_memory"), run.resources.get("peak_memory_below")
+    if isinstance(peak, int):
+        return f"{text}, {size_text(peak)} of memory"
+    return f"{text}, less than {size_text(below)} of memory" if isinstance(below, int) else text
 
 
 def _graphics(run: Run) -> str:
     cards = run.resources.get("graphics")
     pairs = cards.items() if isinstance(cards, dict) else ()
-    return ", ".join(f"{visible(name)} ({size_text(peak)})" for name, peak in pairs if isinstance(peak, int))
+    known = [(visible(name), peak) for name, peak in pairs if isinstance(peak, int)]
+    return ", ".join(f"{name} ({size_text(peak)})" if peak else name for name, peak in known)
 
 
 def _container(run: Run) -> str:

@@ -53,7 +53,10 @@ _QUERY = ("--query-gpu=index,name,memory.used", "--format=csv,noheader,nounits")
 
 
 class GraphicsWatch:
-    """Asks for the memory that is used on graphics cards, as far as `nvidia-smi` is there; `peak` in bytes by card."""
+    """Asks for the memory that is used on graphics cards, as far as `nvidia-smi` is there.
+
+    `peak` is in bytes by card, 0 where the card does not tell it.
+    """
 
     def __init__(self, path: str | None) -> None:
         self._program = shutil.which("nvidia-smi", path=path)
@@ -110,6 +113,10 @@ class GraphicsWatch:
 
 def _raise_peak(peak: dict[str, int], line: bytes) -> None:
     parts = [part.strip() for part in line.decode("utf-8", "replace").split(",")]
-    if len(parts) == 3 and parts[2].isdecimal():
-        name = f"{parts[0]}: {parts[1]}"
+    if len(parts) != 3:
+        return
+    name = f"{parts[0]}: {parts[1]}"
+    if parts[2].isdecimal():
         peak[name] = max(peak.get(name, 0), int(parts[2]) << 20)
+    elif parts[2] in ("[N/A]", "[Not Supported]"):  # a card that shares the processor's memory, or a part of one
+        peak.setdefault(name, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import select
 import shutil
 import signal
@@ -37,13 +38,18 @@ class Stream(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """How a command ended: by an exit code or by a signal; CPU time in microseconds, the peak of memory in bytes."""
+    """How a command ended: by an exit code or by a signal; CPU time in microseconds, the peak of memory in bytes.
+
+    Linux counts what this process has into that of the command until the program is there. So where the peak is no more
+    than `least`, all that is known is that the command did not need more.
+    """
 
     exit_code: int | None
     signal: int | None
     cpu_user: int
     cpu_system: int
     peak_memory: int
+    least: int = 0
     left_running: bool = False  # a process that it started still holds its output
 
     @property
@@ -105,6 +111,7 @@ class _Waited:
 
     status: int = 0
     usage: Sequence[float] = ()
+    least: int = 0
     done: bool = False
     left: bool = False  # the thread that forwards signals may end
 
@@ -137,6 +144,7 @@ class Command:
         waited = _Waited()
         try:
             pid = self._spawn(before)
+            waited.least = _own_peak()
             if started is not None:
                 started(pid)
             wake, woken = os.pipe()
@@ -162,6 +170,7 @@ class Command:
             int(user * 1e6),
             int(system * 1e6),
             int(peak) * (1 if sys.platform == "darwin" else 1024),
+            waited.least,
             left_running=left,
         )
 
@@ -232,6 +241,11 @@ def _cannot_execute(program: str, error: OSError) -> Exception:
     if error.errno == errno.E2BIG:
         return NotExecutableError("the command line and the environment are too long", hint="put the words in a file")
     return error
+
+
+def _own_peak() -> int:
+    """Return how much memory the commands that we start inherit in their peak, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if sys.platform == "linux" else 0
 
 
 def _wait_for(pid: int, waited: _Waited, woken: int) -> None:

@@ -318,6 +318,26 @@ def test_graphics_cards(project, tmp_path):
     assert project.shown()["resources"]["graphics"] == {"0: NVIDIA Example": 1 << 30}
 
 
+def test_cards_that_do_not_tell_their_memory_are_named(project, tmp_path):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "nvidia-smi").write_text("#!/bin/sh\necho '0, NVIDIA GB10, [N/A]'\n")
+    (folder / "nvidia-smi").chmod(0o755)
+    path = f"{folder}:{project.environment['PATH']}"
+    project.ok("run", "-q", "--", "true", env={**project.environment, "PATH": path})
+    assert project.shown()["resources"]["graphics"] == {"0: NVIDIA GB10": 0}
+    assert "Graphics:     0: NVIDIA GB10\n" in project.ok("runs", "show")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts in who started the program")
+def test_the_peak_of_memory_of_a_small_program_is_not_that_of_dsvc(project):
+    project.ok("run", "-q", "--", "true")
+    assert sorted(project.shown()["resources"]) == ["cpu_system", "cpu_user", "peak_memory_below"]
+    assert "MiB of memory" in project.ok("runs", "show").split(", less than ")[1]
+    project.ok("run", "-q", "--", *python("filled = b'x' * (200 << 20)"))
+    assert 200 << 20 < project.shown()["resources"]["peak_memory"] < 300 << 20
+
+
 def test_the_peak_of_graphics_cards_in_the_middle_of_a_run(project, tmp_path):
     """A program that records itself, and waits for all of its children, is followed while it goes on."""
     folder = tmp_path / "bin"
