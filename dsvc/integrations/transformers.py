@@ -67,9 +67,11 @@ class Recorder(transformers.TrainerCallback):  # type: ignore[misc, unused-ignor
 
 
 def save(trainer: Any, path: str, *, name: str = "", run: Run | None = None) -> str:
-    """Let a trainer write its model into a folder, and record it; return the path."""
+    """Let a trainer, or a model itself, write the model into a folder, and record it; return the path."""
     found = run or dsvc.active_run() or dsvc.start_run()
-    trainer.save_model(os.fspath(path))
+    by_trainer = hasattr(trainer, "save_model")
+    (trainer.save_model if by_trainer else trainer.save_pretrained)(os.fspath(path))
     facts = {"framework_version": str(transformers.__version__)}
-    found.model(name or type(trainer.model).__name__, path, framework="transformers", **facts)
+    model = trainer.model if by_trainer else trainer
+    found.model(name or type(model).__name__, path, framework="transformers", **facts)
     return path

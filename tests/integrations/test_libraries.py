@@ -111,6 +111,7 @@ with dsvc.start_run("transformers"):
     trainer = transformers.Trainer(model, args, train_dataset=data, callbacks=[Recorder()])
     trainer.train()
     save(trainer, "saved", name="bert")
+    save(model, "plain", name="bert-itself")
 """
 
 
@@ -228,7 +229,7 @@ def transformers(project, run):
     counts = {series["name"]: (series["count"], series["last_step"]) for series in run["series"]}
     assert counts["loss"] == (4, 4)
     assert run["metrics"]["train_runtime"] > 0
-    assert model(project, "bert")["framework"] == "transformers"
+    assert {model(project, name)["framework"] for name in ("bert", "bert-itself")} == {"transformers"}
 
 
 def model(project, name):
