@@ -127,6 +127,20 @@ def test_a_sitecustomize_that_fails_fails_as_without(project, tmp_path):
     assert b"ValueError: mine" in done.stderr
 
 
+def test_an_interpreter_without_mmap_is_observed(project, tmp_path):
+    folder = tmp_path / "less"
+    folder.mkdir()
+    (folder / "mmap.py").write_text("raise ImportError('python3-minimal has none')\n")
+    names = [f"{number:03}-{'x' * 60}.txt" for number in range(900)]  # notes of more than one window
+    for name in names:
+        project.write(name, name)
+    script = f'PYTHONPATH=$PYTHONPATH:{folder} exec "$@"'
+    lines = ("import glob, sys", "for name in glob.glob('*.txt'): open(name).read()", "print('mmap' in sys.modules)")
+    words = python(*lines)
+    assert project.ok("run", "-q", "--", "sh", "-c", script, "sh", *words) == "False\n"
+    assert files(project.shown()["inputs"]) == dict.fromkeys(names, "pinned")
+
+
 def test_no_sitecustomize_is_no_error(project):
     done = project("run", "-q", "--", *python("import sys", "print([m for m in sys.modules if 'dsvc_obs' in m])"))
     assert done.stderr == b""

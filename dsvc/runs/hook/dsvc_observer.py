@@ -18,8 +18,12 @@ from __future__ import annotations
 
 import os
 import sys
-from mmap import mmap
 from time import time_ns
+
+try:
+    from mmap import mmap
+except ImportError:  # as in python3-minimal of Debian, which small images have
+    mmap = None  # type: ignore[assignment, misc]
 
 MYPY = False
 if MYPY:  # the module typing would cost each interpreter five milliseconds
@@ -42,6 +46,24 @@ _NATIVE = frozenset((
     "torchaudio", "torchvision", "xgboost",
 ))  # fmt: skip
 switches: list[Callable[[str | None], None]] = []  # of what observes in this interpreter: one or none
+
+
+def _unmapped(file: str, begin: int) -> Callable[[bytes], Any]:
+    """Return what takes notes in a window of a file that cannot be mapped, slower; it keeps no descriptor either."""
+    at = begin
+
+    def write(note: bytes) -> None:
+        nonlocal at
+        if at + len(note) > begin + _WINDOW:
+            raise ValueError
+        place, at = at, at + len(note)  # before another thread can run
+        fd = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.pwrite(fd, note, place)
+        finally:
+            os.close(fd)
+
+    return write
 
 
 def observe(folder: str, roots: Sequence[str]) -> None:
@@ -109,7 +131,7 @@ def observe(folder: str, roots: Sequence[str]) -> None:
             fresh()
         fd = os.open(file, os.O_RDWR | os.O_CLOEXEC)  # no descriptor is kept: programs close what they do not know
         try:
-            plain = mmap(fd, _WINDOW, offset=at).write
+            plain = _unmapped(file, at) if mmap is None else mmap(fd, _WINDOW, offset=at).write
         finally:
             os.close(fd)
         at += _WINDOW
