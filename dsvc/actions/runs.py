@@ -15,7 +15,7 @@ from dsvc.errors import IntegrityError, RequestError
 from dsvc.objects import codec
 from dsvc.objects.codec import Value
 from dsvc.objects.ids import Kind, ObjectId, RunId
-from dsvc.refs.names import RUNS
+from dsvc.refs.names import RUNS, WORKTREES, ran_of
 from dsvc.refs.view import Direct
 from dsvc.runs.index import RunIndex
 from dsvc.runs.journal import running
@@ -278,5 +278,8 @@ def remove_runs(workspace: Workspace, keys: Sequence[RunKey], *, reason: str = "
             if parsed is not None and parsed.key == key:
                 transaction.delete(name)
         transaction.set(removal_ref(key), Direct(Kind.RUN, target))
+    # What the last run left is kept so that the next one need not read it again; it would hold what goes now.
+    for name in [name for name, _ in view.items(WORKTREES) if name == ran_of(name.split("/")[1])]:
+        transaction.delete(name)
     named = ", ".join(short_key(key) for key in keys[:5]) + (" …" if len(keys) > 5 else "")
     workspace.publish(transaction, masked_act(workspace.act("runs", f"runs rm: {named}"), masker))

@@ -130,6 +130,18 @@ def test_remove(runs):
     runs.ok("fsck")
 
 
+def test_what_the_newest_run_wrote_goes_with_it(runs):
+    runs.ok("run", "-q", "--", "sh", "-c", "echo nowhere else >own.bin")
+    output = runs.ok("runs", "show", "--json").json["outputs"]["files"][0]["id"]
+    (runs.directory / "own.bin").unlink()
+    runs.ok("runs", "rm", "@")
+    assert runs.ok("cat", output).out == "nowhere else\n"
+    runs.ok("gc", "--prune=now")
+    assert runs("cat", output).code != 0
+    runs.ok("run", "-q", "--", "true")
+    runs.ok("fsck")
+
+
 def test_what_was_run_is_not_undone(runs):
     before = [run["run"] for run in listed(runs)]
     runs.ok("commit", "-qm", "second")
