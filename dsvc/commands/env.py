@@ -228,6 +228,10 @@ def restore(
         return code
     for one in result.failed:
         context.out.warn(plain(f"{one.name} was not installed: {one.reason}"))
+    conda = len(result.found.environment.conda)
+    if conda:
+        left = f"{counted(conda, 'conda package')} not installed: a virtual environment holds none"
+        context.out.warn(left, hint=f"dsvc env export {name} --dockerfile is for an image with them")
     for line in difference_lines(context.out, result.differences):
         context.out.line(line)
     recorded = result.found.environment_id.hex()[:SHORT]

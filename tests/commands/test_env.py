@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -278,6 +279,17 @@ def test_restore_without_a_package_installs_the_others_and_says_so(project, whee
     assert "rentals was not installed: " in answer.err
     described = project("env", "check", "--json", "--python", "../again").json
     assert [one["subject"] for one in described["differences"]] == ["rentals"]
+
+
+def test_restore_says_that_it_leaves_conda_out(project):
+    folder = project.directory / ".venv" / "conda-meta"
+    folder.mkdir()
+    record = {"name": "libfoo", "version": "1.3", "build": "0", "channel": "conda-forge", "subdir": "linux-64"}
+    (folder / "libfoo-1.3-0.json").write_text(json.dumps(record))
+    answer = project("env", "restore", project.ok("env", "lock", "-q", "--no-pylock").out.strip(), "../again")
+    assert (answer.code, "- libfoo (conda)" in answer.out) == (1, True)
+    assert "1 conda package not installed" in answer.err
+    assert "--dockerfile" in answer.err
 
 
 def test_restore_of_editable_and_local_packages(project, tmp_path):
