@@ -54,7 +54,7 @@ def test_kustomize_takes_the_folder(shop, folder):
         "ServiceMonitor", "PrometheusRule", "ConfigMap"
     }  # fmt: skip
     both = folder.parent / "kustomization.yaml"
-    both.write_text("resources: [churn, churn/monitoring]\n")
+    both.write_text("bases: [churn, churn/monitoring]\n")  # the only name for folders that kubectl 1.20 knows
     assert len(kustomized(folder.parent)) == 10
 
 
