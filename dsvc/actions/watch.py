@@ -32,8 +32,8 @@ from dsvc.runs.notebook import (
     SUFFIX,
     BadNotebookError,
     defaults,
+    has_failed,
     language,
-    outputs_of,
     printed,
     read_notebook,
     text_of,
@@ -220,8 +220,7 @@ class Watch:
         text = "".join(text for cell in cells for text in printed(cell))
         write_file(active.journal.path / "stdout", masker.text(text).encode("utf-8", "replace"), durable=False)
         write_file(active.journal.path / LOG, json.dumps(document, indent=1).encode() + b"\n", durable=False)
-        failed = any(output.get("output_type") == "error" for cell in cells for output in outputs_of(cell))
-        warnings = take_notebook(active.journal.path, masker, path=path, failed=failed)
+        warnings = take_notebook(active.journal.path, masker, path=path, failed=any(map(has_failed, cells)))
         environment = self.workspace.surroundings.environment
         return warnings + take_blocks(self.workspace, active.journal, active.run, environment)
 

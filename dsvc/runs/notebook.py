@@ -186,11 +186,18 @@ def report(document: Mapping[str, Any]) -> dict[str, Value]:
     return {"cells": code, "executed": executed, **({"errors": tuple(errors)} if errors else {})}
 
 
+def has_failed(cell: Mapping[str, Any]) -> bool:
+    """Say whether a cell ended by an exception that its tags do not allow."""
+    return "raises-exception" not in _tags(cell) and any(
+        output.get("output_type") == "error" for output in outputs_of(cell)
+    )
+
+
 def failure(document: Mapping[str, Any]) -> str:
     """Return what is to be said of the last cell that failed, its traceback included."""
     for number, cell in reversed([*enumerate(document["cells"], 1)]):
         for output in outputs_of(cell):
-            if output.get("output_type") == "error":
+            if has_failed(cell) and output.get("output_type") == "error":
                 trace = _ESCAPES.sub("", "\n".join(map(str, output.get("traceback", ()))))
                 text = f"cell {number}: {output.get('ename')}: {output.get('evalue')}"
                 return clean_text(f"{text}\n{trace}" if trace else text, 8000)

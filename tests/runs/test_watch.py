@@ -117,6 +117,13 @@ def test_it_goes_on_until_it_is_stopped(project):
     project.sound()
 
 
+def test_a_cell_that_may_raise_does_not_make_the_run_fail(project):
+    raised = cell("1 / 0", 1, {"output_type": "error", "ename": "ZeroDivisionError", "evalue": "", "traceback": []})
+    save(project, raised | {"metadata": {"tags": ["raises-exception"]}})
+    project.ok("watch", "--once")
+    assert (project.shown()["state"], project.shown()["error"]) == ("done", None)
+
+
 def test_what_is_no_notebook_cannot_be_watched(project):
     done = project("watch", "data.csv")
     assert done.returncode == 3
