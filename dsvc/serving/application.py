@@ -298,6 +298,11 @@ def signature_of(served: ServedModel, predictor: Predictor) -> Signature:
     as a table from which the inputs were chosen.
     """
     own = predictor.signature
+    chosen = _chosen(served, own)
+    return replace(chosen, tensor=own.tensor) if own is not None else chosen
+
+
+def _chosen(served: ServedModel, own: Signature | None) -> Signature:
     recorded = parse_signature(served.fields.get("signature"))
     if recorded is not None and recorded.inputs and _fits(recorded, own):
         return recorded

@@ -38,6 +38,9 @@ class InputReader:
             return _anything(instances)
         if not self._signature.is_table:
             return self._tensor_rows(instances)
+        tensor = self._signature.tensor
+        if tensor and all(isinstance(row, dict) and list(row) == [tensor] for row in instances):
+            instances = [row[tensor] for row in instances]
         if self._signature.is_numeric:
             rows = self._numbers(instances)
             if rows is not None:
@@ -209,6 +212,10 @@ class InputReader:
                 raise Refusal(f"the input {field.name!r} holds something else than numbers")
             if found.dtype.kind == "f" and not np.isfinite(found).all():
                 raise Refusal(f"the input {field.name!r} holds a number that is not finite")
+            if field.type == "string" and not all(isinstance(each, (str, bytes)) for each in found.ravel()):
+                raise Refusal(f"the input {field.name!r} holds something else than texts")
+            if field.type == "integer" and found.dtype.kind == "f" and not (found == np.floor(found)).all():
+                raise Refusal(f"the input {field.name!r} holds a number that is no integer")
             counts.add(found.shape[0] if found.ndim else 1)
         if len(counts) != 1:
             raise Refusal("the inputs have different numbers of rows")

@@ -64,7 +64,7 @@ def _tensor(name: str, values: Any) -> dict[str, Any]:
     found = np.asarray(values)
     datatype = _datatype(found)
     flat = found.ravel()
-    data = list(map(str, flat)) if datatype == "BYTES" else plain(flat)
+    data = [str(plain(each)) for each in flat] if datatype == "BYTES" else plain(flat)
     return {"name": name, "datatype": datatype, "shape": list(found.shape), "data": data}
 
 

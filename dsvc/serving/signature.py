@@ -25,10 +25,14 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Inputs and outputs of a model; without inputs anything is let through."""
+    """Inputs and outputs of a model; without inputs anything is let through.
+
+    `tensor` is what the model calls the one input of which the columns are parts: requests may name it.
+    """
 
     inputs: tuple[Field, ...] = ()
     outputs: tuple[Field, ...] = field(default=())
+    tensor: str = ""
 
     @property
     def is_table(self) -> bool:

@@ -225,11 +225,65 @@ def test_a_saved_model_of_tensorflow(tmp_path):
     assert answers(tmp_path, allow_pickle=True) == [[5.0], [-8.0]]
 
 
+@library("tensorflow")
+def test_what_a_saved_model_says_of_its_inputs_is_checked(tmp_path):
+    import tensorflow as tf
+
+    texts = [tf.TensorSpec([None], tf.string, name="name"), tf.TensorSpec([None], tf.int64, name="n")]
+    module = tf.Module()
+    module.joined = tf.function(
+        lambda name, n: {"long": tf.strings.join([name, tf.strings.as_string(n)]), "n": n}, input_signature=texts
+    )
+    module.doubled = tf.function(lambda x: {"y": x * 2}, input_signature=[tf.TensorSpec([None, 2], name="x")])
+    tf.saved_model.save(module, str(tmp_path / "two"), signatures={"serving_default": module.joined})
+    tf.saved_model.save(module, str(tmp_path / "one"), signatures={"mine": module.doubled})
+    tf.saved_model.save(module, str(tmp_path / "both"), signatures={"a": module.doubled, "b": module.joined})
+    tf.saved_model.save(tf.Module(), str(tmp_path / "none"))
+
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert answers(one, [[1, 2]], allow_pickle=True) == [[2.0, 4.0]]
+    assert answers(one, [{"x": [1, 2]}], allow_pickle=True) == [[2.0, 4.0]]
+    rows = [{"name": "a", "n": 1}, {"name": "b", "n": 2}]
+    assert answers(two, rows, "long", allow_pickle=True) == [b"a1", b"b2"]
+    assert answers(two, rows, "n", allow_pickle=True) == [1, 2]
+    refused = {
+        "row 0 has 3 values, the model takes 2": (one, [[1, 2, 3]]),
+        "'a' is no number": (one, [["a", 1]]),
+        "a value is missing": (one, [[1, None]]),
+        "knows no input 'z'": (one, [{"z": [1, 2]}]),
+        "the input 'n' is missing": (two, [{"name": "a"}]),
+        "'n' has the shape": (two, [{"name": "a", "n": [1]}]),
+        "'n' holds a number that is no integer": (two, [{"name": "a", "n": 1.5}]),
+        "'name' holds something else than texts": (two, [{"name": 1, "n": 1}]),
+    }
+    for says, (folder, bad) in refused.items():
+        with pytest.raises(Refusal, match=says):
+            answers(folder, bad, allow_pickle=True)
+    with pytest.raises(CannotLoadError, match="has the signatures a, b, and is called by serving_default"):
+        load_model(read_model(tmp_path / "both"), allow_pickle=True)
+    with pytest.raises(CannotLoadError, match="has no signature"):
+        load_model(read_model(tmp_path / "none"), allow_pickle=True)
+
+
+@library("keras")
+def test_a_model_of_keras_with_two_inputs(tmp_path, keras):
+    inputs = [keras.Input((2,), name="a"), keras.Input((1,), name="b")]
+    layer = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")
+    keras.Model(inputs, layer(keras.layers.Concatenate()(inputs))).save(tmp_path / "model.keras")
+    assert answers(tmp_path, [{"a": [1, 2], "b": [3]}, {"a": [0, 0], "b": [1]}]) == [[6.0], [1.0]]
+    with pytest.raises(Refusal, match="the input 'b' is missing"):
+        answers(tmp_path, [{"a": [1, 2]}])
+    with pytest.raises(Refusal, match="'a' has the shape"):
+        answers(tmp_path, [{"a": [1], "b": [3]}])
+
+
 @library("keras")
 def test_keras(tmp_path, keras):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
     model.save(tmp_path / "model.keras")
     assert answers(tmp_path) == [[2.0], [-3.0]]
+    with pytest.raises(Refusal, match="row 0 has 1 values, the model takes 2"):
+        answers(tmp_path, [[1]])
 
 
 @library("mlflow")
@@ -238,6 +292,32 @@ def test_a_folder_of_mlflow(tmp_path):
 
     mlflow.sklearn.save_model(classifier(), tmp_path / "model")
     assert answers(tmp_path / "model", allow_pickle=True) == [1, 0]
+
+
+@library("mlflow")
+def test_what_a_folder_of_mlflow_says_of_its_inputs_is_kept_to(tmp_path):
+    """MLflow takes neither 1.0 for an integer nor an array of another type: rows get the types of its signature."""
+    import mlflow.pyfunc
+    import mlflow.sklearn
+    import pandas as pd
+    from mlflow.models import infer_signature
+
+    class Sizes(mlflow.pyfunc.PythonModel):
+        def predict(self, context, model_input, params=None):
+            return pd.DataFrame({"label": model_input["name"], "size": model_input["w"] * model_input["h"]})
+
+    table = pd.DataFrame({"w": [1.5], "h": [2], "name": ["x"]})
+    mlflow.pyfunc.save_model(tmp_path / "table", python_model=Sizes(), signature=infer_signature(table))
+    found = load_model(read_model(tmp_path / "table"), allow_pickle=True)
+    rows = InputReader(found.signature).instances([[1.5, 2, "a"], {"name": "b", "w": 1, "h": 4}])
+    said = found.predict(rows, "predict")
+    assert (said["label"].tolist(), said["size"].tolist()) == (["a", "b"], [3.0, 4.0])
+
+    mlflow.sklearn.save_model(classifier(), tmp_path / "array", signature=infer_signature(X, Y))
+    assert answers(tmp_path / "array", [[1, 1], [-1, -2]], allow_pickle=True) == [1, 0]
+    for bad, says in (([[1]], "row 0 has 1 values"), ([["a", "b"]], "'a' is no number")):
+        with pytest.raises(Refusal, match=says):
+            answers(tmp_path / "array", bad, allow_pickle=True)
 
 
 CLASS = """
@@ -324,3 +404,23 @@ def test_an_empty_folder_is_no_model(tmp_path):
         read_model(tmp_path)
     with pytest.raises(NoModelFolderError):
         read_model(tmp_path / "missing")
+
+
+def test_tensors_are_checked_by_what_the_model_declares():
+    """Without any library: shapes, types, and the name of the one input of which columns are parts."""
+    from dsvc.serving.loaders.arrays import Tensor, feed_of, signature_of_tensors
+
+    texts = [Tensor("name", "string", "O", (-1,)), Tensor("n", "integer", "i8", (-1,))]
+    reader = InputReader(signature_of_tensors(texts))
+    feed = feed_of(reader.instances([{"name": "a", "n": 1}, {"name": "b", "n": 2}]), texts)
+    assert (feed["name"].tolist(), feed["n"].tolist(), feed["n"].dtype) == (["a", "b"], [1, 2], np.int64)
+    for bad, says in (({"name": 1, "n": 1}, "else than texts"), ({"name": "a", "n": 1.5}, "no integer")):
+        with pytest.raises(Refusal, match=says):
+            reader.instances([bad])
+
+    table = [Tensor("x", "float", "f4", (-1, 2))]
+    reader = InputReader(signature_of_tensors(table))
+    for rows in (reader.instances([{"x": [1, 2]}]), reader.instances([[1, 2]]), reader.columns({"x": [[1, 2]]})):
+        assert feed_of(rows, table)["x"].tolist() == [[1.0, 2.0]]
+    with pytest.raises(Refusal, match="row 0 has 3 values, the model takes 2"):
+        reader.instances([{"x": [1, 2, 3]}])

@@ -9,6 +9,7 @@ import numpy as np
 
 from dsvc.serving.predictor import Rows
 from dsvc.serving.refusals import Refusal
+from dsvc.serving.signature import Field, Signature, Type, numbered
 
 
 class TensorModel:
@@ -55,6 +56,40 @@ def in_parts(ask: Callable[[Rows], Any], rows: Rows, limits: RowLimits) -> Any:
     if isinstance(found[0], dict):
         return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
     return np.concatenate(found)
+
+
+class Tensor(NamedTuple):
+    """An input as a model declares it; -1 in `shape` is any length."""
+
+    name: str
+    kind: Type
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def signature_of_tensors(tensors: Sequence[Tensor]) -> Signature:
+    """Return what a model with these inputs takes: a table where each row is one of plain values, and else tensors."""
+    first = tensors[0]
+    if len(tensors) == 1 and len(first.shape) == 2 and first.shape[1] > 0:
+        return Signature(tuple(Field(each.name, first.kind) for each in numbered(first.shape[1])), tensor=first.name)
+    if all(len(each.shape) == 2 and each.shape[1] == 1 for each in tensors):
+        return Signature(tuple(Field(each.name, each.kind) for each in tensors))
+    return Signature(tuple(Field(each.name, each.kind, shape=each.shape) for each in tensors))
+
+
+def feed_of(rows: Rows, tensors: Sequence[Tensor]) -> dict[str, Any]:
+    """Return rows as a map of inputs to arrays, each of the type and as many dimensions as the model declares."""
+    if len(tensors) == 1:
+        given = {tensors[0].name: matrix_of(rows)}
+    else:
+        given = columns_of(rows, [each.name for each in tensors])
+    feed = {}
+    for each in tensors:
+        values = np.asarray(given[each.name], dtype=each.dtype)
+        if len(each.shape) <= 2 and values.ndim <= 2:
+            values = values.ravel() if len(each.shape) == 1 else values.reshape(len(values), -1)
+        feed[each.name] = values
+    return feed
 
 
 def matrix_of(rows: Rows) -> Any:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import numpy as np
-
 from dsvc.serving.files import find_file
-from dsvc.serving.loaders.arrays import RowLimits, TensorModel, columns_of, in_parts, matrix_of
+from dsvc.serving.loaders.arrays import RowLimits, Tensor, TensorModel, feed_of, in_parts, signature_of_tensors
 from dsvc.serving.predictor import Rows
 from dsvc.serving.record import ServedModel
-from dsvc.serving.signature import Field, Signature, Type, numbered
+from dsvc.serving.signature import Type
 
 _TYPES: Final = {
     "tensor(float)": "f4", "tensor(double)": "f8", "tensor(float16)": "f2", "tensor(int64)": "i8",
@@ -35,42 +33,25 @@ class OnnxModel(TensorModel):
 
     def __init__(self, session: Any) -> None:
         self._session = session
-        self._inputs = session.get_inputs()
+        self._tensors = [_tensor(each) for each in session.get_inputs()]
         self.outputs = [output.name for output in session.get_outputs()]
-        self.signature = Signature(self._fields())
-        sizes = {each.shape[0] if each.shape and isinstance(each.shape[0], int) else None for each in self._inputs}
-        size = sizes.pop() if len(sizes) == 1 and self.signature.is_table else None
-        self._limits = RowLimits(size, size) if size is not None else RowLimits()
-
-    def _fields(self) -> tuple[Field, ...]:
-        first = self._inputs[0]
-        if len(self._inputs) == 1 and len(first.shape) == 2 and isinstance(first.shape[1], int):
-            kind = _kind(first.type)
-            return tuple(Field(each.name, kind) for each in numbered(first.shape[1]))
-        if all(len(each.shape) == 2 and each.shape[1] == 1 for each in self._inputs):
-            return tuple(Field(each.name, _kind(each.type)) for each in self._inputs)
-        return tuple(
-            Field(each.name, _kind(each.type), shape=tuple(n if isinstance(n, int) else -1 for n in each.shape))
-            for each in self._inputs
-        )
+        self.signature = signature_of_tensors(self._tensors)
+        sizes = {each.shape[0] if each.shape else -1 for each in self._tensors}
+        size = sizes.pop() if len(sizes) == 1 and self.signature.is_table else -1
+        self._limits = RowLimits(size, size) if size >= 0 else RowLimits()
 
     def predict(self, rows: Rows, output: str) -> Any:
         """Compute one output of the graph, which may take one row at once, or another fixed number."""
         return in_parts(lambda part: self._run(part, output), rows, self._limits)
 
     def _run(self, rows: Rows, output: str) -> Any:
-        if len(self._inputs) == 1:
-            feed = {self._inputs[0].name: matrix_of(rows)}
-        else:
-            given = columns_of(rows, [each.name for each in self._inputs])
-            feed = {each.name: given[each.name] for each in self._inputs}
-            feed = {
-                each.name: feed[each.name].reshape(-1, 1) if len(each.shape) == 2 else feed[each.name]
-                for each in self._inputs
-            }
-        cast = {each.name: np.asarray(feed[each.name], dtype=_TYPES.get(each.type, "f4")) for each in self._inputs}
-        (found,) = self._session.run([output], cast)
+        (found,) = self._session.run([output], feed_of(rows, self._tensors))
         return found
+
+
+def _tensor(declared: Any) -> Tensor:
+    shape = tuple(n if isinstance(n, int) else -1 for n in declared.shape)
+    return Tensor(declared.name, _kind(declared.type), _TYPES.get(declared.type, "f4"), shape)
 
 
 def _kind(name: str) -> Type:
