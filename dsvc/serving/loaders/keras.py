@@ -108,6 +108,7 @@ class SavedModel(TensorModel):
     """The signature `serving_default` of a SavedModel."""
 
     framework = "tensorflow"
+
     def __init__(self, tensorflow: Any, model: Any, call: Any) -> None:
         self._tensorflow, self._model, self._call = tensorflow, model, call
         self._specs = call.structured_input_signature[1]
