@@ -45,8 +45,8 @@ def check_remote(
     A relative folder counts from `directory`. No repository is needed on this side.
 
     Raises:
-        PlaceMissingError, RemoteAbsentError: for a folder that is not there. HubUpkeepError: for one on a hub. RemoteError: when the place
-        cannot be reached.
+        PlaceMissingError, RemoteAbsentError: for a folder that is not there. HubUpkeepError: for one on a hub.
+        RemoteError: when the place cannot be reached.
     """
     address = parse_address(settings.push_url or settings.url, directory=directory)
     inside = store_inside(address)
