@@ -78,7 +78,7 @@ def _absent_lines(result: StatusResult) -> Iterator[str]:
     """Yield what is absent and not deleted, the first few paths of what may be a million."""
     if not result.absent:
         return
-    yield "\nAbsent, not deleted: commits keep these (their content comes by 'dsvc data get PATH'):"
+    yield "\nAbsent, not deleted: commits keep these ('dsvc data get PATH' brings what was not purged):"
     for path in result.absent[:ABSENT_SHOWN]:
         yield "  " + quote_path(path)
     more = len(result.absent) - ABSENT_SHOWN
