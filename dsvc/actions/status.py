@@ -87,14 +87,14 @@ def status(
         workspace.view().get(bisect_of(workspace.worktree_id)) is not None,
         _distance(workspace, head.branch) if head.commit_id is not None else None,
         tuple(unclaimed),
-        tuple(_absent(found, paths)),
+        tuple(_absent(workspace, found, paths)),
     )
 
 
-def _absent(found: WorkingChanges, paths: Sequence[bytes]) -> Iterator[bytes]:
+def _absent(workspace: Workspace, found: WorkingChanges, paths: Sequence[bytes]) -> Iterator[bytes]:
     """Yield what is absent on purpose, at or below `paths`; what somebody has put in its place is not."""
     changed = found.entries.keys()
-    for path in absent_paths(found.index):
+    for path in absent_paths(found.index, workspace.repo.store):
         asked = not paths or any(path == p or path.startswith(p + b"/") or p.startswith(path + b"/") for p in paths)
         if asked and path not in changed:
             yield path

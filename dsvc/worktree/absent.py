@@ -63,7 +63,7 @@ class Absent:
         return found
 
 
-def absent_paths(index: Index) -> list[bytes]:
+def absent_paths(index: Index, store: ObjectStore) -> list[bytes]:
     """Return the paths that are wanted and were not checked out, for their content is not here; in order.
 
     Of a folder that is not on disk the folder alone. What the patterns of a sparse working copy leave out is not
@@ -76,6 +76,12 @@ def absent_paths(index: Index) -> list[bytes]:
             continue
         for name, sig in block.entries().items():
             path = join(directory, name)
-            if sig == ABSENT and (sparse is None or sparse.includes(path) or sparse.includes(join(path, b"."))):
-                found.append(path)
+            if sig != ABSENT:
+                continue
+            if sparse is not None:
+                entry = trees.lookup(store, index.tree, path)
+                is_folder = entry is not None and entry.kind == EntryKind.TREE
+                if not sparse.includes(join(path, b".") if is_folder else path):
+                    continue
+            found.append(path)
     return sorted(found)
