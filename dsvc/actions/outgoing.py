@@ -262,7 +262,8 @@ def _checked(
     if target.startswith(TAGS) and not force:
         return refused(
             "there is another tag of that name there",
-            f"dsvc push -f {typed} {target} replaces it; whoever has fetched it keeps the old one",
+            f"dsvc push --force-with-lease={target}:{old.id.hex()} {typed} {target} replaces it; "
+            "whoever has fetched it keeps the old one",
         )
     if old.kind == new.kind == Kind.COMMIT:
         if not present_tips(workspace.repo.store, [old.id]):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from dsvc.actions.advice import find_advice, objection
@@ -17,6 +18,7 @@ from dsvc.actions.stream_push import streams_to_push
 from dsvc.actions.upstream import set_upstream
 from dsvc.errors import DivergedError
 from dsvc.refs.names import HEADS
+from dsvc.remotes.opening import PlaceMissingError
 from dsvc.remotes.settings import RemoteSettings
 from dsvc.remotes.transfer.sending import Sent
 from dsvc.repo.format import REFERENCES
@@ -101,7 +103,8 @@ def push(
             tips = [(ref.kind, bytes(ref.id)) for ref in tips_of(workspace, chosen)]
             guesses.append(guess_first_push(workspace, settings, tips))
 
-    with open_remote(workspace, settings, create=not (dry_run or delete), push=True, meanwhile=guess) as remote:
+    create = not (dry_run or delete)
+    with _as_tried(dry_run), open_remote(workspace, settings, create=create, push=True, meanwhile=guess) as remote:
         streams_made = streams_to_push(workspace, remote)
         if workspace.repo.may_have_datasets and remote.publisher is None and not (dry_run or delete):
             remote.repo.expect_datasets()  # a hub does that itself
@@ -133,6 +136,17 @@ def push(
             return PushResult(settings, remote.address, tuple(updates), sent, upstreams, remote.created, said, names)
 
         return steadily(workspace, remote, once)
+
+
+@contextmanager
+def _as_tried(dry_run: bool) -> Iterator[None]:  # noqa: FBT001
+    """Say of a place without a repository what a push would have done there that was only tried."""
+    try:
+        yield
+    except PlaceMissingError as error:
+        if not dry_run:
+            raise
+        raise PlaceMissingError(error.message, hint="without --dry-run a first push makes one there") from error
 
 
 def _advised(workspace: Workspace, remote: OpenRemote, updates: Sequence[RefUpdate]) -> list[RefUpdate]:

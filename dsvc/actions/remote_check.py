@@ -15,9 +15,12 @@ from dsvc.config.values import as_bool
 from dsvc.progress import Progress
 from dsvc.remotes.address import FolderAddress, SshAddress, parse_address
 from dsvc.remotes.check.checking import PlaceReport, check_place
-from dsvc.remotes.opening import Place, open_place, option
+from dsvc.remotes.opening import Place, PlaceMissingError, open_place, option
 from dsvc.remotes.settings import SINGLE_WRITER, RemoteSettings, UnknownRemoteError, find_remote, read_remotes
+from dsvc.remotes.wire.errors import RemoteAbsentError
 from dsvc.storage.backend import Backend
+
+MAKE_ONE = "a check makes no folder: check the address, or make an empty one there and try again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,8 @@ def check_remote(
     A relative folder counts from `directory`. No repository is needed on this side.
 
     Raises:
-        PlaceMissingError: for a folder that is not there. HubUpkeepError: for one on a hub. RemoteError: when the place
-        cannot be reached.
+        PlaceMissingError, RemoteAbsentError: for a folder that is not there. HubUpkeepError: for one on a hub.
+        RemoteError: when the place cannot be reached.
     """
     address = parse_address(settings.push_url or settings.url, directory=directory)
     inside = store_inside(address)
@@ -54,13 +57,18 @@ def check_remote(
         scratch.mkdir()
 
         def at(options: Mapping[str, Value]) -> Place:
-            return open_place(
-                FolderAddress(inside) if inside is not None else address,
-                options=options,
-                environment=environment,
-                staging=lambda: scratch,
-                limit_rate=0,
-            )
+            try:
+                return open_place(
+                    FolderAddress(inside) if inside is not None else address,
+                    options=options,
+                    environment=environment,
+                    staging=lambda: scratch,
+                    limit_rate=0,
+                )
+            except (PlaceMissingError, RemoteAbsentError) as error:
+                if error.hint is None or not error.hint.startswith("check the"):
+                    raise  # it says what else is wrong there
+                raise type(error)(error.message, hint=MAKE_ONE) from error
 
         def opened(unconditional: bool) -> Backend:  # noqa: FBT001
             return at({**told, SINGLE_WRITER: True} if unconditional else told).backend

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +13,7 @@ from dsvc.history.treediff import Change
 from dsvc.objects.ids import CommitId
 from dsvc.refs.names import RUNS, bisect_of
 from dsvc.workspace import Workspace
+from dsvc.worktree.absent import absent_paths
 from dsvc.worktree.scan import Skipped
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class StatusResult(NamedTuple):
     bisecting: bool = False
     distance: Distance | None = None  # from what the branch follows
     unclaimed: tuple[bytes, ...] = ()  # changed or new files that a run should explain, and none does
+    absent: tuple[bytes, ...] = ()  # files, and folders as one, whose content is not here; a commit keeps them
 
     def is_clean(self) -> bool:
         """Say whether a commit would take nothing."""
@@ -85,7 +87,17 @@ def status(
         workspace.view().get(bisect_of(workspace.worktree_id)) is not None,
         _distance(workspace, head.branch) if head.commit_id is not None else None,
         tuple(unclaimed),
+        tuple(_absent(workspace, found, paths)),
     )
+
+
+def _absent(workspace: Workspace, found: WorkingChanges, paths: Sequence[bytes]) -> Iterator[bytes]:
+    """Yield what is absent on purpose, at or below `paths`; what somebody has put in its place is not."""
+    changed = found.entries.keys()
+    for path in absent_paths(found.index, workspace.repo.store):
+        asked = not paths or any(path == p or path.startswith(p + b"/") or p.startswith(path + b"/") for p in paths)
+        if asked and path not in changed:
+            yield path
 
 
 def _unclaimed(workspace: Workspace, changes: Sequence[Change], new: Sequence[bytes]) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
@@ -112,6 +113,8 @@ def _lease(workspace: Workspace, text: str) -> Lease:
         return Lease(full)
     if not commit:
         return Lease(full, absent=True)
+    if re.fullmatch("[0-9a-f]{64}", commit):  # it may be something that only the remote has
+        return Lease(full, ObjectId(bytes.fromhex(commit)))
     return Lease(full, ObjectId(resolve(revision_context(workspace), commit).id))
 
 

@@ -111,6 +111,7 @@ def _json(context: Context, result: StatusResult) -> None:
             "conflicts": [{**path_json(c.path), "kind": c.kind} for c in state.conflicts] if state else [],
             "under_way": state.verb if state else "bisect" if result.bisecting else None,
             "unclaimed": [path_json(path) for path in result.unclaimed],
+            "absent": [path_json(path) for path in result.absent],
             "skipped": [{**path_json(s.path), "reason": s.reason} for s in result.skipped],
         },
     )

@@ -14,6 +14,7 @@ from dsvc.objects.tree import FILE_KINDS
 from dsvc.refs.names import short_name
 
 Paint = Callable[..., str]
+ABSENT_SHOWN = 10
 
 
 def status_letter(change: Change) -> str:
@@ -68,8 +69,23 @@ def status_lines(result: StatusResult, paint: Paint, *, untracked: bool) -> Iter
         yield "\nUnclaimed (runs write these, and no run explains what they are now):"
         for path in result.unclaimed:
             yield "  " + paint(quote_path(path), "magenta")
+    yield from _absent_lines(result)
     if result.is_clean():
         yield "Nothing to commit, working copy clean" if result.commit_id else "\nNothing to commit"
+
+
+def _absent_lines(result: StatusResult) -> Iterator[str]:
+    """Yield what is absent and not deleted, the first few paths of what may be a million."""
+    if not result.absent:
+        return
+    yield "\nAbsent, not deleted: commits keep these ('dsvc data get PATH' brings what was not purged):"
+    for path in result.absent[:ABSENT_SHOWN]:
+        yield "  " + quote_path(path)
+    more = len(result.absent) - ABSENT_SHOWN
+    if more > 0:
+        yield f"  ... and {more:,} more"
+    if result.is_clean():
+        yield ""
 
 
 def _what(state: WorktreeState) -> str:

@@ -8,7 +8,8 @@ from dsvc.objects import trees
 from dsvc.objects.ids import TreeId
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import EntryKind
-from dsvc.worktree.index import ABSENT, join, parents
+from dsvc.worktree.index import ABSENT, Index, join, parents
+from dsvc.worktree.sparse import Sparse
 
 
 class Absent:
@@ -60,3 +61,27 @@ class Absent:
             if top not in settled and top not in found:
                 found[top] = ABSENT if trees.lookup(store, tree, top) is not None else None
         return found
+
+
+def absent_paths(index: Index, store: ObjectStore) -> list[bytes]:
+    """Return the paths that are wanted and were not checked out, for their content is not here; in order.
+
+    Of a folder that is not on disk the folder alone. What the patterns of a sparse working copy leave out is not
+    wanted.
+    """
+    sparse = Sparse(index.sparse) if index.sparse else None
+    found = []
+    for directory, block in index.blocks.items():
+        if ABSENT not in block.signatures:  # also found across two signatures, so look again
+            continue
+        for name, sig in block.entries().items():
+            path = join(directory, name)
+            if sig != ABSENT:
+                continue
+            if sparse is not None:
+                entry = trees.lookup(store, index.tree, path)
+                is_folder = entry is not None and entry.kind == EntryKind.TREE
+                if not sparse.includes(join(path, b".") if is_folder else path):
+                    continue
+            found.append(path)
+    return sorted(found)

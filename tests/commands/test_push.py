@@ -80,8 +80,10 @@ def test_a_branch_that_is_behind_is_told_apart(clones):
 def test_a_lease_names_a_ref_and_a_commit(clones):
     first = clones.there("main")
     clones.ada.ok("commit", "-q", "--amend", "-m", "better")
+    assert clones.ada("push", "--force-with-lease=main:nothing").code == 3
     wrong = clones.ada("push", f"--force-with-lease=main:{'0' * 64}")
-    assert wrong.code == 3
+    assert wrong.code == 12, "an id may be of what only the remote has, and this one is not what is there"
+    assert clones.there("main") == first
     assert clones.ada("push", "--force-with-lease=main:HEAD").code == 12
     assert clones.ada("push", "--force-with-lease=other").code == 12, "the lease is on another ref"
     clones.ada.ok("push", f"--force-with-lease=main:{first}")
@@ -181,8 +183,15 @@ def test_tags(clones):
     clones.ada.ok("tag", "-f", "plain")
     answer = clones.ada("push", "origin", "plain")
     assert answer.code == 12
-    assert "there is another tag of that name there\nhint: dsvc push -f origin tags/plain" in answer.err
-    clones.ada.ok("push", "-f", "origin", "tags/plain")
+    assert "there is another tag of that name there\nhint: dsvc push --force-with-lease=tags/plain:" in answer.err
+    words = answer.err.partition("hint: dsvc ")[2].split(" replaces it")[0].split()
+    bob = clones.join("bob")
+    bob.ok("tag", "-m", "of bob's own, which nobody here has", "-f", "plain")
+    bob.ok("push", "-f", "origin", "tags/plain")
+    assert clones.ada(*words).code == 12, "the lease is on the one that was shown"
+    answer = clones.ada("push", "origin", "plain")
+    clones.ada.ok(*answer.err.partition("hint: dsvc ")[2].split(" replaces it")[0].split())
+    assert clones.there("tags/plain") == clones.ada.ok("rev-parse", "plain").out.strip()
 
 
 def test_one_refused_ref_does_not_hold_up_the_others(clones):
@@ -226,7 +235,9 @@ def test_a_dry_run_changes_nothing(clones):
     clones.commit(clones.ada, "second", {"a": "2"})
     assert "main -> main" in clones.ada.ok("push", "-n").err
     assert clones.there("main") == before
-    assert clones.ada("push", "-n", "../nowhere").code == 14
+    tried = clones.ada("push", "-n", "../nowhere")
+    assert tried.code == 14
+    assert "without --dry-run a first push makes one there" in tried.err
     assert not (clones.base / "nowhere").exists()
 
 

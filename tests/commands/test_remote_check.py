@@ -56,6 +56,15 @@ def test_a_folder_that_is_no_repository_yet(cli: CommandLine, tmp_path: Path) ->
     assert everything(folder) == set()
 
 
+def test_a_folder_that_is_not_there(cli: CommandLine, far: Path) -> None:
+    far.rmdir()
+    for words in (["far"], [str(far)]):
+        refused = cli("remote", "check", "--quick", *words)
+        assert refused.code == 14
+        assert "make an empty one there" in refused.err
+    assert not far.exists()
+
+
 def test_the_table(cli: CommandLine, tmp_path: Path) -> None:
     cli.ok("init", "-q")
     (tmp_path / "shared").mkdir()

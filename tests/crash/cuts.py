@@ -4,10 +4,10 @@
 
 One person commits and pushes, another one fetches and clones, through a proxy that does harm after a random number of
 bytes: the connection breaks once ("cut"); it breaks and the server is gone for a while ("gone"); dsvc is killed at that
-moment ("kill"); a bit of a byte is turned ("flip"); nothing is answered for a while ("hang"). What the network does to
-a command once, it must survive by itself. After the other harms the same command is run again, which must succeed and
-send again at most one part a worker (after a wrong byte: a pack). Then fsck must find nothing on both sides, and both
-must have the same.
+moment ("kill"); a bit of a byte is turned ("flip"); bytes come in another order ("swap"); nothing is answered for a
+while ("hang"). What the network does to a command once, it must survive by itself. After the other harms the same
+command is run again, which must succeed and send again at most one part a worker (after a wrong byte: a pack). Then
+fsck must find nothing on both sides, and both must have the same.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ MIB = 1 << 20
 PART = {"s3": 5 * MIB, "ssh": 4 * MIB}  # bytes under way at once in one upload of a worker
 FETCHED = 8 * MIB  # bytes of one request of a fetch
 TALK = 400_000  # bytes that are no content: heads of requests, indexes, a handshake
-HARMS = ("cut", "cut", "gone", "gone", "kill", "kill", "flip", "hang")
+HARMS = ("cut", "cut", "gone", "gone", "kill", "kill", "flip", "swap", "hang")
+ALTERED = ("flip", "swap")  # bytes, or their order
 VERBS = ("push", "push", "fetch", "clone", "gc --remote")
 ROUND = 12  # commands until everything begins anew, so that repositories stay small
 
@@ -266,6 +267,8 @@ class Cutter:
         process: subprocess.Popen[bytes] | None = None
         if harm == "flip":
             proxy.corrupt_after(after, way="up" if verb == "push" else "down")
+        elif harm == "swap":
+            proxy.reorder_after(after, way="up" if verb == "push" else "down")
         elif harm == "hang":
             timer = threading.Timer(2 * self.place.patience, proxy.heal)
 
@@ -298,7 +301,7 @@ class Cutter:
             answer = person(*words)
         if timer is not None:
             timer.cancel()
-        struck = killed.is_set() or proxy.cuts > cuts or (harm == "flip" and not proxy._corrupt_at)
+        struck = killed.is_set() or proxy.cuts > cuts or (harm in ALTERED and proxy.harm_is_done)
         self.heal()
         self.cuts += struck
         self.missed += not struck
@@ -308,6 +311,7 @@ class Cutter:
             said = answer.err.strip()[:160]
             print(f"{where}: {'' if struck else 'not reached, '}exit code {answer.code} {said!r}", flush=True)
         allowed = {"cut": (0, 11), "hang": (0, 11, 14), "gone": (0, 11, 14), "flip": (0, 11, 14, 15)}
+        allowed["swap"] = allowed["flip"]
         if harm == "kill":
             self.expect(answer.code in (0, -signal.SIGKILL), f"{where}: {answer.err}")
         else:
@@ -343,7 +347,7 @@ class Cutter:
         A pack that came with a wrong byte is asked for anew as a whole, and while nothing is answered the same is asked
         for by each attempt.
         """
-        if self.harm in ("flip", "hang"):
+        if self.harm in (*ALTERED, "hang"):
             return
         self.most_again[verb] = max(self.most_again.get(verb, 0), more)
         self.expect(more <= bound + TALK, f"step {self.step}: {verb}: {more} bytes passed twice, {bound} may")

@@ -59,6 +59,35 @@ def test_code_without_data(team: Team, ada: CommandLine) -> None:
     assert bob.ok("status", "--porcelain").out == ""
 
 
+def test_status_shows_what_is_absent_as_absent(team: Team, ada: CommandLine) -> None:
+    bob = team.clone("bob", "--no-data")
+
+    def absent() -> list[str]:
+        shown = bob.ok("status").out
+        listed = [row["path"] for row in bob.ok("status", "--json").json["absent"]]
+        assert ("Absent, not deleted" in shown) == bool(listed)
+        assert all(f"\n  {path}\n" in shown for path in listed)
+        assert "deleted:   " not in shown  # a change has its path behind it
+        return listed
+
+    assert absent() == ["data/big.bin", "data/other.bin"]
+    assert "Nothing to commit, working copy clean" in bob.ok("status").out
+    assert [row["path"] for row in bob.ok("status", "--json", "data/big.bin").json["absent"]] == ["data/big.bin"]
+    bob.ok("data", "get", "data/big.bin")
+    assert absent() == ["data/other.bin"]
+    write = bob.directory / "data/other.bin"
+    write.write_bytes(b"mine\n")
+    assert absent() == []
+    assert "modified:   data/other.bin" in bob.ok("status").out
+    assert "Absent" not in ada.ok("status").out
+
+
+def test_what_a_sparse_working_copy_leaves_out_is_not_called_absent(team: Team, ada: CommandLine) -> None:
+    ada.ok("sparse", "set", "code")
+    assert files(ada) == {"code/train.py"}
+    assert ada.ok("status", "--json").json["absent"] == []
+
+
 def test_changes_of_what_is_absent_and_what_is_here(team: Team, ada: CommandLine) -> None:
     bob = team.clone("bob", "--no-data")
     bob.ok("data", "get", "data/other.bin")

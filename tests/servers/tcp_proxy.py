@@ -1,6 +1,7 @@
 """A proxy for any protocol over TCP, which does to a connection what networks do.
 
-It cuts after so many bytes, delays, throttles, turns a bit of one byte, or stops answering; it counts what passes.
+It cuts after so many bytes, delays, throttles, turns a bit of one byte, passes bytes on in another order, or stops
+answering; it counts what passes.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class TcpProxy:
         self.rate: float | None = None  # bytes a second each way of each connection
         self._cut_at: int | None = None
         self._corrupt_at: dict[str, int] = {}
+        self._reorder_at: dict[str, int] = {}
         self._then: Callable[[], None] | None = None
         self._refusing = False
         self._answering = threading.Event()
@@ -55,6 +57,16 @@ class TcpProxy:
         with self._lock:
             self._corrupt_at[way] = (self.up if way == "up" else self.down) + count
 
+    def reorder_after(self, count: int, *, way: str = "down") -> None:
+        """Exchange the halves of the piece in which the byte lies that comes after `count` more bytes that way."""
+        with self._lock:
+            self._reorder_at[way] = (self.up if way == "up" else self.down) + count
+
+    @property
+    def harm_is_done(self) -> bool:
+        """Whether every byte that was to be altered or moved has passed."""
+        return not (self._corrupt_at or self._reorder_at)
+
     def stop_answering(self) -> None:
         """Keep connections open and pass nothing on."""
         self._answering.clear()
@@ -69,6 +81,7 @@ class TcpProxy:
         with self._lock:
             self._cut_at = self._then = None
             self._corrupt_at.clear()
+            self._reorder_at.clear()
             self._refusing = False
             self.delay, self.rate = 0.0, None
         self._answering.set()
@@ -163,6 +176,10 @@ class TcpProxy:
                 changed[at - before] ^= 1
                 data = bytes(changed)
                 del self._corrupt_at[way]
+            at = self._reorder_at.get(way)
+            if at is not None and before <= at < before + len(data):
+                data = data[len(data) // 2 :] + data[: len(data) // 2]
+                del self._reorder_at[way]
             if way == "up":
                 self.up += len(data)
                 self.log.append((time.monotonic(), self.up))
