@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from dsvc.errors import RequestError
 from dsvc.objects.reference import MODIFIED
-from dsvc.sources.address import SourceAddress
-from dsvc.sources.source import Found, InterruptedSourceError, SourceError, changed, missing
+from dsvc.sources.address import SourceAddress, parse_source
+from dsvc.sources.source import Found, InterruptedSourceError, SourceChangedError, SourceError, changed, missing
 
 _PIECE: Final = 1 << 20  # bytes
 _PATIENCE: Final = timedelta(minutes=2)  # of one request; what is larger than that allows goes on where it was
@@ -88,7 +88,10 @@ class BucketSource:
         except SourceError:
             raise
         except Exception as error:
-            raise self._translated(error, found.address) from error
+            said = self._translated(error, found.address)
+            if isinstance(said, SourceChangedError):  # some answer so for what is gone, too
+                self.stat(parse_source(found.address))
+            raise said from error
 
     def close(self) -> None:
         """See `Source.close`."""

@@ -238,6 +238,12 @@ def test_broken_ones_are_refused_with_a_reason(data: bytes) -> None:
         notebooks.diff(good, Source.of(data), Settings())
 
 
+def test_a_number_that_is_too_long_is_named() -> None:
+    data = b'{"nbformat": 4, "nbformat_minor": 4, "metadata": {"n": ' + b"9" * 10_000 + b'}, "cells": []}'
+    with pytest.raises(UnfitError, match="too many digits"):
+        read(Source.of(data))
+
+
 def test_what_is_not_utf_8_inside_stays() -> None:
     odd = notebook(cell("x")).replace(b'"x"', b'"x \\ud800"')
     assert b"\\ud800" in content(merged(odd, odd.replace(b'"x ', b'"y\\n", "x '), odd))

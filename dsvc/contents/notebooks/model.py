@@ -122,6 +122,10 @@ def read(source: Source | None) -> Notebook | None:
         raise UnfitError(f"no JSON: {error.msg} in line {error.lineno}") from error
     except RecursionError as error:
         raise UnfitError("nested too deeply") from error
+    except UnfitError:
+        raise
+    except ValueError as error:  # Python reads no integers of more than some thousand digits
+        raise UnfitError("a number with too many digits") from error
     if not isinstance(raw, dict):
         raise UnfitError("a notebook is a JSON object")
     major, minor = raw.get("nbformat", 1), raw.get("nbformat_minor", 0)
