@@ -3,9 +3,9 @@
     python bench/drift.py [--servers 5]
 
 The first table takes data sets of scikit-learn: the largest population stability index (PSI) of any column in 20
-resamples, and that of a column that was moved. The second one serves a model several times, has `dsvc monitor up` scrape all of
-them each second, asks one after the other with moved rows, and takes the time from the answer that fills the window
-until the alert is said to fire. Needs prometheus.
+resamples, and that of a column that was moved. The second one serves a model several times, has `dsvc monitor up`
+scrape all of them each second, asks one after the other with moved rows, and takes the time from the answer that fills
+the window until the alert is said to fire. Needs prometheus.
 """
 
 # ruff: noqa: S310, T201 - a script that prints, and asks what it started
