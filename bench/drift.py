@@ -17,6 +17,7 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -25,13 +26,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measured import DSVC, run
+from measured import run
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine  # type: ignore[import-untyped]
 
+from dsvc.actions.model_folder import write_model_folder
 from dsvc.monitoring.monitor import Monitor
 from dsvc.monitoring.profile import Profile
 from dsvc.monitoring.rules import PSI
 from dsvc.monitoring.tables import profile_table
+from dsvc.tracking.opening import open_workspace
 
 ENOUGH = 100
 PREDICTOR = "def predict(rows):\n    return (rows[:, 0] > 13).astype(int)\n"
@@ -73,7 +76,7 @@ def distances() -> None:
 
 def alerts(servers: int) -> None:
     """Print how long it took until alerts fired."""
-    rows = load_wine().data[:, :3].tolist()
+    rows, random = load_wine().data[:, :3].tolist(), np.random.default_rng(5)
     with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
         folder = Path(place)
         environment = {**os.environ, "DSVC_USER_NAME": "Ada", "DSVC_USER_EMAIL": "a@example.org"}
@@ -83,11 +86,13 @@ def alerts(servers: int) -> None:
         run(folder, environment, "init", "-q")
         run(folder, environment, "model", "add", "wine", "predictor.py", "--profile", "train.csv")
 
-        def start(*words: str) -> subprocess.Popen[str]:
-            output, quiet = subprocess.PIPE, subprocess.DEVNULL
-            process = subprocess.Popen(
-                [DSVC, *words], cwd=folder, env=environment, text=True, stdout=output, stderr=quiet
-            )
+        workspace = open_workspace(folder, environment, ("bench",))
+        write_model_folder(workspace, "wine", folder / "model")
+        workspace.close()
+
+        def start(*words: str, errors: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+            line, output = [sys.executable, "-m", *words], subprocess.PIPE
+            process = subprocess.Popen(line, cwd=folder, env=environment, text=True, stdout=output, stderr=errors)
             stack.callback(process.wait)
             stack.callback(process.terminate)
             return process
@@ -96,18 +101,26 @@ def alerts(servers: int) -> None:
             assert process.stdout is not None
             return process.stdout.readline()
 
-        words = ("serve", "wine", "--allow-pickle", "--port", "0", "--min-samples", str(ENOUGH))
-        found = {f"s{at}": said(start(*words, "--deployment", f"s{at}")).strip() for at in range(servers)}
+        def serve(name: str) -> str:
+            words = ("--allow-pickle", "--port", "0", "--min-samples", str(ENOUGH), "--deployment", name)
+            process = start("dsvc.serving", "model", *words, errors=subprocess.STDOUT)
+            while "http" not in (line := said(process)):
+                if not line:
+                    raise SystemExit(f"{name} does not start")
+            return line.split()[-1]
+
+        found = {name: serve(name) for name in (f"s{at}" for at in range(servers))}
         targets = [word for address in found.values() for word in ("--target", address.removeprefix("http://"))]
         ports = ("--port", "0", "--alertmanager-port", "0", "--grafana-port", "0")
-        watch = start("monitor", "up", "wine", *targets, "--interval", "1", *ports, "--json")
+        watch = start("dsvc", "monitor", "up", "wine", *targets, "--interval", "1", *ports, "--json")
         scraped = 0
         while scraped < servers:
             scraped += json.loads(said(watch))["event"] == "scraped"
         took: list[float] = []
         for name, address in found.items():
             time.sleep(1 + len(took) / servers)  # at another moment between two scrapes
-            moved = json.dumps({"instances": [[a + 2, b, c] for a, b, c in rows[:ENOUGH]]}).encode()
+            drawn = [rows[at] for at in random.integers(len(rows), size=ENOUGH)]
+            moved = json.dumps({"instances": [[a + 2, b, c] for a, b, c in drawn]}).encode()
             with urllib.request.urlopen(f"{address}/v1/models/wine:predict", moved, timeout=60) as answer:
                 answer.read()
             began = time.monotonic()
