@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dsvc.commands.context import Context
+from dsvc.commands.monitor_check import check
 from dsvc.commands.monitor_collect import collect
 from dsvc.commands.monitor_compare import compare
 from dsvc.commands.monitor_options import (
@@ -177,4 +178,5 @@ SUBCOMMANDS = {
     "status": status,
     "compare": compare,
     "collect": collect,
+    "check": check,
 }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from dsvc.monitoring.monitor import Monitor, Watched
+from dsvc.monitoring.drift import Drift
+from dsvc.monitoring.monitor import Monitor, Side, Watched
+from dsvc.monitoring.profile import Column
 
 LATENCIES: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -54,17 +56,10 @@ class ServerMetrics:
 
     def collect(self) -> Iterator[Any]:
         """Yield the families of metrics."""
-        from prometheus_client.core import (
-            CounterMetricFamily,
-            GaugeMetricFamily,
-            HistogramMetricFamily,
-            InfoMetricFamily,
-        )
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
         labels, model = self._labels, self._model
-        info = InfoMetricFamily("dsvc_model", "Which model is served, and where it comes from", labels=labels)
-        info.add_metric(model, self._info)
-        yield info
+        yield info_family(dict(zip(labels, model, strict=True)), self._info)
         requests = CounterMetricFamily(
             "dsvc_requests", "Requests that were answered", labels=[*labels, "protocol", "code"]
         )
@@ -95,7 +90,12 @@ class ServerMetrics:
             yield logged
         if self.monitor is not None:
             yield from self._values(self.monitor)
-            yield from self._drift(self.monitor)
+            yield from drift_families(
+                dict(zip(labels, model, strict=True)),
+                self.monitor.samples,
+                self.monitor.drift(),
+                enough=self.monitor.samples >= self.monitor.min_samples,
+            )
 
     def _values(self, monitor: Monitor) -> Iterator[Any]:
         from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
@@ -132,27 +132,40 @@ class ServerMetrics:
             for label, count in zip(each.binner.labels, counts, strict=False):
                 texts.add_metric([*where, label], count)
 
-    def _drift(self, monitor: Monitor) -> Iterator[Any]:
-        from prometheus_client.core import GaugeMetricFamily
 
-        labels, model = self._labels, self._model
-        samples = GaugeMetricFamily("dsvc_drift_samples", "Rows in the sliding window", labels=labels)
-        samples.add_metric(model, monitor.samples)
-        enough = GaugeMetricFamily(
-            "dsvc_drift_enough_data", "1 when the window holds enough rows to tell drift, 0 before", labels=labels
-        )
-        enough.add_metric(model, float(monitor.samples >= monitor.min_samples))
-        named = [*labels, "side", "feature"]
-        psi = GaugeMetricFamily("dsvc_drift_psi", "Population stability index of the window", labels=named)
-        js = GaugeMetricFamily("dsvc_drift_js", "Jensen-Shannon distance of the window", labels=named)
-        ks = GaugeMetricFamily("dsvc_drift_ks", "Kolmogorov-Smirnov statistic of the window", labels=named)
-        for side, column, drift in monitor.drift():
-            where = [*model, side, column.name]
-            psi.add_metric(where, drift.psi)
-            js.add_metric(where, drift.js)
-            if drift.ks is not None:
-                ks.add_metric(where, drift.ks)
-        yield from (samples, enough, psi, js, ks)
+def info_family(model: Mapping[str, str], info: Mapping[str, str]) -> Any:
+    """Return `dsvc_model_info`."""
+    from prometheus_client.core import InfoMetricFamily
+
+    family = InfoMetricFamily("dsvc_model", "Which model is served, and where it comes from", labels=list(model))
+    family.add_metric(list(model.values()), dict(info))
+    return family
+
+
+def drift_families(
+    model: Mapping[str, str], samples: int, found: Iterable[tuple[Side, Column, Drift]], *, enough: bool
+) -> Iterator[Any]:
+    """Yield the families that tell how far `samples` rows are from the reference."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    labels, values = list(model), list(model.values())
+    rows = GaugeMetricFamily("dsvc_drift_samples", "Rows in the sliding window", labels=labels)
+    rows.add_metric(values, samples)
+    told = GaugeMetricFamily(
+        "dsvc_drift_enough_data", "1 when the window holds enough rows to tell drift, 0 before", labels=labels
+    )
+    told.add_metric(values, float(enough))
+    named = [*labels, "side", "feature"]
+    psi = GaugeMetricFamily("dsvc_drift_psi", "Population stability index of the window", labels=named)
+    js = GaugeMetricFamily("dsvc_drift_js", "Jensen-Shannon distance of the window", labels=named)
+    ks = GaugeMetricFamily("dsvc_drift_ks", "Kolmogorov-Smirnov statistic of the window", labels=named)
+    for side, column, drift in found:
+        where = [*values, side, column.name]
+        psi.add_metric(where, drift.psi)
+        js.add_metric(where, drift.js)
+        if drift.ks is not None:
+            ks.add_metric(where, drift.ks)
+    yield from (rows, told, psi, js, ks)
 
 
 class Snapshot:

@@ -48,9 +48,9 @@ class Monitor:
         by_order = not {column.name for column in columns} & set(names) and len(columns) == len(names)
         self._places = {c.name: at if by_order else list(names).index(c.name) for at, c in enumerate(columns)
                         if by_order or c.name in names}  # fmt: skip
-        self._inputs = [_Watch(column, "input") for column in columns]
+        self._inputs = [Counted(column, "input") for column in columns]
         outputs = [column for column in (profile.outputs if profile else ()) if column.kind != "other"]
-        self._output = _Watch(outputs[0], "output") if outputs else None
+        self._output = Counted(outputs[0], "output") if outputs else None
         self._watches = [*self._inputs, *([self._output] if self._output else [])]
         self._ring = np.zeros((window, len(self._watches)), dtype=np.uint16)
         self._matrices: list[Any] = []
@@ -142,16 +142,14 @@ class Monitor:
         if self.samples < self.min_samples:
             return
         for at, watch in enumerate(self._watches):
-            binner = watch.binner
-            if not sum(binner.reference):
-                continue
-            counts = np.bincount(self._ring[: self.samples, at], minlength=binner.size).tolist()
-            ordered = binner.size - 1 if binner.is_number else 0
-            yield watch.side, binner.column, measure(binner.reference, counts, ordered=ordered)
+            counts = np.bincount(self._ring[: self.samples, at], minlength=watch.binner.size)
+            found = drift_of(watch.binner, counts)
+            if found is not None:
+                yield watch.side, watch.binner.column, found
 
 
-class _Watch:
-    """A column and what was counted of it."""
+class Counted:
+    """A column and what was counted of it: how many values in each bin of `binner`, and the sum of its numbers."""
 
     __slots__ = ("binner", "counts", "side", "total")
 
@@ -168,6 +166,14 @@ class _Watch:
         if self.binner.is_number and values.dtype.kind in "fiub":
             self.total += float(np.nansum(values))
         return found
+
+
+def drift_of(binner: Binner, counts: Any) -> Drift | None:
+    """Return how far counts in the bins of a column are from its reference; None where that has no values."""
+    reference = binner.reference
+    if not sum(reference):
+        return None
+    return measure(reference, counts.tolist(), ordered=binner.size - 1 if binner.is_number else 0)
 
 
 def _answers(found: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -47,8 +47,20 @@ def profile_file(path: Path, *, header: bool = True, target: str = "", drop: Seq
     Raises:
         NoTableError: when it is not of its form. TooManyColumnsError. MissingColumnError. OSError.
     """
-    pieces = _parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _csv(path, header=header)
-    return _profile(pieces, target, drop)
+    return _profile(read_pieces(path, header=header), target, drop)
+
+
+def read_pieces(path: Path, *, header: bool = True, texts: Collection[str] = ()) -> Iterator[Piece]:
+    """Yield a file in Parquet (by its ending) or CSV in pieces of bounded size; they are read as they are asked for.
+
+    Columns of a CSV file that are among `texts` are texts even where all their values are numbers.
+
+    Raises:
+        NoTableError: when it is not of its form. OSError.
+    """
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return _parquet(path)
+    return _csv(path, header=header, texts=texts)
 
 
 def _profile(pieces: Iterator[Piece], target: str, drop: Sequence[str] = ()) -> Profile:
@@ -123,7 +135,7 @@ def _arrow(column: Any) -> Any:
     return np.array(column.to_pylist(), dtype=object)
 
 
-def _csv(path: Path, *, header: bool) -> Iterator[Piece]:
+def _csv(path: Path, *, header: bool, texts: Collection[str]) -> Iterator[Piece]:
     """Read a file twice: which columns are numbers is known when all of it was seen."""
     types: list[str] = []
     for rows in _rows(path, header=header)[1]:
@@ -132,6 +144,7 @@ def _csv(path: Path, *, header: bool) -> Iterator[Piece]:
                 types.append("integer")
             types[at] = _narrowed(types[at], values)
     names, pieces = _rows(path, header=header)
+    types = ["string" if name in texts else type_of for name, type_of in zip(names, types, strict=False)]
     for rows in pieces:
         columns = zip(names, types, zip(*rows, strict=True), strict=True)
         yield {name: _typed(values, type_of) for name, type_of, values in columns}
