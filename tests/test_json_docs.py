@@ -269,6 +269,8 @@ model rm churn@best
 model add adder predictor.py
 ! table.csv a,b\\n1,2
 profile table.csv
+model add summer predictor.py --profile table.csv
+monitor check summer table.csv --min-samples 1
 monitor init adder ../watch
 monitor rules adder
 monitor dashboard adder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from dsvc.actions.add import add
@@ -73,7 +73,7 @@ def model_add(
 
     With a `path` it is that file or folder as it stands in the working copy, or as the `run` wrote it. Without one it
     is what the `run`, or the newest run that named such a model, said it is. A version of the same files by the same
-    run is not made twice.
+    run is not made twice, unless another profile is said of it.
 
     Raises:
         NoModelFilesError: when there are no such files. UnknownRunError. What `add` raises for a path.
@@ -85,7 +85,7 @@ def model_add(
     said = facts or ModelFacts()
     made = _of_run(workspace, name, path, run) if run is not None or path is None else _of_copy(workspace, path)
     view = workspace.view()
-    found = _same(workspace, view, name, made)
+    found = _same(workspace, view, name, made, said)
     version = found or _version(workspace, name, _next(view, name), made, said)
     version_id = workspace.repo.store.put(Kind.RUN, encode_version(version))
     value = Direct(Kind.RUN, version_id)
@@ -115,14 +115,18 @@ def _is_version(full: str, name: str) -> bool:
     return head.endswith(f"/{MODELS}{name}/versions") and number.isdecimal()
 
 
-def _same(workspace: Workspace, view: View, name: str, made: _Made) -> ModelVersion | None:
-    """Return the newest version if it has these files of this run."""
+def _same(workspace: Workspace, view: View, name: str, made: _Made, said: ModelFacts) -> ModelVersion | None:
+    """Return the newest version if it has these files of this run, and the profile that is said, if any."""
     versions = versions_of(view, name)
     if not versions:
         return None
     newest = decode_version(workspace.repo.store.get(versions[max(versions)], Kind.RUN))
     key = None if made.run is None else bytes(made.run.key)
-    return newest if (newest.entry, newest.path, newest.run) == (made.entry, made.path, key) else None
+    if (newest.entry, newest.path, newest.run) != (made.entry, made.path, key):
+        return None
+    # Compared as they are stored, where a list that was read and one that was made are the same.
+    with_said = replace(newest, metadata={**newest.metadata, **said.metadata})
+    return newest if encode_version(with_said) == encode_version(newest) else None
 
 
 def _version(workspace: Workspace, name: str, number: int, made: _Made, said: ModelFacts) -> ModelVersion:

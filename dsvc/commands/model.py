@@ -77,7 +77,8 @@ def add(
     becomes of branches.
 
     With --profile the columns of a table are described in the version: a server compares what it is asked with them.
-    Without it that is what run.profile(table) said in the run.
+    Without it that is what run.profile(table) said in the run. Files that the newest version has already are the next
+    version only with another profile.
     """
     from dsvc.actions.model_add import ModelFacts, model_add
 
