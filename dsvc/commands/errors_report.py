@@ -6,11 +6,13 @@ import errno
 import os
 import platform
 import re
+import sys
 import tempfile
 import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any, Final
 
@@ -83,8 +85,21 @@ def explain_error(error: BaseException) -> ErrorReport:
         if names:
             message += ": " + ", ".join(names)
         return ErrorReport("Machine", message, CANNOT, hint=_MACHINE_HINTS.get(error.errno))
+    if isinstance(error, ImportError) and _is_of_python(error):
+        message = f"this Python lacks a part of its standard library, {error.name} ({error})"
+        hint = f"install what it needs, or use another Python than {sys.executable}"
+        return ErrorReport("Machine", message, CANNOT, hint=hint)
     message = f"this is a bug in dsvc, please report it at the project's issue tracker ({_in_short(error)})"
     return ErrorReport("Bug", message, BUG, bug=True)
+
+
+def _is_of_python(error: ImportError) -> bool:
+    """Whether a module of the standard library is not there, or its shared library does not load.
+
+    A name that such a module does not have is a bug; then the path is that of Python code.
+    """
+    absent = isinstance(error, ModuleNotFoundError) or (error.path or "").endswith(tuple(EXTENSION_SUFFIXES))
+    return absent and error.name in sys.stdlib_module_names
 
 
 def keep_traceback(error: BaseException, arguments: Sequence[str], *, folder: Path | None) -> Path | None:

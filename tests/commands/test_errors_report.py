@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,25 @@ def test_other_endings():
     bug = explain_error(ZeroDivisionError("by zero"))
     assert (bug.exit_code, bug.bug) == (70, True)
     assert bug.message.startswith("this is a bug in dsvc, please report it at ")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ModuleNotFoundError("No module named '_sqlite3'", name="_sqlite3"),
+        ImportError("libsqlite3.so.0: cannot open", name="_sqlite3", path=f"/lib/_sqlite3{EXTENSION_SUFFIXES[0]}"),
+    ],
+)
+def test_a_python_without_a_part_is_no_bug_of_dsvc(error):
+    report = explain_error(error)
+    assert (report.exit_code, report.bug) == (3, False)
+    assert report.message == f"this Python lacks a part of its standard library, _sqlite3 ({error})"
+    assert sys.executable in (report.hint or "")
+
+
+def test_a_name_that_a_module_lacks_is_a_bug():
+    assert explain_error(ImportError("cannot import name 'x'", name="json", path="/lib/json/__init__.py")).bug
+    assert explain_error(ModuleNotFoundError("No module named 'dsvc.x'", name="dsvc.x")).bug
 
 
 @pytest.fixture
