@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -17,9 +18,20 @@ _SETS: Final = ("test", "val", "valid", "validation", "eval", "")
 
 
 def headline(metrics: Mapping[str, Value], wanted: str | None = None) -> str:
-    """`name=value` of the metric `wanted`, else of one that is known to matter, else of the first; else nothing."""
-    name = wanted if wanted is not None and wanted in metrics else _known(metrics) or next(iter(metrics), None)
+    """`name=value` of the metric `wanted`, else of one that is known to matter, else of the first; else nothing.
+
+    One that is not a number (NaN) tells nothing, so it is taken only if it is wanted or if there is no other.
+    """
+    if wanted is not None and wanted in metrics:
+        name: str | None = wanted
+    else:
+        telling = {key: value for key, value in metrics.items() if not _is_nan(value)} or metrics
+        name = _known(telling) or next(iter(telling), None)
     return f"{visible(name)}={value_text(metrics[name])}" if name is not None else ""
+
+
+def _is_nan(value: Value) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _known(metrics: Mapping[str, Value]) -> str | None:

@@ -17,6 +17,9 @@ from tests.runs.conftest import Project
         ({"zebra": 1, "ape": 2}, None, "zebra=1"),
         ({"accuracy": 0.9, "pearson": 0.5}, "pearson", "pearson=0.5"),
         ({"accuracy": 0.9}, "pearson", "accuracy=0.9"),
+        ({"accuracy": float("nan"), "loss": 0.5}, None, "loss=0.5"),
+        ({"loss": float("nan")}, None, "loss=nan"),
+        ({"accuracy": float("nan"), "loss": 0.5}, "accuracy", "accuracy=nan"),
         ({}, "pearson", ""),
     ],
 )
