@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -178,60 +174,6 @@ def test_metrics_of_files(project):
     project.ok("config", "run.metrics", "m.json")
     later = project.ok("run", "--json", "--", "true").json["run"]
     assert project.ok("runs", "show", "--json", later).json["metrics"] == {}, "they are of an earlier run"
-
-
-DVC_PIPELINE = """
-stages:
-  prepare:
-    cmd: sed s/^/$(cat factor)/ raw.csv > train.csv
-    deps: [raw.csv, factor]
-    outs: [train.csv]
-  fit:
-    cmd: cat train.csv > model
-    deps: [train.csv]
-    params: [lr]
-    outs: [model]
-"""
-OUR_PIPELINE = """
-[stages.prepare]
-cmd = "sed s/^/$(cat factor)/ raw.csv > train.csv"
-deps = ["raw.csv", "factor"]
-outs = ["train.csv"]
-[stages.fit]
-cmd = "cat train.csv > model"
-deps = ["train.csv"]
-params = ["lr"]
-outs = ["model"]
-"""
-
-
-def test_the_same_stages_run_as_with_dvc(project, tmp_path):
-    dvc = shutil.which("dvc", path=f"{Path(sys.prefix) / 'peers' / 'bin'}:{os.environ['PATH']}")
-    if dvc is None:
-        pytest.skip("dvc is neither installed by 'make peers' nor on PATH")
-    theirs = tmp_path / "theirs"
-    theirs.mkdir()
-    for command in (["git", "init", "-q"], [dvc, "init", "-q"]):
-        subprocess.run(command, cwd=theirs, check=True, capture_output=True)
-    (theirs / "dvc.yaml").write_text(DVC_PIPELINE)
-    (project.directory / "dsvc.toml").write_text(OUR_PIPELINE)
-    steps: list[dict[str, str]] = [
-        {"raw.csv": "1\n2\n", "factor": "7\n", "params.yaml": "lr: 0.1\n"},
-        {},
-        {"params.yaml": "lr: 0.2\n"},
-        {"raw.csv": "1\n3\n"},
-        {"raw.csv": "1\n2\n"},
-        {"factor": "7\n\n"},
-    ]
-    (project.directory / "params.toml").unlink()
-    for files in steps:
-        for folder in (theirs, project.directory):
-            for name, text in files.items():
-                (folder / name).write_text(text)
-        done = subprocess.run([dvc, "repro"], cwd=theirs, check=True, capture_output=True, text=True)
-        expected = {name for name in ("prepare", "fit") if f"Running stage '{name}'" in done.stdout}
-        assert {name for name, what in repro(project).items() if what == "ran"} == expected, (files, done.stdout)
-        assert (Path(theirs) / "model").read_text() == (project.directory / "model").read_text()
 
 
 def test_a_stage_that_does_not_write_its_outputs_has_failed(project):
