@@ -244,8 +244,17 @@ def _cannot_execute(program: str, error: OSError) -> Exception:
 
 
 def _own_peak() -> int:
-    """Return how much memory the commands that we start inherit in their peak, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if sys.platform == "linux" else 0
+    """Return how much memory the commands that we start inherit in their peak, in bytes.
+
+    That is the peak of this program (VmHWM), and not `ru_maxrss`, in which we have inherited that of who started us.
+    """
+    if sys.platform != "linux":
+        return 0
+    try:
+        with open("/proc/self/status", "rb") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith(b"VmHWM:")) * 1024
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _wait_for(pid: int, waited: _Waited, woken: int) -> None:

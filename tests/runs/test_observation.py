@@ -346,9 +346,10 @@ def test_cards_that_do_not_tell_their_memory_are_named(project, tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts in who started the program")
 def test_the_peak_of_memory_of_a_small_program_is_not_that_of_dsvc(project):
     def run(*words):
-        """As a process of its own: this one may have needed more than any of its children."""
+        """As a process of its own, started by one that had more memory than the command will need."""
         line = [sys.executable, "-m", "dsvc", "run", "-q", "--", *words]
-        subprocess.run(line, cwd=project.folder, env=project.environment, check=True)
+        start = f"import subprocess; filled = b'x' * (400 << 20); subprocess.run({line!r}, check=True)"
+        subprocess.run([sys.executable, "-c", start], cwd=project.folder, env=project.environment, check=True)
 
     run("true")
     assert sorted(project.shown()["resources"]) == ["cpu_system", "cpu_user", "peak_memory_below"]
