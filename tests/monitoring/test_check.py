@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 
 import pyarrow as pa
@@ -21,6 +20,7 @@ from pyarrow import parquet
 from dsvc.monitoring.prometheus import query
 from tests.commands.conftest import cli
 from tests.json_page import documented
+from tests.monitoring.test_prometheus import until
 from tests.servers.ports import free_port
 from tests.serving.served import TIMEOUT
 
@@ -53,14 +53,6 @@ def model(cli):
     (cli.directory / "predictor.py").write_text("predict = lambda rows: rows.sum(axis=1)\n")
     cli.ok("model", "add", "team/wine", "predictor.py", "--profile", "train.csv", "--target", "bought")
     return cli
-
-
-def until(find, what):
-    deadline = time.monotonic() + TIMEOUT
-    while not (found := find()):
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
-    return found
 
 
 def read(address):
