@@ -66,11 +66,13 @@ def measured(words: Sequence[str], folder: Path, environment: Mapping[str, str])
         words, cwd=folder, env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     assert process.stdout is not None
-    said = process.stdout.read()
+    said = b""
+    while some := process.stdout.read1(1 << 16):  # what ten million references print is not kept here
+        said = (said + some)[-2000:]
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise SystemExit(f"{words}: {said.decode(errors='replace')[-2000:]}")
+        raise SystemExit(f"{words}: {said.decode(errors='replace')}")
     return time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
