@@ -67,7 +67,7 @@ def measured(words: Sequence[str], folder: Path, environment: Mapping[str, str])
     )
     assert process.stdout is not None
     said = b""
-    while some := process.stdout.read1(1 << 16):  # what ten million references print is not kept here
+    while some := os.read(process.stdout.fileno(), 1 << 16):  # what ten million references print is not kept here
         said = (said + some)[-2000:]
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
