@@ -15,6 +15,7 @@ from dsvc.remotes.address import Address, FolderAddress, S3Address, SshAddress
 from dsvc.remotes.bundle_file import SUFFIX, BundleBackend, BundleFixedError, is_bundle
 from dsvc.remotes.wire.publish import Publisher
 from dsvc.remotes.wrappers.limited import OPTION, LimitedBackend, Limits, parse_rate
+from dsvc.remotes.wrappers.retrying import RetryingBackend
 from dsvc.storage.backend import Backend
 from dsvc.storage.local import LocalBackend
 
@@ -170,5 +171,5 @@ def _folder(path: Path, *, create: bool, limits: Limits) -> Place:
             raise RemoteError(f"{path} cannot be made: {error.strerror}") from error
     elif create and not (path / "cells").is_dir() and any(entry.name not in _FIRST for entry in path.iterdir()):
         raise PlaceTakenError(f"{path} holds other files and no repository", hint="name a new or an empty folder")
-    backend = LocalBackend(path)
+    backend = RetryingBackend(LocalBackend(path))
     return Place(LimitedBackend(backend, limits) if limits.any else backend, backend.staging, on_disk=True)

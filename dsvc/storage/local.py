@@ -31,6 +31,15 @@ from dsvc.storage.parts import PartedBlob, size_of, sync_folder
 _OPEN_FILES = 128
 _PACKS = "packs/"
 _TICK = 0.01  # seconds by which the times of files lag behind the clock
+# What a disk that is mounted over a network says when its connection broke: the same call may work the next time.
+PASSING = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("EAGAIN", "ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EHOSTDOWN", "EHOSTUNREACH", "EIO", "ENETDOWN"),
+        *("ENETRESET", "ENETUNREACH", "ENOTCONN", "EPIPE", "EREMOTEIO", "ESHUTDOWN", "ESTALE", "ETIMEDOUT"),
+    )
+    if hasattr(errno, name)
+)
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 
 
@@ -76,6 +85,7 @@ class LocalBackend:
             self._put_folder(source, target)
             return
         temporary = source if isinstance(source, Path) else self.staging() / temporary_name("blob")
+        syncing = False  # what could not be synced may have lost bytes, and is never put again
         try:
             if isinstance(source, Path):
                 fd = os.open(temporary, os.O_RDONLY)
@@ -84,7 +94,9 @@ class LocalBackend:
             try:
                 if not isinstance(source, Path):
                     write_all(fd, source)
+                syncing = True
                 os.fsync(fd)
+                syncing = False
             finally:
                 os.close(fd)
             try:
@@ -96,8 +108,10 @@ class LocalBackend:
         except BaseException as error:
             if isinstance(error, OSError) and error.filename is None:
                 error.filename = os.fspath(self.root)  # of two disks, which one is full
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+            again = isinstance(error, OSError) and error.errno in PASSING and not syncing
+            if temporary is not source or not again:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)
             raise
         sync_directory(target.parent)
 
@@ -130,14 +144,14 @@ class LocalBackend:
 
     def missing(self, keys: list[str]) -> list[str]:
         """See `Backend.missing`."""
-        return [key for key in keys if not os.path.exists(self._path(key))]
+        return [key for key in keys if not _exists(self._path(key))]
 
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
         """See `Backend.list`."""
         folder, _, _ = prefix.rpartition("/")
         top = os.path.join(self._base, folder) if folder else self._base
         found: list[tuple[str, int]] = []
-        for base, folders, names in os.walk(top):
+        for base, folders, names in os.walk(top, onerror=_told):
             if base == self._base:
                 folders[:] = [f for f in folders if f not in ("tmp", "cells")]
             relative = os.path.relpath(base, self._base)
@@ -296,6 +310,23 @@ def _close(fd: int | PartedBlob) -> None:
         fd.close()
 
 
+def _exists(path: str) -> bool:
+    """Whether there is something; a disk that does not answer is an error, and not a file that is missing."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno in PASSING:
+            raise
+        return False
+    return True
+
+
+def _told(error: OSError) -> None:
+    """Raise what a listing would leave out when a disk does not answer."""
+    if error.errno in PASSING:
+        raise error
+
+
 def _numbers(folder: str) -> list[int]:
     try:
         return [int(name) for name in os.listdir(folder) if name.isdecimal()]
@@ -329,7 +360,7 @@ def _claim(folder: str, number: int, content: bytes) -> bool:
         os.link(temporary, target)
         return True
     except FileExistsError:
-        return False
+        return os.stat(temporary).st_nlink > 1  # a client of NFS that asks twice hears of its own link (open(2))
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
