@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from blake3 import blake3
 
@@ -14,6 +15,7 @@ from dsvc.objects.files import is_complete
 from dsvc.objects.reference import reference_of
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.refs.log import decode_head
+from dsvc.remotes.address import common_address, parse_address
 from dsvc.remotes.settings import RemoteSettings, read_remotes
 from dsvc.repo.ledgers import (
     NOWHERE,
@@ -67,7 +69,10 @@ def data_where(workspace: Workspace, paths: Sequence[bytes] = ()) -> Iterator[Wh
         RequestError: for a path that is not there.
     """
     repo = workspace.repo
-    names = {remote_id_of(settings): name for name, settings in read_remotes(workspace.config).items()}
+    names: dict[bytes, str] = {}
+    for name, settings in read_remotes(workspace.config).items():
+        names[_id_of(settings.url)] = name  # as it was noted while it was of the text as it stands
+        names[remote_id_of(settings, directory=workspace.root)] = name
     for path, entry in entries_at(workspace, workspace.index().tree, paths):
         content: Entry | None = entry
         address = None
@@ -75,7 +80,7 @@ def data_where(workspace: Workspace, paths: Sequence[bytes] = ()) -> Iterator[Wh
             content = repo.store.elsewhere.here(entry) if repo.store.elsewhere is not None else None
             address = reference_of(entry).address
         copies = copies_of(repo, content.id) if content is not None else []
-        known = tuple(KnownCopy(names.get(copy.remote), copy.remote, copy.time) for copy in copies)
+        known = _newest(KnownCopy(names.get(copy.remote), copy.remote, copy.time) for copy in copies)
         here = content is not None and is_complete(repo.store, content.id)
         yield Whereabouts(path, entry, here, address, known)
 
@@ -96,7 +101,7 @@ def ask_remotes(workspace: Workspace, files: Iterable[bytes]) -> Answers:
             answers.failed[name] = error.message
             continue
         answers.has[name] = has
-        remote = remote_id_of(settings)
+        remote = remote_id_of(settings, directory=workspace.root)
         for file_id in wanted:
             key = where_key(file_id, remote)
             if file_id in has:
@@ -120,11 +125,26 @@ def _note(workspace: Workspace, changes: Mapping[str, Entry | None]) -> None:
     workspace.publish(transaction, workspace.act("data", "note where copies lie"))
 
 
-def remote_id_of(settings: RemoteSettings) -> bytes:
-    """Return the 16 bytes by which records tell a remote from others: a hash of its address."""
-    return blake3(settings.url.rstrip("/").encode("utf-8", "surrogateescape")).digest(16)
+def remote_id_of(settings: RemoteSettings, *, directory: Path) -> bytes:
+    """Return the 16 bytes by which records tell a remote from others: a hash of its address, however that is written.
+
+    A relative address counts from `directory`.
+    """
+    return _id_of(common_address(parse_address(settings.url, directory=directory)))
 
 
+def _id_of(address: str) -> bytes:
+    return blake3(address.rstrip("/").encode("utf-8", "surrogateescape")).digest(16)
+
+
+def _newest(copies: Iterable[KnownCopy]) -> tuple[KnownCopy, ...]:
+    """Return one copy for each remote of ours, and every other one."""
+    found: dict[str | bytes, KnownCopy] = {}
+    for copy in copies:
+        key = copy.remote or copy.remote_id
+        if key not in found or found[key].time < copy.time:
+            found[key] = copy
+    return tuple(found.values())
 
 
 def content_ids(workspace: Workspace, paths: Sequence[bytes] = ()) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from dsvc.config.editing import KeyNotSetError, set_value, unset_value
 from dsvc.config.keys import join_key, known_key, similar_key, split_key
 from dsvc.config.settings import Config, ConfigFiles, Layer, Origin, read_values
 from dsvc.config.values import as_text, stored
-from dsvc.errors import NotARepositoryError, RequestError, UsageError
+from dsvc.errors import DsvcError, NotARepositoryError, RequestError, UsageError
 
 FileScope = Literal["user", "repo", "worktree"]
 
@@ -133,6 +133,19 @@ def _set(context: Context, key: str, value: str, path: Path) -> None:
     meant = similar_key(key)
     if meant is not None:
         context.out.warn(f"dsvc does not know the key {key}", hint=f"did you mean {meant}?")
+    elif (key, value) == ("store.link", "hardlink") and not _keeps_wholes(context):
+        context.out.warn(
+            "this repository was made without whole files, so the setting counts for forks alone",
+            hint="'dsvc init --whole-files' lets a large file be one for both; older versions refuse it then",
+        )
+
+
+def _keeps_wholes(context: Context) -> bool:
+    """Whether the repository here may keep large files whole; True where there is none, or none that can be read."""
+    try:
+        return context.workspace().repo.keeps_parts
+    except DsvcError:  # settings can be changed in any state
+        return True
 
 
 def _edit(context: Context, path: Path) -> None:

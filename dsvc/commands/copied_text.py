@@ -12,11 +12,16 @@ def tell_copies(context: Context, workspace: Workspace, stored: int) -> None:
     why = copies_to_tell(workspace, stored)
     if why == "disk":
         context.out.note(
-            "This disk cannot share blocks between files: files of 8 MiB and more are stored a second time. With\n"
-            "'dsvc config store.link hardlink' there is one read-only file of each (see dsvc help config). Said once."
+            "This disk cannot share blocks between files: files of 8 MiB and more are stored a second time.\n"
+            "With 'dsvc init --whole-files' and 'dsvc config store.link hardlink' it is one read-only file. Said once."
         )
     elif why == "format":
         context.out.note(
             "Files of 8 MiB and more are stored a second time, which this disk could spare: 'dsvc init --whole-files'\n"
             "lets this repository share their blocks. Said once."
+        )
+    elif why == "link":
+        context.out.note(
+            "Files of 8 MiB and more are stored a second time: store.link says hardlink, and this repository was made\n"
+            "without. 'dsvc init --whole-files' lets it have one read-only file of each. Said once."
         )

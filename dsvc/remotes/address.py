@@ -93,6 +93,13 @@ def kept_address(address: Address) -> str:
     return f"file://{quote(os.fspath(address.path))}" if isinstance(address, FolderAddress) else str(address)
 
 
+def common_address(address: Address) -> str:
+    """Return an address as everybody who means the same place writes it: without the account of an absolute path."""
+    if isinstance(address, SshAddress) and address.path.startswith("/"):
+        address = address._replace(user=None, port=None if address.port == 22 else address.port)
+    return str(address)
+
+
 def found_address(address: Address, text: str) -> str:
     """Return the address that a repository at `address` recorded as `text`: a URL, or a way from there."""
     return text if "://" in text else str(beside(address, text))

@@ -78,6 +78,15 @@ def test_what_one_clone_learned_the_others_know(project: CommandLine, tmp_path: 
         assert "nothing is damaged" in person.ok("fsck").err
 
 
+def test_a_remote_is_known_however_its_address_is_written(project: CommandLine, tmp_path: Path):
+    other = clone(project, tmp_path / "other")
+    other.ok("remote", "set-url", "origin", f"file://{tmp_path / 'there'}")
+    other.ok("data", "where", "--check", "file")
+    other.ok("push", "-q")
+    project.ok("fetch", "-q")
+    assert remotes_of(project, "file") == ["origin"]
+
+
 def test_content_is_compared_with_what_another_clone_learned(project: CommandLine, tmp_path: Path, web: Web):
     web.etag_of = lambda data: '"same"'
     web.files["/liar"] = b"a" * 100

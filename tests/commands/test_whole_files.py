@@ -308,8 +308,9 @@ def test_another_disk_is_told_once_and_may_use_hard_links(cli):
     assert "second time" not in project.ok("commit", "-m", "second").err
     assert not parted(project.folder)
 
-    project.ok("config", "store.link", "hardlink")
+    assert "dsvc init --whole-files" in project.ok("config", "store.link", "hardlink").err, "it does nothing alone"
     project.ok("init", "--whole-files")
+    assert not project.ok("config", "store.link", "hardlink").err
     project.write("a.bin", noise(3))
     project.ok("add", "--dry-run", "a.bin")
     assert (project.folder / "a.bin").stat().st_mode & 0o200

@@ -68,7 +68,7 @@ def test_a_disk_that_stays_away_is_told(disk: FlakyDisk) -> None:
     disk.fail(open=("EIO", 1), readdir=("EIO", 1))
     with pytest.raises((OSError, BlobDamagedError)):
         backend.get("packs/aa")
-    with pytest.raises(OSError, match="EIO|Input/output"):
+    with pytest.raises(OSError, match="nput"):
         [*backend.list("packs/")]
     disk.fail()
     assert backend.get("packs/aa") == b"1"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.remotes.address import BadAddressError, FolderAddress, S3Address, SshAddress, parse_address
+from dsvc.remotes.address import BadAddressError, FolderAddress, S3Address, SshAddress, common_address, parse_address
 
 HERE = Path("/home/ada/project")
 
@@ -34,6 +34,21 @@ HERE = Path("/home/ada/project")
 def test_places(text, address):
     assert parse_address(text, directory=HERE) == address
     assert parse_address(str(address), directory=HERE) == address, "what is shown can be typed"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("file:///srv/x", "/srv/x/", True),
+        ("ada@host:/srv/x", "ssh://bo@host:22/srv/x", True),
+        ("ada@host:x", "bo@host:x", False),
+        ("ssh://host:2222/srv/x", "ssh://host/srv/x", False),
+        ("s3://bucket/x/", "s3://bucket/x", True),
+    ],
+)
+def test_what_everybody_calls_a_place(one, other, same):
+    found = {common_address(parse_address(text, directory=HERE)) for text in (one, other)}
+    assert (len(found) == 1) == same
 
 
 @pytest.mark.parametrize(
