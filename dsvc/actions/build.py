@@ -86,6 +86,25 @@ class BuiltLayer:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelImage:
+    """The image of a version of a model, and the folder in which its blobs are."""
+
+    found: FoundVersion
+    image: Image
+    blobs: Blobs
+
+    @property
+    def repository(self) -> str:
+        """The path of a repository for this model: its name, as registries spell names."""
+        return path_of(self.found.version.name)
+
+    @property
+    def tag(self) -> str:
+        """The tag of this version: its number."""
+        return tag_of(str(self.found.version.version))
+
+
+@dataclass(frozen=True, slots=True)
 class BuildResult:
     """An image in the cache of the repository; `left_out` are packages of the environment that are not in it."""
 
@@ -99,14 +118,9 @@ class BuildResult:
     environment_id: EnvironmentId
 
     @property
-    def repository(self) -> str:
-        """The path of a repository for this model: its name, as registries spell names."""
-        return path_of(self.found.version.name)
-
-    @property
-    def tag(self) -> str:
-        """The tag of this version: its number."""
-        return tag_of(str(self.found.version.version))
+    def made(self) -> ModelImage:
+        """The image, without how it was built."""
+        return ModelImage(self.found, self.image, self.blobs)
 
 
 def build(
@@ -185,7 +199,7 @@ def describe_image(
         text = export_environment(workspace, built.environment_id.hex(), "sbom").text
         found.append(put_artifact(built.blobs, built.image, "sbom", text.encode()))
         if pem is not None:
-            said = attest(built.repository, built.image.digest, CYCLONEDX, json.loads(text), pem)
+            said = attest(built.made.repository, built.image.digest, CYCLONEDX, json.loads(text), pem)
             found.append(put_artifact(built.blobs, built.image, "attestation", said))
     payload = built.blobs.read(built.image.manifest, "the manifest")
     if pem is not None:
@@ -214,7 +228,7 @@ def write_image(built: BuildResult, place: Path, *, name: str, artifacts: Sequen
 
 def push_image(
     workspace: Workspace,
-    built: BuildResult,
+    made: ModelImage,
     target: str,
     *,
     repository: str | None = None,
@@ -228,12 +242,12 @@ def push_image(
     Raises:
         RegistryError. BadReferenceError.
     """
-    reference = target_reference(target, repository or built.repository, tag or built.tag)
+    reference = target_reference(target, repository or made.repository, tag or made.tag)
     registry = Registry(reference, access_of(workspace))
-    sent = send_image(built.image, built.blobs, registry, tag=reference.tag, progress=workspace.progress)
+    sent = send_image(made.image, made.blobs, registry, tag=reference.tag, progress=workspace.progress)
     for artifact in artifacts:
-        send_artifact(artifact, built.image, built.blobs, registry)
-    return reference.at(built.image.digest), sent
+        send_artifact(artifact, made.image, made.blobs, registry)
+    return reference.at(made.image.digest), sent
 
 
 def target_reference(target: str, repository: str, tag: str) -> Reference:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from dsvc.actions.build import BuildOptions, BuildResult, build, push_image
+from dsvc.actions.build import BuildOptions, BuildResult, push_image
 from dsvc.actions.deploy_alone import alone_with
+from dsvc.actions.deploy_image import FoundImage, image_of, with_environment
 from dsvc.actions.deploy_place import (
     check_target,
     folder_of,
@@ -24,7 +25,7 @@ from dsvc.actions.deployments import (
     find_model_to_serve,
     history_of,
 )
-from dsvc.actions.model import FoundVersion
+from dsvc.actions.model import FoundVersion, find_model
 from dsvc.actions.run_begin import user_of
 from dsvc.deployments.deployment import Deployment, Spec, Target, encode_deployment
 from dsvc.deployments.feedback import SHARE, WHERE, WITH_VOLUMES, log_variables
@@ -53,7 +54,8 @@ class DeployOptions:
 
     `env` is added to the variables that it had; a name that stands in `without` is taken away. `place` is a folder for
     files. `registry` is where the image is pushed; an empty text: nowhere. `log_predictions` is the share of requests
-    that servers keep in their volume, 0 for none. `metadata` is recorded as it is.
+    that servers keep in their volume, 0 for none. `metadata` is recorded as it is. `image_of` is a deployment of the
+    same version whose image is taken as it is, where it is to be had.
     """
 
     build: BuildOptions
@@ -76,13 +78,15 @@ class DeployOptions:
     wait: int | None = None
     dry_run: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    image_of: Deployment | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DeployResult:
     """What is deployed now: `outcome` says whether it is another than before, `files` what was written or applied.
 
-    `sent` is what a registry was sent, None without one. After a dry run `id` is None, and nothing was done.
+    `built` is how the image was built, None where it was there. `sent` is what a registry was sent, None without one.
+    After a dry run `id` is None, and nothing was done.
     """
 
     deployment: Deployment
@@ -129,7 +133,9 @@ def _deploy(
     version = found.version
     before = _before(workspace, name)
     stays = before.deployment if before is not None and not options.reset else None
-    built = build(workspace, model, _with_environment(options.build, found, stays), tell=tell)
+    image = image_of(
+        workspace, found, with_environment(options.build, found, stays), before=options.image_of, tell=tell
+    )
     target = options.target or (before.deployment.target if before is not None else None)
     if target is None:
         raise UsageError(
@@ -156,23 +162,23 @@ def _deploy(
         target=target,
         model=version.name,
         version=version.version,
-        model_id=built.found.version_id,
-        image=image_name(built, registry, target),
-        digest=built.image.digest,
+        model_id=found.version_id,
+        image=image_name(image.made, registry, target),
+        digest=image.made.image.digest,
         user=user_of(workspace),
         time=time,
         zone=zone,
         place=place,
         spec=spec,
-        labels={key: value for key, value in built.image.annotations.items() if key.startswith("io.dsvc.")},
+        labels={key: value for key, value in image.made.image.annotations.items() if key.startswith("io.dsvc.")},
         previous=before.id if before is not None else None,
         metadata={**options.metadata, **({"registry": registry} if registry else {})},
     )
     if options.dry_run:
         files = files_of(made, folder=folder_of(workspace, made))
-        return DeployResult(made, None, _outcome(made, before), files, None, built)
-    sent = push_image(workspace, built, registry)[1] if registry else None
-    return _carry_out(workspace, made, before, built, sent, waits=options.wait is not None, tell=tell)
+        return DeployResult(made, None, _outcome(made, before), files, None, image.built)
+    sent = push_image(workspace, image.made, registry)[1] if registry else None
+    return _carry_out(workspace, made, before, image, sent, waits=options.wait is not None, tell=tell)
 
 
 def rollback(
@@ -184,7 +190,7 @@ def rollback(
     wait: int | None = None,
     tell: Callable[[str], None] = _QUIET,
 ) -> DeployResult:
-    """Deploy again what was deployed before, or as number `to`; the image is built again where it is needed.
+    """Deploy again what was deployed before, or as number `to`; the image is that one, as long as it is to be had.
 
     Raises:
         UnknownDeploymentError. NothingBeforeError: when there was nothing before. What `deploy` raises.
@@ -206,22 +212,23 @@ def _rollback(
     found = find_deployment(workspace, name)
     older = _older(workspace, found, to)
     one = older.deployment
-    built = build(workspace, f"{one.model}@{one.version}", again(options, one), tell=tell)
+    image = image_of(workspace, find_model(workspace, f"{one.model}@{one.version}"), options, before=one, tell=tell)
     registry = str(one.metadata.get("registry") or "")
-    sent = push_image(workspace, built, registry)[1] if registry else None
+    sent = push_image(workspace, image.made, registry)[1] if registry else None
     time, zone = workspace.time()
     made = replace(
         one, number=found.deployment.number + 1, user=user_of(workspace), time=time, zone=zone,
-        image=image_name(built, registry, one.target), digest=built.image.digest, previous=found.id, restores=older.id,
+        image=image_name(image.made, registry, one.target), digest=image.made.image.digest, previous=found.id,
+        restores=older.id,
     )  # fmt: skip
-    return _carry_out(workspace, made, found, built, sent, waits=waits, tell=tell)
+    return _carry_out(workspace, made, found, image, sent, waits=waits, tell=tell)
 
 
 def _carry_out(
     workspace: Workspace,
     made: Deployment,
     before: FoundDeployment | None,
-    built: BuildResult,
+    image: FoundImage,
     sent: Sent | None,
     *,
     waits: bool,
@@ -230,7 +237,7 @@ def _carry_out(
     place = open_place(workspace, made.target)
     if waits and not place.starts:
         raise UsageError(f"--wait has nothing to wait for: {made.target} writes files, and starts nothing")
-    package = package_of(workspace, made, built)
+    package = package_of(workspace, made, image.made)
     older = before.deployment if before is not None else None
     if made.target in ("k8s", "kserve", "manifest") and not made.metadata.get("registry"):
         tell(f"the image {made.image} is at no registry, from which a cluster could fetch it: --registry REGISTRY")
@@ -249,7 +256,7 @@ def _carry_out(
             raise RefMovedError(
                 deployment_ref(made.name), hint=f"dsvc deploy status {made.name}; the same command again brings yours"
             ) from error
-    return DeployResult(found.deployment, found.id, outcome, package.files, applied, built, sent)
+    return DeployResult(found.deployment, found.id, outcome, package.files, applied, image.built, sent)
 
 
 def _awaited(workspace: Workspace, done: DeployResult, wait: int | None) -> DeployResult:
@@ -257,20 +264,6 @@ def _awaited(workspace: Workspace, done: DeployResult, wait: int | None) -> Depl
     if wait is not None and done.id is not None:
         wait_until_ready(open_place(workspace, done.deployment.target), done.deployment, wait)
     return done
-
-
-def again(options: BuildOptions, one: Deployment) -> BuildOptions:
-    """Return how the image of a deployment is built once more: with the packages that it had."""
-    return replace(options, environment=options.environment or one.environment or None)
-
-
-def _with_environment(options: BuildOptions, found: FoundVersion, before: Deployment | None) -> BuildOptions:
-    """Return how an image is built: what was said about the environment of a version stays as it was."""
-    if before is None:
-        return options
-    if before.model_id == found.version_id:
-        return again(options, before)
-    return replace(options, otherwise=options.otherwise or before.environment or None)
 
 
 def _where(one: Deployment) -> tuple[str, str, str]:

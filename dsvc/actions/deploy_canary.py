@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from dsvc.actions.build import BuildOptions
-from dsvc.actions.deploy import DeployOptions, DeployResult, again, deploy, spec_of
+from dsvc.actions.deploy import DeployOptions, DeployResult, deploy, spec_of
 from dsvc.actions.deploy_gate import Reading, reader_of
 from dsvc.actions.deploy_manage import remove_deployment
 from dsvc.actions.deploy_place import open_place, wait_until_ready
@@ -149,7 +149,9 @@ def promote(
     reading = _judge(workspace, stable.deployment.name, found.deployment, canary, tell=tell) if canary.gates else None
     spec = decode_spec(told["spec"])
     one = found.deployment
-    options = DeployOptions(again(build, one), registry=str(one.metadata.get("registry") or ""), wait=canary.wait)
+    options = DeployOptions(
+        build, registry=str(one.metadata.get("registry") or ""), wait=canary.wait, image_of=one
+    )
     model = f"{one.model}@{one.version}"
     done = _finish(workspace, stable.deployment.name, stable.deployment, spec, options, model=model, tell=tell)
     got = 100 * one.spec.replicas / (one.spec.replicas + stable.deployment.spec.replicas)

@@ -49,7 +49,7 @@ def reader_of(place: Place, made: Deployment, prometheus: str, *, minutes: int) 
         PlaceError, RequestError: when servers cannot be asked. PrometheusError.
     """
     if not prometheus:
-        return lambda seconds: read_servers(list(place.metrics(made)), seconds=seconds)
+        return watch_servers(lambda: list(place.metrics(made)))
 
     def ask(_seconds: float) -> Reading:
         try:
@@ -64,8 +64,23 @@ def reader_of(place: Place, made: Deployment, prometheus: str, *, minutes: int) 
     return ask
 
 
-def read_servers(texts: Sequence[str], *, seconds: float) -> Reading:
-    """Return the figures of servers together from what each says at /metrics, asked for so many seconds."""
+def watch_servers(ask: Callable[[], Sequence[str]]) -> Callable[[float], Reading]:
+    """Return what reads servers; the first look at them says how many requests they had answered before."""
+    first: list[float] = []
+
+    def read(seconds: float) -> Reading:
+        found = read_servers(ask(), seconds=seconds if first else 0.0, before=first[0] if first else 0.0)
+        first.append(found.requests)
+        return found
+
+    return read
+
+
+def read_servers(texts: Sequence[str], *, seconds: float, before: float = 0.0) -> Reading:
+    """Return the figures of servers together from what each says at /metrics, asked for so many seconds.
+
+    `before` is how many requests they had answered when these began: of no use for how many they get a second.
+    """
     total = failed = 0.0
     buckets: dict[float, float] = {}
     psi: float | None = None
@@ -84,7 +99,7 @@ def read_servers(texts: Sequence[str], *, seconds: float) -> Reading:
     return Reading(
         total,
         {
-            "requests": total / seconds if seconds > 0 else None,
+            "requests": max(total - before, 0.0) / seconds if seconds > 0 else None,
             "errors": failed / total if total else None,
             "p50": _quantile(buckets, 0.5),
             "p99": _quantile(buckets, 0.99),

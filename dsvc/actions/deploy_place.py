@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from dsvc.actions.build import BuildResult, target_reference
+from dsvc.actions.build import ModelImage, target_reference
 from dsvc.deployments.deployment import Deployment, Spec, Target
 from dsvc.deployments.files import FILE_TARGETS, files_of
 from dsvc.deployments.folder_place import FolderPlace
@@ -66,11 +66,11 @@ def place_of(
     return os.path.relpath(full, root) if full.startswith(root.rstrip("/") + "/") else full
 
 
-def image_name(built: BuildResult, registry: str, target: Target) -> str:
+def image_name(one: ModelImage, registry: str, target: Target) -> str:
     """Return the name by which a place fetches an image: with a digest at a registry, by a tag of its own elsewhere."""
     if registry and target != "systemd":
-        return str(target_reference(registry, built.repository, built.tag).at(built.image.digest))
-    return f"{built.repository}:{built.tag}-{built.image.config.hex[:12]}"
+        return str(target_reference(registry, one.repository, one.tag).at(one.image.digest))
+    return f"{one.repository}:{one.tag}-{one.image.config.hex[:12]}"
 
 
 def folder_of(workspace: Workspace, made: Deployment) -> str:
@@ -78,10 +78,10 @@ def folder_of(workspace: Workspace, made: Deployment) -> str:
     return os.fspath(FolderPlace(Path(workspace.root)).folder(made)) if made.target in FILE_TARGETS else ""
 
 
-def package_of(workspace: Workspace, made: Deployment, built: BuildResult) -> Package:
+def package_of(workspace: Workspace, made: Deployment, one: ModelImage) -> Package:
     """Return what is brought to a place."""
     files = files_of(made, folder=folder_of(workspace, made))
-    return Package(files, built.image.config.digest, partial(_archive, built, made.image), partial(_unpack, built))
+    return Package(files, one.image.config.digest, partial(_archive, one, made.image), partial(_unpack, one))
 
 
 def wait_until_ready(place: Place, made: Deployment, seconds: int) -> None:
@@ -106,9 +106,9 @@ def wait_until_ready(place: Place, made: Deployment, seconds: int) -> None:
         time.sleep(_PAUSE)
 
 
-def _archive(built: BuildResult, name: str, file: IO[bytes]) -> None:
-    write_archive(built.image, built.blobs, file, names=[name])
+def _archive(one: ModelImage, name: str, file: IO[bytes]) -> None:
+    write_archive(one.image, one.blobs, file, names=[name])
 
 
-def _unpack(built: BuildResult, folder: str) -> None:
-    unpack(built.image, built.blobs, Path(folder))
+def _unpack(one: ModelImage, folder: str) -> None:
+    unpack(one.image, one.blobs, Path(folder))

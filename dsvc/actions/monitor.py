@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,11 +29,12 @@ class NoSeriesError(RequestError):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A condition on one figure, such as `psi < 0.2`."""
+    """A condition on one figure, such as `psi < 0.2`; `said` is what the figure was called."""
 
     name: str
     sign: str
     limit: float
+    said: str = field(default="", compare=False)
 
     def holds(self, value: float | None) -> bool:
         """Say whether a value meets it; what is not known does not."""
@@ -45,7 +46,7 @@ class Gate:
         }[self.sign]  # fmt: skip
 
     def __str__(self) -> str:
-        return f"{self.name} {self.sign} {self.limit:g}"
+        return f"{self.said or self.name} {self.sign} {self.limit:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +107,10 @@ def parse_gate(text: str, names: Sequence[str] = FIGURES) -> Gate:
     found = _GATE.fullmatch(text)
     name = _ALIASES.get(found[1], found[1]) if found is not None else ""
     if found is None or name not in names:
-        raise UsageError(f"{text!r} is no gate", hint=f"psi < 0.2, with one of {', '.join(names)}")
+        known = ("error_rate" if each == "errors" else each for each in names)
+        raise UsageError(f"{text!r} is no gate", hint=f"psi < 0.2, with one of {', '.join(known)}")
     try:
-        return Gate(name, found[2], float(found[3]))
+        return Gate(name, found[2], float(found[3]), found[1])
     except ValueError as error:
         raise UsageError(f"{found[3]!r} in {text!r} is no number") from error
 

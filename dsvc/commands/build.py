@@ -74,7 +74,7 @@ def command(
     for left in built.left_out:
         context.out.warn(f"{visible(left.name)} is not in the image: {left.reason}")
     called, _, version = (tag or "").rpartition(":")
-    called, version = called or built.repository, version or built.tag
+    called, version = called or built.made.repository, version or built.made.tag
     artifacts = describe_image(
         workspace, built, sbom=sbom, sign=sign, key=context.directory / sign_key if sign_key is not None else None
     )
@@ -83,7 +83,7 @@ def command(
     pushed = None
     if push is not None:
         pushed, sent = push_image(
-            workspace, built, push, repository=called, tag=version, artifacts=artifacts
+            workspace, built.made, push, repository=called, tag=version, artifacts=artifacts
         )
         told = f"{counted(sent.blobs, 'blob')} ({size_text(sent.size)}) sent, {sent.there} there already"
         context.out.note(f"pushed to {pushed}: {told}")

@@ -241,7 +241,9 @@ def rollback(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Deploy again what was deployed before: the version, the settings and the place.
+    """Deploy again what was deployed before: the version, its image, the settings and the place.
+
+    Without --base the image is the one that was deployed then, as long as it is here or at its registry.
 
     Again, it goes one further back. What was deployed last stays in the list.
     """

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dsvc.actions.deploy_gate import read_gates, read_servers
+from dsvc.actions.deploy_gate import read_gates, read_servers, watch_servers
 from dsvc.errors import DsvcError
 from dsvc.monitoring.prometheus import query
 from tests.images.shop import Shop
@@ -55,10 +55,17 @@ def test_figures_are_those_of_all_servers_together():
     assert reading.figures["p50"] == pytest.approx(0.075)
     assert (reading.figures["psi"], reading.figures["samples"]) == (0.3, 250)
     gates = read_gates(["error_rate < 0.01", "errors<=0.05", "latency_p99 < 1", "psi < 0.2"])
-    assert [str(each) for each in reading.failed(gates)] == ["errors < 0.01", "psi < 0.2"]
+    assert [str(each) for each in reading.failed(gates)] == ["error_rate < 0.01", "psi < 0.2"]
     nothing = read_servers([""], seconds=10)
     assert len(nothing.failed(gates)) == 4
     assert nothing.broken(gates) == ()
+
+
+def test_requests_from_before_the_look_are_no_rate():
+    """Of a canary that stood for a while before `promote` looks at it."""
+    answers = iter([said(150, 0), said(200, 0)])
+    look = watch_servers(lambda: [next(answers)])
+    assert (look(0.01).figures["requests"], look(10).figures["requests"]) == (None, 5)
 
 
 @pytest.fixture
@@ -111,7 +118,7 @@ def test_a_canary_that_fails_is_taken_away(there: Shop, cluster: Cluster):
     words = ("--base", str(there.base), "--canary", "20", *GATE, "--during", "600", "--json")
     answer = there.cli("deploy", "churn", *words)  # long before its time is over
     assert answer.code == 1
-    assert "errors < 0.01 is not met (0.25)" in answer.err
+    assert "error_rate < 0.01 is not met (0.25)" in answer.err
     assert json.loads(answer.err.splitlines()[-1])["details"]["figures"]["errors"] == 0.25
     assert versions(there) == {"churn": 1}
     assert {key: each["metadata"]["resourceVersion"] for key, each in cluster.objects().items()} == before
@@ -217,7 +224,7 @@ def test_with_an_engine_the_servers_are_asked(shop: Shop, docker_host: str, pyth
     try:
         with asked(port + 1, "no number"):
             answer = shop.cli(*words, *gates)
-        assert (answer.code, "errors < 0.5 is not met (1)" in answer.err) == (1, True), answer.err
+        assert (answer.code, "error_rate < 0.5 is not met (1)" in answer.err) == (1, True), answer.err
         assert versions(shop) == {"tried": 1}
     finally:
         removed = shop.cli.ok("deploy", "rm", "tried", "--json").json["removed"]
@@ -269,7 +276,7 @@ def test_a_real_prometheus_decides(shop: Shop, docker_host: str, python_base):
             with asked(port + 1, "no number"):
                 told = ("--canary", "50", *gates, "--min-requests", "5", "--during", "120")
                 answer = cli(*words, *told)
-            assert (answer.code, "errors < 0.5 is not met (1)" in answer.err) == (1, True), answer.err
+            assert (answer.code, "error_rate < 0.5 is not met (1)" in answer.err) == (1, True), answer.err
             assert versions(shop) == {"seen": 1}
             shop.train("c")
             cli.ok(*words, "--canary", "50", "--wait")

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dsvc.images.layers import text_member
 from tests.commands.conftest import CommandLine
+from tests.images.bases import tiny_members, write_base
 from tests.images.shop import Shop
 
 SETTINGS = ("--replicas", "2-5", "--cpu", "500m", "--memory", "1Gi", "--gpu", "1", "--host", "churn.example.com",
@@ -266,6 +268,36 @@ def test_rollback_goes_back_one_by_one(shop, folder):
     listed = shop.cli.ok("deploy", "list", "churn", "--json").json["deployments"]
     assert [each["number"] for each in listed] == [3, 1, 2, 3, 2, 1]
     assert [each["number"] for each in shop.cli.ok("deploy", "--json").json["deployments"]] == [3]
+
+
+def test_rollback_and_promote_take_the_image_that_was_deployed(shop, tmp_path, oci_registry):
+    """Not one built anew: the base may have moved or be out of reach, and another clone may go back."""
+    first = deploy(shop, "--to", "manifest", "--registry", f"{oci_registry.host}/team")
+    shop.train("b")
+    second = deploy(shop, "--canary", "50")
+    shop.cli.ok("config", "--repo", "build.base", str(tmp_path / "nowhere"))
+    promoted = shop.cli.ok("deploy", "promote", "churn", "--json").json
+    assert (promoted["number"], promoted["digest"]) == (2, second["digest"])
+    back = shop.cli.ok("deploy", "rollback", "churn", "--json").json
+    assert (back["number"], back["digest"], back["image"]) == (1, first["digest"], first["image"])
+    shop.forget()
+    back = shop.cli.ok("deploy", "rollback", "churn", "--to", "2", "--json").json
+    assert (back["digest"], back["image"]) == (second["digest"], promoted["image"])
+    other = write_base(tmp_path / "other", tiny_members(), architecture="arm64")
+    assert shop.cli("deploy", "rollback", "churn", "--base", str(other)).code == 3  # what is said is done
+
+
+def test_rollback_says_when_its_image_is_another_one(shop, tmp_path):
+    first = deploy(shop, "--to", "manifest")
+    shop.train("b")
+    deploy(shop)
+    shop.forget()
+    other = write_base(tmp_path / "other", [*tiny_members(), text_member("etc/new", b"more")])
+    shop.cli.ok("config", "--repo", "build.base", str(other))
+    answer = shop.cli.ok("deploy", "rollback", "churn")
+    assert "another one: sha256:" in answer.err
+    assert f"not {first['digest']}" in answer.err
+    assert shop.cli.ok("deploy", "list", "churn", "--json").json["deployments"][0]["digest"] != first["digest"]
 
 
 def deploy_of(shop: Shop, model: str) -> dict:
