@@ -27,6 +27,7 @@ from dsvc.actions.build_layers import (
     wanted_packages,
 )
 from dsvc.actions.build_record import Origin, annotations_of, origin_of
+from dsvc.actions.build_requirements import check_requirements
 from dsvc.actions.env import Found, find_environment
 from dsvc.actions.env_export import export_environment
 from dsvc.actions.model import FoundVersion, find_model
@@ -132,7 +133,8 @@ def build(
     published; calling again is safe.
 
     Raises:
-        UnknownModelError. NoModelEnvironmentError. MissingPackagesError. UnfitImageError. BadImageError. RegistryError.
+        UnknownModelError. NoModelEnvironmentError. UnmetRequirementsError. MissingPackagesError. UnfitImageError.
+        BadImageError. RegistryError.
     """
     found = find_model(workspace, model)
     origin = origin_of(workspace, found)
@@ -147,6 +149,9 @@ def build(
     cache, variables = LayerCache(blobs), environment.environment
     minor = minor_version(variables)
     wanted, left_out = wanted_packages(variables)
+    have = {one.name for one in wanted}
+    needed = serving_packages(have)
+    check_requirements(workspace, found, (*needed, *wanted))
     scratch = blobs.folder / f"env-{os.getpid()}"
     try:
         packages = cache.layer(
@@ -158,8 +163,6 @@ def build(
         )  # fmt: skip
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    have = {one.name for one in wanted}
-    needed = serving_packages(have)
     serving = cache.layer([*serving_key(have, needed), minor], lambda: serving_members(needed, minor))
     record = encode_record(served_record(workspace, found))
     files = cache.layer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import re
+import shlex
 from importlib import metadata
 from typing import Final
 
@@ -11,8 +11,7 @@ from dsvc.errors import DsvcError
 from dsvc.serving.files import CUSTOM, PREDICTOR, CannotLoadError
 from dsvc.serving.predictor import Predictor
 from dsvc.serving.record import ServedModel
-
-REQUIREMENTS: Final = "runtime-requirements.txt"
+from dsvc.serving.requirements import REQUIREMENTS, missing_requirements, told
 
 # The frameworks of a record, and the module in `loaders` that knows them.
 _LOADERS: Final = {
@@ -27,7 +26,6 @@ _ENDINGS: Final = (
     (".pt", "torch"), (".pt2", "torch"), (".pth", "torch"), (".ts", "torch"), (".xgb", "xgboost"),
     (PREDICTOR, "python"),
 )  # fmt: skip
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def load_model(served: ServedModel, *, allow_pickle: bool = False) -> Predictor:
@@ -85,35 +83,17 @@ def _by_files(served: ServedModel) -> str | None:
 
 def _check_requirements(served: ServedModel) -> None:
     """Refuse a model whose requirements are not installed."""
-    missing = []
-    for raw in served.path(REQUIREMENTS).read_text("utf-8", "replace").splitlines():
-        line = raw.partition("#")[0].strip()
-        found = _NAME.match(line)
-        if found is None or " @ " in line:
-            continue
-        try:
-            installed = metadata.version(found[0])
-        except metadata.PackageNotFoundError:
-            missing.append(line)
-            continue
-        if not _satisfies(line, installed):
-            missing.append(f"{line} (there is {installed})")
+    missing = missing_requirements(served.path(REQUIREMENTS).read_text("utf-8", "replace"), _installed)
     if missing:
+        # The folder of the model may be a temporary one: its file is not named.
         raise CannotLoadError(
-            f"{REQUIREMENTS} asks for what is not installed: {', '.join(missing[:10])}",
-            hint=f"pip install -r {served.path(REQUIREMENTS)}",
+            f"{REQUIREMENTS} asks for what is not installed: {told(missing)}",
+            hint=f"pip install {shlex.join(line for line, _ in missing)}",
         )
 
 
-def _satisfies(line: str, installed: str) -> bool:
+def _installed(name: str) -> str | None:
     try:
-        from packaging.requirements import InvalidRequirement, Requirement
-    except ModuleNotFoundError:
-        return True
-    try:
-        wanted = Requirement(line)
-    except InvalidRequirement:
-        return True
-    if wanted.marker is not None and not wanted.marker.evaluate():
-        return True
-    return wanted.specifier.contains(installed, prereleases=True)
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

@@ -74,7 +74,8 @@ class PythonModel:
     """A function that is given what its type hint asks for.
 
     `list[Row]` with a dataclass or TypedDict `Row` gives rows of that form, and the signature too; `dict` gives
-    columns, `list[dict]` and `list` rows, pandas' DataFrame a table, anything else an array.
+    columns, `list[dict]` and `list` rows, pandas' DataFrame a table, anything else an array. A field of a dataclass
+    that has a default, or one of a TypedDict that is NotRequired, may be missing or null, and is left to the form then.
     """
 
     framework = "python"
@@ -90,6 +91,7 @@ class PythonModel:
         hints.pop("return", None)
         self._hint = next(iter(hints.values()), None)
         self._row = next(iter(typing.get_args(self._hint)), None) if typing.get_origin(self._hint) is list else None
+        self._left_out = _may_be_left_out(self._row)
         self.signature = self._signature()
         self._names = [each.name for each in self.signature.inputs] if self.signature else []
 
@@ -99,11 +101,11 @@ class PythonModel:
             return None
         fields = []
         for name, hint in typing.get_type_hints(row).items():
-            arms = [arm for arm in typing.get_args(hint) if arm is not type(None)]
-            kind = arms[0] if arms else hint
+            arms = typing.get_args(hint)
+            kind = next((arm for arm in arms if arm is not type(None)), hint)
             if kind not in _TYPES:
                 raise CannotLoadError(f"the field {name!r} of {row.__name__} is no float, int, bool or str")  # type: ignore[union-attr]
-            fields.append(Field(name, _TYPES[kind], optional=type(None) in typing.get_args(hint)))
+            fields.append(Field(name, _TYPES[kind], optional=name in self._left_out or type(None) in arms))
         return Signature(tuple(fields))
 
     def predict(self, rows: Rows, output: str) -> Any:  # noqa: ARG002 - there is one
@@ -129,7 +131,8 @@ class PythonModel:
         columns = columns_of(rows, self._names)
         kinds = {each.name: each.type for each in self.signature.inputs} if self.signature else {}
         plain = {name: _typed(each.tolist(), kinds.get(name)) for name, each in columns.items()}
-        maps = [dict(zip(plain, values, strict=True)) for values in zip(*plain.values(), strict=True)]
+        pairs = [zip(plain, values, strict=True) for values in zip(*plain.values(), strict=True)]
+        maps = [{name: one for name, one in row if one is not None or name not in self._left_out} for row in pairs]
         make: Any = self._row
         return [make(**each) for each in maps] if isinstance(make, type) and dataclasses.is_dataclass(make) else maps
 
@@ -159,6 +162,14 @@ class CustomModel:
     def answer(self, query: Mapping[str, Any]) -> Any:
         """Return what the function returns."""
         return self._ask(self._model, query)
+
+
+def _may_be_left_out(row: Any) -> frozenset[str]:
+    if dataclasses.is_dataclass(row):
+        missing = dataclasses.MISSING
+        fields = dataclasses.fields(row)
+        return frozenset(each.name for each in fields if (each.default, each.default_factory) != (missing, missing))
+    return frozenset(getattr(row, "__optional_keys__", ()))
 
 
 def _typed(values: list[Any], kind: Type | None) -> list[Any]:
