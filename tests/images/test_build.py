@@ -134,14 +134,15 @@ def test_a_model_without_an_environment(shop):
 @pytest.mark.skipif(SKOPEO is None, reason="needs skopeo")
 def test_what_a_model_asks_for_and_its_environment_has_not(shop):
     """Said when the image is built, and not by servers that do not start."""
-    needs = shop.cli.directory / "model" / "runtime-requirements.txt"
-    needs.write_text("Left_Pad>=1\nno-such-thing==1.0\nrentals<2\n")
-    shop.cli.ok("model", "add", "churn", "model", "--run", "@")
+    train = shop.cli.directory / "train.py"
+    code = train.read_text() + "open('model/runtime-requirements.txt', 'w').write({!r})"
+    train.write_text(code.format("Left_Pad>=1\nno-such-thing==1.0\nrentals<2\n"))
+    shop.train("b")
     answer = shop.cli("build", "churn", "--base", str(shop.base))
     assert answer.code == 3
     assert "environment has not: no-such-thing==1.0, rentals<2 (there is 2.0)" in answer.err
-    needs.write_text("Left_Pad>=1\nnumpy\n")  # the second comes with what serves
-    shop.cli.ok("model", "add", "churn", "model", "--run", "@")
+    train.write_text(code.format("Left_Pad>=1\nnumpy\n"))  # the second comes with what serves
+    shop.train("c")
     shop.cli.ok("build", "churn", "--base", str(shop.base))
 
 
