@@ -124,10 +124,10 @@ def _start(
     found = {"alertmanager": "", "grafana": ""}
     if alertmanager is not None:
         words = [alertmanager, f"--config.file={folder / 'alertmanager.yml'}", f"--storage.path={folder / 'alerts'}",
-                 f"--web.listen-address={HERE}:{alert_port}", "--cluster.listen-address="]  # fmt: skip
+                 *_web(alert_port), "--cluster.listen-address="]  # fmt: skip
         found["alertmanager"] = run("Alertmanager", words, alert_port, "/-/ready")
     words = [prometheus, f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
-             f"--web.listen-address={HERE}:{port}"]  # fmt: skip
+             *_web(port)]  # fmt: skip
     address = run("Prometheus", words, port, "/-/ready")
     if grafana is not None:
         place = folder / "grafana"
@@ -137,6 +137,11 @@ def _start(
         words += ["--homepath", home] if home is not None else []
         found["grafana"] = run("Grafana", words, grafana_port, "/api/health", variables(place, grafana_port))
     return UpResult(address, found["alertmanager"], found["grafana"], folder)
+
+
+def _web(port: int) -> tuple[str, str]:
+    """Where to listen, and what to call it in messages: by themselves they link to the host's name."""
+    return f"--web.listen-address={HERE}:{port}", f"--web.external-url=http://{HERE}:{port}"
 
 
 def _write_grafana(watch: Watch, place: Path, prometheus: str) -> None:

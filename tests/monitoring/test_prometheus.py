@@ -192,6 +192,10 @@ def test_drift_arrives_as_an_alert_and_training_data_does_not(chain, wine):
     found = until(lambda: chain.alerts("DsvcDrift"), "no alert arrived")
     assert {each["labels"]["feature"] for each in found} >= {"alcohol"}
     assert "alcohol of wine is not what the model was trained on" in found[0]["annotations"]["summary"]
+    # Links lead to where the programs listen, which the name of the host does not.
+    addresses = chain.events("ready")[0]["labels"]
+    assert found[0]["generatorURL"].startswith(addresses["prometheus"])
+    assert {each["externalURL"] for each in list(chain.arrived)} == {addresses["alertmanager"]}
     assert not chain.alerts("DsvcModelDown")
 
 
