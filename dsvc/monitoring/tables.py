@@ -121,7 +121,8 @@ def _parquet(path: Path) -> Iterator[Piece]:
     except ModuleNotFoundError as error:
         raise NoTableError("Parquet needs pyarrow", hint="pip install 'dsvc[parquet]'") from error
     try:
-        with parquet.ParquetFile(path) as file:
+        # Newer pyarrow reads ahead without end unless told not to, and then holds the whole file.
+        with parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
             for batch in file.iter_batches(batch_size=_PIECE):
                 yield {str(name): _arrow(batch.column(at)) for at, name in enumerate(batch.schema.names)}
     except ArrowException as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -147,3 +149,23 @@ def test_a_damaged_profile_is_refused(change):
     with pytest.raises(BadProfileError) as raised:
         parse_profile({**fields, **change})
     assert isinstance(raised.value, DsvcError)
+
+
+def test_a_file_of_parquet_is_read_in_bounded_memory(tmp_path):
+    path, columns = tmp_path / "large.parquet", 8
+    drawn = np.random.default_rng(0).normal(size=(50_000, columns))
+    table = pa.table({f"x{at}": drawn[:, at] for at in range(columns)})
+    with parquet.ParquetWriter(path, table.schema, compression="none", use_dictionary=False) as writer:
+        for _ in range(16):
+            writer.write_table(table, row_group_size=12_500)
+    reading = """if True:
+        import sys, pyarrow
+        from pathlib import Path
+        from dsvc.monitoring.tables import profile_file
+        rows = profile_file(Path(sys.argv[1])).rows
+        print(rows, pyarrow.default_memory_pool().max_memory())"""
+    done = subprocess.run([sys.executable, "-c", reading, path], capture_output=True, text=True, check=True)
+    rows, most = map(int, done.stdout.split())
+    assert rows == 16 * 50_000
+    assert path.stat().st_size > 40 << 20
+    assert most < 16 << 20, "bytes of pyarrow"
