@@ -143,7 +143,7 @@ def _remote(
     jobs: int,
     json: bool,
 ) -> int | None:
-    settings = choose_remote(workspace, name, directory=context.directory)
+    settings = choose_remote(workspace, name or None, directory=context.directory)
     done = check_remote(workspace, settings, full=full, repair_from=repair_from, jobs=jobs)
     return _show_mended(context, done, shown=settings.shown, json=json)
 

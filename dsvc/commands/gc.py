@@ -68,7 +68,7 @@ def command(
                 _tell(context, result, None, zone=zone, json=json, far=True)
                 return
     workspace = context.workspace()
-    settings = None if remote is None else choose_remote(workspace, remote, directory=context.directory)
+    settings = None if remote is None else choose_remote(workspace, remote or None, directory=context.directory)
     now, zone = workspace.time()
     snapshots: SnapshotGcResult | None = None
     if settings is not None:

@@ -27,7 +27,8 @@ Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
 NullEnded = Annotated[bool, typer.Option("-z", help="End names with NUL instead of a line end, and do not quote them.")]
 Jobs = Annotated[int, typer.Option("-j", "--jobs", metavar="N", min=1, max=64, help="Requests at the same time.")]
 Remote = Annotated[
-    str | None, typer.Option("--remote", metavar="NAME", help="Work on this remote, a name or an address.")
+    str | None,
+    typer.Option("--remote", metavar="[NAME]", help="Work on a remote, NAME or the usual one; an address will do."),
 ]
 LimitRate = Annotated[
     str | None,

@@ -40,7 +40,8 @@ def command(
     *,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept with the ids.")] = "",
     remote: Annotated[
-        str | None, typer.Option("--remote", metavar="NAME", help="From this remote too, a name or an address.")
+        str | None,
+        typer.Option("--remote", metavar="[NAME]", help="From a remote too, NAME or the usual one."),
     ] = None,
     forks: Annotated[
         bool, typer.Option("--forks", help="With --remote: from all its forks too, and from what it was forked from.")
@@ -75,7 +76,7 @@ def command(
     if not reason.strip():
         raise UsageError("say why, for those who look for the file later", hint="dsvc purge PATH --reason TEXT")
     workspace = context.workspace()
-    settings = None if remote is None else choose_remote(workspace, remote, directory=context.directory)
+    settings = None if remote is None else choose_remote(workspace, remote or None, directory=context.directory)
     files: set[FileId] = set()
     for target in targets:
         files |= _files(context, workspace, target, settings, jobs)

@@ -76,7 +76,9 @@ def _with_values(args: list[str], params: Sequence[Any], with_value: set[str]) -
     """Return the words with an empty value at options that stand without theirs and may: `[KEY]`, `[REF[:COMMIT]]`.
 
     As in git the value is part of the word, `-SKEY` or `--gpg-sign=KEY`; what follows after a blank is another word.
+    Only a `[NAME]` may be the next word, as in `--remote origin`, for there is nothing else that it could be.
     """
+    args = _with_names(args, params)
     optional = [param for param in params if getattr(param, "metavar", None) in ("[KEY]", "[REF[:COMMIT]]")]
     names = {name: param for param in optional if param.param_type_name == "option" for name in param.opts}
     if not names:
@@ -97,6 +99,14 @@ def _with_values(args: list[str], params: Sequence[Any], with_value: set[str]) -
         found.append(option)
         previous = word
     return found
+
+
+def _with_names(args: list[str], params: Sequence[Any]) -> list[str]:
+    """Return the words with an empty value at each option with a `[NAME]` after which no name stands."""
+    names = {name for p in params if p.metavar == "[NAME]" and p.param_type_name == "option" for name in p.opts}
+    dashes = args.index("--") if "--" in args else len(args)
+    pairs = zip(args[:dashes], [*args[1:dashes], "--"], strict=False)
+    return [f"{word}=" if word in names and after.startswith("-") else word for word, after in pairs] + args[dashes:]
 
 
 class VerbGroup(TyperGroup):

@@ -105,13 +105,15 @@ def test_slots_come_and_go() -> None:
         unlock(place, Passphrase("one"))
     with pytest.raises(WrongSecretError):
         add_slot(place, OTHER, OTHER)
-    with pytest.raises(WrongSecretError):  # one's own slot cannot be taken away, so that one is always left
+    with pytest.raises(RequestError, match="cannot take itself away"):  # so that one is always left
         remove_slot(place, FILE, added.number)
+    with pytest.raises(WrongSecretError):
+        remove_slot(place, OTHER, added.number)
     with pytest.raises(RequestError, match="no slot 99"):
         remove_slot(place, FILE, 99)
     remove_slot(place, FILE, changed.number)
     assert [slot.label for slot in list_slots(place)] == ["build server"]
-    with pytest.raises(WrongSecretError):
+    with pytest.raises(RequestError, match="cannot take itself away"):
         remove_slot(place, FILE, added.number)
     assert unlock(place, FILE) == master
 

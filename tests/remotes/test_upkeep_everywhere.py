@@ -63,6 +63,24 @@ SECRET = b"the password is swordfish\n"
 LARGE = bytes(range(256)) * 4000 + b"swordfish"
 
 
+def test_without_a_name_the_usual_remote_is_meant(cli, tmp_path) -> None:
+    cli.ok("init", "-q")
+    assert "no remote" in cli("fsck", "--remote").err
+    (cli.directory / "key").write_bytes(b"secret\n")
+    cli.ok("commit", "-q", "-m", "a key")
+    for name in ("other", "origin"):
+        cli.ok("remote", "add", name, str(tmp_path / name))
+        cli.ok("push", "-q", name, "main")
+    assert cli.ok("fsck", "--remote", "--full", "--json").json["remote"] == "origin"
+    assert cli.ok("gc", "--json", "--remote").json["remote"] == "origin"
+    assert cli("gc", "--remote", "--", "--json").code == 2, "what stands after -- is no option"
+    cli.ok("push", "-q", "--set-upstream", "other", "main")
+    assert cli.ok("gc", "--remote", "--json").json["remote"] == "other", "the branch follows that one"
+    done = cli.ok("purge", "key", "--yes", "--reason", "it was a key", "--json", "--remote").json
+    assert (done["remote"], done["remote_objects"]) == ("other", 1)
+    assert cli("fsck", "--remote", "nowhere").code == 2
+
+
 def test_purge(team: Team) -> None:
     ada = team.first("ada")
     commit(ada, "first", {"secret": SECRET, "large": LARGE, "a": b"a\n"})

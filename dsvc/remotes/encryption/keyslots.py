@@ -195,7 +195,7 @@ def remove_slot(backend: Backend, secret: Secret, number: int) -> None:
     """Take a way to open a place away; `secret` must open another one, so that somebody still can.
 
     Raises:
-        WrongSecretError: when it does not. RequestError: when there is no such slot.
+        WrongSecretError: when it opens nothing. RequestError: when there is no such slot, or it is the one that opens.
     """
     _change(backend, secret, remove=number)
 
@@ -215,7 +215,16 @@ def _change(
         rest = [slot for slot in slots if slot["number"] != remove]
         if remove is not None and len(rest) == len(slots):
             raise RequestError(f"there is no slot {remove}")
-        master, opens = _unlock(tuple(rest), secret)
+        try:
+            master, opens = _unlock(tuple(rest), secret)
+        except WrongSecretError:
+            if remove is None:
+                raise
+            _unlock(slots, secret)  # raises where it opens nothing at all
+            raise RequestError(
+                f"number {remove} is what opens the place now, and cannot take itself away",
+                hint="open it with another passphrase or key file, and take this one away then",
+            ) from None
         if drop:
             label = cast("str", opens.get("label", ""))
             rest.remove(opens)
