@@ -73,7 +73,7 @@ def create_bundle(
 
     Raises:
         NothingToBundleError: when nothing is left. RequestError: for a name that is no branch or tag, and where the
-            history is not complete here. OSError: when the file cannot be written.
+            history is not complete here, or the file cannot be made. OSError: when the disk is full.
     """
     refs, excluded = _choose(workspace, revisions, since=since, every=every)
     store = workspace.repo.store
@@ -95,7 +95,12 @@ def create_bundle(
     )
     scratch = workspace.common / "transfers" / temporary_name("bundle")
     unfinished = path.with_name(temporary_name(path.name))
-    writer = BundleWriter(unfinished, header)
+    if path.is_dir():
+        raise RequestError(f"{path} is a folder", hint="name a file for the bundle")
+    try:
+        writer = BundleWriter(unfinished, header)
+    except OSError as error:
+        raise RequestError(f"{path} cannot be written: {error.strerror}", hint="name another file") from error
     try:
         target = ObjectStore(writer, lambda: _made(scratch))
         taker = Spared(

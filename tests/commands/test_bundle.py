@@ -154,6 +154,14 @@ def test_nothing_to_bundle(ada):
     assert "bundle create" in missing.err
 
 
+def test_a_file_that_cannot_be_made(ada):
+    (ada.directory / "folder").mkdir()
+    (ada.directory / "one").write_bytes(b"a file")
+    for name, why in (("folder", "is a folder"), ("none/b", "No such file or directory"), ("one/b", "Not a directory")):
+        answer = ada("bundle", "create", name, "--all")
+        assert (answer.code, why in answer.err) == (3, True), answer.err
+
+
 def test_what_was_purged_is_missing_with_a_reason(ada):
     ada.ok("purge", "HEAD~1:big", "--reason", "a mistake", "--yes")
     ada.ok("bundle", "create", "../all.bundle", "--all")
