@@ -14,6 +14,7 @@ from dsvc.commands.model import Spec
 from dsvc.commands.options import Json, Quiet
 from dsvc.commands.run_text import size_text, visible
 from dsvc.environments.restoring import Sources
+from dsvc.images.reference import parse_reference
 
 Base = Annotated[
     str | None,
@@ -67,6 +68,8 @@ def command(
     Without --output and --push the image stays in the cache of the repository, from where deploy takes it. A push sends
     only layers that the registry has not.
     """
+    if tag is not None:
+        parse_reference(tag if ":" in tag else f"model:{tag}")
     workspace = context.workspace()
     sources = Sources(tuple(str(context.directory / each) for each in find_links), no_index)
     options = BuildOptions(context.directory, base, environment, sources)

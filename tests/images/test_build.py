@@ -199,6 +199,12 @@ def test_a_damaged_base(shop, tmp_path):
     assert "is damaged" in answer.err
 
 
+@pytest.mark.parametrize("tag", ["Bad:x", "a:b:c", "v 1", "a:", "", ":v"])
+def test_a_tag_that_no_engine_takes(shop, tag):
+    answer = shop.cli("build", "churn", "--base", str(shop.base), "--tag", tag)
+    assert (answer.code, "is not a valid name for an image" in answer.err) == (2, True)
+
+
 def test_an_output_folder_that_is_something_else(shop):
     answer = shop.cli("build", "churn", "--base", str(shop.base), "--output", ".")
     assert answer.code == 3
