@@ -26,6 +26,7 @@ from dsvc.actions.deployments import (
     history_of,
 )
 from dsvc.actions.model import FoundVersion, find_model
+from dsvc.actions.model_trust import unsigned_code
 from dsvc.actions.run_begin import user_of
 from dsvc.deployments.deployment import Deployment, Spec, Target, encode_deployment
 from dsvc.deployments.feedback import SHARE, WHERE, WITH_VOLUMES, log_variables
@@ -150,6 +151,11 @@ def _deploy(
     old_place = before.deployment.place if before is not None and same_target else None
     place = place_of(workspace, target, name, options.place, old_place, directory=options.build.directory)
     check_target(target, spec)
+    if "DSVC_SERVE_ALLOW_PICKLE" not in spec.env and (code := unsigned_code(workspace, found)):
+        tell(
+            f"{code} runs code that nobody signed, so that no server of {name} will start:"
+            " sign it, or --env DSVC_SERVE_ALLOW_PICKLE=1"
+        )
     if options.log_predictions and target not in WITH_VOLUMES:
         raise UsageError(
             f"by {target} there is no volume into which servers could log",

@@ -6,6 +6,8 @@ tag, which names the record by its id, and the record names every file that the 
 
 from __future__ import annotations
 
+import os
+
 from dsvc.actions.model import FoundVersion
 from dsvc.actions.model_get import model_files
 from dsvc.actions.verify import Verifier
@@ -19,6 +21,7 @@ from dsvc.refs.names import TAGS
 from dsvc.refs.view import Direct
 from dsvc.runs.pins import PinState, read_pins
 from dsvc.runs.record import Run, decode_run
+from dsvc.serving.loading import code_in
 from dsvc.workspace import Workspace
 
 
@@ -32,6 +35,17 @@ def trust_in(workspace: Workspace, found: FoundVersion) -> dict[str, str | None]
     """
     verifier = Verifier(workspace, thorough=True)
     return _by_commit(workspace, found.version, verifier) or _by_run(workspace, found, verifier)
+
+
+def unsigned_code(workspace: Workspace, found: FoundVersion) -> str:
+    """Return what of a model runs code when it is loaded, for which nobody vouches; an empty text if there is nothing.
+
+    Raises:
+        SigningProgramError, BadSignersFileError: when a signature cannot be checked.
+    """
+    files = [os.fsdecode(path) for path, entry in model_files(workspace, found) if entry.kind != EntryKind.TREE]
+    code = code_in(files, found.version.framework.lower())
+    return code if code and trust_in(workspace, found) is None else ""
 
 
 def _by_commit(workspace: Workspace, version: ModelVersion, verifier: Verifier) -> dict[str, str | None] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import shlex
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Final
 
@@ -27,6 +28,12 @@ _ENDINGS: Final = (
     (PREDICTOR, "python"),
 )  # fmt: skip
 
+# What of theirs runs code whenever it is loaded.
+_CODE: Final[Mapping[str, tuple[str, ...]]] = {
+    "sklearn": (".joblib", ".pkl", ".pickle"), "torch": (".pt", ".pt2", ".pth", ".ts"), "keras": ("saved_model.pb",),
+    "pyfunc": ("MLmodel",), "python": (PREDICTOR,),
+}  # fmt: skip
+
 
 def load_model(served: ServedModel, *, allow_pickle: bool = False) -> Predictor:
     """Return the model of a folder, ready to be asked.
@@ -40,7 +47,7 @@ def load_model(served: ServedModel, *, allow_pickle: bool = False) -> Predictor:
     trusted = allow_pickle or served.is_trusted
     if served.has(PREDICTOR) and not served.framework:
         return _load("python", served, trusted=trusted)
-    known = _LOADERS.get(served.framework) or _by_files(served)
+    known = _LOADERS.get(served.framework) or _by_files(served.files)
     if known is None and served.has(CUSTOM):
         return _custom(served, None, trusted=trusted)
     if known is None:
@@ -48,6 +55,22 @@ def load_model(served: ServedModel, *, allow_pickle: bool = False) -> Predictor:
         raise CannotLoadError(f"{what} cannot be served", hint=f"add a {PREDICTOR} to the model")
     model = _load(known, served, trusted=trusted)
     return _custom(served, model, trusted=trusted) if served.has(CUSTOM) else model
+
+
+def code_in(files: Sequence[str], framework: str) -> str:
+    """Return what of a model surely runs code when it is loaded, from its names alone; an empty text if nothing does.
+
+    A file of skops or Keras, which only may, is not among it.
+    """
+    if PREDICTOR in files and not framework:
+        return PREDICTOR
+    if CUSTOM in files:
+        return CUSTOM
+    known = _LOADERS.get(framework) or _by_files(files)
+    endings = _CODE.get(known or "", ())
+    if known == "sklearn" and any(name.endswith(".skops") for name in files):
+        return ""  # that is the one that is loaded
+    return next((name for name in files if name.endswith(endings)), "")
 
 
 def _custom(served: ServedModel, model: Predictor | None, *, trusted: bool) -> Predictor:
@@ -74,9 +97,9 @@ def _load(name: str, served: ServedModel, *, trusted: bool) -> Predictor:
     return found
 
 
-def _by_files(served: ServedModel) -> str | None:
+def _by_files(files: Sequence[str]) -> str | None:
     for ending, loader in _ENDINGS:
-        if any(name == ending or name.endswith(ending) for name in served.files):
+        if any(name == ending or name.endswith(ending) for name in files):
             return loader
     return None
 

@@ -287,6 +287,21 @@ def test_rollback_and_promote_take_the_image_that_was_deployed(shop, tmp_path, o
     assert shop.cli("deploy", "rollback", "churn", "--base", str(other)).code == 3  # what is said is done
 
 
+def test_a_model_that_no_server_would_load_is_told(shop, tmp_path):
+    words = ("deploy", "churn", "--to", "manifest", "--base", str(shop.base))
+    said = "predictor.py runs code that nobody signed, so that no server of churn will start"
+    assert said in shop.cli.ok(*words).err
+    allow = ("--env", "DSVC_SERVE_ALLOW_PICKLE=1")
+    assert said not in shop.cli.ok(*words, *allow).err
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    (tmp_path / "allowed").write_text(f"ada@example.com {key.with_suffix('.pub').read_text()}")
+    shop.cli.ok("config", "user.signingKey", str(key))
+    shop.cli.ok("config", "sign.allowedSigners", str(tmp_path / "allowed"))
+    shop.cli.ok("commit", "--amend", "--sign", "-m", "signed")
+    assert said not in shop.cli.ok(*words, "--reset").err
+
+
 def test_rollback_says_when_its_image_is_another_one(shop, tmp_path):
     first = deploy(shop, "--to", "manifest")
     shop.train("b")

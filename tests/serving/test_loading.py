@@ -11,7 +11,7 @@ import pytest
 from dsvc.serving.application import signature_of
 from dsvc.serving.files import CannotLoadError, UntrustedModelError
 from dsvc.serving.inputs import InputReader
-from dsvc.serving.loading import load_model
+from dsvc.serving.loading import code_in, load_model
 from dsvc.serving.record import NoModelFolderError, read_model
 from dsvc.serving.refusals import Refusal
 
@@ -369,6 +369,27 @@ def test_custom_predict_gets_the_model_and_the_whole_body(tmp_path):
     model = load_model(read_model(tmp_path), allow_pickle=True)
     assert model.takes_query
     assert model.answer({"instances": ROWS, "of": "today"}) == {"labels": [1, 0], "of": "today"}
+
+
+@pytest.mark.parametrize(
+    ("files", "framework", "code"),
+    [
+        (["model.joblib"], "", "model.joblib"),
+        (["model.pkl", "notes.txt"], "sklearn", "model.pkl"),
+        (["model.skops", "old.pkl"], "", ""),
+        (["model.onnx"], "", ""),
+        (["model.ubj"], "xgboost", ""),
+        (["net.pt"], "", "net.pt"),
+        (["MLmodel", "model.pkl"], "", "MLmodel"),
+        (["saved_model.pb", "variables/x"], "", "saved_model.pb"),
+        (["model.keras"], "keras", ""),
+        (["predictor.py", "k.txt"], "", "predictor.py"),
+        (["model.skops", "custom_predict.py"], "", "custom_predict.py"),
+        (["notes.txt"], "", ""),
+    ],
+)
+def test_what_runs_code_is_known_by_its_names(files, framework, code):
+    assert code_in(files, framework) == code
 
 
 @pytest.mark.parametrize(
