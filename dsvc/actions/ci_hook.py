@@ -123,9 +123,20 @@ def _delivered(event: Event, ran: subprocess.CompletedProcess[bytes]) -> Deliver
     try:
         steps = json.loads(ran.stdout)["steps"]
     except (ValueError, KeyError):
-        said = ran.stderr.decode(errors="replace").strip().splitlines()
-        return Delivered(event, ran.returncode, (), next((line for line in said if line.startswith("dsvc: ")), ""))
+        return Delivered(event, ran.returncode, (), _error(ran))
     return Delivered(event, ran.returncode, tuple((step["name"], step["result"]) for step in steps))
+
+
+def _error(ran: subprocess.CompletedProcess[bytes]) -> str:
+    """Return why no step ran; nothing where there was none to run."""
+    said = ran.stderr.decode(errors="replace").strip().splitlines()
+    for line in reversed(said):
+        try:
+            found = json.loads(line)["message"]
+        except (ValueError, KeyError, TypeError):
+            continue
+        return f"dsvc: {found}"
+    return said[-1] if said and ran.returncode else ""
 
 
 def _may_deliver(ref: str) -> bool:

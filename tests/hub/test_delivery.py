@@ -47,6 +47,23 @@ def test_a_push_is_delivered(host: HubHost) -> None:
     assert "abc-123-xyz" not in logs(host)
 
 
+def test_why_nothing_was_delivered_is_said(host: HubHost) -> None:
+    _, walt = started(host)
+    walt.commit("steps", **{"dsvc.toml": STEPS})
+    walt.ok("push")
+    hub, tip = host.admin, walt.ok("rev-parse", "HEAD").out.strip()
+    hub.stdin = f"{NONE} {tip} heads/main\n".encode()
+    answer = hub("ci", "hook", "--wait", directory=host.repo("vision"))
+    assert answer.out == "commit main: dsvc: step note needs the secret HUB_TOKEN\n"
+    walt.commit("a wrong key", **{"dsvc.toml": STEPS + b"comand = 1\n"})
+    walt.ok("push")
+    tip = walt.ok("rev-parse", "HEAD").out.strip()
+    hub.stdin = f"{NONE} {tip} heads/main\n".encode()
+    [event] = hub("ci", "hook", "--wait", "--json", directory=host.repo("vision")).json["events"]
+    assert (event["exit_code"], event["steps"]) == (3, [])
+    assert event["error"] == "dsvc: dsvc.toml: step note has the unknown key 'comand'"
+
+
 def test_what_counts(host: HubHost) -> None:
     ada, walt = started(host)
     walt.commit("steps", **{"dsvc.toml": STEPS})
