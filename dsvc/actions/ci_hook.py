@@ -99,7 +99,8 @@ def deliver_pushed(
     """
     done: list[Delivered] = []
     with tempfile.TemporaryDirectory(prefix="dsvc-delivery-") as place:
-        clone = Path(place) / "clone"
+        # The folder's name is that of the project: messages of the steps say it.
+        clone = Path(place) / Path(environment.get("DSVC_REPO") or folder.absolute()).name
         made = _dsvc(["clone", "-q", "--no-data", os.fspath(folder), os.fspath(clone)], folder, environment)
         if made.returncode:
             raise RequestError(f"{folder} cannot be cloned", hint=made.stderr.decode(errors="replace").strip()[-300:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -182,7 +183,7 @@ def hook(
     else:
         hub = Path(environment.get("DSVC_HUB") or folder)
         name = environment.get("DSVC_REPO", folder.name).replace("/", "-")
-        stamp = f"{context.surroundings().now():020d}"
+        stamp = f"{context.now().astimezone(UTC):%Y%m%dT%H%M%S.%f}"  # a file for each push
         words = [f"--branch={pattern}" for pattern in branch]
         found = begin_behind(pushed, words, folder=folder, log=hub / LOGS / f"{name}-{stamp}.log")
     if json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 from dsvc.actions.ci_hook import LOGS
@@ -13,7 +14,7 @@ STEPS = b"""
 [[delivery.steps]]
 name = "note"
 secrets = ["HUB_TOKEN"]
-run = "echo $DSVC_EVENT $DSVC_REF $(dsvc rev-parse HEAD) with $HUB_TOKEN"
+run = "echo $DSVC_EVENT $DSVC_REF $(dsvc rev-parse HEAD) with $HUB_TOKEN in $(basename $PWD)"
 """
 NONE = "0" * 64
 
@@ -29,7 +30,7 @@ def test_a_push_is_delivered(host: HubHost) -> None:
     hook.write_text(hook.read_text().replace("exec ", "export HUB_TOKEN=abc-123-xyz\nexec "))
     walt.commit("steps", **{"dsvc.toml": STEPS})
     pushed = walt.ok("push")
-    assert "remote: delivery has begun; its log is vision-" in pushed.err
+    assert re.search(r"remote: delivery has begun; its log is vision-\d{8}T\d{6}\.\d{6}\.log\n", pushed.err)
     steps: list[dict[str, str]] = []
     patience = time.monotonic() + 240
     while not steps and time.monotonic() < patience:
@@ -40,7 +41,7 @@ def test_a_push_is_delivered(host: HubHost) -> None:
     assert [(s["step"], s["event"], s["ref"], s["commit"], s["state"]) for s in steps] == [
         ("note", "commit", "main", commit, "done")
     ]
-    assert ada.ok("runs", "show", steps[0]["run"], "--log").out == f"commit main {commit} with ***\n"
+    assert ada.ok("runs", "show", steps[0]["run"], "--log").out == f"commit main {commit} with *** in vision\n"
     while "note" not in logs(host) and time.monotonic() < patience:
         time.sleep(0.05)
     assert logs(host) == "commit main: note: ran\n"
