@@ -31,8 +31,8 @@ class Exchange:
     _aside: list[Any] = field(default_factory=list)
     _back: list[Callable[[], None]] = field(default_factory=list)
 
-    def put(self, name: str, old: Any | None, image: str, settings: dict[str, Any]) -> None:
-        """Start a container under a name, in the place of the one that has it."""
+    def put(self, name: str, old: Any | None, image: str, settings: dict[str, Any]) -> Any:
+        """Start a container under a name, in the place of the one that has it, and return it."""
         from docker.errors import APIError, NotFound
 
         if old is not None:
@@ -54,6 +54,7 @@ class Exchange:
         self._back.append(lambda: end(made))
         made.start()
         self._started[name] = made
+        return made
 
     def check(self) -> None:
         """Raise BroughtAtOnceError where another process took one of the names since."""

@@ -12,6 +12,7 @@ import json
 import os
 import tarfile
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -35,6 +36,7 @@ _FINISHED = (".parquet", ".jsonl")
 _PYTHON = "/opt/dsvc/env/bin/python"
 _REMOVE = "import pathlib, sys\nfor name in sys.argv[1:]: pathlib.Path(name).unlink(missing_ok=True)"
 _LOGGED = 5  # lines of a container that failed
+_GETS_READY = 60  # seconds that a server has before the next one is exchanged all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +71,15 @@ class EnginePlace:
                     raise InTheWayError(f"there is a container {name}, which is none of dsvc's", hint="--name NAME")
             ours = found_at_rest(lambda: self._containers(made))
             with exchange(self.client, made.name) as exchanged:
-                for name, (settings, digest) in wanted.items():
-                    old = ours.get(name)
-                    if old is not None and old.labels.get(_SETTINGS) == digest and old.status == "running":
+                last: tuple[str, Any] | None = None
+                for index, (name, (settings, digest)) in enumerate(wanted.items()):
+                    old, url = ours.get(name), self._url(made, index)
+                    if old is not None and old.labels.get(_SETTINGS) == digest and _is_well(old, url):
                         continue
+                    if last is not None and old is not None:
+                        _await_answer(*last)  # so that one of them always answers
                     settings["labels"] = {**settings["labels"], _SETTINGS: digest}
-                    exchanged.put(name, old, image, settings)
+                    last = url, exchanged.put(name, old, image, settings)
                     changed.append(name)
             for name, old in ours.items():
                 if name not in wanted:
@@ -97,7 +102,7 @@ class EnginePlace:
                 # The engine keeps the image of a container by its id, and the labels beside it as they were set.
                 runs = one.attrs.get("Image") == one.labels.get("dsvc.image")
                 digests.add(one.labels.get("dsvc.digest", "") if runs else "")
-                url = f"http://{self._host(made)}:{made.spec.port + index}"
+                url = self._url(made, index)
                 if one.status == "running" and _answers(f"{url}/v2/health/ready"):
                     ready += 1
                     addresses.append(url)
@@ -129,7 +134,7 @@ class EnginePlace:
         """Ask each server at its port."""
         token = self._values(made).get("DSVC_SERVE_TOKEN", "")
         for index in range(made.spec.replicas):
-            yield ask_metrics(f"http://{self._host(made)}:{made.spec.port + index}", token)
+            yield ask_metrics(self._url(made, index), token)
 
     def remove(self, made: Deployment) -> Applied:
         """End and remove the containers."""
@@ -208,8 +213,9 @@ class EnginePlace:
             )
         return {name: self.variables[name] if value is None else value for name, value in made.spec.env.items()}
 
-    def _host(self, made: Deployment) -> str:
-        return made.spec.host if made.spec.host not in ("", "0.0.0.0") else self.address  # noqa: S104
+    def _url(self, made: Deployment, index: int) -> str:
+        host = made.spec.host if made.spec.host not in ("", "0.0.0.0") else self.address  # noqa: S104
+        return f"http://{host}:{made.spec.port + index}"
 
 
 def open_engine(variables: Mapping[str, str]) -> EnginePlace:
@@ -265,6 +271,23 @@ def _settings(
     }
 
 
+def _is_well(container: Any, url: str) -> bool:
+    """Say whether a container may be left as it is: one that the engine keeps starting again is no such."""
+    if container.status != "running":
+        return False
+    return not int(container.attrs.get("RestartCount") or 0) or _answers(f"{url}/v2/health/ready")
+
+
+def _await_answer(url: str, container: Any) -> None:
+    """Return when a server is ready, has failed, or takes too long."""
+    until = time.monotonic() + _GETS_READY
+    while time.monotonic() < until and not _answers(f"{url}/v2/health/ready"):
+        container.reload()
+        if container.status != "running" or int(container.attrs.get("RestartCount") or 0):
+            return
+        time.sleep(0.2)
+
+
 def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
@@ -276,15 +299,15 @@ def _answers(url: str) -> bool:
 @contextmanager
 def _told() -> Iterator[None]:
     """Say in words of ours what the engine says."""
-    from docker.errors import DockerException
+    from docker.errors import APIError, DockerException
     from requests.exceptions import RequestException
 
     try:
         yield
     except (DockerException, RequestException) as error:
         text = getattr(error, "explanation", None) or str(error)
-        raise PlaceError(
-            f"the Docker engine says: {' '.join(str(text).split())}", hint="DOCKER_HOST names another; is it running?"
-        ) from error
+        answered = isinstance(error, APIError)
+        hint = None if answered else "DOCKER_HOST names another; is it running?"
+        raise PlaceError(f"the Docker engine says: {' '.join(str(text).split())}", hint=hint) from error
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import http.server
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -202,6 +205,7 @@ def test_what_cannot_be_started_leaves_what_was_there(engine, python_base):
     cli, port, words = engine.cli, free_port(beside=1), ("deploy", "churn", "--base", str(python_base))
     answer = cli(*words, "--to", "docker", "--port", str(port), "--gpu", "1", *ALLOW)
     assert (answer.code, "Docker engine says" in answer.err) == (14, True)
+    assert "is it running?" not in answer.err  # it answered
     assert containers(engine, "churn") == {}
     assert cli.ok("deploy", "list", "--json").json["deployments"] == []
 
@@ -212,6 +216,48 @@ def test_what_cannot_be_started_leaves_what_was_there(engine, python_base):
     again = cli.ok(*words, "--wait", "--json").json
     assert (again["outcome"], again["changed"]) == ("same", [])
     assert ask(port) == {"predictions": [6.0]}
+    cli.ok("deploy", "rm", "churn")
+
+
+def test_the_same_command_once_the_port_is_free(engine, python_base):
+    """The engine starts the old container again and again: a rerun does not wait for what that one comes to."""
+    port = free_port()
+    words = ("deploy", "churn", "--base", str(python_base), "--to", "docker", "--port", str(port), *ALLOW, "--wait")
+    with socket.create_server(("127.0.0.1", port)):
+        answer = engine.cli(*words)
+        assert (answer.code, "Address already in use" in answer.err) == (14, True)
+    done = engine.cli.ok(*words, "--json").json
+    assert (done["outcome"], ask(port)) == ("same", {"predictions": [6.0]})
+    engine.cli.ok("deploy", "rm", "churn")
+
+
+def test_one_of_several_servers_always_answers(engine, python_base):
+    """While another version takes their place, one after the other."""
+    cli, port, words = engine.cli, free_port(beside=1), ("deploy", "churn", "--base", str(python_base))
+    cli.ok(*words, "--to", "docker", "--port", str(port), "--replicas", "2", *ALLOW, "--wait")
+    engine.train("b")
+    end, gaps = threading.Event(), []
+
+    def is_there(port: int) -> bool:
+        try:
+            return bool(ask(port))
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def look() -> None:
+        while not end.wait(0.01):
+            # The second goes only when the first is back, which is why that one is asked once more.
+            if not any(map(is_there, (port, port + 1, port))):
+                gaps.append(time.monotonic())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        cli.ok(*words)
+    finally:
+        end.set()
+        thread.join()
+    assert gaps == []
     cli.ok("deploy", "rm", "churn")
 
 
