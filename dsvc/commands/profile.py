@@ -28,13 +28,14 @@ def command(
 ) -> None:
     """Say what the columns of a table look like.
 
-    The table is read in pieces, so it may be larger than memory. 'dsvc model add --profile PATH' keeps the same with a
-    version of a model, to compare what the model is asked with what it was trained on; in a training script
-    run.profile(table) does.
+    The table is read in pieces, so it may be larger than memory. In a command that 'dsvc run' started it is kept with
+    the run, as run.profile(table) does in Python: for all models that the run makes, to compare what they are asked
+    with what they were trained on. 'dsvc model add --profile PATH' keeps it with one version of a model.
     """
-    from dsvc.actions.profile import profile
+    from dsvc.actions.profile import keep_profile, profile
 
     found = profile(context.directory / path, header=header, target=target, drop=drop)
+    is_kept = keep_profile(found, context.environment)
     if json:
         from dsvc.monitoring.profile import profile_fields
 
@@ -44,7 +45,7 @@ def command(
     with context.paged():
         header_row = ["COLUMN", "TYPE", "MISSING", "MIN", "MEAN", "MAX", "DISTRIBUTION"]
         context.out.table(rows, header=header_row, right=(2, 3, 4, 5))
-    context.out.note(f"{found.rows:,} rows")
+    context.out.note(f"{found.rows:,} rows" + (", kept with the run" if is_kept else ""))
 
 
 def _row(column: Column) -> list[str]:

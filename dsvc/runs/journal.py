@@ -136,6 +136,19 @@ def create_journal(folder: Path, key: RunKey) -> Journal:
     return Journal(path, key, lock)
 
 
+def journal_around(environment: Mapping[str, str]) -> Path | None:
+    """Return the journal of the `dsvc run` that started this process, None where there is none."""
+    path = environment.get("DSVC_RUN")
+    if not path:
+        return None
+    name = os.path.basename(path)
+    try:
+        is_key = len(bytes.fromhex(name)) == KEY_LENGTH
+    except ValueError:
+        return None
+    return Path(path) if is_key and os.path.isdir(path) else None
+
+
 def take_over(folder: Path, *, own: frozenset[bytes] = frozenset()) -> Iterator[Journal]:
     """Yield the journals that no process holds any more, each one held now; not those of `own` keys."""
     for key, path in _journals(folder):

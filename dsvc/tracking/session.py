@@ -15,7 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from dsvc.runs.names import KEY_LENGTH, RunKey
+from dsvc.runs.journal import journal_around
+from dsvc.runs.names import RunKey
 from dsvc.runs.values import clean_name, clean_text, storable
 from dsvc.tracking.run import Run, error_text
 
@@ -79,7 +80,7 @@ class Session:
         """
         self._watch_exit()
         given = labels if isinstance(labels, Mapping) else dict.fromkeys(labels, "")
-        around = _journal_around(self._environment)
+        around = journal_around(self._environment)
         if around is not None and not self._joined:
             self._joined = True
             run = Run(RunKey(bytes.fromhex(around.name)), around, close=self._left)
@@ -166,7 +167,7 @@ class Session:
 
     def _observe_innermost(self) -> None:
         """Let what is opened be noted for the innermost run that is under way."""
-        around = _journal_around(self._environment)
+        around = journal_around(self._environment)
         inner = self._recordings.get(self._stack[-1].key) if self._stack else None
         self._observe(around if around is not None else inner.active.journal.path if inner is not None else None)
 
@@ -204,7 +205,7 @@ class Session:
             facts = ending_facts(None, recording.began, {}, {})
             facts["resources"] = _used(recording.usage) | ({"graphics": graphics.peak} if graphics.peak else {})
             journal.write_end(facts)
-            if _journal_around(self._environment) is not None:
+            if journal_around(self._environment) is not None:
                 journal.release()  # `dsvc run` makes the record, together with its own
                 return
             after = record_state(workspace, recording.active.index, confirmed=True)
@@ -290,19 +291,6 @@ def _note_loaded(journal: Path, root: str) -> None:
     own = [path for path in paths if path.startswith(os.path.join(root, "")) and not path.startswith((*prefixes,))]
     with suppress(OSError):
         (journal / "opens-loaded").write_bytes(b"".join(os.fsencode(path) + b"\0" for path in own))
-
-
-def _journal_around(environment: Mapping[str, str]) -> Path | None:
-    """Return the journal of the `dsvc run` that started this process, None where there is none."""
-    path = environment.get("DSVC_RUN")
-    if not path:
-        return None
-    name = os.path.basename(path)
-    try:
-        is_key = len(bytes.fromhex(name)) == KEY_LENGTH
-    except ValueError:
-        return None
-    return Path(path) if is_key and os.path.isdir(path) else None
 
 
 def _notebook(environment: Mapping[str, str]) -> str:

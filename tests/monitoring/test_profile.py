@@ -18,6 +18,9 @@ from dsvc.errors import DsvcError
 from dsvc.monitoring.profile import BadProfileError, parse_profile, profile_fields
 from dsvc.monitoring.profiler import NoTableError, Profiler, TooManyColumnsError
 from dsvc.monitoring.tables import MissingColumnError, profile_file, profile_table
+from tests.commands.conftest import cli
+
+__all__ = ["cli"]
 
 
 def test_numbers_are_described_exactly():
@@ -169,3 +172,21 @@ def test_a_file_of_parquet_is_read_in_bounded_memory(tmp_path):
     assert rows == 16 * 50_000
     assert path.stat().st_size > 40 << 20
     assert most < 16 << 20, "bytes of pyarrow"
+
+
+def test_a_table_that_a_run_looks_at_is_kept_with_it(cli):
+    cli.ok("init", "-q")
+    (cli.directory / "rows.csv").write_text("a,b,y\n" + "1,x,0\n2,y,1\n" * 30)
+    cli.ok("commit", "-q", "-m", "rows")
+    table = cli.ok("profile", "rows.csv", "--target", "y")
+    assert table.err == "60 rows\n"
+    script = f"{sys.executable} -m dsvc profile rows.csv --target y > seen.txt && echo 1 > model.bin"
+    ran = cli.ok("run", "--", "sh", "-c", script)
+    assert "60 rows, kept with the run" in ran.err
+    assert [each["path"] for each in cli.ok("runs", "show", "--json").json["inputs"]["files"]] == ["rows.csv"]
+    cli.ok("commit", "-q", "-m", "a model")
+    cli.ok("model", "add", "m", "model.bin")
+    kept = cli.ok("model", "show", "m", "--json").json["facts"]["profile"]
+    assert kept == cli.ok("profile", "rows.csv", "--target", "y", "--json").json["profile"]
+    cli.environment["DSVC_RUN"] = str(cli.directory / "gone" / ("0" * 32))
+    assert cli.ok("profile", "rows.csv").err == "60 rows\n"
