@@ -187,5 +187,6 @@ class _History:
             for c in diff_trees(self._store, old, new)
             if c.new is None or c.path == path
         ]
-        found = detect(changes, similar=similar_files(sides.read_old, sides.read_new), empty_files=False)
+        similar = similar_files(sides.read_old, sides.read_new, complete=sides.store.complete)
+        found = detect(changes, similar=similar, empty_files=False)
         return next((rename.old_path for rename in found.renames if rename.new_path == path), None)

@@ -15,6 +15,7 @@ from dsvc.remotes.transfer.arrivals import Arrivals
 from dsvc.remotes.transfer.fetching import fetch_files
 from dsvc.remotes.transfer.receiving import Received
 from dsvc.repo.maintenance import list_packs
+from dsvc.repo.tombstones import purged_files
 from dsvc.workspace import Workspace
 
 _ATTEMPTS = 5
@@ -47,7 +48,9 @@ def attach(workspace: Workspace, *, offline: bool = False, jobs: int = 8) -> Non
 
     def fetch(file_ids: list[bytes]) -> None:
         with lock:
-            lacking = [file_id for file_id in file_ids if not is_complete(workspace.repo.store, file_id)]
+            repo = workspace.repo
+            purged = purged_files(repo)  # those nobody has: whoever reads one says so, and the others come all the same
+            lacking = [each for each in file_ids if each not in purged and not is_complete(repo.store, each)]
             if lacking:
                 ask(lacking)
 

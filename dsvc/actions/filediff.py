@@ -80,6 +80,20 @@ class Sides(NamedTuple):
             return found.message
         raise error
 
+    def ahead(self, files: Iterable[FileDiff]) -> None:
+        """In a partial clone fetch at once what is read to compare these files, elsewhere do nothing.
+
+        Raises:
+            What `ObjectStore.complete` raises.
+        """
+        entries = (
+            entry
+            for file in files
+            if not file.same_content()
+            for entry in (file.old, file.new if self.place is None else None)
+        )
+        self.store.complete(e.id for e in entries if e is not None and e.kind in CONTENT_KINDS and e.size <= TEXT_LIMIT)
+
     def old_or_none(self, path: bytes, entry: Entry) -> bytes | None:
         """Return an old content whole, None where it was erased on purpose."""
         try:
@@ -178,7 +192,8 @@ def paired(
     found: list[FileDiff] = []
     if minimum is not None and _may_hold_renames(changes):
         parts = sides.store if sides.place is None else None
-        similar = similar_files(sides.read_old, sides.read_new)
+        complete = sides.store.complete if sides.place is None else None
+        similar = similar_files(sides.read_old, sides.read_new, complete=complete)
         renames = detect(changes, similar=similar, parts=parts, minimum=minimum, empty_files=False)
         limit, changes = renames.limit, list(renames.others)
         found += [FileDiff("R", r.old_path, r.new_path, r.old, r.new, r.score) for r in renames.renames]

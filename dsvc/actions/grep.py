@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from dsvc.actions.revision import revision_context
 from dsvc.contents.kinds import BINARY_HEAD, is_binary
 from dsvc.errors import UsageError
 from dsvc.history.revisions import RevisionContext, resolve_tree
-from dsvc.history.treediff import diff_trees
+from dsvc.history.treediff import Change, diff_trees
 from dsvc.objects.ids import TreeId
 from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.objects.tree import FILE_KINDS, Entry
@@ -22,6 +23,8 @@ from dsvc.workspace import Workspace
 
 SIZE_LIMIT = 64 << 20
 """Bytes above which a file is not searched: it is held in memory, and hardly a text that somebody reads."""
+
+_TOGETHER = 500  # files that are fetched at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +111,7 @@ def _search_revisions(
 ) -> Iterator[GrepResult]:
     store = workspace.repo.store
     for name, tree_id in revisions:
-        for change in diff_trees(store, None, tree_id, paths=paths):
-            entry = change.new
-            if entry is None or entry.kind not in FILE_KINDS or not entry.size:
-                continue
+        for path, entry in _ahead(store, diff_trees(store, None, tree_id, paths=paths)):
             try:
                 found = _search_stored(workspace.repo.store, entry, pattern, query)
             except ObjectMissingError as error:
@@ -119,9 +119,17 @@ def _search_revisions(
                     raise
                 continue
             if found == "large":
-                yield GrepResult(name, change.path, (), skipped=True, size=entry.size)
+                yield GrepResult(name, path, (), skipped=True, size=entry.size)
             elif found:
-                yield GrepResult(name, change.path, found)
+                yield GrepResult(name, path, found)
+
+
+def _ahead(store: ObjectStore, changes: Iterable[Change]) -> Iterator[tuple[bytes, Entry]]:
+    """Yield the files of a tree; in a partial clone some hundred that are not here are fetched at once."""
+    files = ((c.path, c.new) for c in changes if c.new is not None and c.new.kind in FILE_KINDS and c.new.size)
+    while batch := list(islice(files, _TOGETHER)):
+        store.complete(entry.id for _, entry in batch if entry.size <= SIZE_LIMIT)
+        yield from batch
 
 
 def _search_stored(

@@ -127,7 +127,7 @@ def _followed(
 ) -> Iterator[LogResult]:
     ancestry, store = context.ancestry(), workspace.repo.store
     sides = Sides.of(workspace.repo)
-    similar = similar_files(sides.read_old, sides.read_new)
+    similar = similar_files(sides.read_old, sides.read_new, complete=sides.store.complete)
     matches = _matches(query)
     since, until = _moment(query.since, context), _moment(query.until, context)
     inside = None

@@ -30,7 +30,7 @@ from dsvc.commands.diff_options import (
     Unified,
     rename_minimum,
 )
-from dsvc.commands.diff_text import file_json, print_diff, warn_of_limit
+from dsvc.commands.diff_text import files_json, print_diff, warn_of_limit
 from dsvc.commands.json_stream import stream_json
 from dsvc.commands.options import Json, NoStaging, NullEnded
 
@@ -100,7 +100,7 @@ def command(
     if json:
         if result.limit is not None:
             warn_of_limit(context.out, result.limit)
-        items = (file_json(file, result.sides, form) for file in result.files)
+        items = files_json(result.files, result.sides, form)
         stream_json(context.out, "dsvc.diff", {"renames_complete": result.limit is None}, key="files", items=items)
     elif html:
         from dsvc.commands.diff_html import html_pieces

@@ -34,6 +34,7 @@ def html_pieces(result: DiffResult, form: DiffForm) -> Iterator[str]:
     yield f"<style>{_STYLE}</style></head><body>\n"
     if not result.files:
         yield "<p>No differences.</p>\n"
+    result.sides.ahead(result.files)
     for file in result.files:
         yield f"<h2>{html.escape(file.status)} {html.escape(stat_name(file))}</h2>\n{_file(file, result.sides, form)}\n"
     yield "</body></html>\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from dsvc.actions.diff import DiffResult
@@ -35,6 +35,7 @@ def print_diff(context: Context, result: DiffResult, form: DiffForm) -> None:
         _print_names(out, result, form)
     if form.numstat or form.stat or form.shortstat:
         limit = None if form.full else TEXT_LIMIT
+        result.sides.ahead(result.files)
         rows = [
             StatRow(f, count_lines(f, result.sides, ignore_whitespace=form.ignore_whitespace, limit=limit))
             for f in result.files
@@ -52,6 +53,7 @@ def print_diff(context: Context, result: DiffResult, form: DiffForm) -> None:
     if form.patch:
         if form.any_list() and result.files:
             out.line()
+        result.sides.ahead(result.files)
         for file in result.files:
             print_patch(out, file, result.sides, form)
 
@@ -263,6 +265,13 @@ def _columns(context: Context) -> int:
         return os.get_terminal_size(1).columns or _WIDTH
     except OSError:
         return _WIDTH
+
+
+def files_json(files: Sequence[FileDiff], sides: Sides, form: DiffForm) -> Iterator[dict[str, Any]]:
+    """Yield changed files as objects of a JSON document, see `file_json`."""
+    if form.stat or form.numstat or form.shortstat or form.patch:
+        sides.ahead(files)
+    return (file_json(file, sides, form) for file in files)
 
 
 def file_json(file: FileDiff, sides: Sides, form: DiffForm) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from dsvc.commands.diff_options import (
     Unified,
     rename_minimum,
 )
-from dsvc.commands.diff_text import file_json
+from dsvc.commands.diff_text import files_json
 from dsvc.commands.json_stream import stream_json
 from dsvc.commands.log_options import Date, Decorate, Form, NoDecorate, OneLine, ShortIds, chosen_form, chosen_style
 from dsvc.commands.log_output import FindDiff, LogForm, print_log
@@ -222,5 +222,5 @@ def _entry_json(entry: LogResult, form: LogForm, find_diff: FindDiff) -> dict[st
         found = find_diff(entry)
         if found is not None:
             diff_form = diff_form._replace(stat=diff_form.stat or diff_form.numstat)
-            document["files"] = [file_json(file, found.sides, diff_form) for file in found.files]
+            document["files"] = [*files_json(found.files, found.sides, diff_form)]
     return document

@@ -10,7 +10,7 @@ import typer
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.diff_options import DiffForm, NameOnly, NameStatus, NoRenames, Patch, Stat, Unified, rename_minimum
-from dsvc.commands.diff_text import file_json, print_diff
+from dsvc.commands.diff_text import files_json, print_diff
 from dsvc.commands.options import Json, Message, NoRules, Quiet
 from dsvc.commands.push import relayed, show_said
 from dsvc.commands.ref_text import SHORT
@@ -158,7 +158,7 @@ def show(context: Context, number: Number, *, remote: Where = None, json: Json =
     shown = request_show(workspace, settings, number)
     if json:
         changed, form = shown.preview.diff, DiffForm(numstat=True)
-        files = [file_json(file, changed.sides, form) for file in changed.files]
+        files = [*files_json(changed.files, changed.sides, form)]
         payload: dict[str, Any] = {
             **request_json(shown.request, shown.standing),
             "enforced": shown.enforced,
@@ -208,7 +208,7 @@ def diff(
     minimum = rename_minimum(None, no_renames=no_renames)
     request, result = request_diff(workspace, settings, number, paths=chosen, minimum=minimum, since=since)
     if json:
-        files = [file_json(file, result.sides, form) for file in result.files]
+        files = [*files_json(result.files, result.sides, form)]
         payload = {"number": number, "head": request.head.hex(), "renames_complete": result.limit is None}
         context.out.json("dsvc.request.diff", {**payload, "files": files})
         return

@@ -35,7 +35,7 @@ from dsvc.commands.diff_options import (
     Unified,
     rename_minimum,
 )
-from dsvc.commands.diff_text import file_json, print_diff
+from dsvc.commands.diff_text import files_json, print_diff
 from dsvc.commands.entry_text import entry_json, human_size
 from dsvc.commands.log_options import Date, Decorate, Form, NoDecorate, OneLine, ShortIds, chosen_form, chosen_style
 from dsvc.commands.options import Json, NullEnded
@@ -264,7 +264,7 @@ def _described(
     if found.commit is not None:
         shown = ShownCommit(found.id, found.commit, refs.get(found.id, ()))  # type: ignore[arg-type,call-overload]
         result = changes(found)
-        files = [file_json(file, result.sides, form) for file in result.files] if form.any() else []
+        files = [*files_json(result.files, result.sides, form)] if form.any() else []
         return {**document, **commit_json(shown, style), "kind": "commit", "files": files}
     if found.tag is not None:
         tag = found.tag

@@ -138,7 +138,8 @@ def line_merger(
 
     content = ContentMerger(store, style, favor)
     reference = reference_merger(store)
-    return CommitMerger(store, ancestry, content, similar=similar_files(read, read), reference=reference)
+    similar = similar_files(read, read, complete=store.complete)
+    return CommitMerger(store, ancestry, content, similar=similar, reference=reference)
 
 
 def _reader(pieces: Iterable[bytes]) -> _Pieces:

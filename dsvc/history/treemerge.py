@@ -6,17 +6,21 @@ matter: when one side changed a file, or added to a directory, that the other si
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from dsvc.history.datasets import close_indexed, open_indexed
 from dsvc.history.mergeentry import EntryMerger, Labels, MergeContent, MergeReference
 from dsvc.history.mergerenames import MergeRenames, find_renames
 from dsvc.history.mergeresult import assemble
-from dsvc.history.mergewalk import divide
+from dsvc.history.mergewalk import Triple, divide
 from dsvc.history.mergework import Conflict, MergeWork
 from dsvc.history.renames import LIMIT, RenameLimit, Similar
 from dsvc.objects.ids import TreeId
 from dsvc.objects.store import ObjectStore
+from dsvc.objects.tree import FILE_KINDS
+
+_SMALL: Final = 8 << 20  # bytes; whether larger files are read is for those who merge them to say
 
 
 class TreeMerge(NamedTuple):
@@ -70,6 +74,7 @@ def merge_trees(
     if renames and base is not None:
         sides = (ours, theirs)
         found = find_renames(store, base, sides, divided, similar=similar, limit=limit, directories=not depth)
+    _bring_together(store, divided.both)
     merger = EntryMerger(content, labels, reference, depth, ours)
     work = MergeWork(store, (base, ours, theirs), divided, found, merger)
     work.run()
@@ -94,4 +99,16 @@ def merge_trees(
         split=found.split,
         limit=found.limit,
         notes=tuple(work.notes),
+    )
+
+
+def _bring_together(store: ObjectStore, both: Iterable[Triple]) -> None:
+    """In a partial clone fetch at once the files that are merged by content, elsewhere do nothing."""
+    sides = (entries for _, *entries in both)
+    store.complete(
+        entry.id
+        for base, ours, theirs in sides
+        if ours is not None and theirs is not None and ours.id != theirs.id
+        for entry in (base, ours, theirs)
+        if entry is not None and entry.kind in FILE_KINDS and entry.size <= _SMALL
     )

@@ -10,12 +10,12 @@ from dsvc.objects import trees
 from dsvc.objects.ids import OperationId
 from dsvc.objects.reference import reference_id, reference_of
 from dsvc.objects.store import ObjectStore
-from dsvc.objects.tree import Entry, EntryKind
+from dsvc.objects.tree import CONTENT_KINDS, Entry, EntryKind
 from dsvc.refs.view import Direct
 from dsvc.repo.ledgers import FETCHED, LEARNED, ledger_entry
 from dsvc.repo.repository import Repository
 
-_TOGETHER = 500  # leaves whose references are fetched at once
+_TOGETHER = 500  # leaves whose content is fetched at once
 
 
 class NotFetchedError(RequestError):
@@ -66,11 +66,14 @@ def each_with_content(
 ) -> Iterator[tuple[bytes, Entry]]:
     """Yield (path, entry) with the content of references in their place, some hundred of which are fetched together.
 
+    In a partial clone what is not here of the other files is fetched in the same way.
+
     Raises:
-        What `Elsewhere.bring` raises.
+        What `Elsewhere.bring` and `ObjectStore.complete` raise.
     """
     elsewhere, stream = store.elsewhere, iter(leaves)
     while batch := list(islice(stream, _TOGETHER)):
+        store.complete(entry.id for _, entry in batch if entry.kind in CONTENT_KINDS)
         references = [entry for _, entry in batch if entry.kind == EntryKind.REFERENCE]
         if not references or elsewhere is None:
             yield from batch
