@@ -25,6 +25,7 @@ from dsvc.commands.monitor_options import (
     Target,
     Tls,
     Webhook,
+    checked,
     labels_of,
     watch_of,
 )
@@ -80,7 +81,7 @@ def init(
         tls=tls,
         alertmanager=alertmanager,
     )
-    paths = [str(path) for path in monitor_init(watch, context.directory / folder, force=force)]
+    paths = [str(path) for path in monitor_init(checked(watch), context.directory / folder, force=force)]
     if json:
         context.out.json("dsvc.monitor.init", {"files": paths})
     elif not quiet:
@@ -117,7 +118,8 @@ def rules(
     from dsvc.actions.monitor import dump_yaml
     from dsvc.monitoring.rules import rules as make
 
-    found = make(replace(labels_of(context, name, deployment), psi=psi, errors=errors, latency=latency))
+    watch = replace(labels_of(context, name, deployment), psi=psi, errors=errors, latency=latency)
+    found = make(checked(watch))
     if json:
         context.out.json("dsvc.monitor.rules", {"rules": found})
     else:

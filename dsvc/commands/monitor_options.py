@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from dsvc.monitoring.rules import Watch
 
 _USUAL = "127.0.0.1:8080"
+_ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):([0-9]{1,5})", re.ASCII)
+_MOST = 65_535  # of a port
 Model = Annotated[str, typer.Argument(metavar="NAME", help="A deployment, or a model as what it is served.")]
 Deployment = Annotated[str, typer.Option("--deployment", metavar="NAME", help="Only the servers of this deployment.")]
 Psi = Annotated[float, typer.Option("--psi", metavar="X", help="Alert when a column's PSI is above.")]
@@ -52,6 +56,30 @@ def watch_of(context: Context, name: str, deployment: str, target: Sequence[str]
             hint=f"{found.model} --deployment {found.deployment} --target HOST:PORT, such as the port that {opened}",
         )
     return Watch(found.model, found.deployment, targets=found.targets)
+
+
+def checked(watch: Watch) -> Watch:
+    """Return what is watched; what Prometheus or Alertmanager would refuse, or what never alerts, is said here.
+
+    Raises:
+        UsageError: for such an option.
+    """
+    for option, value, fits, wanted in (
+        ("--psi", watch.psi, watch.psi >= 0, "a number, 0 or more"),
+        ("--errors", watch.errors, 0 <= watch.errors < 1, "a share, from 0 to less than 1"),
+        ("--latency", watch.latency, watch.latency > 0, "a number of seconds above 0"),
+    ):
+        if not (fits and math.isfinite(value)):
+            raise UsageError(f"{option} is {wanted}, and {value:g} is none")
+    addresses = [("--target", each) for each in watch.targets]
+    addresses += [("--alertmanager", watch.alertmanager)] if watch.alertmanager else []
+    for option, address in addresses:
+        found = _ADDRESS.fullmatch(address)
+        if found is None or not 0 < int(found[1]) <= _MOST:
+            raise UsageError(f"{address!r} is no HOST:PORT", hint=f"{option} 127.0.0.1:8080")
+    if watch.webhook and not re.fullmatch(r"https?://[^\s/]+\S*", watch.webhook):
+        raise UsageError(f"{watch.webhook!r} is no address of a webhook", hint="--webhook https://example.com/alerts")
+    return watch
 
 
 def labels_of(context: Context, name: str, deployment: str) -> Watch:

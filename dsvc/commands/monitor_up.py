@@ -21,6 +21,7 @@ from dsvc.commands.monitor_options import (
     Target,
     Tls,
     Webhook,
+    checked,
     watch_of,
 )
 from dsvc.commands.options import Json, Quiet
@@ -85,6 +86,7 @@ def up(
         token_file=str((context.directory / token_file).absolute()) if token_file else "",
         tls=tls,
     )
+    watch = checked(watch)
 
     def ready(result: UpResult) -> None:
         _tell_ready(context, watch, result, quiet=quiet, json=json)

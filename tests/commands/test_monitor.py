@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import yaml
 
 
@@ -27,6 +28,34 @@ def test_thresholds_stand_in_the_rules(cli):
     found = {rule["alert"]: rule["expr"] for rule in rules["groups"][0]["rules"] if "alert" in rule}
     assert found["DsvcDrift"] == 'last_over_time(dsvc_drift_psi{model="churn",deployment="eu"}[60s]) > 0.5'
     assert cli.ok("monitor", "rules", "churn", "--psi", "0.5", "--deployment", "eu", "--json").json["rules"] == rules
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--psi", "-1"), ("--psi", "nan"), ("--errors", "2"), ("--errors", "-0.1"), ("--latency", "0"),
+        ("--latency", "inf"), ("--target", "nope"), ("--target", "a:99999"), ("--target", "http://a:80"),
+        ("--target", "a:0"), ("--alertmanager", "here"), ("--webhook", "ftp://x"), ("--webhook", "http://"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_servers_would_refuse_or_never_tell_is_refused(cli, words):
+    """Each is written by no command: not by `init`, nor is anything started on it, nor printed as rules."""
+    for command in ("init", "up", "rules"):
+        if command == "rules" and words[0] not in ("--psi", "--errors", "--latency"):
+            continue
+        if command == "up" and words[0] == "--alertmanager":
+            continue
+        done = cli("monitor", command, "churn", *words)
+        assert (done.code, done.out) == (2, ""), command
+        assert words[1] in done.err or "is none" in done.err
+    assert not (cli.directory / "monitoring").exists()
+
+
+def test_targets_that_are_addresses(cli):
+    targets = "model:8080", "[::1]:80", "10.0.0.1:65535", "a-b.example.com:1"
+    words = [word for each in targets for word in ("--target", each)]
+    cli.ok("monitor", "init", "churn", "--webhook", "https://example.com/alerts?x=1", *words)
 
 
 def test_the_dashboard_is_the_same_each_time(cli):
