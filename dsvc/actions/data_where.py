@@ -15,7 +15,7 @@ from dsvc.objects.files import is_complete
 from dsvc.objects.reference import reference_of
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.refs.log import decode_head
-from dsvc.remotes.address import common_address, parse_address
+from dsvc.remotes.address import BadAddressError, common_address, parse_address
 from dsvc.remotes.settings import RemoteSettings, read_remotes
 from dsvc.repo.ledgers import (
     NOWHERE,
@@ -69,10 +69,8 @@ def data_where(workspace: Workspace, paths: Sequence[bytes] = ()) -> Iterator[Wh
         RequestError: for a path that is not there.
     """
     repo = workspace.repo
-    names: dict[bytes, str] = {}
-    for name, settings in read_remotes(workspace.config).items():
-        names[_id_of(settings.url)] = name  # as it was noted while it was of the text as it stands
-        names[remote_id_of(settings, directory=workspace.root)] = name
+    remotes = read_remotes(workspace.config).items()
+    names = {each: name for name, settings in remotes for each in _ids_of(settings, directory=workspace.root)}
     for path, entry in entries_at(workspace, workspace.index().tree, paths):
         content: Entry | None = entry
         address = None
@@ -101,13 +99,16 @@ def ask_remotes(workspace: Workspace, files: Iterable[bytes]) -> Answers:
             answers.failed[name] = error.message
             continue
         answers.has[name] = has
-        remote = remote_id_of(settings, directory=workspace.root)
+        ids = _ids_of(settings, directory=workspace.root)
         for file_id in wanted:
-            key = where_key(file_id, remote)
             if file_id in has:
-                changes[key] = where_entry(Copy(remote, packs, time))
-            elif ledger_entry(workspace.view(), workspace.repo.store, WHERE, key) is not None:
-                changes[key] = where_entry(Copy(remote, NOWHERE, time))  # kept, so that older answers do not come back
+                changes[where_key(file_id, ids[0])] = where_entry(Copy(ids[0], packs, time))
+                continue
+            for remote in ids:
+                key = where_key(file_id, remote)
+                if ledger_entry(workspace.view(), workspace.repo.store, WHERE, key) is not None:
+                    # Kept, so that older answers do not come back.
+                    changes[key] = where_entry(Copy(remote, NOWHERE, time))
     if changes:
         _note(workspace, changes)
     return answers
@@ -125,12 +126,17 @@ def _note(workspace: Workspace, changes: Mapping[str, Entry | None]) -> None:
     workspace.publish(transaction, workspace.act("data", "note where copies lie"))
 
 
-def remote_id_of(settings: RemoteSettings, *, directory: Path) -> bytes:
-    """Return the 16 bytes by which records tell a remote from others: a hash of its address, however that is written.
+def _ids_of(settings: RemoteSettings, *, directory: Path) -> tuple[bytes, ...]:
+    """Return the 16 bytes by which records tell a remote from others, and those by which older ones do.
 
-    A relative address counts from `directory`.
+    They are a hash of its address, however that is written; of the text as it stands in older records, and where the
+    text is no address. A relative address counts from `directory`.
     """
-    return _id_of(common_address(parse_address(settings.url, directory=directory)))
+    written = _id_of(settings.url)
+    try:
+        return _id_of(common_address(parse_address(settings.url, directory=directory))), written
+    except BadAddressError:
+        return (written,)
 
 
 def _id_of(address: str) -> bytes:

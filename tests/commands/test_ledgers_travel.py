@@ -87,6 +87,12 @@ def test_a_remote_is_known_however_its_address_is_written(project: CommandLine, 
     assert remotes_of(project, "file") == ["origin"]
 
 
+def test_a_remote_whose_address_cannot_be_read_is_no_obstacle(project: CommandLine):
+    project.ok("data", "where", "--check", "file")
+    project.ok("config", "remote.broken.url", "http://host/x")
+    assert remotes_of(project, "file") == ["origin"]
+
+
 def test_content_is_compared_with_what_another_clone_learned(project: CommandLine, tmp_path: Path, web: Web):
     web.etag_of = lambda data: '"same"'
     web.files["/liar"] = b"a" * 100
