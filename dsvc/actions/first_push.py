@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dsvc.actions.revision import ancestry_below
@@ -16,7 +16,7 @@ from dsvc.repo.reachable import Marks, Target
 from dsvc.repo.tombstones import purged_files
 from dsvc.workspace import Workspace
 
-_MOST = 100_000  # objects that are looked through at a guess
+_MOST = 400_000  # objects that are looked through at a guess: half a second
 
 
 class _TooManyError(Exception):
@@ -46,7 +46,7 @@ def guess_first_push(workspace: Workspace, settings: RemoteSettings, tips: Itera
     marks = Marks(repo.store.packs, repo.head.packs.packs)
     with contextlib.suppress(IntegrityError, _TooManyError):  # what is missing is told when all is known
         commits = [CommitId(ObjectId(i)) for kind, i in wanted if kind == Kind.COMMIT]
-        Walk(repo.store, _Bounded(Stored(repo.store, marks, lambda *_: False))).add(
+        Walk(repo.store, _Bounded(Stored(repo.store, marks, None))).add(
             ancestry_below(workspace, commits), wanted, known=[]
         )
         return FirstPush(frozenset(wanted), repo.head.value, marks)
@@ -62,15 +62,20 @@ class _Bounded:
 
     def take(self, kind: Kind, wanted: bytes) -> None:
         """See `Taker.take`."""
-        self._count()
+        self._count(1)
         self._inner.take(kind, wanted)
 
     def take_file(self, wanted: bytes, *, small: bool) -> None:
         """See `Taker.take_file`."""
-        self._count()
+        self._count(1)
         self._inner.take_file(wanted, small=small)
 
-    def _count(self) -> None:
-        self._left -= 1
+    def take_small_files(self, wanted: Sequence[bytes]) -> None:
+        """See `Taker.take_small_files`."""
+        self._count(len(wanted))
+        self._inner.take_small_files(wanted)
+
+    def _count(self, taken: int) -> None:
+        self._left -= taken
         if self._left < 0:
             raise _TooManyError

@@ -144,6 +144,21 @@ class PackIndex:
         position = self._lower_bound(object_id)
         return position if position < self.count and self.id_at(position) == object_id else None
 
+    def positions(self, object_ids: Sequence[bytes]) -> list[int | None]:
+        """Return what `position` returns for each of several ids."""
+        self._asked += len(object_ids)
+        words = self._table()
+        if words is None:
+            return [self.position(object_id) for object_id in object_ids]
+        data, first, count, number = self._data, self._first, self.count, int.from_bytes
+        found: list[int | None] = []
+        for object_id in object_ids:
+            position = bisect_left(words, number(object_id[:_WORD], "big"))
+            at = first + position * RECORD
+            same = position < count and data[at : at + ID_LENGTH] == object_id
+            found.append(position if same else self.position(object_id))
+        return found
+
     def objects(self) -> Iterator[tuple[ObjectId, Place]]:
         """Yield all objects in order of ids."""
         return ((self.id_at(i), self.place_at(i)) for i in range(self.count))
@@ -168,14 +183,20 @@ class PackIndex:
         words = self._words
         if words is None:
             self._asked += 1
-            if self._asked * _PATIENCE < self.count:
+            words = self._table()
+            if words is None:
                 return self._search_around_guess(key)
-            words = self._words = leading_words(self._data, self._first, self.count)
         word = int.from_bytes(key[:_WORD].ljust(_WORD, b"\0"), "big")
         low = bisect_left(words, word)
         if low == self.count or words[low] != word:
             return low
         return self._search(key, low, bisect_right(words, word, low))
+
+    def _table(self) -> array[int] | None:
+        """Return the leading words of all ids, None while too few were asked for."""
+        if self._words is None and self._asked * _PATIENCE >= self.count:
+            self._words = leading_words(self._data, self._first, self.count)
+        return self._words
 
     def _search_around_guess(self, key: bytes) -> int:
         """Search without a table. Ids are uniformly distributed, so it begins around where the key should be."""

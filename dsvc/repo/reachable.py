@@ -7,7 +7,7 @@ References out of the store (git links, external references) are not followed; o
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from dsvc.errors import IntegrityError
 from dsvc.objects import codec
@@ -161,6 +161,23 @@ class Marks:
                 known = self._set(bits, other) or known
             return self._mark_maps_elsewhere(wanted, bits) or known
         return known
+
+    def mark_chunks(self, wanted: Sequence[bytes]) -> Sequence[bytes]:
+        """Mark several chunks, as `mark` does each; return those that no pack has."""
+        rows = self._rows[Kind.CHUNK]
+        for number, (_, index, bits) in enumerate(tuple(rows)):
+            if not wanted:
+                break
+            absent: list[bytes] = []
+            for each, position in zip(wanted, index.positions(wanted), strict=True):
+                if position is None:
+                    absent.append(each)
+                else:
+                    self._set(bits, position)
+            if number and len(absent) < len(wanted):
+                rows.insert(0, rows.pop(number))
+            wanted = absent
+        return wanted
 
     def _mark_maps_elsewhere(self, wanted: bytes, done: bytearray) -> bool:
         fresh = False

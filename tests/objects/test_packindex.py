@@ -49,6 +49,15 @@ def test_every_object_is_found_and_no_other(count):
     assert [i for i, _ in index.objects()] == sorted(ids)
 
 
+@pytest.mark.parametrize("asked", [1, 5000])
+def test_several_ids_are_found_as_one_by_one(asked):
+    ids = [*some_ids(5000), bytes(32), b"\xff" * 32]
+    index = index_of([(i, Place(1, n, 0, n)) for n, i in enumerate(some_ids(5000))])
+    order = sorted(some_ids(5000))
+    wanted = [*ids[-2:], *ids[:asked]]
+    assert index.positions(wanted) == [None, None, *(order.index(i) for i in ids[:asked])]
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.tuples(st.binary(min_size=1, max_size=3), st.integers(1, 4)), unique=True, max_size=60),
@@ -63,6 +72,9 @@ def test_ids_that_lie_close_together_are_found_too(pairs, prefix):
         kinds = sorted(place.kind for i, place in places if i == object_id)
         assert [place.kind for place in index.find_all(object_id)] == kinds
         assert index.find(object_id).kind == kinds[0]
+    absent = [b"\0" * 32, b"\1\2\3\4".ljust(32, b"\xff")]
+    asked = [i for i, _ in places] + absent
+    assert index.positions(asked) == [index.position(i) for i in asked]
     wanted = sorted((i, p) for i, p in places if i.startswith(prefix))
     assert list(index.find_prefix(prefix)) == wanted
 

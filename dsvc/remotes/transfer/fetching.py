@@ -6,7 +6,7 @@ commits that are new, the files. Only indexes and wanted bytes are asked of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from dsvc.errors import IntegrityError
@@ -301,6 +301,11 @@ class _Files:
             self._maps.append(wanted)
         elif self._marks.mark((Kind.CHUNK, wanted)) is None:
             self._absent(Kind.CHUNK if small else Kind.FILE_MAP, wanted)
+
+    def take_small_files(self, wanted: Sequence[bytes]) -> None:
+        """See `Taker.take_small_files`."""
+        for each in wanted:
+            self.take_file(each, small=True)
 
     def take_any(self, wanted: bytes) -> None:
         """Mark a file's content, or a single chunk of one, when nothing is known but its id."""

@@ -7,7 +7,7 @@ any more, and refuses to bring back what was erased there.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from dsvc.errors import RemoteError
 from dsvc.objects.ids import FileId, Kind, ObjectId
@@ -117,3 +117,10 @@ class Spared:
             self.left.add(wanted)
         else:
             self._inner.take_file(wanted, small=small)
+
+    def take_small_files(self, wanted: Sequence[bytes]) -> None:
+        """See `take_file`."""
+        erased = [each for each in wanted if each in self._theirs or each in self._ours]
+        for each in erased:
+            self.take_file(each, small=True)
+        self._inner.take_small_files([each for each in wanted if each not in erased] if erased else wanted)

@@ -13,7 +13,7 @@ from typing import Protocol
 from dsvc.errors import IntegrityError
 from dsvc.history.ancestry import Ancestry
 from dsvc.history.walk import walk
-from dsvc.objects.files import is_small
+from dsvc.objects.chunker import SMALL_LIMIT
 from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.objects.sortedmap import Node
 from dsvc.objects.store import ObjectMissingError, ObjectStore
@@ -35,6 +35,9 @@ class Taker(Protocol):
 
     def take_file(self, wanted: bytes, *, small: bool) -> None:
         """Mark a file's content: its one chunk or its map, pages and chunks; comes once for each file."""
+
+    def take_small_files(self, wanted: Sequence[bytes]) -> None:
+        """Mark the content of several small files."""
 
 
 class Walk:
@@ -137,17 +140,24 @@ class Walk:
             for name, value in node.items:
                 older.setdefault(name, []).append(Entry(*value))
         below: list[tuple[bytes, list[bytes]]] = []
+        small: list[bytes] = []
         for node in nodes:
-            for name, value in node.items:
-                entry, others = Entry(*value), older.get(name, [])
-                if any(entry.id == other.id and entry.kind == other.kind for other in others):
+            for name, (kind, wanted, size) in node.items:  # may be 100,000: little is done for each
+                others = older.get(name, ())
+                if others and any(wanted == other.id and kind == other.kind for other in others):
                     continue
-                if entry.kind == EntryKind.TREE:
-                    below.append((entry.id, [o.id for o in others if o.kind == EntryKind.TREE]))
-                elif entry.kind in CONTENT_KINDS:
-                    self._file(entry.id, small=is_small(entry.size))
-                elif entry.kind == EntryKind.SNAPSHOT:
-                    self._below([(Kind.SNAPSHOT, entry.id)])
+                if kind == EntryKind.TREE:
+                    below.append((wanted, [o.id for o in others if o.kind == EntryKind.TREE]))
+                elif kind in CONTENT_KINDS:
+                    if size <= SMALL_LIMIT:
+                        small.append(wanted)
+                    else:
+                        self._file(wanted, small=False)
+                elif kind == EntryKind.SNAPSHOT:
+                    self._below([(Kind.SNAPSHOT, wanted)])
+        fresh = [wanted for wanted in dict.fromkeys(small) if wanted not in self._seen]
+        self._seen.update(fresh)
+        self._taker.take_small_files(fresh)
         return below
 
     def _node(self, node_id: bytes) -> Node:
@@ -163,10 +173,11 @@ class Walk:
 class Stored:
     """Marks what lies in this side's packs and not on the other side: what a push sends.
 
-    `absent` hears of an object that neither side has: it raises, or notes what has to come from elsewhere.
+    `has` says what the other side has, None that it has nothing. `absent` hears of an object that neither side has: it
+    raises, or notes what has to come from elsewhere.
     """
 
-    def __init__(self, store: ObjectStore, marks: Marks, has: Has, *, absent: Absent | None = None) -> None:
+    def __init__(self, store: ObjectStore, marks: Marks, has: Has | None, *, absent: Absent | None = None) -> None:
         self._store = store
         self._marks = marks
         self._has = has
@@ -175,12 +186,12 @@ class Stored:
 
     def take(self, kind: Kind, wanted: bytes) -> None:
         """See `Taker.take`."""
-        if not self._has(wanted, kind) and self._marks.mark((kind, wanted)) is None:
+        if not self._there(wanted, kind) and self._marks.mark((kind, wanted)) is None:
             self._absent((kind, wanted))
 
     def take_file(self, wanted: bytes, *, small: bool) -> None:
         """See `Taker.take_file`. Whether a file is there is decided by its chunks: a map is a claim."""
-        if small and (self._has(wanted, Kind.CHUNK) or self._marks.mark((Kind.CHUNK, wanted)) is not None):
+        if small and (self._there(wanted, Kind.CHUNK) or self._marks.mark((Kind.CHUNK, wanted)) is not None):
             return  # by far the most files
         if self._store.has(wanted, Kind.CHUNK) or (small and not self._store.has(wanted, Kind.FILE_MAP)):
             self.take(Kind.CHUNK, wanted)
@@ -189,6 +200,15 @@ class Stored:
         if self._store.has(wanted, Kind.FILE_MAP):
             for payload in self._store.file_maps(wanted):
                 self._below(payload)
+
+    def take_small_files(self, wanted: Sequence[bytes]) -> None:
+        """See `Taker.take_small_files`."""
+        rest = wanted if self._has is None else [each for each in wanted if not self._has(each, Kind.CHUNK)]
+        for each in self._marks.mark_chunks(rest):
+            self.take_file(each, small=True)
+
+    def _there(self, wanted: bytes, kind: Kind) -> bool:
+        return self._has is not None and self._has(wanted, kind)
 
     def _below(self, payload: bytes) -> None:
         stack = list(references(Kind.FILE_MAP, payload))
