@@ -100,6 +100,13 @@ def test_beside_git_in_one_folder(dsvc: Callable[[str], Dsvc], git: Git) -> None
     assert made is not None
     assert repo.commit(made).metadata["git_head"] == {"commit": bytes.fromhex(tip), "branch": "main", "clean": False}
     repo.close()
+    ours, theirs = here.json("log")["commits"]
+    assert (ours["git_head"], "git_commit" in ours) == ({"commit": tip, "branch": "main", "clean": False}, False)
+    assert (theirs["git_commit"], "git_head" in theirs) == (tip, False)
+    shown, _ = here("log", "--format=fuller")
+    assert f"GitHead:    {tip[:10]} (main, with changes)\n" in shown
+    assert f"Git:        {tip}\n" in shown
+    assert "Git" not in here("log")[0]
 
     git("switch", "-q", "--detach")
     here("git", "export", ".")
