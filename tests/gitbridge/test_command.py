@@ -151,6 +151,21 @@ def test_export_and_divergence(dsvc: Callable[[str], Dsvc], git: Git) -> None:
     here("git", "export", str(git.path), code=12)
 
 
+def test_refs_that_git_cannot_read_are_left_out_and_told(dsvc: Callable[[str], Dsvc], git: Git) -> None:
+    git.commit("first", a="1")
+    for name in ("heads/broken", "notes/of-no-interest"):
+        path = git.path / ".git" / "refs" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("1" * 40 + "\n")
+    here = dsvc("project")
+    (here.directory / ".dsvcignore").unlink()
+    _, err = here("git", "import", str(git.path), code=15)
+    assert "left out, because git cannot read what they point to: refs/heads/broken\n" in err
+    assert here.files() == {"a": b"1"}
+    (git.path / ".git" / "refs" / "heads" / "broken").unlink()
+    assert here.json("git", "import", str(git.path))["unread"] == []
+
+
 def test_no_git_there(dsvc: Callable[[str], Dsvc]) -> None:
     here = dsvc("project")
     _, err = here("git", "import", code=10)
