@@ -166,6 +166,32 @@ def test_refs_that_git_cannot_read_are_left_out_and_told(dsvc: Callable[[str], D
     assert here.json("git", "import", str(git.path))["unread"] == []
 
 
+@pytest.mark.parametrize(("side", "commit"), [("--ours", "3" * 40), ("--theirs", "2" * 40), ("--base", "1" * 40)])
+def test_a_conflict_of_submodules_is_settled_for_a_side(
+    dsvc: Callable[[str], Dsvc], git: Git, side: str, commit: str
+) -> None:
+    def at(oid: str) -> None:
+        git("update-index", "--add", "--cacheinfo", f"160000,{oid},library")
+        git("commit", "-q", "-m", oid[:1])
+
+    at("1" * 40)
+    git("switch", "-q", "-c", "topic")
+    at("2" * 40)
+    git("switch", "-q", "main")
+    at("3" * 40)
+    here = dsvc("project")
+    here("git", "import", str(git.path))
+    (here.directory / "library" / "mine").write_text("mine")
+    assert "CONFLICT (reference): library" in here("merge", "topic", code=13)[0]
+    here("resolve", side, "library")
+    here("merge", "--continue")
+    (entry,) = [e for e in here.json("ls", "-l")["entries"] if e["path"] == "library"]
+    assert (entry["kind"], entry["id"]) == ("gitlink", commit)
+    assert (here.directory / "library" / "mine").read_text() == "mine"
+    here("git", "export", "../out.git")
+    assert Git(git.path.parent / "out.git", git.environment)("rev-parse", "main:library").decode() == commit
+
+
 def test_no_git_there(dsvc: Callable[[str], Dsvc]) -> None:
     here = dsvc("project")
     _, err = here("git", "import", code=10)
