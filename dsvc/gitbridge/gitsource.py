@@ -75,8 +75,18 @@ class GitSource:
         return data
 
     def blob(self, oid: Oid) -> bytes | memoryview:
-        """Return a blob's content; a large one's is not copied."""
-        if self.size(oid) <= _LARGE:
+        """Return a blob's content; a large one's is not copied.
+
+        Raises:
+            GitObjectMissingError: when it is not there, damaged, or no blob.
+        """
+        kind, size = self.header(oid)
+        if kind != BLOB:
+            name = TYPE_NAMES.get(kind, "thing")
+            raise GitObjectMissingError(
+                f"git object {oid.hex()} of {self.path} is a {name}, and a tree has it as a file", hint="git fsck"
+            )
+        if size <= _LARGE:
             return self.read(oid)
         from pygit2 import Oid as PyOid
 

@@ -229,6 +229,16 @@ def test_refused_names(bridge: Bridge, git: Git, name: str) -> None:
     assert bridge.repo.view().get("heads/main") is None
 
 
+@pytest.mark.parametrize("mode", ["100644", "120000"])
+def test_a_folder_under_the_mode_of_a_file_is_refused(bridge: Bridge, git: Git, mode: str) -> None:
+    git.commit("first", a="1")
+    broken = tree_of(git, (mode, "a", git("rev-parse", "HEAD^{tree}").decode()))
+    git("update-ref", "refs/heads/main", git("commit-tree", "-m", "broken", broken).decode())
+    with pytest.raises(IntegrityError, match="is a tree, and a tree has it as a file"):
+        bridge.take(git)
+    assert bridge.repo.view().get("heads/main") is None
+
+
 def test_export_into_the_repository_it_came_from_changes_nothing(bridge: Bridge, git: Git) -> None:
     git.commit("first", a="1")
     bridge.take(git)
