@@ -229,6 +229,13 @@ def test_refused_names(bridge: Bridge, git: Git, name: str) -> None:
     assert bridge.repo.view().get("heads/main") is None
 
 
+def test_a_commit_without_a_tree_is_named(bridge: Bridge, git: Git) -> None:
+    broken = hash_object(git, "commit", b"author A <a@x> 1 +0000\ncommitter A <a@x> 1 +0000\n\nm\n")
+    (git.path / ".git" / "refs" / "heads" / "main").write_text(broken + "\n")
+    with pytest.raises(IntegrityError, match=broken):
+        bridge.take(git)
+
+
 @pytest.mark.parametrize("mode", ["100644", "120000"])
 def test_a_folder_under_the_mode_of_a_file_is_refused(bridge: Bridge, git: Git, mode: str) -> None:
     git.commit("first", a="1")
