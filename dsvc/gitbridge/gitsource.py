@@ -84,7 +84,7 @@ class GitSource:
         if kind != BLOB:
             name = TYPE_NAMES.get(kind, "thing")
             raise GitObjectMissingError(
-                f"git object {oid.hex()} of {self.path} is a {name}, and a tree has it as a file", hint="git fsck"
+                f"git object {oid.hex()} of {self.path} is a {name} where a file is named", hint="git fsck"
             )
         if size <= _LARGE:
             return self.read(oid)

@@ -162,7 +162,10 @@ def _dsvc_name(name: str, *, remotes: bool) -> str | None:
 def _leads_to_commit(source: GitSource, ref: GitRef) -> bool:
     from dsvc.gitbridge.tagimport import peel_tag
 
-    return (ref.type if ref.type != TAG else peel_tag(source, ref.oid)[0]) == COMMIT
+    try:
+        return (ref.type if ref.type != TAG else peel_tag(source, ref.oid)[0]) == COMMIT
+    except BadGitCommitError as error:
+        raise BadGitCommitError(f"{ref.name} cannot be imported: {error.message}", hint="git fsck") from error
 
 
 class _Importer:
