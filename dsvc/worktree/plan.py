@@ -124,7 +124,7 @@ class Planner:
         return plan
 
     def _find_collisions(self, target: TreeId, plan: Plan, sparse: Includes | None) -> None:
-        paths = [path for path, _ in plan.writes]
+        paths = [path for path, _ in plan.writes] + [path for path, sig in plan.settled.items() if sig is not None]
         find_collisions(self.store, target, paths, sparse=sparse, disk_names=self.index.names.disk_names)
 
     def _with_names(self, target: TreeId, make: Callable[[], Plan]) -> Plan:

@@ -161,6 +161,15 @@ def test_a_changed_file_is_no_other_spelling(on_folding_disk):
     assert (shown(cli), (cli.directory / "README").read_text()) == (["Data", "README"], "mine\n")
 
 
+def test_a_second_spelling_beside_the_first_is_refused_also_where_both_have_the_same_content(on_folding_disk):
+    cli = on_folding_disk
+    cli.ok("mv", "readme", "README")
+    cli.ok("commit", "-qm", "respelled")
+    answer = cli("restore", "--source", "HEAD~1", "readme")
+    assert (answer.code, "README and readme" in answer.err) == (3, True)
+    assert (shown(cli), cli.ok("status", "-s").out) == (["Data", "README"], "")
+
+
 def test_a_switch_that_was_killed_is_taken_back_to_the_other_spelling(on_folding_disk):
     cli = on_folding_disk
     cli.ok("mv", "readme", "README")
