@@ -14,7 +14,7 @@ from dsvc.objects.ids import CommitId, Kind, ObjectId
 from dsvc.objects.values import Operation
 from dsvc.refs.names import added_of, head_of
 from dsvc.refs.view import Direct, View
-from dsvc.repo.mendlog import mend_head, readable_operations
+from dsvc.repo.mendlog import has_readable_refs, mend_head, readable_operations
 from dsvc.repo.repository import Repository
 from dsvc.workspace import Workspace
 
@@ -29,6 +29,19 @@ class StandsAgain(NamedTuple):
     ref: str | None = None
     lost: CommitId | None = None
     commit_id: CommitId | None = None
+
+
+def require_refs(repo: Repository) -> None:
+    """Refuse to take anything out of a repository of which no refs would be left.
+
+    Raises:
+        IntegrityError: when no operation can be read.
+    """
+    if not has_readable_refs(repo):
+        raise IntegrityError(
+            "no refs can be read at all, so nothing was taken out",
+            hint="put .dsvc/store back from a backup, or clone a remote and copy the files of this folder over",
+        )
 
 
 def stand_again(workspace: Workspace) -> StandsAgain:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dsvc.actions.fsck import Damage, FsckResult, check, drop_damaged
-from dsvc.actions.fsck_back import StandsAgain, stand_again
+from dsvc.actions.fsck_back import StandsAgain, require_refs, stand_again
 from dsvc.actions.fsck_remote import HERE, RemoteCheck, check_remote, repair_here
 from dsvc.actions.hub_upkeep import REPAIR
 from dsvc.actions.remote_access import choose_remote
@@ -121,16 +121,20 @@ def _local(
 ) -> int | None:
     """Check a repository on this disk; `repair` is said in place of what mends one with a working copy."""
     result = check(repo, deep=not quick, partial=partial, progress=context.progress)
-    dropped = drop_damaged(repo, result.damage) if drop and result.damage else 0
-    again = stand_again(workspace) if drop and result.damage and workspace is not None else StandsAgain()
     if repair is not None:
         damage = tuple(d._replace(hint=repair) if "--repair-from" in d.hint else d for d in result.damage)
         result = result._replace(damage=damage)
+    if not json:
+        _show_all(context, result)
+    drop = drop and bool(result.damage)
+    if drop and workspace is not None:
+        require_refs(repo)
+    dropped = drop_damaged(repo, result.damage) if drop else 0
+    again = stand_again(workspace) if drop and workspace is not None else StandsAgain()
     if json:
         more = {"packs_rewritten": dropped, **_NOT_REMOTE, **_again_json(again)}
         context.out.json("dsvc.fsck", {**_json(result), **more})
     else:
-        _show_all(context, result)
         _show_again(context, again)
         if result.not_fetched:
             context.out.note(f"The content of {counted(result.not_fetched, 'file')} was not fetched (a partial clone)")

@@ -62,6 +62,12 @@ def mend_head(repo: Repository, act: Act) -> Operation | None:
     return None if _is_readable(store, repo.head.operation) else _go_back(repo, store, act)
 
 
+def has_readable_refs(repo: Repository) -> bool:
+    """Say whether there is an operation of which all refs can be read."""
+    store = _usable(repo)
+    return any(_is_readable(store, operation_id) for operation_id, _ in _operations(store))
+
+
 def _usable(repo: Repository) -> ObjectStore:
     """Return a store that sees only packs whose index can be read."""
     store = ObjectStore(repo.backend, repo.store.staging)

@@ -84,6 +84,19 @@ def test_work_goes_on_without_any_copy_whatever_was_hit(cli, project, way):
     assert back > 0
 
 
+def test_nothing_is_taken_out_where_no_refs_would_be_left(cli, project):
+    packs = project / ".dsvc/store/packs"
+    packs.rename(project / "away")
+    answer = cli("fsck", "--drop-damaged")
+    assert answer.code == 15
+    assert "no refs can be read at all, so nothing was taken out\n" in answer.err
+    assert "hint: put .dsvc/store back from a backup" in answer.err
+    assert "is missing from" in answer.out
+    (project / "away").rename(packs)
+    cli.ok("fsck")
+    assert cli.ok("status", "-s").out == ""
+
+
 def test_damage_of_a_commit_names_the_branches_and_of_old_refs_what_needs_them(cli, project):
     for number in range(2):
         (project / "data" / "small").write_text(f"{number}\n")
