@@ -26,6 +26,7 @@ from dsvc.progress import Progress
 from dsvc.repo.fetched import each_with_content
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import join
+from dsvc.worktree.names import fold, tells_names_apart
 
 Add = Callable[[bytes, Entry, Iterator[bytes] | None], None]
 Format = Literal["dir", "tar", "tar.gz", "zip"]
@@ -248,7 +249,10 @@ def _prepared(destination: Path, prefix: bytes, *, force: bool) -> bytes:
 
 
 class FolderWriter:
-    """Writes files below a folder. A link or file that stands where a folder is needed is never followed."""
+    """Writes files below a folder. A link or file that stands where a folder is needed is never followed.
+
+    On a disk that does not tell two of their names apart the second is refused.
+    """
 
     def __init__(self, root: bytes, store: ObjectStore, progress: Progress) -> None:
         self._root = root
@@ -256,6 +260,7 @@ class FolderWriter:
         self._progress = progress
         self._made: set[bytes] = {b""}
         os.makedirs(root, exist_ok=True)
+        self._written: set[str] | None = None if tells_names_apart(Path(os.fsdecode(root))) else set()
 
     def add(self, path: bytes, entry: Entry, given: Iterator[bytes] | None = None) -> None:
         """Write one file, link or empty folder: with the content that is `given`, or else what is stored."""
@@ -264,6 +269,7 @@ class FolderWriter:
             self._make(path)
             return
         self._make(path.rpartition(b"/")[0])
+        self._refuse_twin(path)
         try:
             _clear(full)
             if entry.kind == EntryKind.SYMLINK:
@@ -274,11 +280,6 @@ class FolderWriter:
             with open(descriptor, "wb") as file:
                 for chunk in _content(self._store, entry, self._progress, given):
                     file.write(chunk)
-        except FileExistsError as error:
-            raise InTheWayError(
-                f"{os.fsdecode(full)} was written before: its disk does not tell the two names apart",
-                hint="export to another disk, or as --format tar",
-            ) from error
         except OSError as error:
             raise RequestError(f"{os.fsdecode(full)} cannot be written: {error.strerror}") from error
 
@@ -291,6 +292,7 @@ class FolderWriter:
         if directory in self._made:
             return
         self._make(directory.rpartition(b"/")[0])
+        self._refuse_twin(directory)
         full = join(self._root, directory)
         try:
             if not stat.S_ISDIR(os.lstat(full).st_mode):
@@ -299,6 +301,26 @@ class FolderWriter:
         except FileNotFoundError:
             os.mkdir(full)
         self._made.add(directory)
+
+    def _refuse_twin(self, path: bytes) -> None:
+        """Refuse a path that this disk takes for one that was written.
+
+        Raises:
+            InTheWayError: naming both; the other one is as it was written.
+        """
+        if self._written is None:
+            return
+        folded = fold(path)
+        if folded in self._written:
+            directory, _, name = path.rpartition(b"/")
+            twins = [n for n in os.listdir(join(self._root, directory)) if fold(n) == fold(name)]
+            other = os.fsdecode(join(directory, twins[0]) if twins else path)
+            raise InTheWayError(
+                f"this disk does not tell these names apart, so one would overwrite the other:\n"
+                f"  {other} and {os.fsdecode(path)}",
+                hint="export to another disk, or into an archive, as with --format tar; or name the PATHs to write",
+            )
+        self._written.add(folded)
 
 
 def _clear(path: bytes) -> None:

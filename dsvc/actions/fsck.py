@@ -30,6 +30,10 @@ _HINTS = {
     "segment": "dsvc fsck --remote NAME --repair-from . writes the indexes in it anew",
     "pack": "put it back from a backup, or: dsvc fsck --repair-from REMOTE; without both: dsvc fsck --drop-damaged",
     "missing": "dsvc fsck --repair-from REMOTE that has it; of a file that you still have: dsvc add --repair PATH",
+    "history": "dsvc fsck --repair-from REMOTE; without one: dsvc fsck --drop-damaged, which leaves files alone and, "
+    "where HEAD stands on this, goes back to a whole commit",
+    "refs": "dsvc fsck --repair-from REMOTE, or: dsvc fsck --drop-damaged; both go back to the newest refs to be read",
+    "undo": "nothing but undo needs it: dsvc gc --prune now takes away all that only undo needs",
     "damaged": "dsvc fsck --repair-from REMOTE, or: dsvc fsck --drop-damaged, then dsvc add --repair PATH",
     "shape": "the program that wrote this has an error: keep the repository and report it",
     "file": "dsvc fsck --repair-from REMOTE, or: dsvc fsck --drop-damaged, then dsvc add --repair PATH",
@@ -186,17 +190,32 @@ def _with_hits(store: ObjectStore, head: Head, problems: list[Problem]) -> tuple
     for problem in problems:
         what = "damaged" if problem.what == "missing" else problem.what
         first.setdefault((problem.id, what), problem)
-    wanted = {p.id for p in first.values() if p.kind in _IN_TREES}
+    wanted = {p.id for p in first.values() if p.kind in _IN_TREES or p.kind == Kind.COMMIT}
     hits: dict[bytes, list[Hit]] = {}
-    if wanted:
+    refs_are_lost = False
+    if problems:
         try:
-            hits = find_hits(store, OperationLog(store).view(head.operation), wanted)
+            view = OperationLog(store).view(head.operation)
+            for _ in view.items():
+                pass
+            hits = find_hits(store, view, wanted) if wanted else {}
         except IntegrityError:
-            pass  # the view itself cannot be read; that is among the problems
-    return tuple(
-        Damage(p.what, p.kind, p.id, p.pack, p.message, _HINTS[p.what], tuple(hits.get(p.id, ())))
-        for p in first.values()
-    )
+            refs_are_lost = True  # that is among the problems
+    found = []
+    for p in first.values():
+        hint = _hint(p, refs_are_lost=refs_are_lost)
+        found.append(Damage(p.what, p.kind, p.id, p.pack, p.message, hint, tuple(hits.get(p.id, ()))))
+    return tuple(found)
+
+
+def _hint(problem: Problem, *, refs_are_lost: bool) -> str:
+    """Return how to repair it: what holds no content is stored anew by no command of its own."""
+    if problem.what in ("damaged", "missing"):
+        if problem.kind in (Kind.VIEW, Kind.OPERATION):
+            return _HINTS["refs" if refs_are_lost else "undo"]
+        if problem.kind in (Kind.TREE, Kind.COMMIT):
+            return _HINTS["history"]
+    return _HINTS[problem.what]
 
 
 def _dropped_here(store: ObjectStore, head: Head) -> Callable[[bytes], bool] | None:

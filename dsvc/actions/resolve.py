@@ -21,6 +21,7 @@ from dsvc.workspace import Workspace
 Side = Literal["ours", "theirs", "base"]
 _MARKERS = re.compile(rb"(?m)^(<{7}|>{7}) ")
 _SEARCHED = 64 << 20
+_OF_FOLDERS = frozenset({EntryKind.SNAPSHOT, EntryKind.GITLINK})  # which stand where a folder is on disk
 
 
 class MarkersLeftError(RequestError):
@@ -155,7 +156,7 @@ def _take(workspace: Workspace, conflict: Conflict, side: Side) -> dict[bytes, E
     if conflict.kind == "rename/rename" and len(conflict.files) == 2:
         place = conflict.files[1 if side == "theirs" else 0]
         changes = dict.fromkeys((conflict.path, *conflict.files))
-    elif entry is not None and entry.kind != EntryKind.SNAPSHOT and os.path.isdir(workspace.place(place)):
+    elif entry is not None and entry.kind not in _OF_FOLDERS and os.path.isdir(workspace.place(place)):
         raise FolderInTheWayError(place)
     if entry is not None and entry.kind == EntryKind.TREE:
         raise FolderInTheWayError(place)

@@ -8,6 +8,7 @@ from typing import Any, Final
 from dsvc.actions.decorations import Decoration
 from dsvc.commands.commit_format import CommitStyle, ShownCommit, decoration_text, format_commit
 from dsvc.commands.date_text import iso_text
+from dsvc.commands.git_text import git_fields, git_json
 from dsvc.commands.ref_text import subject
 from dsvc.commands.signature_text import verdict_json, verdict_lines
 from dsvc.errors import UsageError
@@ -90,6 +91,8 @@ def _header(shown: ShownCommit, form: str, style: CommitStyle) -> Iterator[str]:
         yield f"{'Commit:':<{width}}{_person(commit.committer)}"
     if form == "fuller":
         yield f"{'CommitDate:':<{width}}{style.date_text(commit.committer)}"
+        for heading, text in git_fields(commit).items():
+            yield f"{heading + ':':<{width}}{text}"
 
 
 def _raw_header(shown: ShownCommit) -> Iterator[str]:
@@ -134,6 +137,7 @@ def commit_json(shown: ShownCommit, style: CommitStyle | None = None) -> dict[st
         fields["runs"] = [run.hex() for run in commit.runs]
     if commit.signature is not None:
         fields["signed"] = True
+    fields |= git_json(commit)
     if style is not None and style.show_signature and style.verify is not None:
         fields["signature"] = verdict_json(style.verify(commit))
     return fields

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dsvc.actions.fsck import Damage, FsckResult, check, drop_damaged
+from dsvc.actions.fsck_back import StandsAgain, require_refs, stand_again
 from dsvc.actions.fsck_remote import HERE, RemoteCheck, check_remote, repair_here
 from dsvc.actions.hub_upkeep import REPAIR
 from dsvc.actions.remote_access import choose_remote
@@ -20,6 +21,8 @@ from dsvc.commands.entry_text import human_size
 from dsvc.commands.options import Jobs, Json, Quiet, Remote
 from dsvc.commands.path_text import path_json, quote_path
 from dsvc.errors import IntegrityError, RequestError, UsageError
+from dsvc.objects.ids import Kind
+from dsvc.refs.names import HEADS, short_name
 from dsvc.repo.repository import Repository
 from dsvc.workspace import Workspace
 
@@ -63,7 +66,8 @@ def command(
     In the folder of a repository without a working copy, such as a hub's, that one is checked. With --remote a remote
     is: that its packs are there with all their bytes, and that nothing is missing of what its history reaches. File
     content is fetched and compared with --full only. --repair-from brings sound copies of what is damaged or missing
-    from a remote; for a remote also from this repository.
+    from a remote; for a remote also from this repository. Without any copy, --drop-damaged lets HEAD stand on a commit
+    that is whole again; files are left alone, so that they can be committed or stored ('dsvc add --repair') anew.
     """
     if remote is None and full:
         raise UsageError("--full goes with --remote", hint="dsvc fsck --remote NAME")
@@ -88,7 +92,7 @@ def command(
         source = choose_remote(workspace, repair_from, directory=context.directory)
         done = repair_here(workspace, source, deep=not quick, partial=partial, jobs=jobs)
         return _show_mended(context, done, shown=None, json=json)
-    return _local(context, workspace.repo, partial=partial, quick=quick, drop=drop, json=json)
+    return _local(context, workspace.repo, partial=partial, quick=quick, drop=drop, json=json, workspace=workspace)
 
 
 def _opened(context: Context) -> Workspace:
@@ -112,18 +116,26 @@ def _local(
     quick: bool,
     drop: bool,
     json: bool,
+    workspace: Workspace | None = None,
     repair: str | None = None,
 ) -> int | None:
     """Check a repository on this disk; `repair` is said in place of what mends one with a working copy."""
     result = check(repo, deep=not quick, partial=partial, progress=context.progress)
-    dropped = drop_damaged(repo, result.damage) if drop and result.damage else 0
     if repair is not None:
         damage = tuple(d._replace(hint=repair) if "--repair-from" in d.hint else d for d in result.damage)
         result = result._replace(damage=damage)
-    if json:
-        context.out.json("dsvc.fsck", {**_json(result), "packs_rewritten": dropped, **_NOT_REMOTE})
-    else:
+    if not json:
         _show_all(context, result)
+    drop = drop and bool(result.damage)
+    if drop and workspace is not None:
+        require_refs(repo)
+    dropped = drop_damaged(repo, result.damage) if drop else 0
+    again = stand_again(workspace) if drop and workspace is not None else StandsAgain()
+    if json:
+        more = {"packs_rewritten": dropped, **_NOT_REMOTE, **_again_json(again)}
+        context.out.json("dsvc.fsck", {**_json(result), **more})
+    else:
+        _show_again(context, again)
         if result.not_fetched:
             context.out.note(f"The content of {counted(result.not_fetched, 'file')} was not fetched (a partial clone)")
         if result.purged:
@@ -161,7 +173,7 @@ def _show_mended(context: Context, done: RemoteCheck, *, shown: str | None, json
             "operations_cut": mended.log.cut,
             "segments_mended": done.segments,
         }
-        context.out.json("dsvc.fsck", {**_json(done.result), **more})
+        context.out.json("dsvc.fsck", {**_json(done.result), **more, **_again_json(StandsAgain())})
     else:
         _show_all(context, done.result)
         objects, packs = mended.objects.objects, mended.objects.packs
@@ -181,6 +193,29 @@ def _show_mended(context: Context, done: RemoteCheck, *, shown: str | None, json
     return IntegrityError.exit_code if done.result.damage else None
 
 
+def _show_again(context: Context, again: StandsAgain) -> None:
+    if again.back_to is not None:
+        when = iso_text(again.back_to.time, again.back_to.zone)
+        context.out.warn(
+            f"the newest operation here was lost: its refs are those of {when}; files are as they were",
+            hint="dsvc status shows what to commit again",
+        )
+    if again.commit_id is not None and again.lost is not None:
+        what = short_name(again.ref) if again.ref is not None and again.ref.startswith(HEADS) else "HEAD"
+        context.out.warn(
+            f"{what} stood at commit {again.lost.hex()[:_SHORT]}, which is lost, and is back at "
+            f"{again.commit_id.hex()[:_SHORT]}; files are as they were",
+            hint="dsvc status shows what to commit again",
+        )
+
+
+def _again_json(again: StandsAgain) -> dict[str, Any]:
+    return {
+        "lost_commit": again.lost.hex() if again.lost is not None else None,
+        "stands_at": again.commit_id.hex() if again.commit_id is not None else None,
+    }
+
+
 def _show_all(context: Context, result: FsckResult) -> None:
     if result.damage:
         with context.paged():  # one lost pack may be thousands of files
@@ -197,7 +232,10 @@ def _show_all(context: Context, result: FsckResult) -> None:
 def _show(context: Context, damage: Damage, *, hint: bool) -> None:
     out = context.out
     out.line(out.paint(damage.message, "red"))
-    for hit in damage.hits[:_SHOWN]:
+    if damage.kind == Kind.COMMIT:
+        for hit in damage.hits:
+            out.line(f"  in the history of {', '.join(hit.refs)}")
+    for hit in damage.hits[:_SHOWN] if damage.kind != Kind.COMMIT else ():
         refs = f" ({', '.join(hit.refs)})" if hit.refs else ""
         out.line(f"  {quote_path(hit.path) or '.'} in commit {hit.commit.hex()[:_SHORT]}{refs}")
     if len(damage.hits) > _SHOWN:

@@ -14,7 +14,7 @@ from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.options import Json, Quiet
 from dsvc.commands.path_text import path_json, quote_path
-from dsvc.errors import DivergedError, RequestError
+from dsvc.errors import DivergedError, IntegrityError, RequestError
 from dsvc.gitbridge.exporting import ExportResult
 from dsvc.gitbridge.importing import ImportResult
 from dsvc.gitbridge.refimport import RefMove
@@ -40,6 +40,7 @@ def import_(
 
     Branches, tags, commits with authors, dates and signatures; the git repository is only read. Running it again
     brings what is new. A branch on which both sides have commits of their own is left and named; exit code 12 then.
+    So is one whose commits cannot be read; exit code 15.
 
     With --lfs all files that LFS pointers name must be in the git repository ('git lfs fetch --all' brings them).
     """
@@ -55,6 +56,11 @@ def import_(
             what = "new" if move.old is None else f"was {move.old.id.hex()[:_SHORT]}"
             context.out.line(f"{short_name(move.name)} {move.new.id.hex()[:_SHORT]} ({what})")
         context.out.note(f"Imported {counted(result.commits, 'commit')}")
+    if result.unread:
+        context.out.warn(
+            f"left out, because git cannot read what they point to: {_listed([n.encode() for n in result.unread])}",
+            hint=f"git -C {source or workspace.root} fsck",
+        )
     if result.diverged:
         names = ", ".join(short_name(move.name) for move in result.diverged)
         error = DivergedError(
@@ -62,8 +68,9 @@ def import_(
             hint="dsvc git import --remotes brings git's remote branches beside yours; --force gives up yours",
         )
         context.out.warn(error.message, hint=error.hint)
-        return error.exit_code
-    return None
+    if result.unread:
+        return IntegrityError.exit_code
+    return DivergedError.exit_code if result.diverged else None
 
 
 def export(
@@ -103,9 +110,12 @@ def _warn(context: Context, result: ExportResult) -> None:
         context.out.warn(warning)
     for reason, paths in sorted(result.lost.items()):
         context.out.warn(f"git cannot hold {reason}: {_listed(paths)}")
-    if result.pointers:
+    marked = set(result.pointers) - set(result.unmarked)
+    if marked:
+        context.out.note(f"Files written as LFS pointers: {_listed(marked)}")
+    if result.unmarked:
         context.out.warn(
-            f"files written as LFS pointers: {_listed(result.pointers)}",
+            f"files written as LFS pointers: {_listed(result.unmarked)}",
             hint="let .gitattributes mark them (git lfs track PATTERN), or raise git.lfsThreshold",
         )
 
@@ -124,6 +134,7 @@ def _import_json(result: ImportResult) -> dict[str, object]:
         "commits": result.commits,
         "moved": moves(result.moved),
         "diverged": moves(result.diverged),
+        "unread": list(result.unread),
         "head": result.head,
         "warnings": list(result.warnings),
     }

@@ -21,6 +21,7 @@ from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.objects.tree import FILE_KINDS
 
 FILE_NAME = b".dsvcattributes"
+GIT_FILE_NAME = b".gitattributes"  # what git and git-lfs read, and nothing of dsvc's but an export
 _MAX_SIZE = 1 << 20  # bytes; a larger file is not read
 
 Value: TypeAlias = str | bool
@@ -76,11 +77,11 @@ class Attributes:
 NO_ATTRIBUTES = Attributes(lambda _directory: b"")
 
 
-def attributes_of_tree(store: ObjectStore, tree_id: bytes) -> Attributes:
-    """Return the attributes that a tree's own files give."""
+def attributes_of_tree(store: ObjectStore, tree_id: bytes, *, name: bytes = FILE_NAME) -> Attributes:
+    """Return the attributes that a tree's own files of this name give."""
 
     def read(directory: bytes) -> bytes:
-        entry = trees.lookup(store, tree_id, directory + b"/" + FILE_NAME if directory else FILE_NAME)
+        entry = trees.lookup(store, tree_id, directory + b"/" + name if directory else name)
         if entry is None or entry.kind not in FILE_KINDS or entry.size > _MAX_SIZE:
             return b""
         try:

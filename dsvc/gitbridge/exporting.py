@@ -24,7 +24,8 @@ class ExportResult:
     """What an export did.
 
     `commits` were written; `moved` are git's refs that changed, `refused` those that were left, with the reason;
-    `lost` holds the paths that git cannot hold, by the reason; `pointers` those that became LFS pointers now.
+    `lost` holds the paths that git cannot hold, by the reason; `pointers` those that became LFS pointers now, and
+    `unmarked` those of them for which no `.gitattributes` says so.
     """
 
     commits: int
@@ -33,6 +34,7 @@ class ExportResult:
     refused: tuple[RefusedMove, ...]
     lost: Mapping[str, Collection[bytes]]
     pointers: Collection[bytes]
+    unmarked: Collection[bytes]
     warnings: tuple[str, ...]
     created: bool
 
@@ -87,6 +89,7 @@ def export_git(
         tuple(refused),
         exporter.trees.lost,
         exporter.trees.pointers,
+        exporter.trees.unmarked,
         tuple(exporter.warnings),
         target.created,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.errors import IntegrityError, NotARepositoryError, RequestError
-from dsvc.gitbridge.gitcommit import parents_of
+from dsvc.gitbridge.gitcommit import BadGitCommitError, parents_of
 from dsvc.gitbridge.gittree import Oid
 from dsvc.gitbridge.lfs import MAX_POINTER, LfsObjects, Pointer, parse_pointer
 
@@ -75,8 +75,18 @@ class GitSource:
         return data
 
     def blob(self, oid: Oid) -> bytes | memoryview:
-        """Return a blob's content; a large one's is not copied."""
-        if self.size(oid) <= _LARGE:
+        """Return a blob's content; a large one's is not copied.
+
+        Raises:
+            GitObjectMissingError: when it is not there, damaged, or no blob.
+        """
+        kind, size = self.header(oid)
+        if kind != BLOB:
+            name = TYPE_NAMES.get(kind, "thing")
+            raise GitObjectMissingError(
+                f"git object {oid.hex()} of {self.path} is a {name} where a file is named", hint="git fsck"
+            )
+        if size <= _LARGE:
             return self.read(oid)
         from pygit2 import Oid as PyOid
 
@@ -138,7 +148,12 @@ class GitSource:
             raw = held.pop(oid, None)
             if raw is None:
                 raw = self.read(oid)
-            waiting = [parent for parent in parents_of(raw) if parent not in known]
+            try:
+                waiting = [parent for parent in parents_of(raw) if parent not in known]
+            except BadGitCommitError as error:
+                raise BadGitCommitError(
+                    f"git object {oid.hex()} of {self.path} cannot be imported: {error.message}", hint="git fsck"
+                ) from error
             if waiting:
                 if len(held) < _HELD_COMMITS:
                     held[oid] = raw

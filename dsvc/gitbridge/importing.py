@@ -10,6 +10,7 @@ from dsvc.gitbridge.gitcommit import BadGitCommitError, GitCommit, compose_commi
 from dsvc.gitbridge.gitmap import GitMap, load_map, ref_commits
 from dsvc.gitbridge.gitsource import BLOB, COMMIT, TAG, GitRef, GitSource
 from dsvc.gitbridge.gittree import BadGitTreeError, Oid
+from dsvc.gitbridge.leftpointers import left_pointers
 from dsvc.gitbridge.lfs import LFS_THRESHOLD, missing_error
 from dsvc.gitbridge.oddities import OddityFinder
 from dsvc.gitbridge.origin import KEY, Origin, seal_commit
@@ -39,12 +40,14 @@ class ImportResult:
     """What an import did.
 
     `commits` were new; `moved` are the refs that changed; `diverged` those that were left because both sides have
-    commits of their own; `head` the full name of the branch that an unborn HEAD was pointed to.
+    commits of their own; `unread` the names of git's refs that point to nothing that can be read; `head` is the full
+    name of the branch that an unborn HEAD was pointed to.
     """
 
     commits: int
     moved: tuple[RefMove, ...]
     diverged: tuple[RefMove, ...]
+    unread: tuple[str, ...]
     head: str | None
     warnings: tuple[str, ...]
 
@@ -79,7 +82,7 @@ def import_git(
     source = GitSource(git_path)
     try:
         importer = _Importer(repo, source, load_map(repo, map_path), lfs=lfs, lfs_threshold=lfs_threshold)
-        targets, warnings = _targets(importer, source, remotes=remotes, progress=progress)
+        targets, unread, warnings = _targets(importer, source, remotes=remotes, progress=progress)
         if importer.trees.missing_lfs:
             missing = importer.trees.missing_lfs.items()
             raise missing_error(f"{path.decode('utf-8', 'backslashreplace')} ({sha})" for sha, path in missing)
@@ -109,21 +112,28 @@ def import_git(
     if map_path is not None and not diverged:
         ids.tips |= set(ref_commits(repo))
         ids.save(map_path)
-    return ImportResult(importer.count, tuple(moved), tuple(diverged), pointed, tuple(warnings))
+    left = left_pointers(repo, targets) if lfs else None
+    warnings += [left] if left is not None else []
+    return ImportResult(importer.count, tuple(moved), tuple(diverged), tuple(unread), pointed, tuple(warnings))
 
 
 def _targets(
     importer: _Importer, source: GitSource, *, remotes: bool, progress: Progress
-) -> tuple[dict[str, Direct], list[str]]:
-    """Import what git's refs reach; return the refs to set by dsvc name, and warnings."""
+) -> tuple[dict[str, Direct], list[str], list[str]]:
+    """Import what git's refs reach; return the refs to set by dsvc name, those that cannot be read, and warnings."""
     wanted: list[tuple[str, GitRef]] = []
+    unread: list[str] = []
     warnings: list[str] = []
     for ref in source.refs():
-        if isinstance(ref, bytes):
-            warnings.append(f"{ref.decode('utf-8', 'backslashreplace')} cannot be read and was left out")
-            continue
-        name = _dsvc_name(ref.name, remotes=remotes)
+        shown = ref.decode("utf-8", "backslashreplace") if isinstance(ref, bytes) else ref.name
+        name = _dsvc_name(shown, remotes=remotes)
         if name is None:
+            continue
+        if isinstance(ref, bytes):
+            if shown.encode() == ref:
+                unread.append(shown)
+            else:
+                warnings.append(f"{shown} has a name that dsvc refuses and was left out")
             continue
         try:
             wanted.append((check_name(name), ref))
@@ -139,7 +149,7 @@ def _targets(
             warnings.append(f"{ref.name} points to a large blob or not to a commit and was left out")
         else:
             targets[name] = target
-    return targets, warnings
+    return targets, unread, warnings
 
 
 def _dsvc_name(name: str, *, remotes: bool) -> str | None:
@@ -152,7 +162,10 @@ def _dsvc_name(name: str, *, remotes: bool) -> str | None:
 def _leads_to_commit(source: GitSource, ref: GitRef) -> bool:
     from dsvc.gitbridge.tagimport import peel_tag
 
-    return (ref.type if ref.type != TAG else peel_tag(source, ref.oid)[0]) == COMMIT
+    try:
+        return (ref.type if ref.type != TAG else peel_tag(source, ref.oid)[0]) == COMMIT
+    except BadGitCommitError as error:
+        raise BadGitCommitError(f"{ref.name} cannot be imported: {error.message}", hint="git fsck") from error
 
 
 class _Importer:

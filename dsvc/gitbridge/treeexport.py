@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from dsvc.contents.attributes import GIT_FILE_NAME, NO_ATTRIBUTES, attributes_of_tree
 from dsvc.gitbridge.gitsource import BLOB, TREE
 from dsvc.gitbridge.gittree import (
     EMPTY_TREE,
@@ -84,6 +85,8 @@ class TreeExporter:
         self.progress: Progress = Silent()  # hears of the bytes of contents
         self.lost: dict[str, set[bytes]] = {}
         self.pointers: set[bytes] = set()
+        self.unmarked: set[bytes] = set()  # pointers for which git-lfs would not know that they are some
+        self._attributes = NO_ATTRIBUTES
 
     def tree(self, tree_id: TreeId, base: Base | None, *, odd: Oddities | None = None, native: bool) -> Oid:
         """Write a root tree and all below it that git lacks; return its id.
@@ -92,6 +95,7 @@ class TreeExporter:
         commit was made by dsvc: large files become LFS pointers then, and so does what replaces a pointer.
         """
         self._native = native
+        self._attributes = attributes_of_tree(self._store, tree_id, name=GIT_FILE_NAME)
         oid = self._tree(tree_id, base, _nested(odd), b"")
         return self._writer.write(TREE, b"") if oid == EMPTY_TREE else oid
 
@@ -184,6 +188,8 @@ class TreeExporter:
                     return MODES[kind], before[1]
                 if new.size > self._threshold or self._was_pointer(old, before):
                     self.pointers.add(path)
+                    if self._attributes.of(path).get("filter") != "lfs":
+                        self.unmarked.add(path)
                     return MODES[kind], self._writer.write(BLOB, self._pointer(new, b""))
         return MODES[kind], self.blob(new.id, new.size)
 

@@ -154,7 +154,7 @@ class TreeImporter:
         if kind == EntryKind.GITLINK:
             return Entry(kind, oid, 0)
         if kind == EntryKind.SYMLINK:
-            target = self._source.read(oid)
+            target = bytes(self._source.blob(oid))
             return Entry(kind, self._store.put_content(target), len(target))
         return Entry(kind, *self.blob(oid, path))
 

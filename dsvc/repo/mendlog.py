@@ -7,11 +7,13 @@ cut off, as gc cuts off those that are too old.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 from dsvc.errors import BusyError, IntegrityError
-from dsvc.objects.ids import Kind, ObjectId, OperationId
+from dsvc.objects.ids import Kind, OperationId
 from dsvc.objects.packlist import PackList
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.values import Operation, decode_operation, encode_operation
@@ -60,6 +62,12 @@ def mend_head(repo: Repository, act: Act) -> Operation | None:
     return None if _is_readable(store, repo.head.operation) else _go_back(repo, store, act)
 
 
+def has_readable_refs(repo: Repository) -> bool:
+    """Say whether there is an operation of which all refs can be read."""
+    store = _usable(repo)
+    return any(_is_readable(store, operation_id) for operation_id, _ in _operations(store))
+
+
 def _usable(repo: Repository) -> ObjectStore:
     """Return a store that sees only packs whose index can be read."""
     store = ObjectStore(repo.backend, repo.store.staging)
@@ -87,19 +95,39 @@ def _is_readable(store: ObjectStore, operation_id: OperationId) -> bool:
     return True
 
 
-def _go_back(repo: Repository, store: ObjectStore, act: Act) -> Operation:
-    found: list[tuple[int, OperationId, Operation]] = []
-    for ref in store.packs.refs():
-        index = store.packs.index(ref)
-        for operation_id, place in index.objects():
+def readable_operations(repo: Repository) -> list[tuple[OperationId, Operation]]:
+    """Return every operation that lies in a usable pack, the newest first, whether or not the log still leads to it."""
+    return _operations(_usable(repo))
+
+
+def _operations(store: ObjectStore) -> list[tuple[OperationId, Operation]]:
+    """Return them as their parents say, and by time and the age of their packs where one between them is lost."""
+    found: dict[OperationId, tuple[int, int, Operation]] = {}
+    for number, ref in enumerate(store.packs.refs()):
+        for operation_id, place in store.packs.index(ref).objects():
             if place.kind == Kind.OPERATION:
                 try:
                     operation = decode_operation(store.get(operation_id, Kind.OPERATION))
                 except IntegrityError:
                     continue
-                found.append((operation.time, OperationId(ObjectId(operation_id)), operation))
-    found.sort(key=lambda row: (row[0], row[1]), reverse=True)
-    for _, operation_id, operation in found:
+                found[OperationId(operation_id)] = (-operation.time, -number, operation)
+    later = Counter(parent for _, _, operation in found.values() for parent in operation.parents)
+    heap = [(time, age, operation_id) for operation_id, (time, age, _) in found.items() if not later[operation_id]]
+    heapify(heap)
+    ordered: list[tuple[OperationId, Operation]] = []
+    while heap:
+        operation_id = heappop(heap)[2]
+        operation = found[operation_id][2]
+        ordered.append((operation_id, operation))
+        for parent in operation.parents:
+            later[parent] -= 1
+            if parent in found and not later[parent]:
+                heappush(heap, (*found[parent][:2], parent))
+    return ordered
+
+
+def _go_back(repo: Repository, store: ObjectStore, act: Act) -> Operation:
+    for operation_id, operation in _operations(store):
         if _is_readable(store, operation_id):
             _publish(repo, store, operation_id, operation, act)
             return operation

@@ -29,21 +29,26 @@ class Hit(NamedTuple):
     refs: tuple[str, ...]
 
 
-def commits_of(store: ObjectStore, view: View) -> Iterator[tuple[CommitId, Commit, tuple[str, ...]]]:
-    """Yield (id, commit, some refs that reach it) of all commits of a view that can be read, newest first."""
+def commits_of(
+    store: ObjectStore, view: View, *, lost: dict[bytes, tuple[str, ...]] | None = None
+) -> Iterator[tuple[CommitId, Commit, tuple[str, ...]]]:
+    """Yield (id, commit, some refs that reach it) of all commits of a view that can be read, newest first.
+
+    Into `lost` go the refs of those that cannot.
+    """
     heap: list[tuple[int, bytes, Commit]] = []
     names: dict[bytes, tuple[str, ...]] = {}
     for name, ref in view.items():
         if isinstance(ref, Direct):
             commit_id = _peel(store, ref.kind, ref.id)
             if commit_id is not None:
-                _push(store, heap, names, commit_id, (short_name(name),))
+                _push(store, heap, names, commit_id, (short_name(name),), lost=lost)
     while heap:
         _, commit_id, commit = heappop(heap)
         reached = names[commit_id]
         yield CommitId(ObjectId(commit_id)), commit, reached
         for parent in commit.parents:
-            _push(store, heap, names, parent, reached)
+            _push(store, heap, names, parent, reached, lost=lost)
 
 
 def _push(
@@ -52,6 +57,8 @@ def _push(
     names: dict[bytes, tuple[str, ...]],
     commit_id: bytes,
     reached: tuple[str, ...],
+    *,
+    lost: dict[bytes, tuple[str, ...]] | None,
 ) -> None:
     before = names.get(commit_id)
     names[commit_id] = tuple(dict.fromkeys((*(before or ()), *reached)))[:_NAMES]
@@ -59,6 +66,8 @@ def _push(
         try:
             commit = decode_commit(store.get(commit_id, Kind.COMMIT))
         except IntegrityError:
+            if lost is not None:
+                lost[commit_id] = reached
             return
         heappush(heap, (-commit.committer.time, commit_id, commit))
 
@@ -78,12 +87,14 @@ def _peel(store: ObjectStore, kind: Kind, object_id: bytes) -> bytes | None:
 def find_hits(store: ObjectStore, view: View, wanted: Collection[bytes], *, most: int = 3) -> dict[bytes, list[Hit]]:
     """Return for each of these ids (trees, files, chunks, pages) up to `most` paths, those of the newest commits.
 
-    Each directory is read once, so it takes about as long as reading all trees.
+    Of a commit that cannot be read come the refs that lead to it. Each directory is read once, so it takes about as
+    long as reading all trees.
     """
     search = _Search(store, frozenset(wanted))
     found: dict[bytes, list[Hit]] = {}
     open_ = set(wanted)
-    for commit_id, commit, refs in commits_of(store, view):
+    lost: dict[bytes, tuple[str, ...]] = {}
+    for commit_id, commit, refs in commits_of(store, view, lost=lost):
         for path, object_id in search.below(commit.tree):
             hits = found.setdefault(object_id, [])
             if len(hits) < most and all(hit.path != path for hit in hits):
@@ -92,6 +103,7 @@ def find_hits(store: ObjectStore, view: View, wanted: Collection[bytes], *, most
                     open_.discard(object_id)
         if not open_:
             break
+    found.update((i, [Hit(b"", CommitId(ObjectId(i)), refs)]) for i, refs in lost.items() if i in open_)
     return found
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dsvc.atomic import temporary_name
 from dsvc.errors import RequestError
+from dsvc.history.treediff import Change
 from dsvc.objects import trees
 from dsvc.objects.sortedmap import NodeStore
 from dsvc.objects.tree import Entry, EntryKind
@@ -74,6 +75,13 @@ def find_collisions(
                 pairs.append((_join(directory, other), _join(directory, name)))
     if pairs:
         raise CollidingNamesError(pairs)
+
+
+def respelled(changes: Iterable[Change]) -> tuple[list[Change], frozenset[bytes]]:
+    """Return changes, and the new paths among them that a disk which folds names takes for ones that go."""
+    found = list(changes)
+    going = {fold(path) for path, _, new in found if new is None}
+    return found, frozenset(path for path, old, _ in found if old is None and fold(path) in going)
 
 
 def _join(directory: bytes, name: bytes) -> bytes:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from dsvc.errors import RequestError
 
 _SHOWN = 10
+FOLDER = "a folder with files that are not part of any commit"
+PARENT = "a file or link stands where a folder is needed"
 LAST_COPY = "its content was purged, and this may be the last copy: remove it, or move it elsewhere"
 Checked = dict[bytes, "bool | None"]  # paths that were looked at: a folder, something else, or nothing (None)
 

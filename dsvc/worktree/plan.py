@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,8 @@ from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.worktree.absent import Absent
 from dsvc.worktree.index import ABSENT, DATASET, DIRECTORY, GITLINK, Index, changed_at, join, parents, signature
-from dsvc.worktree.names import CollidingNamesError, find_collisions
-from dsvc.worktree.obstacles import LAST_COPY, Checked, InTheWayError, Obstacle, blocking_parent
+from dsvc.worktree.names import CollidingNamesError, find_collisions, respelled
+from dsvc.worktree.obstacles import FOLDER, LAST_COPY, PARENT, Checked, InTheWayError, Obstacle, blocking_parent
 from dsvc.worktree.sparse import Includes, Sparse
 from dsvc.worktree.steps import LeavesOut, Plan
 
@@ -39,6 +39,7 @@ class Planner:
     datasets: Delegation | None = None
     leaves_out: LeavesOut | None = None  # of a partial clone: what comes new is not on disk where this says yes
     erased: LeavesOut | None = None  # whether content was purged, so that it never comes
+    respelled: Collection[bytes] = ()  # new paths at which this disk shows a file that goes
 
     def plan(self, base: TreeId, target: TreeId, *, paths: Sequence[bytes] = ()) -> Plan:
         """Return what leads from `base`, which the working copy stands for, to `target`, limited to `paths`.
@@ -57,7 +58,9 @@ class Planner:
         checked: Checked = {b"": True}
         sparse = Sparse(self.index.sparse) if self.index.sparse else None
         absent = Absent(self.index.blocks)
-        for path, old, new in diff_trees(self.store, base, target, paths=paths):
+        found = diff_trees(self.store, base, target, paths=paths)
+        changes, self.respelled = respelled(found) if self.fold_names else (found, frozenset[bytes]())
+        for path, old, new in changes:
             if self._stays_absent(path, old, new, sparse):
                 absent.add(path)
                 continue
@@ -78,10 +81,10 @@ class Planner:
         plan.settled |= absent.settle(self.store, target, dict(plan.writes), plan.settled)
         if self.fold_names:
             self._find_collisions(target, plan, sparse)
-        if plan.removals or any(o.reason == _FOLDER for o in plan.obstacles):
+        if plan.removals or any(o.reason == FOLDER for o in plan.obstacles):
             self._settle_folders(plan)
         if self.overwrite:
-            plan.obstacles = [o for o in plan.obstacles if o.reason == _PARENT]
+            plan.obstacles = [o for o in plan.obstacles if o.reason == PARENT]
         return plan
 
     def plan_sparse(self, sparse: Includes | None) -> Plan:
@@ -121,7 +124,7 @@ class Planner:
         return plan
 
     def _find_collisions(self, target: TreeId, plan: Plan, sparse: Includes | None) -> None:
-        paths = [path for path, _ in plan.writes]
+        paths = [path for path, _ in plan.writes] + [path for path, sig in plan.settled.items() if sig is not None]
         find_collisions(self.store, target, paths, sparse=sparse, disk_names=self.index.names.disk_names)
 
     def _with_names(self, target: TreeId, make: Callable[[], Plan]) -> Plan:
@@ -204,7 +207,7 @@ class Planner:
             if new.kind == EntryKind.GITLINK:
                 plan.settled[path] = GITLINK
                 return
-            plan.obstacles.append(Obstacle(path, _FOLDER))
+            plan.obstacles.append(Obstacle(path, FOLDER))
             plan.writes.append((path, new))
             return
         sig = signature(st)
@@ -300,7 +303,7 @@ class Planner:
             self._file(plan, path, old, present, None, checked=checked)
             st = self._lstat(path) if checked.get(path, True) is not None else None
             if st is not None and stat.S_ISDIR(st.st_mode):
-                plan.obstacles.append(Obstacle(path, _FOLDER))
+                plan.obstacles.append(Obstacle(path, FOLDER))
         if self.datasets is not None and self.datasets.is_here(path, new):
             plan.datasets.append((path, new))
         else:
@@ -323,7 +326,7 @@ class Planner:
         if not self._parents_are_folders(path, checked):
             blocking = blocking_parent(path, checked)
             if blocking and blocking not in plan.seen:  # what is there and was seen goes
-                obstacle = Obstacle(blocking, _PARENT)
+                obstacle = Obstacle(blocking, PARENT)
                 if not plan.obstacles or plan.obstacles[-1] != obstacle:
                     plan.obstacles.append(obstacle)
 
@@ -332,14 +335,14 @@ class Planner:
         going = set(plan.removals)
         kept: list[Obstacle] = []
         for obstacle in plan.obstacles:
-            if obstacle.reason == _FOLDER:
+            if obstacle.reason == FOLDER:
                 plan.folders.add(obstacle.path)
                 for path, is_folder in self._below(obstacle.path):
                     if is_folder:
                         plan.folders.add(path)
                     elif path not in going:
                         kept.append(Obstacle(path, "not part of any commit"))
-            elif obstacle.reason == _PARENT and obstacle.path in going:
+            elif obstacle.reason == PARENT and obstacle.path in going:
                 continue
             else:
                 kept.append(obstacle)
@@ -358,7 +361,7 @@ class Planner:
     def _lstat(self, path: bytes) -> os.stat_result | None:
         """Return what stands at a path whose parents are folders."""
         try:
-            return os.lstat(self._place(path))
+            return None if path in self.respelled else os.lstat(self._place(path))
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -393,7 +396,3 @@ class Planner:
 
 def _is_dataset(entry: Entry | None) -> bool:
     return entry is not None and entry.kind == EntryKind.SNAPSHOT
-
-
-_FOLDER = "a folder with files that are not part of any commit"
-_PARENT = "a file or link stands where a folder is needed"

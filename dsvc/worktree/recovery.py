@@ -22,6 +22,7 @@ from dsvc.worktree.drafts import Claims
 from dsvc.worktree.index import DATASET, Index, parents
 from dsvc.worktree.journal import CheckoutRunningError, Journal
 from dsvc.worktree.known import unread
+from dsvc.worktree.names import tells_names_apart
 from dsvc.worktree.plan import LeavesOut, Plan, Planner
 
 if TYPE_CHECKING:
@@ -143,7 +144,13 @@ def _go_to(place: Place, store: ObjectStore, index: Index, goal: TreeId, other: 
     datasets = place.datasets()
     erased = place.says_erased()
     planner = Planner(
-        store, place.root_bytes, index, leaves_out=place.leaves_out(), datasets=datasets, erased=erased
+        store,
+        place.root_bytes,
+        index,
+        fold_names=not tells_names_apart(place.journal_path.parent),
+        leaves_out=place.leaves_out(),
+        datasets=datasets,
+        erased=erased,
     )
     plan = planner.plan(other, goal)
     blocked = {o.path for o in plan.obstacles}

@@ -51,6 +51,71 @@ def test_damaged_objects_are_dropped_and_come_back(cli, project):
     cli.ok("fsck")
 
 
+@pytest.mark.parametrize("way", ["flip", "gone"])
+def test_work_goes_on_without_any_copy_whatever_was_hit(cli, project, way):
+    for number in range(3):
+        (project / "data" / "small").write_text(f"{number}\n")
+        cli.ok("commit", "-m", f"change {number}")
+    files = {p.name: p.read_bytes() for p in (project / "data").iterdir()}
+    back = 0
+    for number, pack in enumerate(sorted((project / ".dsvc/store/packs").iterdir())):
+        hit = project.parent / f"hit{number}"
+        shutil.copytree(project, hit)
+        here, place = ("-C", str(hit)), hit / ".dsvc/store/packs" / pack.name
+        if way == "gone":
+            place.unlink()
+        else:
+            content = bytearray(place.read_bytes())
+            content[40] ^= 1
+            place.chmod(0o644)
+            place.write_bytes(content)
+        assert cli(*here, "fsck").code == 15
+        answer = cli(*here, "fsck", "--drop-damaged")
+        assert answer.code == 15
+        shown = cli.ok(*here, "status", "-s").out
+        assert {p.name: p.read_bytes() for p in (hit / "data").iterdir()} == files
+        assert cli.ok(*here, "log", "-n1", "--oneline").out
+        if "is back at" in answer.err or "the newest operation here was lost" in answer.err:
+            back += 1
+            assert "hint: dsvc status shows what to commit again\n" in answer.err
+            assert "data/small" in shown
+        cli.ok(*here, "commit", "--allow-empty", "-m", "on")
+        assert cli.ok(*here, "status", "-s").out == ""
+    assert back > 0
+
+
+def test_nothing_is_taken_out_where_no_refs_would_be_left(cli, project):
+    packs = project / ".dsvc/store/packs"
+    packs.rename(project / "away")
+    answer = cli("fsck", "--drop-damaged")
+    assert answer.code == 15
+    assert "no refs can be read at all, so nothing was taken out\n" in answer.err
+    assert "hint: put .dsvc/store back from a backup" in answer.err
+    assert "is missing from" in answer.out
+    (project / "away").rename(packs)
+    cli.ok("fsck")
+    assert cli.ok("status", "-s").out == ""
+
+
+def test_damage_of_a_commit_names_the_branches_and_of_old_refs_what_needs_them(cli, project):
+    for number in range(2):
+        (project / "data" / "small").write_text(f"{number}\n")
+        cli.ok("commit", "-m", f"change {number}")
+    seen = set()
+    for pack in sorted((project / ".dsvc/store/packs").iterdir()):
+        content = pack.read_bytes()
+        pack.unlink()
+        for found in cli("fsck", "--json").json["damage"]:
+            if found["kind"] == "commit":
+                assert [hit["refs"] for hit in found["hits"]] == [["main"]]
+                assert "in the history of main\n" in cli("fsck").out
+            if found["kind"] in ("view", "operation"):
+                seen.add("dsvc gc --prune now" in found["hint"])
+        pack.write_bytes(content)
+    assert seen == {False, True}  # the newest ones, and those before
+    cli.ok("fsck")
+
+
 def test_sound_copies_come_from_a_remote(cli, project):
     for n in range(3):
         (project / "data" / "small").write_text(f"{n}\n")

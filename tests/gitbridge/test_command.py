@@ -100,6 +100,13 @@ def test_beside_git_in_one_folder(dsvc: Callable[[str], Dsvc], git: Git) -> None
     assert made is not None
     assert repo.commit(made).metadata["git_head"] == {"commit": bytes.fromhex(tip), "branch": "main", "clean": False}
     repo.close()
+    ours, theirs = here.json("log")["commits"]
+    assert (ours["git_head"], "git_commit" in ours) == ({"commit": tip, "branch": "main", "clean": False}, False)
+    assert (theirs["git_commit"], "git_head" in theirs) == (tip, False)
+    shown, _ = here("log", "--format=fuller")
+    assert f"GitHead:    {tip[:10]} (main, with changes)\n" in shown
+    assert f"Git:        {tip}\n" in shown
+    assert "Git" not in here("log")[0]
 
     git("switch", "-q", "--detach")
     here("git", "export", ".")
@@ -142,6 +149,47 @@ def test_export_and_divergence(dsvc: Callable[[str], Dsvc], git: Git) -> None:
     here("git", "export", str(git.path), code=3)
     git("switch", "-q", "--detach")
     here("git", "export", str(git.path), code=12)
+
+
+def test_refs_that_git_cannot_read_are_left_out_and_told(dsvc: Callable[[str], Dsvc], git: Git) -> None:
+    git.commit("first", a="1")
+    for name in ("heads/broken", "notes/of-no-interest"):
+        path = git.path / ".git" / "refs" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("1" * 40 + "\n")
+    here = dsvc("project")
+    (here.directory / ".dsvcignore").unlink()
+    _, err = here("git", "import", str(git.path), code=15)
+    assert "left out, because git cannot read what they point to: refs/heads/broken\n" in err
+    assert here.files() == {"a": b"1"}
+    (git.path / ".git" / "refs" / "heads" / "broken").unlink()
+    assert here.json("git", "import", str(git.path))["unread"] == []
+
+
+@pytest.mark.parametrize(("side", "commit"), [("--ours", "3" * 40), ("--theirs", "2" * 40), ("--base", "1" * 40)])
+def test_a_conflict_of_submodules_is_settled_for_a_side(
+    dsvc: Callable[[str], Dsvc], git: Git, side: str, commit: str
+) -> None:
+    def at(oid: str) -> None:
+        git("update-index", "--add", "--cacheinfo", f"160000,{oid},library")
+        git("commit", "-q", "-m", oid[:1])
+
+    at("1" * 40)
+    git("switch", "-q", "-c", "topic")
+    at("2" * 40)
+    git("switch", "-q", "main")
+    at("3" * 40)
+    here = dsvc("project")
+    here("git", "import", str(git.path))
+    (here.directory / "library" / "mine").write_text("mine")
+    assert "CONFLICT (reference): library" in here("merge", "topic", code=13)[0]
+    here("resolve", side, "library")
+    here("merge", "--continue")
+    (entry,) = [e for e in here.json("ls", "-l")["entries"] if e["path"] == "library"]
+    assert (entry["kind"], entry["id"]) == ("gitlink", commit)
+    assert (here.directory / "library" / "mine").read_text() == "mine"
+    here("git", "export", "../out.git")
+    assert Git(git.path.parent / "out.git", git.environment)("rev-parse", "main:library").decode() == commit
 
 
 def test_no_git_there(dsvc: Callable[[str], Dsvc]) -> None:

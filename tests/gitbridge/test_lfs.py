@@ -103,6 +103,18 @@ def test_missing_ones_are_all_named_and_nothing_happens(bridge: Bridge, lfs_git:
     assert bridge.repo.view().get("heads/main") is None
 
 
+def test_what_came_without_lfs_before_is_told(bridge: Bridge, lfs_git: Git) -> None:
+    bridge.take(lfs_git)
+    (warning,) = bridge.take(lfs_git, lfs=True).warnings
+    assert "main still has LFS pointers, such as moved/inner.bin" in warning
+    assert bridge.take(lfs_git).warnings == ()
+
+
+def test_what_came_with_lfs_is_no_reason_to_warn(bridge: Bridge, lfs_git: Git) -> None:
+    assert bridge.take(lfs_git, lfs=True).warnings == ()
+    assert bridge.take(lfs_git, lfs=True).warnings == ()
+
+
 def test_damaged_object_is_refused(bridge: Bridge, lfs_git: Git) -> None:
     lfs_path(lfs_git, BIG).write_bytes(b"x" * len(BIG))
     with pytest.raises(LfsDamagedError):
@@ -117,8 +129,13 @@ def test_large_files_of_new_commits_become_pointers(bridge: Bridge) -> None:
     assert out("cat-file", "blob", "main:large") == pointer_to(BIG).strip()
     assert lfs_path(out, BIG + b"2").read_bytes() == BIG + b"2"
     assert out("cat-file", "-s", "main:small") == b"1000"
+    assert result.unmarked == {b"large", b"d/large"}
     commit_in_dsvc(bridge, small=b"y")
     assert not bridge.give(lfs_threshold=1000)[1].pointers
+    marks = b"d/* filter=lfs diff=lfs merge=lfs -text\n"
+    commit_in_dsvc(bridge, **{".gitattributes": marks, "large": BIG + b"3", "d__large": BIG + b"4"})
+    _, result = bridge.give(lfs_threshold=1000)
+    assert (result.pointers, result.unmarked) == ({b"large", b"d/large"}, {b"large"})
 
 
 def test_new_commits_on_an_import_touch_only_what_they_change(bridge: Bridge, lfs_git: Git) -> None:

@@ -229,6 +229,31 @@ def test_refused_names(bridge: Bridge, git: Git, name: str) -> None:
     assert bridge.repo.view().get("heads/main") is None
 
 
+def test_a_tag_that_is_none_is_named(bridge: Bridge, git: Git) -> None:
+    at = git.commit("first", a="1")
+    broken = hash_object(git, "tag", f"object {at}\ntype nonsense\ntag broken\n\nm\n".encode())
+    (git.path / ".git" / "refs" / "tags" / "broken").write_text(broken + "\n")
+    with pytest.raises(IntegrityError, match="refs/tags/broken"):
+        bridge.take(git)
+
+
+def test_a_commit_without_a_tree_is_named(bridge: Bridge, git: Git) -> None:
+    broken = hash_object(git, "commit", b"author A <a@x> 1 +0000\ncommitter A <a@x> 1 +0000\n\nm\n")
+    (git.path / ".git" / "refs" / "heads" / "main").write_text(broken + "\n")
+    with pytest.raises(IntegrityError, match=broken):
+        bridge.take(git)
+
+
+@pytest.mark.parametrize("mode", ["100644", "120000"])
+def test_a_folder_under_the_mode_of_a_file_is_refused(bridge: Bridge, git: Git, mode: str) -> None:
+    git.commit("first", a="1")
+    broken = tree_of(git, (mode, "a", git("rev-parse", "HEAD^{tree}").decode()))
+    git("update-ref", "refs/heads/main", git("commit-tree", "-m", "broken", broken).decode())
+    with pytest.raises(IntegrityError, match="is a tree where a file is named"):
+        bridge.take(git)
+    assert bridge.repo.view().get("heads/main") is None
+
+
 def test_export_into_the_repository_it_came_from_changes_nothing(bridge: Bridge, git: Git) -> None:
     git.commit("first", a="1")
     bridge.take(git)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-from collections.abc import Iterator
+import socket
 from pathlib import Path
 
+import msgpack
 import pytest
 
-from dsvc.commands.entry import run
 from dsvc.objects import trees
 from dsvc.objects.tree import Entry, EntryKind
 from dsvc.refs.transaction import Act
@@ -18,6 +17,10 @@ from dsvc.storage.memory import MemoryBackend
 from dsvc.worktree.index import EMPTY, Index
 from dsvc.worktree.names import CollidingNamesError, fold, tells_names_apart
 from dsvc.worktree.plan import Planner
+from tests.commands.conftest import CommandLine
+from tests.servers.folding_disk import folding_disk
+
+__all__ = ["folding_disk"]
 
 COMPOSED, DECOMPOSED = "é.txt".encode(), b"e\xcc\x81.txt"
 
@@ -91,63 +94,111 @@ def test_what_is_folded():
 
 
 @pytest.fixture
-def folding_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk that does not tell upper from lower case, in a file."""
-    image, place = tmp_path / "disk.img", tmp_path / "disk"
-    place.mkdir()
-    attempts = [
-        (["mkfs.ext4", "-q", "-O", "casefold", "-E", "encoding=utf8"], []),
-        (["mkfs.vfat"], ["-o", "utf8"]),
-    ]
-    for make, options in attempts:
-        if shutil.which(make[0]) is None or shutil.which("mount") is None:
-            continue
-        image.write_bytes(b"")
-        with image.open("r+b") as file:
-            file.truncate(16 << 20)
-        if subprocess.run([*make, str(image)], check=False, capture_output=True).returncode:
-            continue
-        mounted = subprocess.run(
-            ["mount", "-o", "loop", *options, str(image), str(place)], check=False, capture_output=True
-        )
-        if mounted.returncode:
-            continue
-        try:
-            work = place / "work"
-            work.mkdir()
-            subprocess.run(["chattr", "+F", str(work)], check=False, capture_output=True)
-            if not tells_names_apart(work):
-                yield work
-                return
-        finally:
-            subprocess.run(["umount", str(place)], check=False)
-    pytest.skip("no disk that folds names can be made here (needs mount and ext4 with casefold, or vfat)")
+def on_folding_disk(folding_disk, tmp_path) -> CommandLine:
+    """A project with a first commit on such a disk."""
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {"HOME": str(home), "DSVC_USER_NAME": "Ada", "DSVC_USER_EMAIL": "a@example.com"}
+    cli = CommandLine(folding_disk / "project", environment)
+    cli.directory.mkdir()
+    cli.ok("init", "-q")
+    (cli.directory / "readme").write_text("read me\n")
+    (cli.directory / "Data").mkdir()
+    (cli.directory / "Data" / "x").write_text("x\n")
+    cli.ok("commit", "-qm", "first")
+    return cli
 
 
-def test_a_switch_on_such_a_disk_stops_before_it_writes(folding_disk, tmp_path):
-    environment = {"HOME": str(tmp_path), "DSVC_USER_NAME": "Ada", "DSVC_USER_EMAIL": "a@example.com"}
-    first, second = tmp_path / "first", folding_disk / "second"
-    first.mkdir()
-
-    def dsvc(folder: Path, *words: str) -> int:
-        return run(words, environment, directory=folder)
-
-    assert dsvc(first, "init", "-q") == 0
-    (first / "x").write_text("x")
-    assert dsvc(first, "commit", "-qm", "first") == 0
-    assert dsvc(first, "switch", "-qc", "topic") == 0
+def test_a_switch_on_such_a_disk_stops_before_it_writes(on_folding_disk, folding_disk, tmp_path):
+    first = CommandLine(tmp_path / "first", on_folding_disk.environment)
+    first.directory.mkdir()
+    first.ok("init", "-q")
+    (first.directory / "x").write_text("x")
+    first.ok("commit", "-qm", "first")
+    first.ok("switch", "-qc", "topic")
     for name in ("README", "readme"):
-        (first / name).write_text(name)
-    assert dsvc(first, "commit", "-qm", "second") == 0
-    assert dsvc(first, "switch", "-q", "main") == 0
-    assert dsvc(first, "fork", "-q", ".", str(second)) == 0
-    assert dsvc(second, "switch", "topic") == 3
-    assert sorted(p.name for p in second.iterdir()) == [".dsvc", ".dsvcignore", "x"]
-    assert dsvc(second, "status") == 0
-    assert dsvc(second, "switch", "-q", "--map-names", "topic") == 0
-    assert (second / "README").read_text() == "README"
-    assert (second / "readme~1").read_text() == "readme"
-    assert dsvc(second, "commit", "-qm", "nothing") == 3
+        (first.directory / name).write_text(name)
+    first.ok("commit", "-qm", "second")
+    first.ok("switch", "-q", "main")
+    second = CommandLine(folding_disk / "second", first.environment)
+    first.ok("fork", "-q", ".", str(second.directory))
+    assert second("switch", "topic").code == 3
+    assert sorted(p.name for p in second.directory.iterdir()) == [".dsvc", ".dsvcignore", "x"]
+    second.ok("status")
+    second.ok("switch", "-q", "--map-names", "topic")
+    assert (second.directory / "README").read_text() == "README"
+    assert (second.directory / "readme~1").read_text() == "readme"
+    assert second("commit", "-qm", "nothing").code == 3
+
+
+def shown(cli: CommandLine) -> list[str]:
+    return sorted(p.name for p in cli.directory.iterdir() if not p.name.startswith("."))
+
+
+def test_another_spelling_of_a_name_is_checked_out_and_taken_back(on_folding_disk):
+    cli = on_folding_disk
+    cli.ok("mv", "readme", "README")
+    cli.ok("mv", "Data", "data")
+    cli.ok("undo")
+    cli.ok("undo")
+    assert (shown(cli), cli.ok("status", "-s").out) == (["Data", "readme"], "")
+    cli.ok("redo")
+    cli.ok("redo")
+    cli.ok("commit", "-qm", "respelled")
+    for revision, names in (("HEAD~1", ["Data", "readme"]), ("main", ["README", "data"])):
+        cli.ok("switch", "-q", *(["--detach"] if revision != "main" else []), revision)
+        assert (shown(cli), cli.ok("status", "-s").out) == (names, "")
+        assert (cli.directory / "readme").read_text() == "read me\n"
+        assert (cli.directory / "data" / "x").read_text() == "x\n"
+
+
+def test_a_changed_file_is_no_other_spelling(on_folding_disk):
+    cli = on_folding_disk
+    cli.ok("mv", "readme", "README")
+    cli.ok("commit", "-qm", "respelled")
+    (cli.directory / "README").write_text("mine\n")
+    assert cli("switch", "--detach", "HEAD~1").code == 3
+    assert (shown(cli), (cli.directory / "README").read_text()) == (["Data", "README"], "mine\n")
+
+
+def test_a_second_spelling_beside_the_first_is_refused_also_where_both_have_the_same_content(on_folding_disk):
+    cli = on_folding_disk
+    cli.ok("mv", "readme", "README")
+    cli.ok("commit", "-qm", "respelled")
+    answer = cli("restore", "--source", "HEAD~1", "readme")
+    assert (answer.code, "README and readme" in answer.err) == (3, True)
+    assert (shown(cli), cli.ok("status", "-s").out) == (["Data", "README"], "")
+
+
+def test_a_switch_that_was_killed_is_taken_back_to_the_other_spelling(on_folding_disk):
+    cli = on_folding_disk
+    cli.ok("mv", "readme", "README")
+    cli.ok("commit", "-qm", "respelled")
+    trees_of = [bytes.fromhex(cli.ok("rev-parse", f"{rev}:").out.strip()) for rev in ("HEAD~1", "HEAD")]
+    cli.ok("switch", "-q", "--detach", "HEAD~1")
+    # As a process leaves it that switched back to main and died before it published that.
+    (cli.directory / "readme").rename(cli.directory / "README")
+    write = (1, *trees_of, b"x" * 12, 1 << 22, socket.gethostname())
+    (cli.directory / ".dsvc" / "worktree" / "journal").write_bytes(msgpack.packb(write))
+    assert cli.ok("status", "-s").out == ""
+    assert shown(cli) == ["Data", "readme"]
+
+
+def test_an_export_to_such_a_disk_stops_and_loses_nothing(on_folding_disk, folding_disk, tmp_path):
+    environment = on_folding_disk.environment
+    cli = CommandLine(tmp_path / "elsewhere", environment)
+    cli.directory.mkdir()
+    cli.ok("init", "-q")
+    for name in ("README", "readme", "Data/x", "data/y"):
+        (cli.directory / name).parent.mkdir(exist_ok=True)
+        (cli.directory / name).write_text(name)
+    cli.ok("commit", "-qm", "first")
+    target = folding_disk / "out"
+    for paths, both in (([], "Data and data"), (["README", "readme"], "README and readme")):
+        answer = cli("export", "HEAD", str(target), "--force", *paths)
+        assert (answer.code, both in answer.err) == (3, True), answer.err
+        shutil.rmtree(target)
+    assert (cli.ok("export", "HEAD", str(target), "README", "Data").code, len(list(target.rglob("*")))) == (0, 3)
 
 
 def test_a_folder_in_which_nothing_can_be_tried_is_named_itself(tmp_path):
