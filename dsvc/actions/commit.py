@@ -15,7 +15,7 @@ from dsvc.actions.state import KEEPS_AUTHOR, UnresolvedError, WorktreeState, aft
 from dsvc.errors import RequestError
 from dsvc.history.treediff import Change, diff_trees
 from dsvc.objects.codec import Value
-from dsvc.objects.ids import CommitId, EnvironmentId, Kind, ObjectId, TreeId
+from dsvc.objects.ids import CommitId, EnvironmentId, Kind, ObjectId, OperationId, TreeId
 from dsvc.objects.tree import Entry
 from dsvc.objects.trees import edit_tree, lookup
 from dsvc.objects.values import Commit, Person
@@ -59,6 +59,7 @@ class CommitResult(NamedTuple):
     size: int
     environment_problem: str | None = None
     correction: Correction | None = None
+    operation_id: OperationId | None = None
 
 
 def commit(
@@ -144,7 +145,7 @@ def commit(
         except BaseException:
             workspace.repo.store.abandon()
             raise
-    commit_id = _publish(
+    commit_id, operation_id = _publish(
         workspace, made, head, state, amend=amend, index_tree=recorded.index.tree, correction=correction
     )
     workspace.write_index(recorded.index)
@@ -158,6 +159,7 @@ def commit(
         recorded.size,
         problem,
         correction,
+        operation_id,
     )
 
 
@@ -317,7 +319,7 @@ def _publish(
     amend: bool,
     index_tree: TreeId,
     correction: Correction | None = None,
-) -> CommitId:
+) -> tuple[CommitId, OperationId]:
     commit_id = workspace.repo.put_commit(made)
     transaction = workspace.transaction()
     workspace.move_head(transaction, commit_id)
@@ -334,8 +336,7 @@ def _publish(
     if head.commit_id is None:
         what = "commit (initial)"
     _refuse_moving_files(workspace)
-    workspace.publish(transaction, workspace.act("commit", f"{what}: {subject}"))
-    return commit_id
+    return commit_id, workspace.publish(transaction, workspace.act("commit", f"{what}: {subject}"))
 
 
 def _refuse_moving_files(workspace: Workspace) -> None:

@@ -11,7 +11,7 @@ from dsvc.actions.state import read_state
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, Kind, OperationId, TreeId
 from dsvc.objects.values import Operation
-from dsvc.refs.names import CUT, WORKTREES, head_of, moving_of, state_of
+from dsvc.refs.names import CUT, WORKTREES, head_of, moving_of, saved_of, state_of
 from dsvc.refs.view import View
 from dsvc.workspace import Workspace
 
@@ -58,10 +58,11 @@ def op_restore(workspace: Workspace, name: str) -> OpRestoreResult:
     then = repo.log.view(wanted)
     transaction = workspace.transaction()
     own = f"{WORKTREES}{workspace.worktree_id}/"
+    kept = (saved_of(workspace.worktree_id), *moving_of(workspace.worktree_id))  # of what was overwritten since
     differs = read_state(workspace) is not None
     for ref_name, _, value in transaction.view.differences(then):
         others = ref_name.startswith(WORKTREES) and not ref_name.startswith(own)
-        if others or ref_name.startswith(_STAYS) or ref_name in moving_of(workspace.worktree_id):
+        if others or ref_name.startswith(_STAYS) or ref_name in kept:
             continue
         differs = True
         if value is None or ref_name == state_of(workspace.worktree_id):
