@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -47,6 +48,15 @@ def test_an_ignored_file_is_refused_and_taken_with_force(cli, project):
     assert cli.ok("cat", "HEAD:train.log").out == "loss 2\n"
     (project / "train.log").write_text("loss 3\n")
     assert status(cli) == [" M train.log"]
+
+
+def test_an_error_gives_the_bytes_of_a_name_that_is_not_utf8(cli, project):
+    name = os.fsdecode(b"caf\xe9.log")
+    (cli.directory / name).write_text("1")
+    answer = cli("add", name, "--json")
+    assert answer.error_json["details"] == {"paths": ["caf\ufffd.log"], "paths_b64": ["Y2Fm6S5sb2c="]}
+    assert "\\351.log" in answer.error_json["message"]
+    assert "caf\\351.log" in cli("add", name).err
 
 
 def test_a_large_new_file_that_was_added_needs_no_further_word(cli, project):
