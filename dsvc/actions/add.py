@@ -13,6 +13,7 @@ from dsvc.objects import trees
 from dsvc.objects.ids import TreeId
 from dsvc.objects.tree import CONTENT_KINDS, EntryKind
 from dsvc.workspace import Workspace
+from dsvc.worktree.guard import KeysNoted
 from dsvc.worktree.ignore import IgnoreRules
 from dsvc.worktree.index import ABSENT, UNKNOWN, Index
 from dsvc.worktree.record import Recorded, Recorder
@@ -42,12 +43,16 @@ class IgnoredPathError(RequestError):
 
 
 class AddResult(NamedTuple):
-    """What was stored, as changes against what was known before, and what could not be taken."""
+    """What was stored, as changes against what was known before, and what could not be taken.
+
+    `keys` are new files that were taken along with a folder and look like private keys, each with the kind of key.
+    """
 
     changes: tuple[Change, ...]
     skipped: tuple[Skipped, ...]
     files: int
     size: int
+    keys: tuple[tuple[bytes, str], ...] = ()
 
 
 def add(
@@ -76,6 +81,7 @@ def add(
         _distrust(workspace, index, paths)
     if dry_run:
         store.wholes = None  # under store.link=hardlink the working copy's file would be exchanged
+    noted = KeysNoted()
     workspace.progress.start("Storing files")
     recorder = Recorder(
         store,
@@ -86,6 +92,7 @@ def add(
         paths=paths,
         datasets=workspace.datasets(),
         progress=workspace.progress,
+        guard=noted,
     )
     try:
         recorded = recorder.run()
@@ -101,7 +108,8 @@ def add(
         raise
     finally:
         workspace.progress.finish()
-    return AddResult(changes, tuple(recorded.skipped), recorded.files, recorded.size)
+    keys = tuple((path, kind) for path, kind in sorted(noted.found.items()) if path not in paths)
+    return AddResult(changes, tuple(recorded.skipped), recorded.files, recorded.size, keys)
 
 
 def _check(workspace: Workspace, tree: TreeId, paths: Sequence[bytes], rules: IgnoreRules | None) -> None:

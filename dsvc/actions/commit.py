@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from dsvc.actions.add import IgnoredPathError
 from dsvc.actions.changes import new_files
 from dsvc.actions.checkout import keep_index_tree
 from dsvc.actions.explained import explained, keep_correction
@@ -34,13 +35,16 @@ if TYPE_CHECKING:
 
 
 class NothingToCommitError(RequestError):
-    """The working copy is as the last commit has it."""
+    """The working copy, or what was named of it, is as the last commit has it."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "nothing to commit: the working copy is as the last commit has it",
-            hint="dsvc commit --allow-empty -m MESSAGE makes a commit all the same",
-        )
+    def __init__(self, paths: Sequence[bytes] = ()) -> None:
+        if any(paths):
+            more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+            what = f" in {', '.join(os.fsdecode(path) for path in paths[:3])}{more}: all"
+            hint = "dsvc status shows what changed elsewhere"
+        else:
+            what, hint = ": the working copy", "dsvc commit --allow-empty -m MESSAGE makes a commit all the same"
+        super().__init__(f"nothing to commit{what} is as the last commit has it", hint=hint)
 
 
 class CommitResult(NamedTuple):
@@ -84,7 +88,7 @@ def commit(
     `amend`: the signature of the commit that is replaced is never taken along.
 
     Raises:
-        RequestError: for a path that is nowhere.
+        RequestError: for a path that is nowhere. IgnoredPathError: for one that is ignored.
         NothingToCommitError: when nothing changed. UnresolvedError: while paths are in conflict.
         NeedsConfirmationError: when new files are very large or look like private keys and `confirmed` is not set.
         RefMovedError: when another process moved the branch meanwhile; the files are as they were.
@@ -125,7 +129,7 @@ def commit(
         workspace.repo.store.abandon()
         if recorded.index.tree == index.tree:  # another one was not stored
             workspace.write_index(recorded.index)
-        raise NothingToCommitError
+        raise NothingToCommitError(paths)
     environment, problem = _environment(workspace)
     text = run_message_hook(workspace, message or (amended.message if amended else ""), run_hooks=run_hooks)
     runs, correction = explained(workspace, tree, parents, text)
@@ -178,14 +182,21 @@ def _environment(workspace: Workspace) -> tuple[EnvironmentId | None, str | None
 
 def _check_paths(workspace: Workspace, index: Index, paths: Sequence[bytes]) -> None:
     store = workspace.repo.store
-    for path in paths:
-        if os.path.lexists(workspace.place(path)):
+    ignored: list[bytes] = []
+    for path in filter(None, paths):
+        if any(lookup(store, tree, path) is not None for tree in (index.tree, workspace.head_tree())):
             continue
-        if all(lookup(store, tree, path) is None for tree in (index.tree, workspace.head_tree())):
+        place = workspace.place(path)
+        if not os.path.lexists(place):
             raise RequestError(
                 f"there is no file or folder {os.fsdecode(path)}, and none was committed",
                 hint="dsvc status shows what a commit would take",
             )
+        is_directory = os.path.isdir(place) and not os.path.islink(place)
+        if workspace.ignore_rules().ignored(path, is_directory=is_directory):
+            ignored.append(path)
+    if ignored:
+        raise IgnoredPathError(ignored)
 
 
 def _record(workspace: Workspace, index: Index, paths: Sequence[bytes], *, confirmed: bool) -> Recorded:
@@ -226,9 +237,9 @@ def _full_list(
         sizes += [(prefix + n, os.lstat(scanner.place(prefix + n)).st_size) for n in delta.new]
         for name in delta.new_directories:
             sizes += [(p, st.st_size) for p, st in new_files(scanner, prefix + name) if st is not None]
-    if not error.reasons:
-        return NeedsConfirmationError(sizes, limit=error.limit)
     reasons = {path: reason for path, _ in sizes if (reason := secret_in(scanner.place(path))) is not None}
+    if not error.reasons:
+        return NeedsConfirmationError(sizes, limit=error.limit, reasons=reasons)
     found = [(path, size) for path, size in sizes if path in reasons]
     return NeedsConfirmationError(found, reasons=reasons) if found else error
 

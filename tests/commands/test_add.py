@@ -86,6 +86,23 @@ def test_a_key_that_was_added_needs_no_further_word(cli, project):
     cli.ok("commit", "-m", "key")
 
 
+def test_a_key_that_comes_along_with_a_folder_is_warned_of(cli, project):
+    (project / "deploy").mkdir()
+    body = "b3BlbnNzaC1rZXktdjEA" * 5
+    key = f"-----BEGIN OPENSSH PRIVATE KEY-----\n{body}\n-----END OPENSSH PRIVATE KEY-----\n"
+    (project / "deploy" / "server").write_text(key)
+    (project / "deploy" / "notes").write_text("plain\n")
+    answer = cli.ok("add", ".")
+    assert answer.err.splitlines() == [
+        "warning: deploy/server looks like an OpenSSH private key, and a commit takes it now",
+        "hint: 'dsvc undo' takes this back, and a line in .dsvcignore keeps it out",
+    ]
+    assert cli.ok("add", ".").err == ""
+    cli.ok("undo")
+    assert cli.ok("add", "deploy/server").err == ""  # named, so it is meant
+
+
+
 def test_a_dry_run_stores_nothing(cli, project):
     (project / "new.txt").write_text("new\n")
     assert cli.ok("add", "-n", "new.txt").out == "add new.txt\n"
