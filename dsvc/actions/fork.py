@@ -30,7 +30,7 @@ from dsvc.workspace import MAIN, PRIVATE, Surroundings, Workspace
 from dsvc.worktree.datasets import LOCK, lock_datasets, read_datasets, repository_mark, seed_datasets
 from dsvc.worktree.index import Index
 from dsvc.worktree.name_map import read_names, seed_names
-from dsvc.worktree.places import common_folder, find_private, make_private, store_folder, worktree_id
+from dsvc.worktree.places import common_folder, find_private, make_private, make_root, store_folder, worktree_id
 from dsvc.zfs.errors import ZfsMissingError
 from dsvc.zfs.provider import ZfsProvider, open_zfs
 from dsvc.zfs.taken import foreign
@@ -71,6 +71,8 @@ def fork(
     Raises:
         NotARepositoryError: when there is none at `source`. RequestError: when `target` is not empty.
     """
+    if not source.is_dir():
+        raise NotARepositoryError(f"there is no folder {source}", hint="dsvc fork SRC [DST]")
     private = find_private(source)
     if private is None:
         raise NotARepositoryError(f"{source} is in no dsvc repository", hint="dsvc fork SRC [DST]")
@@ -82,6 +84,7 @@ def fork(
         )
     if private == target or private in target.parents:
         raise RequestError(f"{target} lies in the folder of a repository", hint="choose another folder")
+    make_root(target)
     try:
         return _fork(
             private,

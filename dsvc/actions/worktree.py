@@ -27,7 +27,7 @@ from dsvc.workspace import MAIN, PRIVATE, Workspace
 from dsvc.worktree.datasets import seed_datasets
 from dsvc.worktree.index import Index
 from dsvc.worktree.name_map import seed_names
-from dsvc.worktree.places import common_folder, make_private, worktree_id, worktree_paths
+from dsvc.worktree.places import common_folder, make_private, make_root, worktree_id, worktree_paths
 from dsvc.zfs.provider import open_zfs
 
 
@@ -112,6 +112,7 @@ def add_worktree(
     elif commit_id is not None:
         transaction.set(head_of(name), Direct(Kind.COMMIT, ObjectId(commit_id)))
     made_folder = not path.exists()
+    make_root(path)
     try:
         made = make_folder(workspace, path, name)
         seed_datasets(workspace.local / "datasets", made.local / "datasets")
