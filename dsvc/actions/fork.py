@@ -19,7 +19,7 @@ from dsvc.objects.ids import CommitId
 from dsvc.objects.store import ObjectMissingError
 from dsvc.progress import Progress, Silent
 from dsvc.refs.names import CUT, REQUESTS, SHARED, head_of
-from dsvc.refs.transaction import Act
+from dsvc.refs.transaction import Act, storable
 from dsvc.refs.view import Ref
 from dsvc.repo.format import read_format, write_format
 from dsvc.repo.repository import Repository
@@ -153,7 +153,7 @@ def _make(
         Repository.create(made, made.staging, act=act, refs=refs, packs=shared.head.packs.packs).close()
     finally:
         source.close()
-    set_value(own / "config.toml", "fork.parent", value=os.fspath(private.parent))
+    set_value(own / "config.toml", "fork.parent", value=storable(os.fspath(private.parent)))
     set_value(own / "config.toml", "fork.operation", value=shared.head.operation.hex())
     seed_datasets(private / "worktree" / "datasets", own / "worktree" / "datasets")
     seed_names(private / "worktree" / "names", own / "worktree" / "names")

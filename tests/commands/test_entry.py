@@ -255,3 +255,12 @@ def test_an_option_without_its_value_names_the_help_page_of_its_verb(cli) -> Non
     answer = cli("commit", "-m")
     assert answer.code == 2
     assert "see 'dsvc commit --help'" in answer.err
+
+
+@pytest.mark.parametrize("text", ["#!/nowhere\n", "no first line that says what runs it\n"])
+def test_a_program_that_cannot_be_run_is_no_bug(cli, tmp_path, text):
+    found = program(tmp_path / "dsvc-broken", text)
+    cli.environment["PATH"] = f"{tmp_path}{os.pathsep}{cli.environment['PATH']}"
+    answer = cli("broken")
+    assert answer.code == 3
+    assert answer.err.startswith(f"dsvc: {found} cannot be run: ")
