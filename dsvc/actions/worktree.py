@@ -20,7 +20,7 @@ from dsvc.actions.switch import refuse_branch_of_other
 from dsvc.atomic import write_file
 from dsvc.errors import NotARepositoryError, RequestError
 from dsvc.objects import trees
-from dsvc.objects.ids import CommitId, Kind, ObjectId
+from dsvc.objects.ids import CommitId, Kind, ObjectId, TreeId
 from dsvc.refs.names import HEADS, WORKTREES, added_of, check_short_name, head_of, saved_of, short_name
 from dsvc.refs.view import Direct, Symbolic
 from dsvc.workspace import MAIN, PRIVATE, Workspace
@@ -52,10 +52,10 @@ class WorktreeAddResult:
 
 @dataclass(frozen=True, slots=True)
 class WorktreeRemoveResult:
-    """The worktrees that were removed, and whether files that no commit has were stored before."""
+    """The worktrees that were removed, and the tree of all files as they were where some of that was in no commit."""
 
     removed: tuple[Worktree, ...]
-    stored: bool = False
+    stored: TreeId | None = None
 
 
 def add_worktree(
@@ -235,11 +235,13 @@ def remove_worktree(workspace: Workspace, target: str, *, directory: Path, force
                 f"the worktree {worktree.path} has changes that are not committed",
                 hint="commit them there, or 'dsvc worktree remove --force' stores and removes them",
             )
+        stored = None
         if dirty:
             recorded = record_working_copy(linked, known_only=False)
             transaction = linked.transaction()
             transaction.set(saved_of(worktree.id), Direct(Kind.TREE, ObjectId(recorded.tree)))
             linked.publish(transaction, linked.act("worktree", f"worktree remove: files of {worktree.id}"))
+            stored = recorded.tree
     finally:
         linked.close()
     workspace.repo.refresh()
@@ -247,7 +249,7 @@ def remove_worktree(workspace: Workspace, target: str, *, directory: Path, force
     # What is in a dataset would go with the folder.
     open_zfs(workspace.surroundings.environment, workspace.config).unmount_below(worktree.path)
     shutil.rmtree(worktree.path)
-    return replace(result, stored=dirty)
+    return replace(result, stored=stored)
 
 
 def _find(workspace: Workspace, target: str, directory: Path) -> Worktree:

@@ -137,5 +137,6 @@ def test_messages_break_between_words_and_keep_commands_whole():
         "      back",
     ]
     assert wrapped("short", indent=6, width=60) == "short"
+    assert wrapped(text, indent=6, width=0) == text  # a terminal that does not know
     assert wrapped("x" * 100 + " y", indent=6, width=60) == "x" * 100 + "\n      y"
     assert wrapped("two\n  lines " + "z " * 60, indent=6, width=20) == "two\n  lines " + "z " * 60

@@ -118,8 +118,10 @@ def test_remove_refuses_changes_and_stores_them_when_forced(cli, project, linked
     refused = cli("worktree", "remove", "../linked")
     assert refused.code == 3
     assert (linked / "new.txt").exists()
-    cli.ok("worktree", "remove", "--force", "../linked")
+    answer = cli.ok("worktree", "remove", "--force", "../linked")
     assert not linked.exists()
+    stored = answer.err.split("dsvc export ")[1].split()[0]
+    assert cli.ok("cat", f"{stored}:new.txt").out == "precious"
     assert len(cli.ok("worktree", "list").out.splitlines()) == 1
     assert "linked" in cli.ok("branch").out
 
