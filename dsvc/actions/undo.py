@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dsvc.actions.checkout import checkout, keep_index_tree
+from dsvc.actions.moved import bring_along, is_move
 from dsvc.actions.operations import (
     FROM,
     RefMove,
@@ -148,6 +149,8 @@ def take_back(
             reverts=operation_id,
             untracked=new_since(workspace, earlier, before),
         )
+        if is_move(log, operation):
+            bring_along(workspace, after, before)
     else:
         index = workspace.index()
         later = View(workspace.repo.store, operation.view)
