@@ -120,7 +120,15 @@ def _answer_shell(root: Any, arguments: Sequence[str], context: Context) -> int:
     from dsvc.commands.completion import complete
     from dsvc.commands.registry import present_verbs
 
-    for word, text in complete(root, arguments, verbs=present_verbs()):
+    def names_of(prefixes: Sequence[str]) -> Sequence[str]:
+        from dsvc.actions.known_names import known_names
+
+        try:
+            return known_names(context.directory, prefixes)
+        except (DsvcError, OSError):  # whoever types the command to its end is told
+            return ()
+
+    for word, text in complete(root, arguments, verbs=present_verbs(), names_of=names_of):
         context.out.line(f"{word}\t{text}")
     return OK
 
