@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Literal
 from dsvc.commands.context import Context, private_folder
 from dsvc.commands.exit_codes import BROKEN_PIPE, OK, USAGE
 from dsvc.commands.interpreter import FRAMES
-from dsvc.commands.output import Output
+from dsvc.commands.output import ByteStream, Output
 from dsvc.commands.short_way import short_way
 from dsvc.errors import DsvcError, RequestError
 
@@ -148,7 +148,7 @@ def _report(error: BaseException, arguments: Sequence[str], context: Context) ->
     try:
         out.flush()
     except OSError:
-        out.redirect(io.BytesIO())
+        _let_go(out.redirect(io.BytesIO()))
     with contextlib.suppress(OSError):
         if context.debug:
             for line in debugging_lines(error):
@@ -173,11 +173,12 @@ def _stream(descriptor: int, mode: Literal["rb", "wb"]) -> BinaryIO:
         return open(os.devnull, mode)
 
 
-def _let_go(stream: BinaryIO) -> None:
+def _let_go(stream: ByteStream) -> None:
     """Point `stream` at nothing, so that what it holds back cannot fail again when it is closed."""
     with contextlib.suppress(OSError, ValueError):
         nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, stream.fileno())
+        if isinstance(stream, io.IOBase):
+            os.dup2(nothing, stream.fileno())
         os.close(nothing)
 
 

@@ -209,12 +209,22 @@ def test_ctrl_c_ends_with_130(cli):
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "dsvc: interrupted\n")
 
 
-def test_no_traceback_for_a_full_disk():
+@pytest.mark.parametrize("words", [["--help"], ["grep", "x"]])  # less than a buffer holds, and more
+def test_no_traceback_for_a_full_disk(cli, words):
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
+    cli.ok("init")
+    (cli.directory / "a.txt").write_text("x" * 70 + "\n" + "x\n" * 50_000)
+    cli.ok("add", "a.txt")
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "dsvc", "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            [sys.executable, "-m", "dsvc", *words],
+            cwd=cli.directory,
+            env={**os.environ, **cli.environment},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
     assert done.returncode == 3
     assert done.stderr.startswith("dsvc: no space is left on the disk\nhint: ")
