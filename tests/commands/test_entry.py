@@ -84,6 +84,7 @@ def test_help_lists_present_verbs_by_section(cli):
     assert "rich" not in page.out
     assert cli("-h").out == cli("help").out == page.out
     assert cli("help", "config").out == cli("config", "--help").out
+    assert cli("help", "op", "log").out == cli("op", "log", "--help").out
 
 
 def test_help_fits_a_narrow_terminal(cli, monkeypatch):
