@@ -15,6 +15,7 @@ from dsvc.commands.json_stream import stream_json
 from dsvc.commands.operation_text import SHORT, is_internal, move_json, operation_json, show_moves
 from dsvc.commands.options import Json, Quiet
 from dsvc.commands.path_text import plain_text
+from dsvc.refs.names import short_name
 
 Operation = Annotated[
     str, typer.Argument(metavar="[OPERATION]", help="The begin of an id, @ for the newest, @~2 for two before.")
@@ -80,14 +81,18 @@ def restore(
 ) -> None:
     """Set all refs as they were after an operation, and move the files of this working copy along.
 
-    Branches, tags and stashes made since are gone afterwards; 'dsvc undo' takes the restore back.
+    Branches, tags and stashes made since are gone afterwards, but for branches on which other working copies stand;
+    'dsvc undo' takes the restore back.
     """
     result = op_restore(context.workspace(), operation)
     if json:
         made = result.operation_id
         payload = {"operation": made.hex() if made is not None else None, "restored": result.restored.hex()}
-        context.out.json("dsvc.op.restore", {**payload, "moves": [move_json(move) for move in result.moves]})
+        moves = [move_json(move) for move in result.moves]
+        context.out.json("dsvc.op.restore", {**payload, "moves": moves, "left": list(result.left)})
         return
+    for name in result.left:
+        context.out.note(f"{short_name(name)} is left as it is: another working copy stands on it")
     if result.operation_id is None:
         context.out.note(f"Nothing to restore: all is as it was after {result.restored.hex()[:SHORT]}")
         return
