@@ -189,6 +189,18 @@ def test_going_back_leaves_the_branches_of_others_alone(cli, project, linked):
     assert cli.ok("log", "--format=%s", "-n", "1").out == "third\n"
 
 
+def test_undo_moves_no_branch_on_which_another_stands(cli, project, linked):
+    (project / "a.txt").write_text("changed\n")
+    cli.ok("commit", "-m", "second")
+    cli.ok("branch", "side", "HEAD~1")
+    cli.ok("branch", "-f", "side", "HEAD")
+    at(cli, linked, "switch", "side")
+    answer = cli("undo")
+    assert answer.code == 3
+    assert "branch side is checked out in worktree linked" in answer.err
+    assert at(cli, linked, "status", "-s").out == ""
+
+
 def test_going_back_does_not_lead_onto_the_branch_of_another(cli, project, linked):
     cli.ok("switch", "-c", "side")
     cli.ok("switch", "main")
