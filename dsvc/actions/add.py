@@ -13,6 +13,7 @@ from dsvc.objects import trees
 from dsvc.objects.ids import TreeId
 from dsvc.objects.tree import CONTENT_KINDS, EntryKind
 from dsvc.workspace import Workspace
+from dsvc.worktree.behind_links import refuse_behind_link
 from dsvc.worktree.guard import KeysNoted
 from dsvc.worktree.ignore import IgnoreRules
 from dsvc.worktree.index import ABSENT, UNKNOWN, Index
@@ -71,6 +72,7 @@ def add(
 
     Raises:
         NoSuchPathError: for a path that is nowhere. IgnoredPathError: for one that is ignored, without `force`.
+        BehindLinkError: for one that goes through a symbolic link.
         UnreadableError, UnstableFileError: naming a file that could not be taken; nothing is changed then.
     """
     rules = workspace.ignore_rules()
@@ -117,6 +119,7 @@ def _check(workspace: Workspace, tree: TreeId, paths: Sequence[bytes], rules: Ig
     for path in paths:
         if not path or trees.lookup(workspace.repo.store, tree, path) is not None:
             continue
+        refuse_behind_link(path, workspace.place)
         full = workspace.place(path)
         if not os.path.lexists(full):
             raise NoSuchPathError(path)

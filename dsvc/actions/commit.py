@@ -24,6 +24,7 @@ from dsvc.refs.names import environment_of
 from dsvc.refs.view import Direct
 from dsvc.workspace import HeadState, Workspace
 from dsvc.worktree import journal
+from dsvc.worktree.behind_links import refuse_behind_link
 from dsvc.worktree.guard import Guard, NeedsConfirmationError, secret_in
 from dsvc.worktree.index import Index
 from dsvc.worktree.journal import CheckoutRunningError
@@ -88,7 +89,8 @@ def commit(
     `amend`: the signature of the commit that is replaced is never taken along.
 
     Raises:
-        RequestError: for a path that is nowhere. IgnoredPathError: for one that is ignored.
+        RequestError: for a path that is nowhere. IgnoredPathError, BehindLinkError: for one that is ignored, or goes
+            through a symbolic link.
         NothingToCommitError: when nothing changed. UnresolvedError: while paths are in conflict.
         NeedsConfirmationError: when new files are very large or look like private keys and `confirmed` is not set.
         RefMovedError: when another process moved the branch meanwhile; the files are as they were.
@@ -186,6 +188,7 @@ def _check_paths(workspace: Workspace, index: Index, paths: Sequence[bytes]) -> 
     for path in filter(None, paths):
         if any(lookup(store, tree, path) is not None for tree in (index.tree, workspace.head_tree())):
             continue
+        refuse_behind_link(path, workspace.place)
         place = workspace.place(path)
         if not os.path.lexists(place):
             raise RequestError(

@@ -15,6 +15,7 @@ from dsvc.objects.ids import TreeId
 from dsvc.objects.tree import Entry
 from dsvc.repo.tombstones import PurgedError, tombstone_of
 from dsvc.workspace import Workspace
+from dsvc.worktree.behind_links import refuse_behind_link
 from dsvc.worktree.index import Index
 
 
@@ -63,6 +64,7 @@ def restore(
         wanted = trees.lookup(store, source_tree, path)
         if wanted is None and trees.lookup(store, recorded.index.tree, path) is None:
             store.abandon()
+            refuse_behind_link(path, workspace.place)
             raise _nothing_there(workspace, path, source or "HEAD")
         if path:
             changes[path] = wanted

@@ -152,3 +152,14 @@ def test_commit_of_one_path_leaves_other_added_files_added(cli, project):
 
 def test_without_paths_it_asks_which(cli, project):
     assert cli("add").code == 2
+
+
+@pytest.mark.parametrize("words", [["add"], ["commit", "-m", "text"], ["restore"]])
+def test_a_path_through_a_link_names_no_file(cli, project, words):
+    (project / "real").mkdir()
+    (project / "real" / "b.txt").write_text("b\n")
+    (project / "link").symlink_to("real")
+    answer = cli(*words, "link/b.txt")
+    assert answer.code == 3
+    assert answer.err.startswith("dsvc: link/b.txt lies behind the symbolic link link, ")
+    assert status(cli) == ["?? link", "?? real/"]
