@@ -36,7 +36,7 @@ def conflict_json(conflict: Conflict) -> dict[str, Any]:
 
 def conflict_letters(conflict: Conflict) -> str:
     """What each side did, in git's letters: AA both added it, DU we deleted it, UD they did, UU both changed it."""
-    sides = tuple(entry is not None for entry in (conflict.base, conflict.ours, conflict.theirs))
+    sides = conflict.base is not None, conflict.ours is not None, conflict.theirs is not None
     return {
         (False, True, True): "AA",
         (False, True, False): "AU",
