@@ -17,7 +17,7 @@ from dsvc.objects.ids import CommitId, Kind, ObjectId, OperationId, TreeId
 from dsvc.objects.values import Person
 from dsvc.progress import Progress, Silent
 from dsvc.refs.names import HEADS, added_of, head_of, state_of
-from dsvc.refs.transaction import Act, Transaction, storable
+from dsvc.refs.transaction import Act, Transaction
 from dsvc.refs.view import Direct, Symbolic, View
 from dsvc.repo.fetched import Fetched
 from dsvc.repo.repository import Repository
@@ -259,13 +259,13 @@ class Workspace:
             user = f"{identity.name} <{identity.email}>"
         return Act(
             verb=verb,
-            description=storable(description),
+            description=description,
             user=user,
             host=socket.gethostname(),
             worktree=self.worktree_id,
             time=time,
             zone=zone,
-            command=tuple(storable(word) for word in self.surroundings.command),
+            command=self.surroundings.command,
             reverts=reverts,
             metadata=dict(metadata or {}),
         )

@@ -40,6 +40,7 @@ commit -m second
 config core.editor vi
 config core.editor
 config --list
+config --keys
 config --unset core.editor
 check-ignore -v a.txt
 branch side

@@ -13,6 +13,8 @@ from dsvc.objects import trees
 from dsvc.objects.ids import TreeId
 from dsvc.objects.tree import CONTENT_KINDS, EntryKind
 from dsvc.workspace import Workspace
+from dsvc.worktree.behind_links import refuse_behind_link
+from dsvc.worktree.guard import KeysNoted
 from dsvc.worktree.ignore import IgnoreRules
 from dsvc.worktree.index import ABSENT, UNKNOWN, Index
 from dsvc.worktree.record import Recorded, Recorder
@@ -42,12 +44,16 @@ class IgnoredPathError(RequestError):
 
 
 class AddResult(NamedTuple):
-    """What was stored, as changes against what was known before, and what could not be taken."""
+    """What was stored, as changes against what was known before, and what could not be taken.
+
+    `keys` are new files that were taken along with a folder and look like private keys, each with the kind of key.
+    """
 
     changes: tuple[Change, ...]
     skipped: tuple[Skipped, ...]
     files: int
     size: int
+    keys: tuple[tuple[bytes, str], ...] = ()
 
 
 def add(
@@ -66,6 +72,7 @@ def add(
 
     Raises:
         NoSuchPathError: for a path that is nowhere. IgnoredPathError: for one that is ignored, without `force`.
+        BehindLinkError: for one that goes through a symbolic link.
         UnreadableError, UnstableFileError: naming a file that could not be taken; nothing is changed then.
     """
     rules = workspace.ignore_rules()
@@ -76,6 +83,7 @@ def add(
         _distrust(workspace, index, paths)
     if dry_run:
         store.wholes = None  # under store.link=hardlink the working copy's file would be exchanged
+    noted = KeysNoted()
     workspace.progress.start("Storing files")
     recorder = Recorder(
         store,
@@ -86,6 +94,7 @@ def add(
         paths=paths,
         datasets=workspace.datasets(),
         progress=workspace.progress,
+        guard=noted,
     )
     try:
         recorded = recorder.run()
@@ -101,7 +110,8 @@ def add(
         raise
     finally:
         workspace.progress.finish()
-    return AddResult(changes, tuple(recorded.skipped), recorded.files, recorded.size)
+    keys = tuple((path, kind) for path, kind in sorted(noted.found.items()) if path not in paths)
+    return AddResult(changes, tuple(recorded.skipped), recorded.files, recorded.size, keys)
 
 
 def _check(workspace: Workspace, tree: TreeId, paths: Sequence[bytes], rules: IgnoreRules | None) -> None:
@@ -109,6 +119,7 @@ def _check(workspace: Workspace, tree: TreeId, paths: Sequence[bytes], rules: Ig
     for path in paths:
         if not path or trees.lookup(workspace.repo.store, tree, path) is not None:
             continue
+        refuse_behind_link(path, workspace.place)
         full = workspace.place(path)
         if not os.path.lexists(full):
             raise NoSuchPathError(path)

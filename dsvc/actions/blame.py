@@ -19,7 +19,7 @@ from dsvc.history.treediff import Change, diff_trees
 from dsvc.objects import trees
 from dsvc.objects.ids import CommitId, TreeId
 from dsvc.objects.store import ObjectMissingError, ObjectStore
-from dsvc.objects.tree import FILE_KINDS, Entry
+from dsvc.objects.tree import FILE_KINDS, Entry, EntryKind
 from dsvc.objects.values import Commit
 from dsvc.repo.repository import Repository
 from dsvc.repo.tombstones import tombstone_of
@@ -72,6 +72,8 @@ def blame(
         start = None
     entry = trees.lookup(store, ancestry.tree(start), path) if start is not None else None
     shown = path.decode(errors="replace")
+    if entry is not None and entry.kind == EntryKind.TREE:
+        raise NoTextError(f"{shown} is a folder", hint=f"dsvc log -- {shown}")
     if revision is None:
         text = _working_text(workspace, path)
         if text is None or (entry is None and workspace.index().get(path) is None):

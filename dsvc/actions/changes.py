@@ -101,7 +101,7 @@ def _new_folder(
     workspace: Workspace, scanner: Scanner, path: bytes, found: WorkingChanges, *, collapse: bool, ids: bool
 ) -> None:
     files = new_files(scanner, path, found.skipped)
-    if collapse:
+    if collapse and trees.lookup(workspace.repo.store, found.index.tree, path) is None:  # else it is absent on purpose
         if next(files, None) is not None:
             found.new_folders.append(path)
         return

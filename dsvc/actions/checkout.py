@@ -14,6 +14,7 @@ from dsvc.workspace import Workspace
 from dsvc.worktree.drafts import Claims
 from dsvc.worktree.index import Index, parents
 from dsvc.worktree.names import tells_names_apart
+from dsvc.worktree.obstacles import IGNORED, NEW, Obstacle
 from dsvc.worktree.plan import Plan, Planner
 from dsvc.worktree.recovery import JOURNAL, move_files
 
@@ -50,6 +51,12 @@ def plan_checkout(
         datasets=workspace.datasets(),
     )
     plan = planner.plan(base, target, paths=paths)
+    if plan.obstacles:
+        rules = workspace.ignore_rules()
+        plan.obstacles = [
+            Obstacle(o.path, IGNORED) if o.reason == NEW and rules.ignored(o.path, is_directory=False) else o
+            for o in plan.obstacles
+        ]
     workspace.left_out = plan.left_out
     return plan, index
 

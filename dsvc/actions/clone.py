@@ -43,7 +43,7 @@ from dsvc.workspace import MAIN, PRIVATE, Surroundings, Workspace
 from dsvc.worktree.drafts import Drafts
 from dsvc.worktree.index import Index
 from dsvc.worktree.name_map import read_names
-from dsvc.worktree.places import make_private
+from dsvc.worktree.places import make_private, make_root
 
 _UNFINISHED = "cloning"  # a file in .dsvc that names the address, as long as a clone is not complete
 
@@ -261,7 +261,8 @@ def _begin(
     private: Path, url: str, remote: str, *, surroundings: Surroundings, options: Mapping[str, Value]
 ) -> None:
     """Make what is not there yet of an empty repository with a remote; first of all the note that it is unfinished."""
-    private.mkdir(parents=True, exist_ok=True)
+    make_root(private.parent)
+    private.mkdir(exist_ok=True)
     write_file(private / _UNFINISHED, url.encode("utf-8", "surrogateescape"))
     make_private(private, "store", "worktree", "cache")
     backend = LocalBackend(private / "store")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from dsvc.actions.add import IgnoredPathError
 from dsvc.actions.changes import new_files
 from dsvc.actions.checkout import keep_index_tree
 from dsvc.actions.explained import explained, keep_correction
@@ -15,7 +16,7 @@ from dsvc.actions.state import KEEPS_AUTHOR, UnresolvedError, WorktreeState, aft
 from dsvc.errors import RequestError
 from dsvc.history.treediff import Change, diff_trees
 from dsvc.objects.codec import Value
-from dsvc.objects.ids import CommitId, EnvironmentId, Kind, ObjectId, TreeId
+from dsvc.objects.ids import CommitId, EnvironmentId, Kind, ObjectId, OperationId, TreeId
 from dsvc.objects.tree import Entry
 from dsvc.objects.trees import edit_tree, lookup
 from dsvc.objects.values import Commit, Person
@@ -23,6 +24,7 @@ from dsvc.refs.names import environment_of
 from dsvc.refs.view import Direct
 from dsvc.workspace import HeadState, Workspace
 from dsvc.worktree import journal
+from dsvc.worktree.behind_links import refuse_behind_link
 from dsvc.worktree.guard import Guard, NeedsConfirmationError, secret_in
 from dsvc.worktree.index import Index
 from dsvc.worktree.journal import CheckoutRunningError
@@ -34,13 +36,16 @@ if TYPE_CHECKING:
 
 
 class NothingToCommitError(RequestError):
-    """The working copy is as the last commit has it."""
+    """The working copy, or what was named of it, is as the last commit has it."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "nothing to commit: the working copy is as the last commit has it",
-            hint="dsvc commit --allow-empty -m MESSAGE makes a commit all the same",
-        )
+    def __init__(self, paths: Sequence[bytes] = ()) -> None:
+        if any(paths):
+            more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+            what = f" in {', '.join(os.fsdecode(path) for path in paths[:3])}{more}: all"
+            hint = "dsvc status shows what changed elsewhere"
+        else:
+            what, hint = ": the working copy", "dsvc commit --allow-empty -m MESSAGE makes a commit all the same"
+        super().__init__(f"nothing to commit{what} is as the last commit has it", hint=hint)
 
 
 class CommitResult(NamedTuple):
@@ -59,6 +64,7 @@ class CommitResult(NamedTuple):
     size: int
     environment_problem: str | None = None
     correction: Correction | None = None
+    operation_id: OperationId | None = None
 
 
 def commit(
@@ -83,7 +89,8 @@ def commit(
     `amend`: the signature of the commit that is replaced is never taken along.
 
     Raises:
-        RequestError: for a path that is nowhere.
+        RequestError: for a path that is nowhere. IgnoredPathError, BehindLinkError: for one that is ignored, or goes
+            through a symbolic link.
         NothingToCommitError: when nothing changed. UnresolvedError: while paths are in conflict.
         NeedsConfirmationError: when new files are very large or look like private keys and `confirmed` is not set.
         RefMovedError: when another process moved the branch meanwhile; the files are as they were.
@@ -124,7 +131,7 @@ def commit(
         workspace.repo.store.abandon()
         if recorded.index.tree == index.tree:  # another one was not stored
             workspace.write_index(recorded.index)
-        raise NothingToCommitError
+        raise NothingToCommitError(paths)
     environment, problem = _environment(workspace)
     text = run_message_hook(workspace, message or (amended.message if amended else ""), run_hooks=run_hooks)
     runs, correction = explained(workspace, tree, parents, text)
@@ -144,7 +151,7 @@ def commit(
         except BaseException:
             workspace.repo.store.abandon()
             raise
-    commit_id = _publish(
+    commit_id, operation_id = _publish(
         workspace, made, head, state, amend=amend, index_tree=recorded.index.tree, correction=correction
     )
     workspace.write_index(recorded.index)
@@ -158,6 +165,7 @@ def commit(
         recorded.size,
         problem,
         correction,
+        operation_id,
     )
 
 
@@ -176,14 +184,22 @@ def _environment(workspace: Workspace) -> tuple[EnvironmentId | None, str | None
 
 def _check_paths(workspace: Workspace, index: Index, paths: Sequence[bytes]) -> None:
     store = workspace.repo.store
-    for path in paths:
-        if os.path.lexists(workspace.place(path)):
+    ignored: list[bytes] = []
+    for path in filter(None, paths):
+        if any(lookup(store, tree, path) is not None for tree in (index.tree, workspace.head_tree())):
             continue
-        if all(lookup(store, tree, path) is None for tree in (index.tree, workspace.head_tree())):
+        refuse_behind_link(path, workspace.place)
+        place = workspace.place(path)
+        if not os.path.lexists(place):
             raise RequestError(
                 f"there is no file or folder {os.fsdecode(path)}, and none was committed",
                 hint="dsvc status shows what a commit would take",
             )
+        is_directory = os.path.isdir(place) and not os.path.islink(place)
+        if workspace.ignore_rules().ignored(path, is_directory=is_directory):
+            ignored.append(path)
+    if ignored:
+        raise IgnoredPathError(ignored)
 
 
 def _record(workspace: Workspace, index: Index, paths: Sequence[bytes], *, confirmed: bool) -> Recorded:
@@ -224,9 +240,9 @@ def _full_list(
         sizes += [(prefix + n, os.lstat(scanner.place(prefix + n)).st_size) for n in delta.new]
         for name in delta.new_directories:
             sizes += [(p, st.st_size) for p, st in new_files(scanner, prefix + name) if st is not None]
-    if not error.reasons:
-        return NeedsConfirmationError(sizes, limit=error.limit)
     reasons = {path: reason for path, _ in sizes if (reason := secret_in(scanner.place(path))) is not None}
+    if not error.reasons:
+        return NeedsConfirmationError(sizes, limit=error.limit, reasons=reasons)
     found = [(path, size) for path, size in sizes if path in reasons]
     return NeedsConfirmationError(found, reasons=reasons) if found else error
 
@@ -317,7 +333,7 @@ def _publish(
     amend: bool,
     index_tree: TreeId,
     correction: Correction | None = None,
-) -> CommitId:
+) -> tuple[CommitId, OperationId]:
     commit_id = workspace.repo.put_commit(made)
     transaction = workspace.transaction()
     workspace.move_head(transaction, commit_id)
@@ -334,8 +350,7 @@ def _publish(
     if head.commit_id is None:
         what = "commit (initial)"
     _refuse_moving_files(workspace)
-    workspace.publish(transaction, workspace.act("commit", f"{what}: {subject}"))
-    return commit_id
+    return commit_id, workspace.publish(transaction, workspace.act("commit", f"{what}: {subject}"))
 
 
 def _refuse_moving_files(workspace: Workspace) -> None:

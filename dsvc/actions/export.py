@@ -21,9 +21,10 @@ from dsvc.objects import trees
 from dsvc.objects.ids import Kind, TreeId
 from dsvc.objects.snapshot import decode_snapshot
 from dsvc.objects.store import ObjectStore
-from dsvc.objects.tree import Entry, EntryKind
+from dsvc.objects.tree import CONTENT_KINDS, Entry, EntryKind
 from dsvc.progress import Progress
 from dsvc.repo.fetched import each_with_content
+from dsvc.repo.tombstones import PurgedError, purged_files, tombstone_of
 from dsvc.workspace import Workspace
 from dsvc.worktree.index import join
 from dsvc.worktree.names import fold, tells_names_apart
@@ -72,25 +73,32 @@ def export(
     name when it is complete. A folder must be empty or new, unless `force` is set: then files of the same names are
     replaced and others stay. `prefix` is put before all paths. Memory does not grow with sizes.
 
-    What is kept by reference is fetched. A dataset whose files were not indexed is read from a clone of its snapshot
+    What is kept by reference is fetched. Files whose content was purged are left out, as a checkout does, and named in
+    `workspace.left_out`. A dataset whose files were not indexed is read from a clone of its snapshot
     where a pool here has that; its files are compared with nothing.
 
     Raises:
-        UnknownRevisionError, NoSuchPathError, InTheWayError: before anything is written.
+        UnknownRevisionError, NoSuchPathError, PurgedError, InTheWayError: before anything is written.
         IntegrityError: when stored bytes are damaged; what was written so far of a folder stays.
     """
     context = context or revision_context(workspace)
     tree_id = resolve_tree(context, revision)
     store = workspace.repo.store
     for path in paths:
-        if trees.lookup(store, tree_id, path) is None:
+        entry = trees.lookup(store, tree_id, path)
+        if entry is None:
             raise NoSuchPathError(path, revision)
-    leaves = _leaves(store, tree_id, paths)
+        note = tombstone_of(workspace.repo, entry.id)
+        if note is not None and not store.has_file(entry.id):
+            raise PurgedError(note)
+    purged: dict[bytes, bytes] = {}
+    leaves = each_with_content(store, _there(workspace, _changed(store, tree_id, paths), purged))
 
     def write(add: Add) -> ExportResult:
         with closing(_told(workspace, leaves)) as told:  # and what it mounted goes, however this ends
             files, size, left_out = _write(told, add, progress=watch)
-        return ExportResult(tree_id, form, files, size, left_out)
+        workspace.left_out = purged
+        return ExportResult(tree_id, form, files, size, (*left_out, *purged))
 
     watch = workspace.progress
     watch.start("Exporting files", total_bytes=None if paths else trees.tree_entry(store, tree_id).size)
@@ -128,8 +136,16 @@ def write_folder(
     return files, size
 
 
-def _leaves(store: ObjectStore, tree_id: TreeId, paths: Sequence[bytes]) -> Iterator[tuple[bytes, Entry]]:
-    yield from each_with_content(store, _changed(store, tree_id, paths))
+def _there(
+    workspace: Workspace, leaves: Iterable[tuple[bytes, Entry]], purged: dict[bytes, bytes]
+) -> Iterator[tuple[bytes, Entry]]:
+    """Yield the files but those whose content was purged: these are noted, path -> file id."""
+    erased = purged_files(workspace.repo)
+    for path, entry in leaves:
+        if entry.id in erased and entry.kind in CONTENT_KINDS and not workspace.repo.store.has_file(entry.id):
+            purged[path] = entry.id
+        else:
+            yield path, entry
 
 
 def _changed(store: ObjectStore, tree_id: TreeId, paths: Sequence[bytes]) -> Iterator[tuple[bytes, Entry]]:

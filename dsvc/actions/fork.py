@@ -19,7 +19,7 @@ from dsvc.objects.ids import CommitId
 from dsvc.objects.store import ObjectMissingError
 from dsvc.progress import Progress, Silent
 from dsvc.refs.names import CUT, REQUESTS, SHARED, head_of
-from dsvc.refs.transaction import Act
+from dsvc.refs.transaction import Act, storable
 from dsvc.refs.view import Ref
 from dsvc.repo.format import read_format, write_format
 from dsvc.repo.repository import Repository
@@ -30,7 +30,7 @@ from dsvc.workspace import MAIN, PRIVATE, Surroundings, Workspace
 from dsvc.worktree.datasets import LOCK, lock_datasets, read_datasets, repository_mark, seed_datasets
 from dsvc.worktree.index import Index
 from dsvc.worktree.name_map import read_names, seed_names
-from dsvc.worktree.places import common_folder, find_private, make_private, store_folder, worktree_id
+from dsvc.worktree.places import common_folder, find_private, make_private, make_root, store_folder, worktree_id
 from dsvc.zfs.errors import ZfsMissingError
 from dsvc.zfs.provider import ZfsProvider, open_zfs
 from dsvc.zfs.taken import foreign
@@ -71,6 +71,8 @@ def fork(
     Raises:
         NotARepositoryError: when there is none at `source`. RequestError: when `target` is not empty.
     """
+    if not source.is_dir():
+        raise NotARepositoryError(f"there is no folder {source}", hint="dsvc fork SRC [DST]")
     private = find_private(source)
     if private is None:
         raise NotARepositoryError(f"{source} is in no dsvc repository", hint="dsvc fork SRC [DST]")
@@ -82,6 +84,7 @@ def fork(
         )
     if private == target or private in target.parents:
         raise RequestError(f"{target} lies in the folder of a repository", hint="choose another folder")
+    make_root(target)
     try:
         return _fork(
             private,
@@ -150,7 +153,7 @@ def _make(
         Repository.create(made, made.staging, act=act, refs=refs, packs=shared.head.packs.packs).close()
     finally:
         source.close()
-    set_value(own / "config.toml", "fork.parent", value=os.fspath(private.parent))
+    set_value(own / "config.toml", "fork.parent", value=storable(os.fspath(private.parent)))
     set_value(own / "config.toml", "fork.operation", value=shared.head.operation.hex())
     seed_datasets(private / "worktree" / "datasets", own / "worktree" / "datasets")
     seed_names(private / "worktree" / "names", own / "worktree" / "names")

@@ -16,7 +16,7 @@ from dsvc.storage.cloning import can_clone
 from dsvc.storage.local import LocalBackend
 from dsvc.workspace import MAIN, PRIVATE, Surroundings, common_folder, store_folder
 from dsvc.worktree.default_ignore import DEFAULT_IGNORE
-from dsvc.worktree.places import make_private
+from dsvc.worktree.places import make_private, make_root
 
 
 class InitResult(NamedTuple):
@@ -53,6 +53,7 @@ def init_repository(
     del progress
     name = check_short_name(branch, HEADS)
     private = folder / PRIVATE
+    make_root(folder)
     if private.exists() and not private.is_dir():
         raise RequestError(f"{private} is in the way: it is not a folder")
     store = store_folder(common_folder(private))

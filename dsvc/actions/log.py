@@ -9,7 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from dsvc.actions.commit_graph import all_tips, commit_graph, refresh_graph
-from dsvc.actions.filediff import FileDiff, Sides, paired
+from dsvc.actions.filediff import FileDiff, Sides, StatusFilter, paired
 from dsvc.actions.pickaxe import Pickaxe
 from dsvc.actions.revision import revision_context
 from dsvc.contents.attributes import attributes_on_disk
@@ -54,6 +54,9 @@ class LogQuery:
     reverse: bool = False
     follow: bool = False
     pickaxe: Pickaxe | None = None
+    statuses: StatusFilter | None = None  # only commits with a file that this chooses
+    minimum: int | None = MINIMUM  # how alike files are that count as renamed; None: none
+    merge_changes: bool = False  # what a merge changed against its first parent counts
 
 
 _LISTED = 2000  # commits whose changed paths are listed in passing: a fraction of a second
@@ -87,6 +90,8 @@ def log(workspace: Workspace, query: LogQuery, *, context: RevisionContext | Non
     found = _followed(workspace, context, query, wanted) if query.follow else _walked(workspace, context, query, wanted)
     if query.pickaxe is not None:
         found = (entry for entry in found if _picked(workspace, entry, query))
+    if query.statuses is not None:
+        found = (entry for entry in found if _changed_so(workspace, entry, query))
     chosen = islice(found, query.skip, None if query.count is None else query.skip + query.count)
     return reversed(list(chosen)) if query.reverse else chosen
 
@@ -190,6 +195,15 @@ def _picked(workspace: Workspace, entry: LogResult, query: LogQuery) -> bool:
     files, sides, _ = commit_files(workspace, entry.commit, paths=_paths_of(entry, query))
     assert query.pickaxe is not None
     return any(query.pickaxe(file, sides) for file in files)
+
+
+def _changed_so(workspace: Workspace, entry: LogResult, query: LogQuery) -> bool:
+    if len(entry.commit.parents) > 1 and not query.merge_changes:
+        return False
+    files, _, _ = commit_files(
+        workspace, entry.commit, paths=query.paths, minimum=query.minimum, follow_path=entry.path
+    )
+    return query.statuses is not None and any(map(query.statuses, files))
 
 
 def _paths_of(entry: LogResult, query: LogQuery) -> tuple[bytes, ...]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from dsvc.actions.checkout import FILES
 from dsvc.actions.sparse import sparse_change
 from dsvc.errors import RequestError
+from dsvc.objects.codec import Value
 from dsvc.objects.ids import ID_LENGTH, ObjectId, OperationId, TreeId
 from dsvc.objects.store import ObjectMissingError
 from dsvc.objects.values import Operation
@@ -93,6 +94,11 @@ def since_of(operation: Operation) -> OperationId | None:
     """Return the first of the operations that are taken back together with this one, None where it stands alone."""
     first = operation.metadata.get(SINCE)
     return OperationId(ObjectId(first)) if isinstance(first, bytes) and len(first) == ID_LENGTH else None
+
+
+def together(since: OperationId | None) -> dict[str, Value]:
+    """Return the metadata that lets an operation be taken back with those since this one, which began its command."""
+    return {SINCE: bytes(since)} if since is not None else {}
 
 
 def moves_of_steps(log: OperationLog, steps: Sequence[Operation]) -> tuple[RefMove, ...]:

@@ -15,6 +15,7 @@ from dsvc.actions.checkout import checkout
 from dsvc.actions.commit import NothingToCommitError, commit
 from dsvc.actions.explained import keep_correction
 from dsvc.actions.merging import conflicts_of, under_way
+from dsvc.actions.operations import together
 from dsvc.actions.picker import Picked, Picker, PickOptions, PickVerb
 from dsvc.actions.state import (
     Conflict,
@@ -141,50 +142,61 @@ def pick_continue(workspace: Workspace, verb: PickVerb, *, message: str | None =
     Raises:
         NothingUnderWayError: when there is none. UnresolvedError: while paths are in conflict.
     """
-    state, made, emptied = commit_step(workspace, verb, message=message)
-    if state is None:
-        return PickResult(_tip(workspace), made, emptied)
-    result = _go_on(workspace, state, state.todo, options_of(state), what="--continue")
-    return result._replace(done=(*made, *result.done), empty=(*emptied, *result.empty))
+    step = commit_step(workspace, verb, message=message)
+    if step.state is None:
+        return PickResult(_tip(workspace), step.done, step.empty)
+    result = _go_on_after(workspace, step, what="--continue")
+    return result._replace(done=(*step.done, *result.done), empty=(*step.empty, *result.empty))
 
 
-def commit_step(
-    workspace: Workspace, verb: PickVerb, *, message: str | None = None
-) -> tuple[WorktreeState | None, tuple[tuple[CommitId, CommitId], ...], tuple[CommitId, ...]]:
-    """Commit the settled step of what is under way; return what is under way then, and what was made or left out."""
+class Step(NamedTuple):
+    """What is under way after a step was committed or skipped (None: nothing), and the operation that did it, if any.
+
+    `done` has the commit that was made, `empty` the one of which nothing was left.
+    """
+
+    state: WorktreeState | None
+    operation_id: OperationId | None = None
+    done: tuple[tuple[CommitId, CommitId], ...] = ()
+    empty: tuple[CommitId, ...] = ()
+
+
+def commit_step(workspace: Workspace, verb: PickVerb, *, message: str | None = None) -> Step:
+    """Commit the settled step of what is under way."""
     state = require_state(workspace, verb)
     if state.conflicts:
         raise UnresolvedError(state)
     if state.merged is None:
-        return state, (), ()
+        return Step(state)
     source = state.heads[0] if state.heads else None
     try:
         made = commit(workspace, message or state.message, confirmed=True, run_hooks=False)
     except NothingToCommitError:
         workspace.repo.refresh()
-        after = _leave(workspace, state, f"{verb}: nothing left of {source.hex()[:10] if source else 'it'}")
-        return after, (), (source,) if source is not None else ()
-    return read_state(workspace), ((source, made.commit_id),) if source is not None else (), ()
+        step = _leave(workspace, state, f"{verb}: nothing left of {source.hex()[:10] if source else 'it'}")
+        return step._replace(empty=(source,) if source is not None else ())
+    done = ((source, made.commit_id),) if source is not None else ()
+    return Step(read_state(workspace), made.operation_id, done)
 
 
-def skip_step(workspace: Workspace, verb: PickVerb) -> WorktreeState | None:
-    """Take back the step in conflict, and return what is under way without it."""
+def skip_step(workspace: Workspace, verb: PickVerb) -> Step:
+    """Take back the step in conflict."""
     state = require_state(workspace, verb)
     after = after_commit(state)
     transaction = workspace.transaction()
     set_state(workspace, transaction, after)
     here = replace(state, original=workspace.head().commit_id)
     skipped = state.heads[0].hex()[:10] if state.heads else "the step"
-    go_back(workspace, here, transaction=transaction, description=f"{verb}: skipped {skipped}")
-    return after
+    made = go_back(workspace, here, transaction=transaction, description=f"{verb}: skipped {skipped}")
+    return Step(after, made)
 
 
 def pick_skip(workspace: Workspace, verb: PickVerb) -> PickResult:
     """Leave out the commit in conflict and apply those that wait; raises NothingUnderWayError."""
-    state = skip_step(workspace, verb)
-    if state is None:
+    step = skip_step(workspace, verb)
+    if step.state is None:
         return PickResult(_tip(workspace))
-    return _go_on(workspace, state, state.todo, options_of(state), what="--skip")
+    return _go_on_after(workspace, step, what="--skip")
 
 
 def pick_abort(workspace: Workspace, verb: PickVerb) -> CommitId | None:
@@ -222,8 +234,20 @@ def _kept(options: PickOptions) -> dict[str, int | bool | str | None]:
     }
 
 
+def _go_on_after(workspace: Workspace, step: Step, *, what: str) -> PickResult:
+    state = step.state
+    assert state is not None, "commits wait"
+    return _go_on(workspace, state, state.todo, options_of(state), what=what, since=step.operation_id)
+
+
 def _go_on(
-    workspace: Workspace, state: WorktreeState, commits: Sequence[CommitId], options: PickOptions, *, what: str
+    workspace: Workspace,
+    state: WorktreeState,
+    commits: Sequence[CommitId],
+    options: PickOptions,
+    *,
+    what: str,
+    since: OperationId | None = None,
 ) -> PickResult:
     workspace.person()
     tip = _tip(workspace)
@@ -233,16 +257,21 @@ def _go_on(
     set_state(workspace, transaction, None)
     description = f"{options.verb}: {what}"
     return publish_picked(
-        workspace, picked, options=options, transaction=transaction, state=state, description=description
+        workspace,
+        picked,
+        options=options,
+        transaction=transaction,
+        state=state,
+        description=description,
+        metadata=together(since),
     )
 
 
-def _leave(workspace: Workspace, state: WorktreeState, description: str) -> WorktreeState | None:
+def _leave(workspace: Workspace, state: WorktreeState, description: str) -> Step:
     after = after_commit(state)
     transaction = workspace.transaction()
     set_state(workspace, transaction, after)
-    workspace.publish(transaction, workspace.act(state.verb, description))
-    return after
+    return Step(after, workspace.publish(transaction, workspace.act(state.verb, description)))
 
 
 def _tip(workspace: Workspace) -> CommitId:

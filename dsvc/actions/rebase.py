@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dsvc.actions.abort import go_back
-from dsvc.actions.operations import SINCE
+from dsvc.actions.operations import together
 from dsvc.actions.patches import PatchFinder
 from dsvc.actions.picker import Picker, PickOptions
-from dsvc.actions.picking import PickResult, commit_step, options_of, publish_picked, skip_step
+from dsvc.actions.picking import PickResult, Step, commit_step, options_of, publish_picked, skip_step
 from dsvc.actions.revision import revision_context
 from dsvc.actions.signing import Sign
 from dsvc.actions.stash import Stash, apply_stash, stash_list, stash_push
@@ -17,7 +17,6 @@ from dsvc.contents.text_merge import Favor
 from dsvc.errors import RequestError
 from dsvc.history.mergebase import only_in
 from dsvc.history.revisions import resolve_commit
-from dsvc.objects.codec import Value
 from dsvc.objects.ids import CommitId, Kind, ObjectId, OperationId
 from dsvc.refs.names import HEADS, head_of, short_name
 from dsvc.refs.transaction import Transaction
@@ -99,18 +98,15 @@ def rebase_continue(workspace: Workspace, *, message: str | None = None) -> Reba
     Raises:
         NothingUnderWayError: when there is no rebase. UnresolvedError: while paths are in conflict.
     """
-    state, made, emptied = commit_step(workspace, "rebase", message=message)
-    assert state is not None, "a rebase is under way until its branch moves"
-    result = _go_on(workspace, state, _tip(workspace), list(state.todo), options_of(state), what="--continue")
+    step = commit_step(workspace, "rebase", message=message)
+    result = _go_on_after(workspace, step, what="--continue")
     picks = result.picks
-    return result._replace(picks=picks._replace(done=(*made, *picks.done), empty=(*emptied, *picks.empty)))
+    return result._replace(picks=picks._replace(done=(*step.done, *picks.done), empty=(*step.empty, *picks.empty)))
 
 
 def rebase_skip(workspace: Workspace) -> RebaseResult:
     """Leave out the commit in conflict and go on; raises NothingUnderWayError."""
-    state = skip_step(workspace, "rebase")
-    assert state is not None, "a rebase is under way until its branch moves"
-    return _go_on(workspace, state, _tip(workspace), list(state.todo), options_of(state), what="--skip")
+    return _go_on_after(workspace, skip_step(workspace, "rebase"), what="--skip")
 
 
 def rebase_abort(workspace: Workspace) -> RebaseResult:
@@ -124,6 +120,13 @@ def rebase_abort(workspace: Workspace) -> RebaseResult:
     made = go_back(workspace, state, transaction=transaction, description="rebase: aborted")
     stash = _apply(workspace, state.stash, what="rebase: aborted", since=made) if state.stash is not None else None
     return RebaseResult(PickResult(state.original, kind="aborted"), branch, state.original, stash=stash)
+
+
+def _go_on_after(workspace: Workspace, step: Step, *, what: str) -> RebaseResult:
+    state = step.state
+    assert state is not None, "a rebase is under way until its branch moves"
+    todo, options = list(state.todo), options_of(state)
+    return _go_on(workspace, state, _tip(workspace), todo, options, what=what, since=step.operation_id)
 
 
 def _go_on(
@@ -160,7 +163,7 @@ def _go_on(
         transaction=transaction,
         state=state,
         description=description,
-        metadata=_together(since),
+        metadata=together(since),
     )
     stash = None
     if picked.stopped is None and state.stash is not None:
@@ -178,10 +181,6 @@ def _stand_on(workspace: Workspace, transaction: Transaction, branch: str | None
     transaction.set(head, Symbolic(branch))
 
 
-def _together(since: OperationId | None) -> dict[str, Value]:
-    return {SINCE: bytes(since)} if since is not None else {}
-
-
 def _apply(workspace: Workspace, commit_id: CommitId, *, what: str, since: OperationId | None) -> str:
     """Apply the changes that were put aside; the stash stays where they meet conflicts.
 
@@ -192,7 +191,7 @@ def _apply(workspace: Workspace, commit_id: CommitId, *, what: str, since: Opera
         return "kept"
     try:
         result = apply_stash(
-            workspace, stash, drop=True, description=f"{what}, with changes put aside", metadata=_together(since)
+            workspace, stash, drop=True, description=f"{what}, with changes put aside", metadata=together(since)
         )
     except RequestError:
         return "kept"

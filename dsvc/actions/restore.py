@@ -15,6 +15,7 @@ from dsvc.objects.ids import TreeId
 from dsvc.objects.tree import Entry
 from dsvc.repo.tombstones import PurgedError, tombstone_of
 from dsvc.workspace import Workspace
+from dsvc.worktree.behind_links import refuse_behind_link
 from dsvc.worktree.index import Index
 
 
@@ -63,10 +64,8 @@ def restore(
         wanted = trees.lookup(store, source_tree, path)
         if wanted is None and trees.lookup(store, recorded.index.tree, path) is None:
             store.abandon()
-            raise RequestError(
-                f"{path.decode('utf-8', 'surrogateescape')} is neither in the commit nor in the working copy",
-                hint="dsvc ls shows what there is",
-            )
+            refuse_behind_link(path, workspace.place)
+            raise _nothing_there(workspace, path, source or "HEAD")
         if path:
             changes[path] = wanted
     goal = TreeId(trees.edit_tree(store, recorded.tree, changes).id) if changes else source_tree  # type: ignore[arg-type]
@@ -101,3 +100,11 @@ def _check_absent(workspace: Workspace, index: Index, source_tree: TreeId, path:
         raise RequestError(
             f"{shown} is kept by reference, as the commit has it", hint=f"dsvc data get {shown} brings its content"
         )
+
+
+def _nothing_there(workspace: Workspace, path: bytes, source: str) -> RequestError:
+    """Return the error for a path of which the source has nothing, and which is not known here either."""
+    name = os.fsdecode(path)
+    if os.path.lexists(workspace.place(path)):
+        return RequestError(f"{name} is new: there is nothing of it in {source}", hint="dsvc clean removes new files")
+    return RequestError(f"{name} is neither in {source} nor in the working copy", hint="dsvc ls shows what there is")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dsvc.actions.checkout import checkout, keep_index_tree
+from dsvc.actions.moved import bring_along, is_move
 from dsvc.actions.operations import (
     FROM,
     RefMove,
@@ -22,7 +23,7 @@ from dsvc.errors import RequestError
 from dsvc.history.reflog import ref_changes
 from dsvc.objects.ids import OperationId
 from dsvc.objects.values import Operation
-from dsvc.refs.names import CUT, WORKTREES, added_of, moving_of, saved_of, short_name
+from dsvc.refs.names import CUT, HEADS, WORKTREES, added_of, moving_of, saved_of, short_name
 from dsvc.refs.transaction import Transaction
 from dsvc.refs.view import Symbolic, View
 from dsvc.workspace import Workspace
@@ -148,6 +149,8 @@ def take_back(
             reverts=operation_id,
             untracked=new_since(workspace, earlier, before),
         )
+        if is_move(log, operation):
+            bring_along(workspace, after, before)
     else:
         index = workspace.index()
         later = View(workspace.repo.store, operation.view)
@@ -159,13 +162,13 @@ def take_back(
 
 
 def _check(workspace: Workspace, transaction: Transaction, move: RefMove) -> None:
-    """Refuse where a ref has moved on, or where another worktree stands on a branch that would go."""
+    """Refuse where a ref has moved on, or where another worktree stands on a branch that would move."""
     view = transaction.view
     if view.get(move.name) != move.new:
         repo = workspace.repo
         change = next(ref_changes(repo.log, repo.head.operation, move.name))
         raise LaterOperationError(move.name, change.operation_id, change.operation)
-    if move.old is None:
+    if move.name.startswith(HEADS):
         own = f"{WORKTREES}{workspace.worktree_id}/"
         for name, ref in view.items(WORKTREES):
             if ref == Symbolic(move.name) and not name.startswith(own):

@@ -20,14 +20,14 @@ from dsvc.actions.switch import refuse_branch_of_other
 from dsvc.atomic import write_file
 from dsvc.errors import NotARepositoryError, RequestError
 from dsvc.objects import trees
-from dsvc.objects.ids import CommitId, Kind, ObjectId
+from dsvc.objects.ids import CommitId, Kind, ObjectId, TreeId
 from dsvc.refs.names import HEADS, WORKTREES, added_of, check_short_name, head_of, saved_of, short_name
 from dsvc.refs.view import Direct, Symbolic
 from dsvc.workspace import MAIN, PRIVATE, Workspace
 from dsvc.worktree.datasets import seed_datasets
 from dsvc.worktree.index import Index
 from dsvc.worktree.name_map import seed_names
-from dsvc.worktree.places import common_folder, make_private, worktree_id, worktree_paths
+from dsvc.worktree.places import common_folder, make_private, make_root, worktree_id, worktree_paths
 from dsvc.zfs.provider import open_zfs
 
 
@@ -52,10 +52,10 @@ class WorktreeAddResult:
 
 @dataclass(frozen=True, slots=True)
 class WorktreeRemoveResult:
-    """The worktrees that were removed, and whether files that no commit has were stored before."""
+    """The worktrees that were removed, and the tree of all files as they were where some of that was in no commit."""
 
     removed: tuple[Worktree, ...]
-    stored: bool = False
+    stored: TreeId | None = None
 
 
 def add_worktree(
@@ -112,6 +112,7 @@ def add_worktree(
     elif commit_id is not None:
         transaction.set(head_of(name), Direct(Kind.COMMIT, ObjectId(commit_id)))
     made_folder = not path.exists()
+    make_root(path)
     try:
         made = make_folder(workspace, path, name)
         seed_datasets(workspace.local / "datasets", made.local / "datasets")
@@ -234,11 +235,13 @@ def remove_worktree(workspace: Workspace, target: str, *, directory: Path, force
                 f"the worktree {worktree.path} has changes that are not committed",
                 hint="commit them there, or 'dsvc worktree remove --force' stores and removes them",
             )
+        stored = None
         if dirty:
             recorded = record_working_copy(linked, known_only=False)
             transaction = linked.transaction()
             transaction.set(saved_of(worktree.id), Direct(Kind.TREE, ObjectId(recorded.tree)))
             linked.publish(transaction, linked.act("worktree", f"worktree remove: files of {worktree.id}"))
+            stored = recorded.tree
     finally:
         linked.close()
     workspace.repo.refresh()
@@ -246,7 +249,7 @@ def remove_worktree(workspace: Workspace, target: str, *, directory: Path, force
     # What is in a dataset would go with the folder.
     open_zfs(workspace.surroundings.environment, workspace.config).unmount_below(worktree.path)
     shutil.rmtree(worktree.path)
-    return replace(result, stored=dirty)
+    return replace(result, stored=stored)
 
 
 def _find(workspace: Workspace, target: str, directory: Path) -> Worktree:

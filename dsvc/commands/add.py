@@ -43,6 +43,10 @@ def command(
     tell_copies(context, workspace, 0 if dry_run else result.size)
     for skipped in result.skipped:
         context.out.warn(f"{quote_path(skipped.path)} cannot be versioned: {skipped.reason}")
+    for number, (path, kind) in enumerate(result.keys, start=1):
+        last = number == len(result.keys)
+        hint = "'dsvc undo' takes this back, and a line in .dsvcignore keeps it out" if last else None
+        context.out.warn(f"{quote_path(path)} looks like {kind}, and a commit takes it now", hint=hint)
     if json:
         _json(context, result, dry_run=dry_run)
         return

@@ -25,6 +25,10 @@ class BadAliasError(RequestError):
     """An alias cannot be expanded."""
 
 
+class ProgramError(RequestError):
+    """A program on PATH cannot be run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Expansion:
     """What an alias stands for: the words of a dsvc command, or a line for the shell."""
@@ -63,8 +67,16 @@ def find_program(name: str, environment: Mapping[str, str]) -> str | None:
 
 
 def run_program(command: Sequence[str], environment: Mapping[str, str], *, directory: Path) -> int:
-    """Run `command` on this process's streams and return its exit code; 128 + n where signal n ended it."""
-    code = subprocess.run(list(command), cwd=directory, env=dict(environment), check=False).returncode
+    """Run `command` on this process's streams and return its exit code; 128 + n where signal n ended it.
+
+    Raises ProgramError for one that cannot be run.
+    """
+    try:
+        code = subprocess.run(list(command), cwd=directory, env=dict(environment), check=False).returncode
+    except OSError as error:
+        why = "its interpreter is missing" if isinstance(error, FileNotFoundError) else error.strerror
+        hint = f"its first line names what runs it, such as #!/bin/sh: head -n 1 {shlex.quote(command[0])}"
+        raise ProgramError(f"{command[0]} cannot be run: {why}", hint=hint) from error
     return 128 - code if code < 0 else code
 
 

@@ -55,7 +55,7 @@ class RootGroup(TyperGroup):
                 if not rest:
                     context.out.text(self.get_help(ctx) + "\n")
                     raise typer.Exit
-                args = [rest[0], "--help"]
+                args = [*rest, "--help"]
                 continue
             command = self.get_command(ctx, name)
             if command is not None or context is None:

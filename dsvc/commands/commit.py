@@ -135,7 +135,7 @@ def _message(
     if found.state is not None and found.state.conflicts:  # nobody shall write a message for nothing
         raise UnresolvedError(found.state)
     if found.is_clean() and not (amend or allow_empty):
-        raise NothingToCommitError
+        raise NothingToCommitError(paths)
     return message_of(context.edit(message_template(workspace, before, found, paths=paths, verbose=verbose)))
 
 

@@ -10,7 +10,7 @@ import typer
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json
 from dsvc.config.editing import KeyNotSetError, set_value, unset_value
-from dsvc.config.keys import join_key, known_key, similar_key, split_key
+from dsvc.config.keys import default_text, join_key, known_key, known_keys, similar_key, split_key
 from dsvc.config.settings import Config, ConfigFiles, Layer, Origin, read_values
 from dsvc.config.values import as_text, stored
 from dsvc.errors import DsvcError, NotARepositoryError, RequestError, UsageError
@@ -24,6 +24,7 @@ def command(
     value: Annotated[str | None, typer.Argument(metavar="[VALUE]", help="What to set it to.")] = None,
     *,
     list_all: Annotated[bool, typer.Option("-l", "--list", help="Show everything that is set.")] = False,
+    keys: Annotated[bool, typer.Option("--keys", help="List the keys that dsvc reads, with their defaults.")] = False,
     show_origin: Annotated[bool, typer.Option("--show-origin", help="Say which file each value comes from.")] = False,
     get: Annotated[bool, typer.Option("--get", help="Accepted: a KEY alone is shown anyway.")] = False,
     unset: Annotated[bool, typer.Option("--unset", help="Remove KEY.")] = False,
@@ -37,21 +38,23 @@ def command(
 
     Settings come from the defaults, the file of the user, that of the repository, that of this working
     copy and -c on the command line; later ones win. A change goes to the file of the repository unless an
-    option says otherwise. A key that is not set makes the exit code 1.
+    option says otherwise. A key that is not set makes the exit code 1. A key alias.NAME makes NAME a command.
     """
     scope = _scope(user=user, repo=repo, worktree=worktree)
-    if sum((list_all, get, unset, edit)) > 1:
-        raise UsageError("--list, --get, --unset and --edit exclude each other")
-    if (edit or list_all) and key is not None:
-        raise UsageError(f"--{'edit' if edit else 'list'} takes no key")
+    if sum((list_all, keys, get, unset, edit)) > 1:
+        raise UsageError("--list, --keys, --get, --unset and --edit exclude each other")
+    if (edit or list_all or keys) and key is not None:
+        raise UsageError(f"--{'edit' if edit else 'keys' if keys else 'list'} takes no key")
     if (unset or get) and value is not None:
         raise UsageError(f"--{'unset' if unset else 'get'} takes a key and no value")
     if edit:
         _edit(context, _file(context.config_files(), scope or "repo"))
+    elif keys:
+        _keys(context, json=json)
     elif list_all:
         _list(context, _chosen(context, scope), show_origin=show_origin, json=json)
     elif key is None:
-        raise UsageError("a key is missing", hint="'dsvc config --list' shows what is set")
+        raise UsageError("a key is missing", hint="'dsvc config --list' shows what is set, --keys what can be")
     elif unset:
         file = _file(context.config_files(), scope or "repo")
         unset_value(file, key)
@@ -125,6 +128,19 @@ def _list(context: Context, config: Config, *, show_origin: bool, json: bool) ->
         return
     for key, value, origin in config.items():
         context.out.line(f"{origin}\t{key}={as_text(value)}" if show_origin else f"{key}={as_text(value)}")
+
+
+def _keys(context: Context, *, json: bool) -> None:
+    if json:
+        rows = [
+            {"key": k.name, "kind": k.kind, "default": k.default, "choices": list(k.choices), "help": k.help}
+            for k in known_keys()
+        ]
+        context.out.json("dsvc.config.keys", {"keys": rows})
+        return
+    with context.paged():
+        words = {k.name: f" One of {', '.join(k.choices)}." if k.choices else "" for k in known_keys()}
+        context.out.table([[k.name, default_text(k), k.help + words[k.name]] for k in known_keys()])
 
 
 def _set(context: Context, key: str, value: str, path: Path) -> None:

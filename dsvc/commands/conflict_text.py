@@ -34,6 +34,19 @@ def conflict_json(conflict: Conflict) -> dict[str, Any]:
     }
 
 
+def conflict_letters(conflict: Conflict) -> str:
+    """What each side did, in git's letters: AA both added it, DU we deleted it, UD they did, UU both changed it."""
+    sides = conflict.base is not None, conflict.ours is not None, conflict.theirs is not None
+    return {
+        (False, True, True): "AA",
+        (False, True, False): "AU",
+        (False, False, True): "UA",
+        (True, False, False): "DD",
+        (True, False, True): "DU",
+        (True, True, False): "UD",
+    }.get(sides, "UU")
+
+
 def _missing(conflict: Conflict) -> str:
     if not conflict.kind.endswith("delete"):
         return ""

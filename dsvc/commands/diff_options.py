@@ -23,7 +23,7 @@ NameStatus = Annotated[bool, typer.Option("--name-status", help="Show names, and
 Unified = Annotated[int | None, typer.Option("-U", "--unified", metavar="N", min=0, help="Show N lines of context.")]
 IgnoreSpace = Annotated[bool, typer.Option("-w", "--ignore-all-space", help="Let white space not count.")]
 FindRenames = Annotated[
-    str | None, typer.Option("-M", "--find-renames", metavar="PERCENT", help="How alike renamed files must be (50).")
+    str | None, typer.Option("-M", "--find-renames", metavar="[PERCENT]", help="How alike renamed files must be (50).")
 ]
 NoRenames = Annotated[bool, typer.Option("--no-renames", help="Show renames as a new and a deleted file.")]
 DiffFilter = Annotated[
@@ -65,13 +65,13 @@ class DiffForm(NamedTuple):
 def rename_minimum(percent: str | None, *, no_renames: bool) -> int | None:
     """How alike renamed files must be, in percent; None for no renames.
 
-    `percent` is written as git takes it: `90%`, `90` or `9` for nine tenths.
+    `percent` is written as git takes it: `90%`, `90` or `9` for nine tenths; empty where the option stands alone.
     """
     if no_renames:
         if percent is not None:
             raise UsageError("-M and --no-renames exclude each other")
         return None
-    if percent is None:
+    if not percent:
         return MINIMUM
     digits = percent.removesuffix("%")
     if not digits.isdecimal() or (percent.endswith("%") and int(digits) > 100):

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Literal
 from dsvc.commands.context import Context, private_folder
 from dsvc.commands.exit_codes import BROKEN_PIPE, OK, USAGE
 from dsvc.commands.interpreter import FRAMES
-from dsvc.commands.output import Output
+from dsvc.commands.output import ByteStream, Output
 from dsvc.commands.short_way import short_way
 from dsvc.errors import DsvcError, RequestError
 
@@ -120,7 +120,15 @@ def _answer_shell(root: Any, arguments: Sequence[str], context: Context) -> int:
     from dsvc.commands.completion import complete
     from dsvc.commands.registry import present_verbs
 
-    for word, text in complete(root, arguments, verbs=present_verbs()):
+    def names_of(prefixes: Sequence[str]) -> Sequence[str]:
+        from dsvc.actions.known_names import known_names
+
+        try:
+            return known_names(context.directory, prefixes)
+        except (DsvcError, OSError):  # whoever types the command to its end is told
+            return ()
+
+    for word, text in complete(root, arguments, verbs=present_verbs(), names_of=names_of):
         context.out.line(f"{word}\t{text}")
     return OK
 
@@ -140,7 +148,7 @@ def _report(error: BaseException, arguments: Sequence[str], context: Context) ->
     try:
         out.flush()
     except OSError:
-        out.redirect(io.BytesIO())
+        _let_go(out.redirect(io.BytesIO()))
     with contextlib.suppress(OSError):
         if context.debug:
             for line in debugging_lines(error):
@@ -165,11 +173,12 @@ def _stream(descriptor: int, mode: Literal["rb", "wb"]) -> BinaryIO:
         return open(os.devnull, mode)
 
 
-def _let_go(stream: BinaryIO) -> None:
+def _let_go(stream: ByteStream) -> None:
     """Point `stream` at nothing, so that what it holds back cannot fail again when it is closed."""
     with contextlib.suppress(OSError, ValueError):
         nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, stream.fileno())
+        if isinstance(stream, io.IOBase):
+            os.dup2(nothing, stream.fileno())
         os.close(nothing)
 
 

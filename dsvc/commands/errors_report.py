@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import os
 import platform
@@ -20,7 +21,7 @@ import typer
 
 from dsvc.commands.exit_codes import BUG, CANNOT, INTERRUPTED, USAGE
 from dsvc.commands.git_words import option_hint, subverb_hint
-from dsvc.commands.path_text import quote_path
+from dsvc.commands.path_text import plain_text, quote_path
 from dsvc.errors import DsvcError
 from dsvc.version import __version__
 
@@ -61,8 +62,8 @@ class ErrorReport:
         """The fields of the JSON document `dsvc.error`."""
         return {
             "kind": self.kind,
-            "message": self.message,
-            "hint": self.hint,
+            "message": plain_text(self.message),
+            "hint": plain_text(self.hint) if self.hint is not None else None,
             "exit_code": self.exit_code,
             "details": self.details,
         }
@@ -135,17 +136,30 @@ def _usage_family() -> type[Exception]:
 def _usage_report(error: Any) -> ErrorReport:
     message = error.format_message().strip().rstrip(".")
     hint = None
+    ctx = getattr(error, "ctx", None)
     possible = sorted(getattr(error, "possibilities", None) or ())
     if possible:
         message = message.partition(" (")[0]
-        hint = f"did you mean {' or '.join(possible)}?"
-    ctx = getattr(error, "ctx", None)
+        close = _alike(getattr(error, "option_name", ""), possible, ctx)
+        hint = f"did you mean {' or '.join(close)}?" if close else None
+    unknown = re.match("No such command '([^']+)'", message)
+    if unknown and ctx is not None:
+        close = difflib.get_close_matches(unknown[1], getattr(ctx.command, "commands", ()), n=3, cutoff=0.6)
+        hint = f"did you mean {' or '.join(sorted(close))}?" if close else None
     path: list[str] = []
     while ctx is not None:
         path.insert(0, ctx.info_name or "dsvc")
         ctx = ctx.parent
     hint = _git_hint(" ".join(path[1:]), error, message) or hint or f"see '{' '.join(path or ['dsvc'])} --help'"
     return ErrorReport("Usage", message[:1].lower() + message[1:], USAGE, hint=hint)
+
+
+def _alike(typed: str, possible: Sequence[str], ctx: Any) -> list[str]:
+    """Those of the options that look like what was typed, dashes aside, and that the help page shows."""
+    params = ctx.command.params if ctx is not None else ()
+    hidden = {name for param in params if getattr(param, "hidden", False) for name in param.opts}
+    words = {name.lstrip("-"): name for name in possible if name not in hidden}
+    return sorted(words[word] for word in difflib.get_close_matches(typed.lstrip("-"), words, n=3, cutoff=0.6))
 
 
 def _git_hint(verb: str, error: Any, message: str) -> str | None:

@@ -58,6 +58,8 @@ def command(
         context=revisions,
     )
     for path in result.left_out:
+        if path in workspace.left_out:
+            continue  # purged: who did that and why is told at the end
         context.out.warn(f"{quote_path(path)} was left out: its content is not in this repository")
     if json and not to_stdout:
         left_out = [path_json(path) for path in result.left_out]

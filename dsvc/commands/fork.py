@@ -18,7 +18,7 @@ from dsvc.remotes.address import FolderAddress, parse_address
 from dsvc.remotes.settings import read_remotes
 from dsvc.worktree.places import find_private
 
-_WORDS = {"hardlink": "hard links", "reflink": "reflinks", "copy": "copies"}
+_WORDS = {"hardlink": ("hard link", "hard links"), "reflink": ("reflink", "reflinks"), "copy": ("copy", "copies")}
 
 
 def command(
@@ -86,7 +86,7 @@ def command(
         )
         return
     context.out.line(str(result.path))
-    how = ", ".join(f"{count} {_WORDS[method]}" for method, count in result.methods.items()) or "nothing stored yet"
+    how = ", ".join(counted(count, *_WORDS[method]) for method, count in result.methods.items()) or "nothing stored yet"
     context.out.note(
         f"Forked {result.parent}: {how}; {human_size(result.shared)} shared, {human_size(result.copied)} copied"
     )

@@ -61,7 +61,11 @@ _EDIT_HISTORY: Final = (
     "'dsvc commit --amend' changes the last commit; 'dsvc reset REV' keeps the files, to be committed anew"
 )
 
+_COMES_ALONG: Final = "changes come along where nothing else touches them; else dsvc stash, switch, dsvc stash pop"
+
 _OPTIONS: Final = {
+    "--cached": _NO_STAGING,
+    "--staged": _NO_STAGING,
     "--color": "it stands before the verb: dsvc --color always ...",
     "--no-color": "it stands before the verb: dsvc --color never ...",
     "add -N": "nothing is needed: a commit takes new files, and dsvc diff shows them",
@@ -70,6 +74,8 @@ _OPTIONS: Final = {
     "checkout --orphan": "a history of its own begins with 'dsvc init' in a folder of its own",
     "checkout --ours": "dsvc resolve --ours PATH",
     "checkout --theirs": "dsvc resolve --theirs PATH",
+    "checkout -m": _COMES_ALONG,
+    "checkout --merge": _COMES_ALONG,
     "checkout -t": "dsvc switch BRANCH makes a branch that follows origin/BRANCH",
     "checkout --track": "dsvc switch BRANCH makes a branch that follows origin/BRANCH",
     "clone --bare": "an empty folder becomes a copy by 'dsvc remote add NAME FOLDER' and 'dsvc push NAME --all'",
@@ -90,6 +96,11 @@ _OPTIONS: Final = {
     "diff -b": "dsvc diff -w",
     "diff --no-index": "diff -u A B",
     "diff --raw": "dsvc diff --name-status",
+    "gc --auto": "nothing is needed: commits keep the store in order (gc.auto)",
+    "gc --aggressive": "dsvc gc",
+    "grep --untracked": "new files are searched once they were added: dsvc add PATH",
+    "grep -I": "binary files are left out anyway",
+    "grep -r": "folders are searched anyway",
     "init --bare": "any empty folder will do: 'dsvc remote add origin FOLDER' and 'dsvc push' make it a repository",
     "log -L": "dsvc blame -L A,B FILE; dsvc log -p FILE",
     "log -g": "dsvc reflog",
@@ -114,6 +125,8 @@ _OPTIONS: Final = {
     "stash --all": "ignored files stay where they are",
     "status --ignored": "dsvc clean -X -n lists ignored files",
     "switch --orphan": "a history of its own begins with 'dsvc init' in a folder of its own",
+    "switch -m": _COMES_ALONG,
+    "switch --merge": _COMES_ALONG,
     "switch -t": "dsvc switch BRANCH makes a branch that follows origin/BRANCH",
     "switch --track": "dsvc switch BRANCH makes a branch that follows origin/BRANCH",
 }

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dsvc.commands.output import Output
+from dsvc.commands.path_text import exact_json
 
 
 def stream_json(
@@ -22,10 +23,15 @@ def stream_json(
 
     Each item stands on a line of its own, and memory does not grow with their number.
     """
-    head = json.dumps({"schema": schema, "version": version, **payload}, ensure_ascii=True)
+    head = _one_line({"schema": schema, "version": version, **payload})
     out.text(f"{head[:-1]}, {json.dumps(key)}: [")
     separator = "\n"
     for item in items:
-        out.text(separator + json.dumps(item, ensure_ascii=True))
+        out.text(separator + _one_line(item))
         separator = ",\n"
     out.text("]}\n" if separator == "\n" else "\n]}\n")
+
+
+def _one_line(value: Mapping[str, Any]) -> str:
+    text = json.dumps(value, ensure_ascii=True)
+    return json.dumps(exact_json(dict(value)), ensure_ascii=True) if "\\ud" in text else text

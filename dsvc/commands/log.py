@@ -9,6 +9,7 @@ import typer
 
 from dsvc.actions.decorations import decorations
 from dsvc.actions.diff import DiffResult
+from dsvc.actions.filediff import status_filter
 from dsvc.actions.log import ALL_REFS, LogQuery, LogResult, commit_files, log
 from dsvc.actions.pickaxe import changed_lines_with, occurrences_of
 from dsvc.actions.revision import revision_context
@@ -109,7 +110,8 @@ def command(
     """Show commits.
 
     Begins at HEAD, or at the revisions given, and goes back; A..B are the commits of B that A has not. With paths only
-    commits that changed one of them are shown. Patterns are regular expressions as Python writes them.
+    commits that changed one of them are shown, with --diff-filter those that did so in one of these ways. Patterns are
+    regular expressions as Python writes them.
     """
     del extended
     if merges and no_merges:
@@ -152,6 +154,9 @@ def command(
         reverse=reverse,
         follow=follow,
         pickaxe=pickaxe,
+        statuses=status_filter(diff_filter) if diff_filter is not None else None,
+        minimum=rename_minimum(find_renames, no_renames=no_renames),
+        merge_changes=show_merges or first_parent,
     )
     diff_form = DiffForm(
         patch=patch and not no_patch,
@@ -168,13 +173,7 @@ def command(
         text=patch,
     )
     diff_form.check()
-    find_diff = _finder(
-        workspace,
-        query,
-        minimum=rename_minimum(find_renames, no_renames=no_renames),
-        letters=diff_filter,
-        show_merges=show_merges or first_parent,
-    )
+    find_diff = _finder(workspace, query)
     chosen = chosen_form(form, oneline=oneline)
     asked = decorate or context.out.terminal or "%d" in chosen.lower()
     decorated = json or (asked and not no_decorate)
@@ -194,19 +193,15 @@ def command(
         print_log(context, entries, log_form, graph=graph, find_diff=find_diff)
 
 
-def _finder(
-    workspace: Workspace, query: LogQuery, *, minimum: int | None, letters: str | None, show_merges: bool
-) -> FindDiff:
+def _finder(workspace: Workspace, query: LogQuery) -> FindDiff:
     """What finds the changes of a commit that are to be shown; None for a merge whose changes are not."""
-    from dsvc.actions.filediff import status_filter
-
-    only = status_filter(letters) if letters is not None else None
+    only = query.statuses
 
     def find(entry: LogResult) -> DiffResult | None:
-        if len(entry.commit.parents) > 1 and not show_merges:
+        if len(entry.commit.parents) > 1 and not query.merge_changes:
             return None
         files, sides, limit = commit_files(
-            workspace, entry.commit, paths=query.paths, minimum=minimum, follow_path=entry.path
+            workspace, entry.commit, paths=query.paths, minimum=query.minimum, follow_path=entry.path
         )
         if query.pickaxe is not None:
             files = [file for file in files if query.pickaxe(file, sides)]

@@ -15,6 +15,7 @@ from dsvc.refs.view import Ref, Symbolic
 
 SHORT = 12
 _COMMIT = 10
+_KEEPING = ("/saved", "/state", "/moving/from", "/moving/to")
 
 
 def operation_json(operation_id: OperationId, operation: Operation) -> dict[str, Any]:
@@ -36,6 +37,11 @@ def operation_json(operation_id: OperationId, operation: Operation) -> dict[str,
 def move_json(move: RefMove) -> dict[str, Any]:
     """A moved ref as an object of a JSON document."""
     return {"ref": move.name, "old": _ref_json(move.old), "new": _ref_json(move.new)}
+
+
+def is_internal(name: str) -> bool:
+    """Say whether a ref is none that people know: it keeps what an index, a checkout or a state refers to."""
+    return name.startswith("added/") or (name.startswith(WORKTREES) and name.endswith(_KEEPING))
 
 
 def show_moves(context: Context, moves: Sequence[RefMove], *, indent: str = "  ", notes: bool = False) -> None:

@@ -109,7 +109,9 @@ class Output:
     def note(self, text: str) -> None:
         """Tell people what was done, on stderr; silent under `--quiet`."""
         if not self.quiet:
-            self.error_line(text)
+            from dsvc.commands.path_text import plain_text
+
+            self.error_line(plain_text(text, painted=True))
 
     def warn(self, text: str, *, hint: str | None = None) -> None:
         """Warn on stderr, under `--quiet` too."""
@@ -119,6 +121,9 @@ class Output:
 
     def labelled(self, label: str, text: str, *styles: str) -> None:
         """Print `label`, in `styles`, and a message on stderr; a terminal gets it broken between words."""
+        from dsvc.commands.path_text import plain_text
+
+        text = plain_text(text)
         if self._err_terminal:
             from dsvc.commands.wrapping import wrapped
 
@@ -181,7 +186,9 @@ def _document(schema: str, payload: Mapping[str, Any], *, version: int, indent: 
     document = {"schema": schema, "version": version, **payload}
     text = json.dumps(document, indent=indent, ensure_ascii=False)
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        text = json.dumps(document, indent=indent)  # a name that is not UTF-8 slipped in: keep the document valid
+        from dsvc.commands.path_text import exact_json
+
+        text = json.dumps(exact_json(document), indent=indent, ensure_ascii=False)
     return text + "\n"
 
 

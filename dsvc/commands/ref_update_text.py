@@ -38,7 +38,7 @@ def show_updates(context: Context, updates: Sequence[RefUpdate], *, pushed: bool
         colour = {"rejected": "red", "forced": "yellow", "deleted": "red"}.get(update.outcome, "green")
         reason = f"  ({update.reason})" if update.reason else ""
         forced = "  (forced)" if update.outcome == "forced" else ""
-        line = f" {context.out.paint(mark, colour)} {what:<{width}}  {arrow}{forced}{reason}"
+        line = f" {context.out.paint_error(mark, colour)} {what:<{width}}  {arrow}{forced}{reason}"
         context.out.note(line)
 
 
@@ -46,7 +46,7 @@ def show_runs(context: Context, names: Sequence[str]) -> None:
     """Tell people how many runs came along; there may be thousands, so none is named."""
     if names:
         count = counted(len({name.split("/")[1] for name in names}), "run")
-        context.out.note(f" {context.out.paint('*', 'green')} {count}")
+        context.out.note(f" {context.out.paint_error('*', 'green')} {count}")
 
 
 def _mark(update: RefUpdate) -> str:

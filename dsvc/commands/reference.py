@@ -1,4 +1,4 @@
-"""Prints docs/cli.md: `python -m dsvc.commands.reference > docs/cli.md`."""
+"""Prints docs/cli.md: `python -m dsvc.commands.reference > docs/cli.md`; with `settings` a table for settings.md."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from dsvc.commands.application import build_application
 from dsvc.commands.help_page import usage
 from dsvc.commands.registry import present_verbs
+from dsvc.config.keys import default_text, known_keys
 
 
 def reference() -> str:
@@ -41,5 +42,15 @@ def _pages(name: str, command: Any, parent: Any, *, depth: int) -> Iterator[str]
         yield from _pages(subname, subcommand, ctx, depth=depth + 1)
 
 
+def settings_table() -> str:
+    """The rows of all settings that dsvc reads, as they stand in docs/settings.md."""
+    rows = ["| key | default | what it is |", "| --- | --- | --- |"]
+    for key in known_keys():
+        default = f"`{default_text(key)}`" if key.default is not None else ""
+        choices = f" One of {', '.join(f'`{choice}`' for choice in key.choices)}." if key.choices else ""
+        rows.append(f"| `{key.name}` | {default} | {key.help}{choices} |")
+    return "\n".join(rows) + "\n"
+
+
 if __name__ == "__main__":
-    sys.stdout.write(reference())
+    sys.stdout.write(settings_table() if sys.argv[1:] == ["settings"] else reference())

@@ -50,8 +50,12 @@ def show_status(context: Context, paths: Sequence[str], form: Form) -> None:
 
 def _rows(result: StatusResult, *, untracked: bool) -> list[tuple[str, bytes, bytes | None]]:
     """Return (letters, path, old path of a renamed file) in git's order."""
-    conflicts = {c.path for c in result.state.conflicts} if result.state else set()
-    rows: list[tuple[str, bytes, bytes | None]] = [("UU", path, None) for path in conflicts]
+    conflicts = {c.path: c for c in result.state.conflicts} if result.state else {}
+    rows: list[tuple[str, bytes, bytes | None]] = []
+    if conflicts:
+        from dsvc.commands.conflict_text import conflict_letters
+
+        rows += [(conflict_letters(conflict), path, None) for path, conflict in conflicts.items()]
     rows += [(f" {status_letter(c)}", c.path, None) for c in result.changes if c.path not in conflicts]
     rows += [("A ", c.path, None) for c in result.added if c.path not in conflicts]
     rows += [("R ", file.path, file.old_path) for file in result.renamed]

@@ -73,6 +73,8 @@ def command(
         if not names:
             raise UsageError("the tag to delete is missing", hint="dsvc tag -d NAME")
         _tell(context, delete_tags(workspace, names), "Deleted", json=json)
+    elif (message or file is not None or annotate or sign or key is not None) and not names:
+        raise UsageError("the name of the tag is missing", hint="dsvc tag -m TEXT NAME [REV]")
     elif chooses or not names:
         revisions = revision_context(workspace)
         texts = (merged, no_merged, contains, points_at)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dsvc.actions.undo import UndoResult, undo
 from dsvc.commands.context import Context
-from dsvc.commands.operation_text import SHORT, move_json, operation_json, show_moves
+from dsvc.commands.operation_text import SHORT, is_internal, move_json, operation_json, show_moves
 from dsvc.commands.options import Json, Quiet
+from dsvc.commands.path_text import plain_text
 
 
 def command(context: Context, *, quiet: Quiet = False, json: Json = False) -> None:
@@ -32,8 +33,7 @@ def show_undo(context: Context, result: UndoResult, *, schema: str, word: str, a
             },
         )
         return
-    context.out.note(f"{word} {result.undone_id.hex()[:SHORT]}: {result.undone.description}")
+    context.out.note(f"{word} {result.undone_id.hex()[:SHORT]}: {plain_text(result.undone.description)}")
     for operation in result.left:
-        context.out.note(f"Left as it is, though done later: {operation.description}")
-    shown = [m for m in result.moves if not m.name.startswith("added/") and not m.name.endswith(("/saved", "/state"))]
-    show_moves(context, shown, notes=True)
+        context.out.note(f"Left as it is, though done later: {plain_text(operation.description)}")
+    show_moves(context, [move for move in result.moves if not is_internal(move.name)], notes=True)

@@ -20,6 +20,7 @@ from dsvc.errors import UsageError
 
 VerbFunction = Callable[..., int | None]
 
+_OPTIONAL: Final = frozenset({"[KEY]", "[REF[:COMMIT]]", "[PERCENT]"})  # values that options may stand without
 _COUNT: Final = re.compile(r"-\d+", re.ASCII)
 
 
@@ -73,13 +74,13 @@ class VerbCommand(TyperCommand):
 
 
 def _with_values(args: list[str], params: Sequence[Any], with_value: set[str]) -> list[str]:
-    """Return the words with an empty value at options that stand without theirs and may: `[KEY]`, `[REF[:COMMIT]]`.
+    """Return the words with an empty value at options that stand without theirs and may.
 
     As in git the value is part of the word, `-SKEY` or `--gpg-sign=KEY`; what follows after a blank is another word.
     Only a `[NAME]` may be the next word, as in `--remote origin`, for there is nothing else that it could be.
     """
     args = _with_names(args, params)
-    optional = [param for param in params if getattr(param, "metavar", None) in ("[KEY]", "[REF[:COMMIT]]")]
+    optional = [param for param in params if getattr(param, "metavar", None) in _OPTIONAL]
     names = {name: param for param in optional if param.param_type_name == "option" for name in param.opts}
     if not names:
         return args

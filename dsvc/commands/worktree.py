@@ -73,17 +73,25 @@ def remove(
 ) -> None:
     """Remove a working copy with its folder; its branch and its commits stay.
 
-    Ignored files in it are removed too. One with changes is refused unless forced: then they are stored first, and
-    'dsvc op log' shows the operation that holds them.
+    Ignored files in it are removed too. One with changes is refused unless forced: then they are stored first, as a
+    tree that 'dsvc export' and 'dsvc restore --source' take files from, until gc removes old operations.
     """
     result = remove_worktree(context.workspace(), target, directory=context.directory, force=force)
     if json:
         context.out.json(
-            "dsvc.worktree.remove", {"removed": [_json(w) for w in result.removed], "stored": result.stored}
+            "dsvc.worktree.remove",
+            {
+                "removed": [_json(w) for w in result.removed],
+                "stored": result.stored is not None,
+                "tree": result.stored.hex() if result.stored is not None else None,
+            },
         )
         return
     for worktree in result.removed:
         context.out.note(f"Removed the worktree {worktree.path or worktree.id}")
+    if result.stored is not None:
+        tree = result.stored.hex()[:12]
+        context.out.note(f"Its files are stored as {tree}: 'dsvc export {tree} FOLDER' writes them")
 
 
 def prune(context: Context, *, dry_run: DryRun = False, quiet: Quiet = False, json: Json = False) -> None:

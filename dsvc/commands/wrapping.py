@@ -7,6 +7,7 @@ from typing import Final
 
 from dsvc.commands.width import display_width
 
+_NARROW: Final = 20
 _WORD: Final = re.compile(r"\s*(?:'[^']*'\S*|\S+)")  # a quoted command stays in one piece
 
 
@@ -15,6 +16,8 @@ def wrapped(text: str, *, indent: int, width: int) -> str:
 
     Words longer than a line are left whole. Of a text with several lines those after the first are left alone.
     """
+    if width < _NARROW:
+        return text  # a terminal that does not know how wide it is says 0
     first, *rest = text.split("\n")
     lines: list[str] = []
     line, used = "", indent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +98,8 @@ def _alone(path: Path) -> Iterator[None]:
 
 def _place(document: TOMLDocument, path: Path, key: str, value: Value) -> None:
     parts = split_key(key)
+    if not _is_utf8((key, *(value if isinstance(value, tuple) else (str(value),)))):
+        raise RequestError(f"{key} cannot be set to what is not UTF-8", hint="settings are files of text in UTF-8")
     table: Any = document
     for part in parts[:-1]:
         if part not in table:
@@ -108,6 +110,10 @@ def _place(document: TOMLDocument, path: Path, key: str, value: Value) -> None:
     if isinstance(table.get(parts[-1]), dict):
         raise RequestError(f"{path}: {key} is a section, so it cannot be set")
     table[parts[-1]] = list(value) if isinstance(value, tuple) else value
+
+
+def _is_utf8(texts: Sequence[str]) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for text in texts for character in text)
 
 
 def _document(path: Path) -> TOMLDocument:

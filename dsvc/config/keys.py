@@ -140,6 +140,14 @@ def known_keys() -> tuple[KnownKey, ...]:
     return tuple(sorted(_TABLE, key=lambda key: key.name))
 
 
+def default_text(key: KnownKey) -> str:
+    """The default of a key as somebody would type it; empty where there is none."""
+    if key.kind == "size" and isinstance(key.default, int):
+        steps = next(steps for steps in (3, 2, 1, 0) if key.default % (1 << 10 * steps) == 0)
+        return f"{key.default >> 10 * steps}{('', 'KiB', 'MiB', 'GiB')[steps]}"
+    return str(key.default).lower() if isinstance(key.default, bool) else str(key.default or "")
+
+
 def known_key(name: str) -> KnownKey | None:
     """The table's row for `name`, or None."""
     for key in _TABLE:

@@ -145,16 +145,17 @@ def _nth_value(context: RevisionContext, name: str, number: int, text: str) -> D
     for count, change in enumerate(ref_changes(context.log, context.operation, name), start=1):
         if count == number + 1 and change.new_target is not None:
             return change.new_target
-    raise UnknownRevisionError(
-        f"{text!r}: only {count} values of {short_name(name)} are known", hint=f"dsvc reflog {short_name(name)}"
-    )
+    shown = short_name(name)
+    known = f"only 1 value of {shown} is known" if count == 1 else f"only {count} values of {shown} are known"
+    raise UnknownRevisionError(f"{text!r}: {known}", hint=f"dsvc reflog {shown}")
 
 
 def _stashed(context: RevisionContext, number: int, text: str) -> Resolved:
     names = stashes(context.view)
     ref = context.view.get(names[number]) if number < len(names) else None
     if not isinstance(ref, Direct):
-        raise UnknownRevisionError(f"{text!r}: there are {len(names)} stashes", hint="dsvc stash list")
+        there = "is 1 stash" if len(names) == 1 else f"are {len(names)} stashes"
+        raise UnknownRevisionError(f"{text!r}: there {there}", hint="dsvc stash list")
     return Resolved(ref.kind, ref.id)
 
 

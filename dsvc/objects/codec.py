@@ -51,7 +51,8 @@ def encode(value: object) -> bytes:
     try:
         packed = encode_plain(_canonical(value, 0))
     except UnicodeEncodeError as error:
-        raise UnsupportedValueError("a text is not valid UTF-8 and cannot be stored") from error
+        text = "a text is not valid UTF-8 and cannot be stored"
+        raise UnsupportedValueError(text, hint="write messages and names of people in UTF-8") from error
     if len(packed) > MAX_PAYLOAD:
         raise UnsupportedValueError(f"a value has {len(packed)} bytes, more than {MAX_PAYLOAD}: store it as a file")
     if _has_too_many_values(packed):

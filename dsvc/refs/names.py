@@ -21,6 +21,7 @@ ONCE = ("purged/", RUNS)  # made once and never moved: repositories exchange the
 # The rules of git-check-ref-format, so that every branch can be exported.
 _BAD = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|\.(/|$)|^[./-]|/$|^@$")
 _MAX_BYTES = 1000
+_RULES = "names are UTF-8 without blanks, '..' and any of ~^:?*[\\, and do not begin with - or . or end with . or .lock"
 
 
 class BadRefNameError(UsageError):
@@ -38,7 +39,7 @@ def check_name(name: str) -> str:
     except UnicodeEncodeError:
         size = _MAX_BYTES + 1
     if not name.startswith((*SHARED, *LOCAL, *ONCE, STREAMS)) or size > _MAX_BYTES or _BAD.search(name):
-        raise BadRefNameError(f"{name!r} is not a valid ref name")
+        raise BadRefNameError(f"{name!r} is not a valid ref name", hint=_RULES)
     return name
 
 
@@ -49,8 +50,9 @@ def check_short_name(name: str, prefix: str) -> str:
         BadRefNameError: when it may not be named so.
     """
     what = {HEADS: "branch", TAGS: "tag"}.get(prefix, "ref")
-    if not name or name == "HEAD" or _BAD.search(name) or len(name) > _MAX_BYTES - 20:
-        raise BadRefNameError(f"{name!r} is not a valid name for a {what}")
+    broken = any("\ud800" <= character <= "\udfff" for character in name)
+    if not name or name == "HEAD" or broken or _BAD.search(name) or len(name) > _MAX_BYTES - 20:
+        raise BadRefNameError(f"{name!r} is not a valid name for a {what}", hint=_RULES)
     return check_name(prefix + name)
 
 

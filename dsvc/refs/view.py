@@ -71,8 +71,8 @@ class View(NamedTuple):
         return cls(store, ViewId(sortedmap.build(store, VIEWS, ()).id))
 
     def get(self, name: str) -> Ref | None:
-        """Return a ref, or None."""
-        value = sortedmap.get(self.store, VIEWS, self.id, name.encode())
+        """Return a ref, or None; a name that is no UTF-8 is none of a ref."""
+        value = sortedmap.get(self.store, VIEWS, self.id, name.encode("utf-8", "surrogateescape"))
         return None if value is None else _decode(value)
 
     def resolve(self, name: str) -> tuple[str, Direct | None]:
@@ -91,7 +91,8 @@ class View(NamedTuple):
 
     def items(self, prefix: str = "") -> Iterator[tuple[str, Ref]]:
         """Yield (name, ref) in order of names, of those that begin with `prefix`."""
-        for name, value in sortedmap.items_with_prefix(self.store, VIEWS, self.id, prefix.encode()):
+        start = prefix.encode("utf-8", "surrogateescape")
+        for name, value in sortedmap.items_with_prefix(self.store, VIEWS, self.id, start):
             yield name.decode(), _decode(value)
 
     def tips(self) -> Iterator[tuple[str, Direct]]:

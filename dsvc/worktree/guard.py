@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from dsvc.contents.kinds import looks_like_private_key
 from dsvc.errors import RequestError
@@ -17,18 +18,24 @@ class NeedsConfirmationError(RequestError):
     """New files that a commit would take need a word from whoever commits."""
 
     def __init__(
-        self, files: Sequence[tuple[bytes, int]], *, limit: int = 0, reasons: Mapping[bytes, str] | None = None
+        self,
+        files: Sequence[tuple[bytes, int]],
+        *,
+        limit: int | None = None,
+        reasons: Mapping[bytes, str] | None = None,
     ) -> None:
-        files = sorted(files, key=lambda f: -f[1])
+        """`limit` is that of the size, where it is passed; `reasons` say which of the files look like which secret."""
         reasons = reasons or {}
-        told = {path: f" ({reason})" for path, reason in reasons.items()} if len(files) > 1 else {}
+        files = sorted(files, key=lambda f: (f[0] not in reasons, -f[1]))
+        looks = "" if limit is None else "looks like "
+        told = {path: f" ({looks}{reason})" for path, reason in reasons.items()} if looks or len(files) > 1 else {}
         lines = "".join(
             f"\n  {_size(size):>9}  {os.fsdecode(path)}{told.get(path, '')}" for path, size in files[:_SHOWN]
         )
         more = f"\n  and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
         total = sum(size for _, size in files)
         one = len(files) == 1
-        if not reasons:
+        if limit is not None:
             count = "1 new file has" if one else f"{len(files)} new files have"
             together = "" if one else " together"
             what = f"{count} {_size(total)}{together}, more than commit.confirm ({_size(limit)}):"
@@ -41,7 +48,35 @@ class NeedsConfirmationError(RequestError):
             hint="add them on purpose with 'dsvc add PATH', commit with --yes, or name them in .dsvcignore",
             details={"paths": [os.fsdecode(path) for path, _ in files], "bytes": total},
         )
-        self.limit, self.reasons = limit, reasons
+        self.limit, self.reasons = limit, {} if limit is not None else reasons
+
+
+class Watch(Protocol):
+    """What is told of new files while they are stored."""
+
+    def new_file(self, path: bytes, size: int) -> None:
+        """Take note of a new file before it is read."""
+
+    def content(self, path: bytes, head: bytes) -> None:
+        """Take note of the first bytes of a new file."""
+
+
+class KeysNoted:
+    """Notes which new files look like private keys, in `found`, and stops nothing."""
+
+    __slots__ = ("found",)
+
+    def __init__(self) -> None:
+        self.found: dict[bytes, str] = {}
+
+    def new_file(self, path: bytes, size: int) -> None:
+        """Take no note of sizes."""
+
+    def content(self, path: bytes, head: bytes) -> None:
+        """Look at the first bytes of a new file."""
+        reason = looks_like_private_key(head, path.rpartition(b"/")[2])
+        if reason is not None:
+            self.found[path] = reason
 
 
 class Guard:

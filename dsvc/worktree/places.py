@@ -5,10 +5,24 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dsvc.errors import NotARepositoryError
+from dsvc.errors import NotARepositoryError, RequestError
 
 PRIVATE = ".dsvc"
 MAIN = "main"  # the id of the worktree in which a repository was made
+
+
+def make_root(folder: Path) -> None:
+    """Make the folder of a new working copy, where it is missing.
+
+    Raises:
+        RequestError: when there can be no such folder; what the machine refuses in other ways is an OSError.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileNotFoundError, FileExistsError, NotADirectoryError) as error:
+        file = next((at for at in (folder, *folder.parents) if at.exists()), folder)
+        why = f"{file} is a file" if file.is_file() else error.strerror
+        raise RequestError(f"the folder {folder} cannot be made: {why}", hint="choose another folder") from error
 
 
 def make_private(private: Path, *parts: str) -> None:

@@ -17,7 +17,7 @@ from dsvc.objects.tree import Entry, EntryKind
 from dsvc.worktree.absent import Absent
 from dsvc.worktree.index import ABSENT, DATASET, DIRECTORY, GITLINK, Index, changed_at, join, parents, signature
 from dsvc.worktree.names import CollidingNamesError, find_collisions, respelled
-from dsvc.worktree.obstacles import FOLDER, LAST_COPY, PARENT, Checked, InTheWayError, Obstacle, blocking_parent
+from dsvc.worktree.obstacles import FOLDER, LAST_COPY, NEW, PARENT, Checked, InTheWayError, Obstacle, blocking_parent
 from dsvc.worktree.sparse import Includes, Sparse
 from dsvc.worktree.steps import LeavesOut, Plan
 
@@ -220,7 +220,7 @@ class Planner:
             plan.settled[path] = sig
             return
         if not same_as_old:
-            reason = "not part of any commit" if old is None else "changed since the last commit"
+            reason = NEW if old is None else "changed since the last commit"
             plan.obstacles.append(Obstacle(path, reason))
         elif old is not None and self.erased is not None and self.erased(path, old):
             plan.obstacles.append(Obstacle(path, LAST_COPY))
@@ -341,7 +341,7 @@ class Planner:
                     if is_folder:
                         plan.folders.add(path)
                     elif path not in going:
-                        kept.append(Obstacle(path, "not part of any commit"))
+                        kept.append(Obstacle(path, NEW))
             elif obstacle.reason == PARENT and obstacle.path in going:
                 continue
             else:

@@ -16,7 +16,7 @@ from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind, are_valid_names, is_valid_name
 from dsvc.objects.trees import TREES
 from dsvc.progress import Progress, Silent
-from dsvc.worktree.guard import Guard
+from dsvc.worktree.guard import Watch
 from dsvc.worktree.ignore import DirectoryRules, IgnoreRules
 from dsvc.worktree.index import DIRECTORY, EMPTY, Block, Index, join, signature
 from dsvc.worktree.measure import measure_folder
@@ -62,7 +62,7 @@ class Recorder:
         paths: Sequence[bytes] = (),
         progress: Progress | None = None,
         list_changes: bool = False,
-        guard: Guard | None = None,
+        guard: Watch | None = None,
         known_only: bool = False,
         datasets: Delegation | None = None,
     ) -> None:
@@ -294,7 +294,7 @@ class Recorder:
         changes: dict[bytes, Entry | None],
         touched: dict[bytes, bytes | None],
         *,
-        guard: Guard | None = None,
+        guard: Watch | None = None,
     ) -> None:
         file_path = join(path, name)
         if guard is not None:
@@ -335,5 +335,5 @@ def _below(store: ObjectStore, old_tree: Callable[[], bytes | None], name: bytes
     return find
 
 
-def _look(guard: Guard | None, path: bytes) -> Callable[[bytes], None] | None:
+def _look(guard: Watch | None, path: bytes) -> Callable[[bytes], None] | None:
     return None if guard is None else lambda head: guard.content(path, head)

@@ -7,6 +7,7 @@ with the opposite meaning: what it matches is in, after a `!` out; the last one 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from dsvc.atomic import write_file
 from dsvc.contents.path_rules import Rule, matcher, parse
 from dsvc.errors import UsageError
 
+_GIVEN = "patterns are folders and files from the root of the working copy, or globs"
 GLOB = re.compile(rb"[*?\[\\!]")
 
 
@@ -45,12 +47,12 @@ class Sparse:
             if GLOB.search(pattern):
                 found = list(parse([pattern + b"\n"], b"sparse", base=b""))
                 if not found:
-                    raise BadPatternError(f"{pattern!r} matches nothing")
+                    raise BadPatternError(f"{os.fsdecode(pattern)!r} matches nothing", hint=_GIVEN)
                 self._rules.append((found[0], matcher(found[0])))
                 continue
             folder = pattern.strip(b"/")
             if b".." in folder.split(b"/") or b"\n" in folder or folder == b".":
-                raise BadPatternError(f"{pattern!r} is no folder of the working copy")
+                raise BadPatternError(f"{os.fsdecode(pattern)!r} is no folder of the working copy", hint=_GIVEN)
             folders.add(folder)
         self._folders = folders
         self._ways = {b""} if folders else set()

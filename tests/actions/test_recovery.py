@@ -197,6 +197,6 @@ def test_a_failed_write_puts_everything_back(place, monkeypatch):
 
 
 def test_restore_of_a_file_that_is_nowhere(place):
-    with pytest.raises(Exception, match="neither in the commit nor in the working copy"):
+    with pytest.raises(Exception, match="neither in HEAD nor in the working copy"):
         restore(place.open(), [b"nowhere"])
     assert place.files() == MAIN

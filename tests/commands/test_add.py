@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -49,6 +50,15 @@ def test_an_ignored_file_is_refused_and_taken_with_force(cli, project):
     assert status(cli) == [" M train.log"]
 
 
+def test_an_error_gives_the_bytes_of_a_name_that_is_not_utf8(cli, project):
+    name = os.fsdecode(b"caf\xe9.log")
+    (cli.directory / name).write_text("1")
+    answer = cli("add", name, "--json")
+    assert answer.error_json["details"] == {"paths": ["caf\ufffd.log"], "paths_b64": ["Y2Fm6S5sb2c="]}
+    assert "\\351.log" in answer.error_json["message"]
+    assert "caf\\351.log" in cli("add", name).err
+
+
 def test_a_large_new_file_that_was_added_needs_no_further_word(cli, project):
     cli.ok("config", "commit.confirm", "1000")
     (project / "data.bin").write_bytes(bytes(range(256)) * 10)
@@ -74,6 +84,23 @@ def test_a_key_that_was_added_needs_no_further_word(cli, project):
     (project / "sub" / "other").unlink()
     cli.ok("add", "server.txt")
     cli.ok("commit", "-m", "key")
+
+
+def test_a_key_that_comes_along_with_a_folder_is_warned_of(cli, project):
+    (project / "deploy").mkdir()
+    body = "b3BlbnNzaC1rZXktdjEA" * 5
+    key = f"-----BEGIN OPENSSH PRIVATE KEY-----\n{body}\n-----END OPENSSH PRIVATE KEY-----\n"
+    (project / "deploy" / "server").write_text(key)
+    (project / "deploy" / "notes").write_text("plain\n")
+    answer = cli.ok("add", ".")
+    assert answer.err.splitlines() == [
+        "warning: deploy/server looks like an OpenSSH private key, and a commit takes it now",
+        "hint: 'dsvc undo' takes this back, and a line in .dsvcignore keeps it out",
+    ]
+    assert cli.ok("add", ".").err == ""
+    cli.ok("undo")
+    assert cli.ok("add", "deploy/server").err == ""  # named, so it is meant
+
 
 
 def test_a_dry_run_stores_nothing(cli, project):
@@ -125,3 +152,14 @@ def test_commit_of_one_path_leaves_other_added_files_added(cli, project):
 
 def test_without_paths_it_asks_which(cli, project):
     assert cli("add").code == 2
+
+
+@pytest.mark.parametrize("words", [["add"], ["commit", "-m", "text"], ["restore"]])
+def test_a_path_through_a_link_names_no_file(cli, project, words):
+    (project / "real").mkdir()
+    (project / "real" / "b.txt").write_text("b\n")
+    (project / "link").symlink_to("real")
+    answer = cli(*words, "link/b.txt")
+    assert answer.code == 3
+    assert answer.err.startswith("dsvc: link/b.txt lies behind the symbolic link link, ")
+    assert status(cli) == ["?? link", "?? real/"]

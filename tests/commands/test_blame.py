@@ -23,7 +23,9 @@ def test_lines_through_a_rename(history) -> None:
 
 def test_what_cannot_be_blamed(history) -> None:
     cli = history.cli
-    history.commit("one", {"a": "a\n", "bin": b"\0"})
+    history.commit("one", {"a": "a\n", "bin": b"\0", "folder/b": "b\n"})
+    for words in (["folder"], ["HEAD", "folder"]):
+        assert cli("blame", *words).err == "dsvc: folder is a folder\nhint: dsvc log -- folder\n"
     assert cli("blame", "bin").code == 3
     assert cli("blame", "nope").code == 3
     assert cli("blame", "-L", "9", "a").code == 2

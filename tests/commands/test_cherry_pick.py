@@ -96,6 +96,21 @@ def test_going_on_after_a_conflict(cli: CommandLine, project: Path) -> None:
     assert cli.ok("status", "-s").out == ""
 
 
+@pytest.mark.parametrize("how", ["--continue", "--skip"])
+def test_one_undo_takes_back_what_went_on_after_a_conflict(cli: CommandLine, project: Path, how: str) -> None:
+    conflict(cli, project)
+    if how == "--continue":
+        cli.ok("resolve", "--theirs", "a")
+    before = [cli.ok("status", "-s").out, cli.ok("rev-parse", "HEAD").out, (project / "a").read_text()]
+    cli.ok("cherry-pick", how)
+    after = cli.ok("rev-parse", "HEAD").out
+    assert f"cherry-pick: {how}" in cli.ok("undo").err
+    assert [cli.ok("status", "-s").out, cli.ok("rev-parse", "HEAD").out, (project / "a").read_text()] == before
+    assert cli.ok("status", "--json").json["under_way"] == "cherry-pick"
+    cli.ok("redo")
+    assert cli.ok("rev-parse", "HEAD").out == after
+
+
 def test_committing_by_hand_in_between(cli: CommandLine, project: Path) -> None:
     conflict(cli, project)
     cli.ok("resolve", "--theirs", "a")

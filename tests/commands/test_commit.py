@@ -56,6 +56,42 @@ def test_nothing_to_commit(project: CommandLine) -> None:
     project.ok("commit", "-q", "--allow-empty", "-m", "again")
 
 
+def test_nothing_to_commit_where_it_was_asked_for(project: CommandLine) -> None:
+    (project.directory / "b").write_text("new\n")
+    answer = project("commit", "-m", "again", "a")
+    assert (answer.code, answer.err.splitlines()) == (
+        3,
+        [
+            "dsvc: nothing to commit in a: all is as the last commit has it",
+            "hint: dsvc status shows what changed elsewhere",
+        ],
+    )
+    assert "nothing to commit in d:" in project("commit", "d").err
+
+
+def test_an_ignored_file_that_is_named_is_said_to_be_ignored(project: CommandLine) -> None:
+    (project.directory / ".env").write_text("TOKEN=1\n")
+    answer = project("commit", "-m", "settings", ".env")
+    assert answer.code == 3
+    assert answer.err.startswith("dsvc: these paths are ignored:\n  .env\nhint: dsvc check-ignore -v .env")
+    project.ok("add", "-f", ".env")
+    project.ok("commit", "-m", "settings", ".env")
+    (project.directory / ".env").write_text("TOKEN=2\n")
+    project.ok("commit", "-m", "tracked by now", ".env")
+
+
+def test_a_key_is_named_where_the_size_is_asked_about(project: CommandLine) -> None:
+    key = "-----BEGIN OPENSSH PRIVATE KEY-----\n" + "b3BlbnNzaC1rZXktdjEA" * 5 + "\n-----END OPENSSH PRIVATE KEY-----\n"
+    (project.directory / "deploy").write_text(key)
+    for number in range(20):
+        (project.directory / f"big{number}").write_bytes(bytes(1000))
+    answer = project("-c", "commit.confirm=10KB", "commit", "-m", "more")
+    assert answer.code == 3
+    first, second, *_ = answer.err.splitlines()
+    assert "more than commit.confirm" in first
+    assert second.endswith("deploy (looks like an OpenSSH private key)")
+
+
 @pytest.mark.parametrize("message", ["", " \n"])
 def test_an_empty_message_is_refused(project: CommandLine, message: str) -> None:
     (project.directory / "a").write_text("two\n")

@@ -33,7 +33,26 @@ def test_options(cli):
 def test_words_that_an_option_or_argument_takes(cli):
     assert offered(cli, "completion", "") == ["bash", "zsh", "fish"]
     assert offered(cli, "--color", "a") == ["auto", "always"]
-    assert offered(cli, "config", "") == []
+    assert offered(cli, "config", "user.name", "") == []
+    assert {"user.email", "commit.confirm"} <= set(offered(cli, "config", ""))
+
+
+def test_names_of_branches_and_tags(cli):
+    cli.ok("init")
+    (cli.directory / "feature.txt").write_text("1")
+    cli.ok("commit", "-m", "first")
+    for name in ("feature", "fix/one"):
+        cli.ok("branch", name)
+    cli.ok("tag", "v1")
+    assert offered(cli, "switch", "") == ["feature", "fix/one", "main"]
+    assert offered(cli, "merge", "f") == ["feature", "fix/one"]
+    assert offered(cli, "log", "main..fe") == ["main..feature"]
+    assert offered(cli, "tag", "-d", "") == ["v1"]
+    assert offered(cli, "restore", "--source", "v") == ["v1"]
+    assert offered(cli, "bisect", "start", "v") == ["v1"]
+    assert offered(cli, "status", "f") == []  # the shell completes names of files
+    (cli.directory / ".dsvc" / "store" / "cells").rename(cli.directory / "away")
+    assert offered(cli, "switch", "") == []
 
 
 def test_help_comes_along(cli):

@@ -141,3 +141,14 @@ def test_no_permission(cli, repo):
     answer = cli("config", "a.b", "c")
     assert answer.code == 3
     assert answer.err.startswith("dsvc: permission denied: ")
+
+
+def test_the_keys_that_can_be_set_are_listed(cli, repo):
+    lines = cli.ok("config", "--keys").out.splitlines()
+    assert any(line.startswith("commit.confirm ") and " 1GiB " in line for line in lines)
+    assert any("One of default, iso, " in line for line in lines if line.startswith("log.date "))
+    keys = {key["key"]: key for key in cli.ok("config", "--keys", "--json").json["keys"]}
+    assert keys["git.lfsThreshold"]["default"] == 10 << 20
+    assert keys["core.pager"]["default"] is None
+    assert len(keys) == len(lines)
+    assert cli("config", "--keys", "user.name").code == 2

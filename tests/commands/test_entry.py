@@ -84,6 +84,7 @@ def test_help_lists_present_verbs_by_section(cli):
     assert "rich" not in page.out
     assert cli("-h").out == cli("help").out == page.out
     assert cli("help", "config").out == cli("config", "--help").out
+    assert cli("help", "op", "log").out == cli("op", "log", "--help").out
 
 
 def test_help_fits_a_narrow_terminal(cli, monkeypatch):
@@ -209,12 +210,22 @@ def test_ctrl_c_ends_with_130(cli):
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "dsvc: interrupted\n")
 
 
-def test_no_traceback_for_a_full_disk():
+@pytest.mark.parametrize("words", [["--help"], ["grep", "x"]])  # less than a buffer holds, and more
+def test_no_traceback_for_a_full_disk(cli, words):
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
+    cli.ok("init")
+    (cli.directory / "a.txt").write_text("x" * 70 + "\n" + "x\n" * 50_000)
+    cli.ok("add", "a.txt")
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "dsvc", "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            [sys.executable, "-m", "dsvc", *words],
+            cwd=cli.directory,
+            env={**os.environ, **cli.environment},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
     assert done.returncode == 3
     assert done.stderr.startswith("dsvc: no space is left on the disk\nhint: ")
@@ -255,3 +266,12 @@ def test_an_option_without_its_value_names_the_help_page_of_its_verb(cli) -> Non
     answer = cli("commit", "-m")
     assert answer.code == 2
     assert "see 'dsvc commit --help'" in answer.err
+
+
+@pytest.mark.parametrize("text", ["#!/nowhere\n", "no first line that says what runs it\n"])
+def test_a_program_that_cannot_be_run_is_no_bug(cli, tmp_path, text):
+    found = program(tmp_path / "dsvc-broken", text)
+    cli.environment["PATH"] = f"{tmp_path}{os.pathsep}{cli.environment['PATH']}"
+    answer = cli("broken")
+    assert answer.code == 3
+    assert answer.err.startswith(f"dsvc: {found} cannot be run: ")

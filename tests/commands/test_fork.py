@@ -146,3 +146,19 @@ def test_where_it_cannot_go_and_nothing_is_left(cli, project):
     assert cli("-c", "store.link=reflink", "fork", ".", "../fork").code in (0, 3)
     assert (project.parent / "full" / "x").exists()
     assert cli("fork", ".").code == 2
+
+
+def test_a_source_that_is_not_there_is_not_taken_for_the_repository_around_it(cli, project):
+    answer = cli("fork", "nowhere", "../fork")
+    assert (answer.code, "there is no folder " in answer.err) == (10, True)
+    assert not (project.parent / "fork").exists()
+
+
+@pytest.mark.parametrize("words", [["init"], ["clone", "."], ["fork", "."], ["worktree", "add"]])
+@pytest.mark.parametrize("folder", ["a.txt", "a.txt/inner", "/proc/nowhere"])
+def test_a_folder_that_cannot_be_made_is_named(cli, project, words, folder):
+    answer = cli(*words, folder)
+    assert answer.code == 3
+    assert "cannot be made: " in answer.err or "is not an empty folder" in answer.err
+    assert at(cli, project, "status", "-s").out == ""
+    assert "a.txt" not in at(cli, project, "branch").out

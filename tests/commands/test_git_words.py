@@ -24,6 +24,8 @@ from tests.commands.conftest import CommandLine
         ("diff --color=always", "dsvc --color always ..."),
         ("init --bare", "dsvc push"),
         ("format-patch -1", "dsvc show REV > FILE"),
+        ("switch --merge main", "dsvc stash"),
+        ("gc --auto", "commits keep the store in order"),
     ],
 )
 def test_what_only_git_has_names_what_does_it_here(cli: CommandLine, words: str, hint: str) -> None:
@@ -31,6 +33,34 @@ def test_what_only_git_has_names_what_does_it_here(cli: CommandLine, words: str,
     answer = cli(*words.split())
     assert answer.code == 2
     assert hint in answer.err.splitlines()[1]
+
+
+@pytest.mark.parametrize("option", ["--cached", "--staged"])
+@pytest.mark.parametrize("verb", ["add", "commit", "diff", "grep", "ls", "reset", "restore", "rm", "stash", "status"])
+def test_what_speaks_of_a_staging_area_is_told_that_there_is_none(cli: CommandLine, verb: str, option: str) -> None:
+    cli.ok("init")
+    answer = cli(verb, option)
+    assert answer.code == 2
+    assert "there is no staging area" in answer.err
+    assert "leave" in answer.err.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("commit --amned", "did you mean --amend?"),
+        ("commit --mesage text", "did you mean --message?"),
+        ("status --long", "see 'dsvc status --help'"),
+        ("op lgo", "did you mean log?"),
+        ("worktree lst", "did you mean list?"),
+        ("stash zzz", "see 'dsvc stash --help'"),
+    ],
+)
+def test_a_misspelled_word_is_answered_with_those_that_look_like_it(cli: CommandLine, words: str, hint: str) -> None:
+    cli.ok("init")
+    answer = cli(*words.split())
+    assert answer.code == 2
+    assert answer.err.splitlines()[1] == f"hint: {hint}"
 
 
 def test_options_before_the_verb_get_no_hint_that_is_meant_for_a_verb(cli: CommandLine) -> None:

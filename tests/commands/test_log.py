@@ -169,3 +169,29 @@ def test_before_the_first_commit(cli) -> None:
 def test_a_form_goes_before_oneline(history) -> None:
     history.commit("one")
     assert history.cli.ok("log", "--oneline", "--format=%s").out == "one\n"
+
+
+def test_commits_that_changed_something_so(history) -> None:
+    content = "".join(f"line {n}\n" for n in range(20))
+    history.commit("one", {"a.txt": content})
+    history.commit("two", {"a.txt": None, "b.txt": content})
+    history.commit("three", {"b.txt": content + "more\n"})
+    history.commit("four", {"b.txt": None, "c.txt": "other\n"})
+
+    def subjects(*words: str) -> list[str]:
+        return history.cli.ok("log", "--format=%s", *words).out.split()
+
+    assert subjects("--diff-filter=D") == ["four"]
+    assert subjects("--diff-filter=R") == ["two"]
+    assert subjects("--diff-filter=D", "--no-renames") == ["four", "two"]
+    assert subjects("--diff-filter=A", "-n", "1") == ["four"]
+    assert subjects("--diff-filter=d") == ["four", "three", "two", "one"]
+    assert subjects("--diff-filter=M", "--", "b.txt") == ["three"]
+    assert subjects("-M", "--diff-filter=R") == ["two"]
+
+
+@pytest.mark.parametrize("verb", ["log -n 1", "show", "diff HEAD~1"])
+def test_renames_are_asked_for_without_a_number(history, verb: str) -> None:
+    history.commit("one", {"a.txt": "a\n" * 20})
+    history.commit("two", {"a.txt": None, "b.txt": "a\n" * 20})
+    assert "R100\ta.txt\tb.txt\n" in history.cli.ok(*verb.split(), "-M", "--name-status").out

@@ -137,6 +137,17 @@ def test_a_conflict_keeps_three_sides_until_it_is_settled(cli: CommandLine, proj
     assert cli.ok("status", "-s").out == ""
 
 
+def test_status_says_in_gits_letters_what_each_side_did(cli: CommandLine, project: Project) -> None:
+    base = {"both": "1\n", "mine": "1\n", "theirs": "1\n"}
+    project.diverge(
+        base,
+        {"both": "2\n", "mine": "2\n", "theirs": None, "new": "2\n"},
+        {"both": "3\n", "mine": None, "theirs": "3\n", "new": "3\n"},
+    )
+    assert cli("merge", "side").code == 13
+    assert cli.ok("status", "--porcelain").out == "UU both\nUD mine\nAA new\nDU theirs\n"
+
+
 @pytest.mark.parametrize("side", ["ours", "theirs", "base"])
 def test_resolve_takes_a_side_and_commit_ends_the_merge(cli: CommandLine, project: Project, side: str) -> None:
     project.diverge({"d/a": "base\n"}, {"d/a": "ours\n"}, {"d/a": "theirs\n"})

@@ -45,6 +45,28 @@ def test_a_folder_moves_with_all_that_is_in_it(cli, project):
     assert status(cli) == []
 
 
+def test_undo_brings_back_what_no_commit_has_too(cli, project):
+    (project / ".dsvcignore").write_text("*.cache\n")
+    for name in ("data/new.csv", "data/deep/x.cache", "data/more/y.cache"):
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).write_text(name)
+    before = sorted(path.relative_to(project) for path in project.rglob("*") if ".dsvc" not in path.parts)
+    shown = status(cli)
+    cli.ok("mv", "data", "src")
+    after = status(cli)
+    (project / "src" / "data" / "deep" / "x.cache").write_text("changed since")
+    cli.ok("undo")
+    assert sorted(path.relative_to(project) for path in project.rglob("*") if ".dsvc" not in path.parts) == before
+    assert (project / "data/deep/x.cache").read_text() == "changed since"
+    assert status(cli) == shown
+    cli.ok("redo")
+    assert (project / "src/data/more/y.cache").read_text() == "data/more/y.cache"
+    assert not (project / "data").exists()
+    assert status(cli) == after
+    cli.ok("undo")
+    assert status(cli) == shown
+
+
 def test_several_go_into_a_folder_and_undo_brings_them_back(cli, project):
     (project / "a.txt").write_text("changed")
     cli.ok("mv", "a.txt", "src/main.py", "data")

@@ -62,6 +62,33 @@ def test_json_documents_say_what_they_are():
     assert json.loads("{" + line)["version"] == 2
 
 
+def test_names_that_are_not_utf8_keep_their_bytes_in_json():
+    printer, out, _ = output()
+    printer.json("dsvc.sample", {"paths": ["a", "b\udcff"], "rows": [{"path": "c\udcfe"}], "text": "plain"})
+    document = json.loads(out.getvalue().decode("utf-8"))
+    assert document["paths"] == ["a", "b\ufffd"]
+    assert document["paths_b64"] == ["YQ==", "Yv8="]
+    assert document["rows"] == [{"path": "c\ufffd", "path_b64": "Y/4="}]
+    assert "text_b64" not in document
+
+
+def test_names_in_messages_do_not_steer_the_terminal():
+    printer, _, err = output()
+    printer.warn("cannot read a\x1b]0;title\x07\r\u202e b\udcff", hint="rm a\x1b[2J")
+    printer.note(f"{printer.paint('+', 'green')} a\x1b[2J\x9b")
+    assert err.getvalue().decode() == (
+        "warning: cannot read a\\033]0;title\\007\\015\\342\\200\\256 b\\377\n"
+        "hint: rm a\\033[2J\n"
+        "+ a\\033[2J\\302\\233\n"
+    )
+
+
+def test_colours_stay_in_notes():
+    printer, _, err = output(terminal=True)
+    printer.note(f"{printer.paint_error('+', 'green')} done")
+    assert err.getvalue() == b"\x1b[32m+\x1b[m done\n"
+
+
 def test_a_name_that_is_not_utf8_leaves_as_its_bytes():
     printer, out, _ = output()
     printer.line("caf\udce9")
@@ -110,5 +137,6 @@ def test_messages_break_between_words_and_keep_commands_whole():
         "      back",
     ]
     assert wrapped("short", indent=6, width=60) == "short"
+    assert wrapped(text, indent=6, width=0) == text  # a terminal that does not know
     assert wrapped("x" * 100 + " y", indent=6, width=60) == "x" * 100 + "\n      y"
     assert wrapped("two\n  lines " + "z " * 60, indent=6, width=20) == "two\n  lines " + "z " * 60

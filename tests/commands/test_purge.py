@@ -87,7 +87,7 @@ def purged(cli, project) -> Path:
         "cat HEAD~4:secret.txt",
         "cat HEAD~1:big.bin",
         "restore --source HEAD~1 big.bin",
-        "export HEAD~1 ../out",
+        "export HEAD~1 ../out big.bin",
     ],
 )
 def test_whoever_looks_for_the_content_learns_who_purged_it_and_why(cli, purged, line):
@@ -205,6 +205,17 @@ def test_git_gets_the_history_without_it(cli, purged):
     assert "first" in names
     assert "a.txt" in names
     assert "secret.txt" not in names
+
+
+@pytest.mark.parametrize("place", ["../out", "../out.tar"])
+def test_an_export_leaves_out_what_was_purged(cli, purged, place):
+    answer = cli.ok("export", "HEAD~1", place, "--json")
+    assert [row["path"] for row in answer.json["left_out"]] == ["big.bin"]
+    assert "big.bin is left out: its content was purged by Ada Example" in answer.err
+    assert "published by mistake" in answer.err
+    assert answer.json["files"] == 2  # .dsvcignore and a.txt
+    if place == "../out":
+        assert sorted(path.name for path in (purged.parent / "out").iterdir()) == [".dsvcignore", "a.txt"]
 
 
 @pytest.fixture

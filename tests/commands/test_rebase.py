@@ -224,3 +224,24 @@ def test_undo_of_a_rebase_with_autostash_that_stopped(cli: CommandLine, changed:
     assert state(cli, changed) == stopped
     cli.ok("undo")
     assert state(cli, changed) == before
+
+
+def test_one_undo_takes_back_what_went_on_after_a_conflict(cli: CommandLine, project: Project) -> None:
+    stop(cli, project)
+    (project.path / "a").write_text("settled\n")
+    cli.ok("resolve", "a")
+    settled = state(cli, project)
+    assert "rebase: side --continue" in cli.ok("rebase", "--continue").err + cli.ok("op", "show").out
+    after = state(cli, project)
+    undone = cli.ok("undo").err
+    assert "rebase: side --continue" in undone
+    assert state(cli, project) == settled
+    assert cli.ok("status", "--json").json["under_way"] == "rebase"
+    cli.ok("redo")
+    assert state(cli, project) == after
+
+
+def test_an_undo_names_branches_and_no_refs_of_its_own(cli: CommandLine, changed: Project) -> None:
+    cli.ok("rebase", "--autostash", "main")
+    names = {line.split(":")[0].strip() for line in cli.ok("undo").err.splitlines()[1:]}
+    assert names == {"side"}

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dsvc.commands.reference import reference
+from dsvc.commands.reference import reference, settings_table
 from dsvc.commands.registry import all_verbs
 
 
 def test_the_page_is_current():
     page = Path(__file__).parents[2] / "docs" / "cli.md"
     assert page.read_text() == reference(), "run: python -m dsvc.commands.reference > docs/cli.md"
+
+
+def test_the_table_of_settings_is_current():
+    page = Path(__file__).parents[2] / "docs" / "settings.md"
+    assert settings_table() in page.read_text(), "put there: python -m dsvc.commands.reference settings"
 
 
 def test_every_option_is_explained():

@@ -128,6 +128,7 @@ def test_new_files_outside_are_committed_beside_the_absent_ones(cli, project):
     (project / "data/raw/x").mkdir(parents=True)
     (project / "data/raw/x/3.png").write_text("3")
     (project / "data/raw/1.png").write_text("written anew")
+    assert status(cli) == [" M data/raw/1.png", "?? data/raw/x/3.png"]
     cli.ok("commit", "-m", "second")
     assert committed(cli) == sorted([*FILES, "data/raw/x/3.png"])
     assert cli.ok("cat", "HEAD:data/raw/1.png").out == "written anew"

@@ -55,3 +55,11 @@ def test_lines_of_the_message_without_a_number(history) -> None:
     assert history.cli.ok("tag", "-n").out == "v1              The first\n"
     assert history.cli.ok("tag", "-n", "-l", "v*").out == "v1              The first\n"
     assert history.cli.ok("tag", "-n2").out.count("\n") == 2
+
+
+def test_a_message_without_a_name_is_no_list(history) -> None:
+    history.commit("one")
+    for words in (["-m", "text"], ["-a"], ["-s"], ["-F", "-"]):
+        answer = history.cli("tag", *words)
+        assert (answer.code, answer.out) == (2, "")
+        assert "the name of the tag is missing" in answer.err

@@ -158,6 +158,15 @@ def test_restoring_the_present_state_is_no_operation(cli: CommandLine, project: 
     assert cli.ok("op", "log").out == before
 
 
+def test_a_state_with_the_same_refs_is_no_operation(cli: CommandLine, project: Path) -> None:
+    (project / "a").write_text("mine")
+    cli.ok("restore", "a")
+    answer = cli.ok("op", "restore", "@~1")
+    assert answer.err.startswith("Nothing to restore")
+    assert "restore: a" in cli.ok("undo").err
+    assert (project / "a").read_text() == "mine"
+
+
 def test_the_oldest_operation_can_be_shown(cli: CommandLine, project: Path) -> None:
     cli.environment["DSVC_DATE"] = "2026-02-28T12:00:00+01:00"
     cli.ok("gc", "--prune", "now")

@@ -118,8 +118,10 @@ def test_remove_refuses_changes_and_stores_them_when_forced(cli, project, linked
     refused = cli("worktree", "remove", "../linked")
     assert refused.code == 3
     assert (linked / "new.txt").exists()
-    cli.ok("worktree", "remove", "--force", "../linked")
+    answer = cli.ok("worktree", "remove", "--force", "../linked")
     assert not linked.exists()
+    stored = answer.err.split("dsvc export ")[1].split()[0]
+    assert cli.ok("cat", f"{stored}:new.txt").out == "precious"
     assert len(cli.ok("worktree", "list").out.splitlines()) == 1
     assert "linked" in cli.ok("branch").out
 
@@ -170,3 +172,40 @@ def test_undo_here_does_not_touch_the_other(cli, project, linked):
     cli.ok("undo")
     assert cli.ok("status", "-s").out == "?? c.txt\n"
     assert at(cli, linked, "status", "-s").out == ""
+
+
+def test_going_back_leaves_the_branches_of_others_alone(cli, project, linked):
+    (linked / "b.txt").write_text("b\n")
+    at(cli, linked, "commit", "-m", "second")
+    there = at(cli, linked, "rev-parse", "HEAD").out
+    (project / "a.txt").write_text("changed\n")
+    cli.ok("commit", "-m", "third")
+    answer = cli.ok("op", "restore", "@~3")
+    assert "linked is left as it is: another working copy stands on it" in answer.err
+    assert cli.ok("log", "--format=%s").out == "first\n"
+    assert at(cli, linked, "rev-parse", "HEAD").out == there
+    assert at(cli, linked, "status", "-s").out == ""
+    cli.ok("undo")
+    assert cli.ok("log", "--format=%s", "-n", "1").out == "third\n"
+
+
+def test_undo_moves_no_branch_on_which_another_stands(cli, project, linked):
+    (project / "a.txt").write_text("changed\n")
+    cli.ok("commit", "-m", "second")
+    cli.ok("branch", "side", "HEAD~1")
+    cli.ok("branch", "-f", "side", "HEAD")
+    at(cli, linked, "switch", "side")
+    answer = cli("undo")
+    assert answer.code == 3
+    assert "branch side is checked out in worktree linked" in answer.err
+    assert at(cli, linked, "status", "-s").out == ""
+
+
+def test_going_back_does_not_lead_onto_the_branch_of_another(cli, project, linked):
+    cli.ok("switch", "-c", "side")
+    cli.ok("switch", "main")
+    at(cli, linked, "switch", "side")
+    answer = cli("op", "restore", "@~2")
+    assert answer.code == 3
+    assert "branch side is checked out in worktree linked" in answer.err
+    assert cli.ok("branch", "--show-current").out == "main\n"
