@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dsvc.errors import RequestError
 from dsvc.objects import trees
@@ -155,4 +155,4 @@ def _index(
 
     blocks = blocks_of_tree(workspace.repo.store, index.tree, sign)
     stamp = workspace.clock() if written else index.stamp
-    return Index(index.tree, stamp, blocks, patterns, index.names, partial=index.partial)
+    return replace(index, stamp=stamp, blocks=blocks, sparse=patterns)
