@@ -113,3 +113,8 @@ def test_ls_remote(clones):
     assert clones.ada.ok("ls-remote", "origin", "v*").out == f"{head}\ttags/v1\n"
     assert clones.ada("ls-remote", "origin", "nothing").code == 1
     assert clones.ada("ls-remote", "../nothing").code == 14
+    outside = clones.person(".")
+    assert outside.ok("ls-remote", "hub", "v*").out == f"{head}\ttags/v1\n"
+    assert outside("ls-remote", "nothing").code == 14
+    assert outside("ls-remote").code == 10, "without a repository there are no remotes"
+    assert not (clones.base / ".dsvc").exists()
