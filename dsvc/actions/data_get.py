@@ -129,6 +129,28 @@ def check_out(
     return check_out_where(workspace, _Chosen(workspace.index(), paths, without=without), drafts=drafts).written
 
 
+def absent_at(workspace: Workspace, paths: Sequence[bytes]) -> dict[bytes, Entry]:
+    """Return what a partial clone left out at or below those of the paths that the working copy stands for."""
+    index, store = workspace.index(), workspace.repo.store
+    known = [path for path in paths if trees.lookup(store, index.tree, path) is not None] if index.may_lack else []
+    sparse = Sparse(index.sparse) if index.sparse else None
+    return {
+        path: entry
+        for path, entry in (entries_at(workspace, index.tree, known) if known else ())
+        if index.is_absent(path) and (sparse is None or sparse.includes(path))
+    }
+
+
+def bring_absent(workspace: Workspace, absent: Mapping[bytes, Entry]) -> None:
+    """Fetch what `absent_at` gave, and check it out.
+
+    Raises:
+        RemoteError: when it cannot be had.
+    """
+    workspace.repo.store.complete(entry.id for entry in absent.values() if entry.kind in CONTENT_KINDS)
+    check_out(workspace, list(absent))
+
+
 def entries_at(workspace: Workspace, tree: bytes, paths: Sequence[bytes]) -> Iterator[tuple[bytes, Entry]]:
     """Yield (path, entry) of the files, links and references of a tree at or below `paths`, or of all for none.
 

@@ -182,3 +182,41 @@ def test_a_fork_of_one_is_one(ada: CommandLine, tmp_path: Path) -> None:
     mine.ok("switch", "-q", "--detach", "HEAD~1")
     mine.ok("data", "get")
     assert (mine.directory / "data" / "table.csv").read_bytes() == TABLE
+
+
+SCRIPT = "n = len(open('data/table.csv').read().split())\nopen('out.txt', 'w').write(f'{n}\\n')\n"
+
+
+@pytest.fixture
+def recorded(ada: CommandLine) -> str:
+    """The id of a run of Ada's, by a stage, that read the large table."""
+    (ada.directory / "count.py").write_text(SCRIPT)
+    (ada.directory / "dsvc.toml").write_text(
+        '[stages.count]\ncmd = "python count.py"\ndeps = ["count.py", "data/table.csv"]\nouts = ["out.txt"]\n'
+    )
+    ada.ok("commit", "-q", "-m", "a stage")
+    ada.ok("repro")
+    ada.ok("commit", "-q", "-m", "what it wrote")
+    ada.ok("push", "-q")
+    return str(ada.ok("runs", "--json").json["runs"][0]["id"])
+
+
+@pytest.mark.parametrize("words", [("--no-data",), ("--bare-history",)])
+def test_a_run_is_repeated_with_what_it_read(ada: CommandLine, recorded: str, words: tuple[str, ...]) -> None:
+    bob = clone(ada, *words)
+    refused = bob("--offline", "rerun", recorded)
+    assert refused.code == 14, refused.err
+    assert "identical" in bob.ok("rerun", recorded).out
+    assert not (bob.directory / "data").exists()
+
+
+def test_stages_are_up_to_date_without_their_data(ada: CommandLine, recorded: str) -> None:
+    bob = clone(ada, "--no-data")
+    assert "unchanged" in bob.ok("--offline", "repro").out
+    assert "not fetched: this is a partial clone" in bob("verify", "data/table.csv").out
+    assert not (bob.directory / "data").exists()
+    (bob.directory / "count.py").write_text(SCRIPT.replace("len(", "2 * len("))
+    assert bob("--offline", "repro").code == 14
+    assert "ran" in bob.ok("repro").out
+    assert (bob.directory / "out.txt").read_text() == f"{2 * len(CHANGED.split())}\n"
+    assert (bob.directory / "data" / "table.csv").read_bytes() == CHANGED
