@@ -98,6 +98,10 @@ def read_absent(store: ObjectStore, index_of: Callable[[], Index]) -> Callable[[
     def read(path: bytes) -> bytes | None:
         index = known[0] if known else index_of()
         known[:] = [index]
+        directory, _, name = path.rpartition(b"/")
+        block = index.blocks.get(directory)
+        if block is not None and name not in block.names:
+            return None  # by far the most are asked for in vain
         entry = trees.lookup(store, index.tree, path) if index.is_absent(path) else None
         if entry is None or entry.kind not in FILE_KINDS or not is_complete(store, entry.id):
             return None
