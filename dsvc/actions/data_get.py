@@ -97,7 +97,7 @@ def data_get(
             hint="leave --offline out",
         )
     size = sum(lacking.values())
-    rules = _rules_above(workspace, tree, wanted)
+    rules = _rules_above(workspace, tree, paths) if paths else []
     received = bring(workspace, [*lacking, *rules], jobs=jobs).received if lacking else Received()
     commit_id = None
     lost: dict[bytes, SourceError] = {}
@@ -169,7 +169,7 @@ def entries_at(workspace: Workspace, tree: bytes, paths: Sequence[bytes]) -> Ite
 
 
 def _rules_above(workspace: Workspace, tree: bytes, paths: Iterable[bytes]) -> list[bytes]:
-    """Return the files with rules for these paths whose content is not here: without it commits take too much."""
+    """Return the files with rules above these paths whose content is not here: without it commits take too much."""
     index, store = workspace.index(), workspace.repo.store
     named = (join(folder, name) for folder in parents(paths) for name in sorted(RULES))
     found = (trees.lookup(store, tree, path) for path in named if index.is_absent(path))
