@@ -125,6 +125,19 @@ def test_restore_brings_what_is_named(ada: CommandLine) -> None:
     assert "dsvc sparse add data/table.csv" in left_out.err
 
 
+def test_the_end_of_a_sparse_working_copy_brings_no_more_than_the_clone_wants(ada: CommandLine) -> None:
+    bob = clone(ada, "--no-data")
+    bob.ok("data", "get", "data/table.csv")
+    everything = paths(bob)
+    bob.ok("sparse", "set", "code")
+    bob.ok("sparse", "disable")
+    assert sorted(path.name for path in (bob.directory / "data").iterdir()) == ["table.csv"]
+    assert absent(bob) == ["data/image.bin"]
+    assert bob.ok("status", "--porcelain").out == ""
+    bob.ok("commit", "-q", "--allow-empty", "-m", "nothing")
+    assert paths(bob) == everything
+
+
 def test_get_stays_offline(ada: CommandLine) -> None:
     bob = clone(ada, "--no-data")
     refused = bob("--offline", "data", "get", "data/table.csv")
