@@ -118,3 +118,16 @@ def test_ls_remote(clones):
     assert outside("ls-remote", "nothing").code == 14
     assert outside("ls-remote").code == 10, "without a repository there are no remotes"
     assert not (clones.base / ".dsvc").exists()
+
+
+def test_a_worktree_for_a_branch_of_the_remote(clones):
+    bob = clones.join("bob")
+    clones.ada.ok("switch", "-q", "-c", "topic")
+    clones.commit(clones.ada, "on the topic", {"b": "1"})
+    clones.ada.ok("push", "-q")
+    bob.ok("fetch", "-q")
+    bob.ok("worktree", "add", "../beside", "topic")
+    beside = clones.person("beside")
+    assert (beside.directory / "b").read_text() == "1"
+    assert beside.ok("status", "--json").json["upstream"]["name"] == "origin/topic"
+    assert bob("worktree", "add", "../third", "nothing").code == 3
