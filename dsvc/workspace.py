@@ -22,8 +22,9 @@ from dsvc.refs.view import Direct, Symbolic, View
 from dsvc.repo.fetched import Fetched
 from dsvc.repo.repository import Repository
 from dsvc.storage.local import LocalBackend
+from dsvc.worktree.absent import read_absent
 from dsvc.worktree.index import Index, file_clock, read_index, write_index
-from dsvc.worktree.known import index_of_tree, lacking, refit_index
+from dsvc.worktree.known import index_of_tree, lacking, not_checked_out, refit_index
 from dsvc.worktree.name_map import NameMap, read_names, write_names
 from dsvc.worktree.places import MAIN, PRIVATE, common_folder, find_private, store_folder, worktree_id
 from dsvc.worktree.sparse import read_patterns
@@ -297,14 +298,13 @@ class Workspace:
             DamagedIndexError: when it is damaged.
         """
         index = self._index()
-        index.partial = self.content_filter() is not None or bool(self.erased())
+        index.partial, index.store = self.content_filter() is not None or bool(self.erased()), self.repo.store
         return index
 
     def _index(self) -> Index:
         index, tree = read_index(self.index_path), self.kept_tree()
         if index is None:
-            names = read_names(self.names_path)
-            sparse = read_patterns(self.sparse_path)
+            names, sparse = read_names(self.names_path), read_patterns(self.sparse_path)
             return index_of_tree(self.repo.store, tree, sparse=sparse, names=names, leaves_out=self._not_fetched())
         index.names = read_names(self.names_path)
         if index.tree == tree:
@@ -333,9 +333,9 @@ class Workspace:
         return lacking(self.repo.store, None if wanted is None else wanted.wants, ())
 
     def _not_fetched(self) -> LeavesOut | None:
-        """Return what says whether a file cannot have been checked out, because its content is not here."""
-        wants = None if self.content_filter() is None else lambda _path, _size: False
-        return lacking(self.repo.store, wants, self.erased())
+        """Return what says whether a file cannot have been checked out, where no index tells."""
+        wants, names = self.content_filter(), read_names(self.names_path)
+        return not_checked_out(self.repo.store, wants, self.erased(), root=self.root_bytes, names=names)
 
     def kept_tree(self) -> TreeId:
         """Return the tree that the index stood for when refs were last published: HEAD's, or with added files."""
@@ -371,12 +371,13 @@ class Workspace:
         """Return the rules of `.dsvcignore`, `.gitignore` and the repository's exclude file."""
         from dsvc.worktree.ignore import IgnoreRules
 
-        exclude = self.common / "exclude"
+        partial = self.sparse_path.exists() or self.content_filter() is not None
         return IgnoreRules(
             self.root_bytes,
             read_gitignore=self.config.get_bool("core.gitignore"),
-            exclude_file=os.fsencode(exclude) if exclude.exists() else None,
+            exclude_file=os.fsencode(self.common / "exclude"),
             on_disk=read_names(self.names_path).on_disk,
+            read_absent=read_absent(self.repo.store, self.index) if partial else None,
         )
 
     def datasets(self, *, begin: bool = False) -> Delegation | None:

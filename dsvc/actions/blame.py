@@ -75,19 +75,22 @@ def blame(
     if entry is not None and entry.kind == EntryKind.TREE:
         raise NoTextError(f"{shown} is a folder", hint=f"dsvc log -- {shown}")
     if revision is None:
+        index = workspace.index()
         text = _working_text(workspace, path)
-        if text is None or (entry is None and workspace.index().get(path) is None):
+        if text is None and index.is_absent(path):  # it is as the store has it
+            text = _stored_text(store, trees.lookup(store, index.tree, path), shown)
+        elif entry is None and index.get(path) is None:
+            text = None
+        if text is None:
             raise NoSuchPathError(path, "HEAD")
         search: LineOrigins[Suspect] = LineOrigins((_HERE, path), text)
         content = _text_or_none(workspace.repo, entry)
         parents = [((start, path), content)] if start is not None and content is not None else []
         search.pass_to_parents((_HERE, path), parents)
     else:
-        if entry is None or start is None:
+        text = _stored_text(store, entry, shown)
+        if text is None or start is None:
             raise NoSuchPathError(path, revision)
-        if not _is_text(store, entry):
-            raise NoTextError(f"{shown} is no text of a size that can be blamed", hint=f"dsvc log -- {shown}")
-        text = store.read_file(entry.id)
         search = LineOrigins((start, path), text)
     history = _History(ancestry, workspace.repo)
     while waiting := search.waiting:
@@ -128,6 +131,14 @@ def _working_text(workspace: Workspace, path: bytes) -> bytes | None:
     if is_binary(content):
         raise NoTextError(f"{path.decode(errors='replace')} is a binary file")
     return content
+
+
+def _stored_text(store: ObjectStore, entry: Entry | None, shown: str) -> bytes | None:
+    if entry is None:
+        return None
+    if not _is_text(store, entry):
+        raise NoTextError(f"{shown} is no text of a size that can be blamed", hint=f"dsvc log -- {shown}")
+    return store.read_file(entry.id)
 
 
 def _is_text(store: ObjectStore, entry: Entry | None) -> bool:

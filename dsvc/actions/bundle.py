@@ -23,7 +23,7 @@ from dsvc.refs.view import Direct, Ref, Symbolic
 from dsvc.remotes.bundle_file import BundleBackend, BundleHeader, BundleWriter, Prerequisite
 from dsvc.remotes.transfer.outbox import Outbox
 from dsvc.remotes.transfer.purged import Spared
-from dsvc.remotes.transfer.selection import Stored, Walk
+from dsvc.remotes.transfer.selection import Noting, Stored, Walk
 from dsvc.remotes.transfer.sending import Sent, cargo, send
 from dsvc.repo.format import CURRENT, REFERENCES
 from dsvc.repo.reachable import Marks, mark, references
@@ -103,14 +103,15 @@ def create_bundle(
         raise RequestError(f"{path} cannot be written: {error.strerror}", hint="name another file") from error
     try:
         target = ObjectStore(writer, lambda: _made(scratch))
-        taker = Spared(
-            Stored(store, marks, _boundary_has(workspace, ancestry, builds_on)),
-            store,
-            target,
-            ours=purged_files(workspace.repo),
-            theirs=(),
-        )
+        has = _boundary_has(workspace, ancestry, builds_on)
+        ours = purged_files(workspace.repo)
         try:
+            if store.bring is not None:  # a partial clone
+                noting = Noting(Spared(Stored(store, marks, has), store, target, ours=ours, theirs=()))
+                Walk(store, noting).add(ancestry, tips, known=excluded)
+                store.complete(noting.lacking)
+                marks = Marks(store.packs, workspace.repo.head.packs.packs)
+            taker = Spared(Stored(store, marks, has), store, target, ours=ours, theirs=())
             Walk(store, taker).add(ancestry, tips, known=excluded)
         except ObjectMissingError as error:
             raise RequestError(

@@ -42,6 +42,7 @@ from dsvc.storage.local import LocalBackend
 from dsvc.workspace import MAIN, PRIVATE, Surroundings, Workspace
 from dsvc.worktree.drafts import Drafts
 from dsvc.worktree.index import Index
+from dsvc.worktree.known import index_of_nothing
 from dsvc.worktree.name_map import read_names
 from dsvc.worktree.places import make_private, make_root
 
@@ -357,4 +358,7 @@ def _stand(
         )
     else:
         workspace.publish(transaction, workspace.act("clone", f"clone: {short_name(branch)}"))
+        if workspace.content_filter() is not None:  # what was read later must not look deleted
+            workspace.local.mkdir(parents=True, exist_ok=True)
+            workspace.write_index(index_of_nothing(workspace.repo.store, workspace.tree_of(commit_id)))
     return None if detached else HEADS + branch, commit_id

@@ -23,7 +23,7 @@ from dsvc.refs.view import Ref, Symbolic, View
 from dsvc.remotes.refspec import mapped
 from dsvc.remotes.transfer.ledgers import take_ledgers, unlike_ledgers
 from dsvc.remotes.transfer.purged import ErasedThereError, Spared, refusal, send_notes
-from dsvc.remotes.transfer.selection import Stored, Walk, present_tips
+from dsvc.remotes.transfer.selection import Noting, Stored, Walk, present_tips
 from dsvc.remotes.transfer.sending import Sent, cargo, send
 from dsvc.remotes.wire.errors import RemoteDeniedError
 from dsvc.remotes.wire.publish import Offer, Publisher, RefChange
@@ -104,7 +104,12 @@ def _send(
         marks = first.marks
     else:
         marks = Marks(store.packs, refs)
-        left = _mark(workspace, remote, marks, tips, jobs=jobs)
+        left, lacking = _mark(workspace, remote, marks, tips, jobs=jobs, note=store.bring is not None)
+        if lacking:  # a partial clone, and a place that is not the one it was cloned from
+            store.complete(lacking)
+            refs = workspace.repo.head.packs.packs
+            marks = Marks(store.packs, refs)
+            left, _ = _mark(workspace, remote, marks, tips, jobs=jobs)
     backend = workspace.repo.backend
     assert isinstance(backend, LocalBackend), "a workspace's repository lies on disk"
     sent = send(
@@ -122,30 +127,43 @@ def _send(
 
 
 def _mark(
-    workspace: Workspace, remote: OpenRemote, marks: Marks, tips: Sequence[Target], *, jobs: int
-) -> set[bytes]:
-    """Mark what the remote lacks of what `tips` reach; return the erased files among it."""
+    workspace: Workspace,
+    remote: OpenRemote,
+    marks: Marks,
+    tips: Sequence[Target],
+    *,
+    jobs: int,
+    note: bool = False,
+) -> tuple[set[bytes], list[bytes]]:
+    """Mark what the remote lacks of what `tips` reach; return the erased files among it.
+
+    With `note` also those of which the content is not here either, which else is an error.
+    """
     store, there = workspace.repo.store, remote.repo.store
     known = present_tips(store, _commits(remote.view()))
     commits = [CommitId(ObjectId(i)) for kind, i in tips if kind == Kind.COMMIT]
     ancestry = ancestry_for_push(workspace, remote, commits)
     require_history_there(workspace, remote, ancestry, tips, known=known, jobs=jobs)
     ours, theirs = purged_files(workspace.repo), purged_files(remote.repo)
-    taker = Spared(Stored(store, marks, there.rely_on), store, there, ours=ours, theirs=theirs)
+
+    def mark_beyond(known: Sequence[CommitId]) -> tuple[set[bytes], list[bytes]]:
+        taker = Spared(Stored(store, marks, there.rely_on), store, there, ours=ours, theirs=theirs)
+        noting = Noting(taker)
+        Walk(store, noting if note else taker).add(ancestry, tips, known=known)
+        return taker.left, noting.lacking
+
     try:
         try:
-            Walk(store, taker).add(ancestry, tips, known=known)
+            return mark_beyond(known)
         except ObjectMissingError:  # below a commit that no ref names here, others may be missing: do without it
             named = set(_commits(workspace.view()))
-            taker = Spared(Stored(store, marks, there.rely_on), store, there, ours=ours, theirs=theirs)
-            Walk(store, taker).add(ancestry, tips, known=[i for i in known if i in named])
+            return mark_beyond([i for i in known if i in named])
     except ErasedThereError as error:
         raise refusal(store, remote.repo, error.file_id, tips, remote=remote.settings.shown) from error
     except ObjectMissingError as error:
         raise IncompleteError(
             f"what is to be pushed is not complete here: {error.message}", hint="dsvc fsck", details=error.details
         ) from error
-    return taker.left
 
 
 def _commits(view: View) -> list[ObjectId]:

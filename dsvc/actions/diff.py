@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dsvc.actions.changes import UNREAD, changes_against
+from dsvc.actions.changes import UNREAD, changes_against, working_changes
 from dsvc.actions.filediff import FileDiff, Sides, StatusFilter, paired
 from dsvc.actions.revision import revision_context
 from dsvc.contents.attributes import attributes_on_disk
@@ -53,8 +53,10 @@ def diff(
     ends = _ends(context, revisions)
     if ends is None:
         tree_id = _tree(context, revisions[0] if revisions else None, workspace)
-        changes = changes_against(workspace, tree_id, paths=[path for path in paths if path])
-        sides = Sides.of(workspace.repo, workspace.place, attributes=attributes_on_disk(workspace.place))
+        inside = [path for path in paths if path]
+        working = working_changes(workspace, paths=inside)
+        changes = changes_against(workspace, tree_id, paths=inside, found=working)
+        sides = Sides.on_disk(workspace, working.index, attributes=attributes_on_disk(workspace.place))
         if reverse:
             raise UsageError("-R compares commits with each other", hint="dsvc diff -R A B")
     else:

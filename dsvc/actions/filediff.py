@@ -23,6 +23,8 @@ from dsvc.objects.tree import CONTENT_KINDS, FILE_KINDS, Entry, EntryKind
 from dsvc.repo.repository import Repository
 from dsvc.repo.tombstones import PurgedError, explain_missing
 from dsvc.storage.snapshots import FileChange
+from dsvc.workspace import Workspace
+from dsvc.worktree.index import Index
 
 TEXT_LIMIT = 8 << 20
 """Bytes above which a text is compared line by line only when that is asked for: it takes much and tells little."""
@@ -53,12 +55,12 @@ class FileDiff(NamedTuple):
 
 class Sides(NamedTuple):
     """Where contents are read from: the store, and for a new side that lies in the working copy what gives the place
-    of a path on disk. `explain` says of an object that is not there whether it was erased on purpose; `attributes` how
-    files are compared.
+    of a path on disk (None: it is left out there). `explain` says of an object that is not there whether it was erased
+    on purpose; `attributes` how files are compared.
     """
 
     store: ObjectStore
-    place: Callable[[bytes], bytes] | None = None
+    place: Callable[[bytes], bytes | None] | None = None
     explain: Callable[[ObjectMissingError], DsvcError] | None = None
     attributes: Attributes = NO_ATTRIBUTES
 
@@ -66,12 +68,22 @@ class Sides(NamedTuple):
     def of(
         cls,
         repo: Repository,
-        place: Callable[[bytes], bytes] | None = None,
+        place: Callable[[bytes], bytes | None] | None = None,
         *,
         attributes: Attributes = NO_ATTRIBUTES,
     ) -> Sides:
         """Return the sides whose contents a repository keeps, or knows to be purged."""
         return cls(repo.store, place, partial(explain_missing, repo), attributes)
+
+    @classmethod
+    def on_disk(cls, workspace: Workspace, index: Index, *, attributes: Attributes = NO_ATTRIBUTES) -> Sides:
+        """Return the sides of which the new one is the working copy; what that leaves out is read from the store."""
+
+        def place(path: bytes) -> bytes | None:
+            full = workspace.place(path)
+            return None if index.is_absent(path) and not os.path.lexists(full) else full
+
+        return cls.of(workspace.repo, place, attributes=attributes)
 
     def purged(self, error: ObjectMissingError) -> str:
         """Return who erased what is missing, when and why, as a sentence; raises the error where nobody did."""
@@ -90,7 +102,7 @@ class Sides(NamedTuple):
             entry
             for file in files
             if not file.same_content()
-            for entry in (file.old, file.new if self.place is None else None)
+            for entry in (file.old, file.new if self.place is None or self.place(file.path) is None else None)
         )
         self.store.complete(e.id for e in entries if e is not None and e.kind in CONTENT_KINDS and e.size <= TEXT_LIMIT)
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dsvc.actions.checkout import checkout
-from dsvc.config.editing import set_value
-from dsvc.config.settings import Config
+from dsvc.config.editing import set_values
+from dsvc.config.keys import Value
+from dsvc.config.settings import Config, ConfigFiles, load_config
 from dsvc.errors import DsvcError, NotARepositoryError, RequestError
 from dsvc.history.datasets import stored_snapshots
 from dsvc.objects import trees
@@ -27,6 +28,7 @@ from dsvc.repo.sharing import Method, Shared, share_packs
 from dsvc.repo.tombstones import PURGED, explain_missing
 from dsvc.storage.local import LocalBackend
 from dsvc.workspace import MAIN, PRIVATE, Surroundings, Workspace
+from dsvc.worktree.content_filter import configured_filter
 from dsvc.worktree.datasets import LOCK, lock_datasets, read_datasets, repository_mark, seed_datasets
 from dsvc.worktree.index import Index
 from dsvc.worktree.name_map import read_names, seed_names
@@ -153,11 +155,21 @@ def _make(
         Repository.create(made, made.staging, act=act, refs=refs, packs=shared.head.packs.packs).close()
     finally:
         source.close()
-    set_value(own / "config.toml", "fork.parent", value=storable(os.fspath(private.parent)))
-    set_value(own / "config.toml", "fork.operation", value=shared.head.operation.hex())
+    told: dict[str, Value] = {
+        "fork.parent": storable(os.fspath(private.parent)),
+        "fork.operation": shared.head.operation.hex(),
+        **_remotes_of_partial(common),
+    }
+    set_values(own / "config.toml", told)
     seed_datasets(private / "worktree" / "datasets", own / "worktree" / "datasets")
     seed_names(private / "worktree" / "names", own / "worktree" / "names")
     return shared
+
+
+def _remotes_of_partial(common: Path) -> dict[str, Value]:
+    """Return the settings of the remotes that have what a partial clone has not, for its fork; none of a full one."""
+    remotes = load_config(ConfigFiles(repo=common / "config.toml")).section("remote")
+    return {f"remote.{key}": value for key, value in remotes.items()} if configured_filter(remotes) else {}
 
 
 def _act(surroundings: Surroundings, parent: Path, shared: Shared) -> Act:
@@ -180,8 +192,16 @@ def _act(surroundings: Surroundings, parent: Path, shared: Shared) -> Act:
 def _check_out(
     target: Path, parent: Path, shared: Shared, *, config: Config, surroundings: Surroundings, progress: Progress
 ) -> ForkResult:
-    workspace = Workspace.open(target, config=config, surroundings=surroundings, progress=progress)
+    outer = [layer for layer in config.layers if layer.origin.scope not in ("repo", "worktree", "command")]
+    own = load_config(ConfigFiles(repo=target / PRIVATE / "config.toml")).layers
+    said = [layer for layer in config.layers if layer.origin.scope == "command"]
+    layered = Config((*outer, *own, *said))  # not what a repository around here says
+    workspace = Workspace.open(target, config=layered, surroundings=surroundings, progress=progress)
     try:
+        if workspace.content_filter() is not None:
+            from dsvc.actions.bring import attach
+
+            attach(workspace)
         datasets = workspace.datasets()
         if datasets is not None:
             with suppress(ZfsMissingError):  # as where datasets are checked out as plain files

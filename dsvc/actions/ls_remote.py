@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 
-from dsvc.actions.remote_access import OpenRemote, open_remote, steadily
+from dsvc.actions.init import init_repository
+from dsvc.actions.remote_access import OpenRemote, open_remote, settled, steadily
+from dsvc.config.settings import Config
 from dsvc.objects.ids import Kind, ObjectId
 from dsvc.refs.names import HEADS, SHARED, TAGS
 from dsvc.refs.view import Direct
-from dsvc.remotes.settings import RemoteSettings
-from dsvc.workspace import Workspace
+from dsvc.remotes.settings import RemoteSettings, read_kinds
+from dsvc.workspace import Surroundings, Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,31 @@ def ls_remote(
     with open_remote(workspace, settings) as remote:
         found = steadily(workspace, remote, lambda: _refs(remote, prefixes))
     return [ref for ref in found if not patterns or any(_matches(ref.name, pattern) for pattern in patterns)]
+
+
+def ls_remote_at(
+    address: str,
+    patterns: Sequence[str] = (),
+    *,
+    config: Config,
+    surroundings: Surroundings,
+    directory: Path,
+    branches: bool = False,
+    tags: bool = False,
+) -> tuple[RemoteSettings, list[RemoteRef]]:
+    """Do what `ls_remote` does where there is no repository here; relative addresses are from `directory`.
+
+    Raises:
+        RemoteError: when it cannot be reached.
+    """
+    with tempfile.TemporaryDirectory(prefix="dsvc-ls-remote-") as folder:
+        init_repository(Path(folder), surroundings=surroundings)
+        workspace = Workspace.open(Path(folder), config=config, surroundings=surroundings)
+        try:
+            settings = RemoteSettings(None, settled(address, directory), by_kind=read_kinds(config))
+            return settings, ls_remote(workspace, settings, patterns, branches=branches, tags=tags)
+        finally:
+            workspace.close()
 
 
 def _refs(remote: OpenRemote, prefixes: Sequence[str]) -> list[RemoteRef]:

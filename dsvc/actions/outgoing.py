@@ -243,6 +243,8 @@ def _checked(
         if not _holds(workspace, remote, lease, update):
             what = "what was expected" if lease.expected is not None else "what was last fetched"
             reason = "it is there already" if lease.absent else f"it is not {what}"
+            if target.startswith(TAGS) and lease.expected is None and not lease.absent and old and new:
+                return refused("where a tag was is not noted by a fetch", _replaces_tag(typed, target, old))
             return refused(reason, f"dsvc fetch {typed}, look at what came, then push again")
         force = True
     if new is None:
@@ -260,11 +262,7 @@ def _checked(
     if target.startswith(NAMED) and not force and old != _tracked(workspace, remote, target):
         return refused("it was changed there too", f"dsvc fetch {typed}, look at what came, then push +{target}")
     if target.startswith(TAGS) and not force:
-        return refused(
-            "there is another tag of that name there",
-            f"dsvc push --force-with-lease={target}:{old.id.hex()} {typed} {target} replaces it; "
-            "whoever has fetched it keeps the old one",
-        )
+        return refused("there is another tag of that name there", _replaces_tag(typed, target, old))
     if old.kind == new.kind == Kind.COMMIT:
         if not present_tips(workspace.repo.store, [old.id]):
             return update._replace(outcome="forced") if force else refused("it has commits that are not here", pull)
@@ -280,6 +278,13 @@ def _checked(
                 return refused("it has commits that yours has not", again)
             return refused("it has commits that yours has not", pull)
     return update._replace(outcome="forced")
+
+
+def _replaces_tag(remote: str, tag: str, old: Direct) -> str:
+    return (
+        f"dsvc push --force-with-lease={tag}:{old.id.hex()} {remote} {tag} replaces it; "
+        "whoever has fetched it keeps the old one"
+    )
 
 
 def _left_behind(workspace: Workspace, remote: OpenRemote, ours: str, theirs: str, old: Direct) -> bool:

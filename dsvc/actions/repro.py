@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Literal
 
+from dsvc.actions.data_get import absent_at, bring_absent
 from dsvc.actions.restore import restore
 from dsvc.actions.run_begin import start_index
 from dsvc.actions.run_environment import lock_environment
@@ -79,6 +80,7 @@ def repro(
 
     A stage is known by its command, the content of what it reads, its parameters, and the interpreter and packages it
     runs with. Where a run of the same was recorded, on whatever branch or clone, its outputs are taken from the store.
+    In a partial clone what a stage reads is fetched when it has to run.
     A stage fails by the exit code of its command, or when an output is not there afterwards; it keeps those that need
     it from running, and the others go on. What the commands print goes to the
     descriptor `output`, or where this process prints.
@@ -132,6 +134,12 @@ def repro(
                     note(result)
                     ready += order.get_ready()
                     continue
+                absent = absent_at(workspace, [os.fsencode(path) for path in stage.deps])
+                if absent and running:  # whose files are compared before and after
+                    ready.insert(0, stage.name)
+                    break
+                if absent:
+                    bring_absent(workspace, absent)
                 words = _words(workspace, stage, key, state.params(stage), alone=request.jobs <= 1)
                 running[pool.submit(_execute, workspace, words, stage, environment, output)] = stage, key
             if not running:
@@ -156,7 +164,8 @@ def _check(workspace: Workspace, stage: Stage, made: Iterable[str]) -> None:
     for dep in stage.deps:
         if any(dep == path or dep.startswith(f"{path}/") or path.startswith(f"{dep}/") for path in made):
             continue
-        if not os.path.lexists(workspace.place(os.fsencode(dep))):
+        name = os.fsencode(dep)
+        if not os.path.lexists(workspace.place(name)) and not absent_at(workspace, [name]):
             raise DepMissingError(
                 f"stage {stage.name} reads {dep}, which is not there and which no stage writes",
                 hint="dsvc status shows what there is; a path is relative to the root of the working copy",

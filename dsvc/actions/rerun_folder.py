@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dsvc.actions.bring import OfflineError
 from dsvc.actions.checkout import checkout
 from dsvc.actions.export import FolderWriter
 from dsvc.actions.lineage_target import present_entry
 from dsvc.actions.worktree import Worktree, drop_worktrees, forget_folder, free_id, make_folder
-from dsvc.errors import DsvcError, RequestError
+from dsvc.errors import DsvcError, RemoteError, RequestError
 from dsvc.objects import trees
-from dsvc.objects.files import hash_content
+from dsvc.objects.files import hash_content, is_small
 from dsvc.objects.ids import Kind, ObjectId, TreeId
 from dsvc.objects.tree import CONTENT_KINDS, Entry, EntryKind
 from dsvc.refs.names import HEADS, head_of
@@ -23,7 +24,7 @@ from dsvc.refs.view import Direct, Symbolic
 from dsvc.runs.pins import Pin, read_pins
 from dsvc.runs.record import Run
 from dsvc.workspace import Workspace
-from dsvc.worktree.index import Index
+from dsvc.worktree.index import Index, parents
 
 
 class InputsGoneError(RequestError):
@@ -45,8 +46,11 @@ def clean_folder(workspace: Workspace, run: Run, path: Path, *, keep: bool) -> I
     Files of the working copy come from the run's source, ignored ones from its inputs, or from the present working copy
     where they are the same there. Nothing is ever written into the present working copy.
 
+    In a partial clone what the run read is fetched first.
+
     Raises:
-        RequestError: when the folder is not empty, or the run's source is not stored.
+        RequestError: when the folder is not empty, or the run's source is not stored. RemoteError: when something has
+            to be fetched and cannot be.
     """
     store = workspace.repo.store
     if run.source is None or not store.has(run.source, Kind.TREE):
@@ -55,6 +59,8 @@ def clean_folder(workspace: Workspace, run: Run, path: Path, *, keep: bool) -> I
         )
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RequestError(f"{path} exists and is not an empty folder", hint="choose another folder")
+    if store.bring is not None:
+        _fetch(workspace, run, run.source)
     made_folder = not path.exists()
     name = free_id(workspace, path.name)
     made = make_folder(workspace, path, name)
@@ -83,6 +89,28 @@ def clean_folder(workspace: Workspace, run: Run, path: Path, *, keep: bool) -> I
         if not keep:
             drop_worktrees(workspace, [Worktree(name, path, None, None, present=True)])
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _fetch(workspace: Workspace, run: Run, source: TreeId) -> None:
+    """Fetch what the run read, and small files, for not all that matters is read; all where reads are not known."""
+    store = workspace.repo.store
+    pins = [pin for pin in read_pins(store, run.inputs) if pin.id is not None and not pin.is_outside]
+    places = frozenset(pin.path for pin in pins)
+    unseen = any(run.observation.get(what) for what in ("programs", "unseen_libraries", "trace_cut", "refused"))
+    known = run.observation.get("reads") in ("strace", "python") and not unseen
+    store.complete(
+        entry.id
+        for path, entry in trees.walk(store, source)
+        if entry.kind in CONTENT_KINDS
+        and (not known or is_small(entry.size) or not places.isdisjoint((path, *parents([path]))))
+    )
+    others = [p.id for p in pins if p.id and p.kind in CONTENT_KINDS and trees.lookup(store, source, p.path) is None]
+    try:
+        store.complete(others)
+    except OfflineError:
+        raise
+    except (RemoteError, RequestError):
+        pass  # whoever needs them says which are not to be had
 
 
 def _bring_inputs(workspace: Workspace, run: Run, source: TreeId, made: Workspace) -> Iterator[bytes]:

@@ -12,11 +12,12 @@ from dsvc.errors import RequestError
 from dsvc.history.treediff import diff_trees
 from dsvc.objects import trees
 from dsvc.objects.ids import TreeId
-from dsvc.objects.tree import Entry
+from dsvc.objects.tree import CONTENT_KINDS, Entry, EntryKind
 from dsvc.repo.tombstones import PurgedError, tombstone_of
 from dsvc.workspace import Workspace
 from dsvc.worktree.behind_links import refuse_behind_link
 from dsvc.worktree.index import Index
+from dsvc.worktree.sparse import Sparse
 
 
 class RestoreResult(NamedTuple):
@@ -33,10 +34,12 @@ def restore(
     """Make these files and folders as `source` (HEAD where none is given) has them.
 
     What they hold now is stored first, so that `undo` brings it back. Files that the source does not have go when they
-    are known; others stay. `map_names` is as in `switch`.
+    are known; others stay. What a partial clone left out is fetched where it is named itself, a file or a folder; of
+    other folders it stays absent. `map_names` is as in `switch`.
 
     Raises:
-        RequestError: when neither the source nor the working copy has one of the paths.
+        RequestError: when neither the source nor the working copy has one of the paths. RemoteError: when something
+            has to be fetched and cannot be; nothing was changed then.
     """
     if map_names:
         workspace.map_names()
@@ -55,9 +58,17 @@ def restore(
         tombstone = tombstone_of(workspace.repo, entry.id) if entry is not None else None
         if tombstone is not None:
             raise PurgedError(tombstone)
-    for path in paths:
-        if path and index.is_absent(path) and purged(index.tree, path) is None:
-            _check_absent(workspace, index, source_tree, path)
+    absent = [p for p in paths if p and index.is_absent(p) and purged(index.tree, p) is None]
+    for path in absent:
+        _check_absent(workspace, index, source_tree, path)
+    coming = [path for path in absent if trees.lookup(store, source_tree, path) is not None]
+    restored: set[bytes] = set()
+    if coming:
+        from dsvc.actions.data_get import check_out, entries_at
+
+        entries = dict(entries_at(workspace, source_tree, coming))
+        store.complete(entry.id for entry in entries.values() if entry.kind in CONTENT_KINDS)
+        restored = {path for path in entries if not os.path.lexists(workspace.place(path))}
     recorded = record_working_copy(workspace, paths=paths)
     changes: dict[bytes, Entry | None] = {}
     for path in paths:
@@ -69,7 +80,7 @@ def restore(
         if path:
             changes[path] = wanted
     goal = TreeId(trees.edit_tree(store, recorded.tree, changes).id) if changes else source_tree  # type: ignore[arg-type]
-    changed = sum(1 for _ in diff_trees(store, recorded.tree, goal))
+    restored |= {change.path for change in diff_trees(store, recorded.tree, goal)}
     transaction = workspace.transaction()
     shown = ", ".join(p.decode("utf-8", "replace") or "." for p in paths[:3])
     overwrite_working_copy(
@@ -80,23 +91,30 @@ def restore(
         description=f"restore: {shown}",
         recorded=recorded,
     )
-    return RestoreResult(tuple(paths), source_tree, changed)
+    if coming:
+        check_out(workspace, coming)
+    return RestoreResult(tuple(paths), source_tree, len(restored))
 
 
 def _check_absent(workspace: Workspace, index: Index, source_tree: TreeId, path: bytes) -> None:
-    """Refuse a path that is not on disk on purpose; one that was removed, or a reference to another version, may be.
+    """Refuse what is not on disk because patterns leave it out, and a reference, unless to another version.
+
+    What was removed may be restored, and what a partial clone left out.
 
     Raises:
         RequestError: naming what brings it.
     """
-    known = trees.lookup(workspace.repo.store, index.tree, path)
+    store = workspace.repo.store
+    known, wanted = trees.lookup(store, index.tree, path), trees.lookup(store, source_tree, path)
+    if known is None:
+        return
     shown = os.fsdecode(path)
-    wanted = trees.lookup(workspace.repo.store, source_tree, path)
-    if known is not None and (index.partial or index.sparse):
+    inside = path + b"/." if known.kind == EntryKind.TREE else path
+    if index.sparse and not Sparse(index.sparse).includes(inside):
         raise RequestError(
             f"{shown} is not checked out here: this is a partial working copy", hint=f"dsvc sparse add {shown}"
         )
-    if known is not None and known == wanted:
+    if known.kind == EntryKind.REFERENCE and known == wanted:
         raise RequestError(
             f"{shown} is kept by reference, as the commit has it", hint=f"dsvc data get {shown} brings its content"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dsvc.errors import RequestError
 from dsvc.objects import trees
@@ -19,7 +19,7 @@ from dsvc.worktree.index import ABSENT, DIRECTORY, UNKNOWN, Index
 from dsvc.worktree.journal import Journal
 from dsvc.worktree.known import blocks_of_tree
 from dsvc.worktree.names import tells_names_apart
-from dsvc.worktree.plan import Plan, Planner
+from dsvc.worktree.plan import LeavesOut, Plan, Planner
 from dsvc.worktree.sparse import Includes, Sparse, read_patterns, write_patterns
 
 SPARSE = "sparse"  # the key of an operation's metadata with the patterns before it and after it
@@ -87,7 +87,9 @@ def check_out_where(
     *,
     drafts: Claims | None = None,
 ) -> SparseResult:
-    """Check out the files that `wanted` takes in (None: all) and no others; `patterns` are kept (None: those so far).
+    """Check out the files that `wanted` takes in and no others; `patterns` are kept (None: those so far).
+
+    Where `wanted` is None that is all, in a partial clone all that it wants or has.
 
     `drafts` have large files of them that were written already.
 
@@ -103,7 +105,8 @@ def check_out_where(
     try:
         index = workspace.index()
         folds = not tells_names_apart(workspace.local)
-        plan = Planner(store, root, index, fold_names=folds).plan_sparse(wanted)
+        leaves_out = workspace.leaves_out() if wanted is None else None
+        plan = Planner(store, root, index, fold_names=folds, leaves_out=leaves_out).plan_sparse(wanted)
         workspace.keep_names(index.names)
         kept = {obstacle.path for obstacle in plan.obstacles}
         writes = [write for write in plan.writes if write[0] not in kept]
@@ -122,7 +125,9 @@ def check_out_where(
         if patterns is not None:
             write_patterns(workspace.sparse_path, patterns)
         kept_patterns = index.sparse if patterns is None else patterns
-        workspace.write_index(_index(workspace, index, kept_patterns, wanted, written=written, kept=kept))
+        workspace.write_index(
+            _index(workspace, index, kept_patterns, wanted, written=written, kept=kept, leaves_out=leaves_out)
+        )
         Writer(store, root, workspace.scratch, names=names).apply(goes)
     finally:
         journal.end(workspace.journal_path)
@@ -137,6 +142,7 @@ def _index(
     *,
     written: dict[bytes, bytes | None],
     kept: set[bytes],
+    leaves_out: LeavesOut | None = None,
 ) -> Index:
     """Return the index of the partial working copy."""
 
@@ -148,6 +154,8 @@ def _index(
             return before if before not in (None, ABSENT) else UNKNOWN
         if wanted is not None and not wanted.includes(path):
             return ABSENT
+        if leaves_out is not None and before in (None, ABSENT) and path not in written and leaves_out(path, entry):
+            return ABSENT
         now = written.get(path)
         if now is not None:
             return now
@@ -155,4 +163,4 @@ def _index(
 
     blocks = blocks_of_tree(workspace.repo.store, index.tree, sign)
     stamp = workspace.clock() if written else index.stamp
-    return Index(index.tree, stamp, blocks, patterns, index.names, partial=index.partial)
+    return replace(index, stamp=stamp, blocks=blocks, sparse=patterns)

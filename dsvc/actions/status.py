@@ -14,6 +14,7 @@ from dsvc.objects.ids import CommitId
 from dsvc.refs.names import RUNS, bisect_of
 from dsvc.workspace import Workspace
 from dsvc.worktree.absent import absent_paths
+from dsvc.worktree.index import Index
 from dsvc.worktree.scan import Skipped
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def status(
         _refresh(workspace, found, stamp)
     state = read_state(workspace)
     unclaimed = _unclaimed(workspace, [*changes, *added], new)
-    changes, added, renamed = _renamed(workspace, state, changes, added)
+    changes, added, renamed = _renamed(workspace, found.index, state, changes, added)
     return StatusResult(
         head.branch,
         head.commit_id,
@@ -122,7 +123,7 @@ def _distance(workspace: Workspace, branch: str | None) -> Distance | None:
 
 
 def _renamed(
-    workspace: Workspace, state: WorktreeState | None, changes: list[Change], added: list[Change]
+    workspace: Workspace, index: Index, state: WorktreeState | None, changes: list[Change], added: list[Change]
 ) -> tuple[list[Change], list[Change], list[FileDiff]]:
     """Take deleted files out of `changes` that live on as added ones, and these out of `added`."""
     conflicts = {conflict.path for conflict in state.conflicts} if state is not None else set()
@@ -132,7 +133,7 @@ def _renamed(
         return changes, added, []
     from dsvc.actions.filediff import Sides, paired
 
-    files, _ = paired([*gone, *fresh], Sides.of(workspace.repo, workspace.place))
+    files, _ = paired([*gone, *fresh], Sides.on_disk(workspace, index))
     renamed = [file for file in files if file.status == "R"]
     old, new = {file.old_path for file in renamed}, {file.path for file in renamed}
     return [c for c in changes if c.path not in old], [c for c in added if c.path not in new], renamed

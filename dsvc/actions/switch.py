@@ -77,7 +77,7 @@ def switch(
     elif not detach and view.get(HEADS + target) is not None:
         branch = HEADS + target
         commit_id = view.commit(branch)
-    elif not detach and (followed := _followed(workspace, target)) is not None:
+    elif not detach and (followed := branch_of_remotes(workspace, target)) is not None:
         branch, created, start = HEADS + target, True, followed
         commit_id = view.commit(followed)
         if commit_id is not None:
@@ -117,7 +117,7 @@ def switch(
     return SwitchResult(head.branch, head.commit_id, branch, commit_id, created and moved_from is None, moved_from)
 
 
-def _followed(workspace: Workspace, name: str) -> str | None:
+def branch_of_remotes(workspace: Workspace, name: str) -> str | None:
     """Return the one branch of a remote that has this name; None where there is none, and where there are several."""
     remotes = {ref.removeprefix(REMOTES).partition("/")[0] for ref, _ in workspace.view().items(REMOTES)}
     found = [f"{REMOTES}{remote}/{name}" for remote in sorted(remotes)]

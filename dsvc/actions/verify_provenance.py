@@ -61,6 +61,7 @@ class _Checker:
     def __init__(self, workspace: Workspace, graph: Lineage, *, content: bool) -> None:
         self._workspace, self._graph, self._content = workspace, graph, content
         self._store = workspace.repo.store
+        self._partial = workspace.content_filter() is not None
         self.looked: dict[bytes, int] = {}  # ids of files -> bytes
         self._bad: dict[bytes, str] = {}
 
@@ -112,7 +113,8 @@ class _Checker:
             yield Finding(node, "missing", "the source from which it began is not in this repository")
             return
         if lacking:
-            yield Finding(node, "missing", f"{lacking:,} files of the source from which it began are not stored")
+            what = "were not fetched: this is a partial clone" if self._partial else "are not stored"
+            yield Finding(node, "missing", f"{lacking:,} files of the source from which it began {what}")
 
     def _lacks(self, path: bytes, file: bytes, size: int, *, stored: bool = False) -> str:
         """Say what is wrong with content; empty where nothing is."""
@@ -125,6 +127,8 @@ class _Checker:
 
     def _stored_badly(self, file: bytes) -> str:
         if not self._store.has_file(file):
+            if self._partial:
+                return "its content was not fetched: this is a partial clone"
             return "its content is neither stored nor where it was"
         if self._content:
             try:

@@ -16,7 +16,7 @@ from dsvc.actions.operations import FROM
 from dsvc.actions.overwrite import record_working_copy
 from dsvc.actions.revision import commit_of
 from dsvc.actions.state import read_state
-from dsvc.actions.switch import refuse_branch_of_other
+from dsvc.actions.switch import branch_of_remotes, follow, refuse_branch_of_other
 from dsvc.atomic import write_file
 from dsvc.errors import NotARepositoryError, RequestError
 from dsvc.objects import trees
@@ -68,9 +68,9 @@ def add_worktree(
 ) -> WorktreeAddResult:
     """Make a working copy of this repository in the folder `path`, which must be empty or not there.
 
-    It stands on the branch `target`, or on `new_branch`, which is made at the commit `target` (HEAD where none is
-    given), or with `detach` at a commit. With neither it gets a branch named as the folder. A kill leaves a folder
-    that can be removed, and no branch.
+    It stands on the branch `target`, or on one of that name that is made and follows a remote's, or on `new_branch`,
+    which is made at the commit `target` (HEAD where none is given), or with `detach` at a commit. With neither it gets
+    a branch named as the folder. A kill leaves a folder that can be removed, and no branch.
 
     Raises:
         RequestError: when the folder is not empty, or another worktree stands on the branch.
@@ -87,6 +87,9 @@ def add_worktree(
             target = path.name
         else:
             new_branch = path.name
+    if target is not None and new_branch is None and not detach and view.get(HEADS + target) is None:
+        followed = branch_of_remotes(workspace, target)
+        new_branch, target = (target, followed) if followed is not None else (None, target)
     transaction = workspace.repo.transaction()
     branch: str | None = None
     commit_id: CommitId | None
@@ -135,6 +138,8 @@ def add_worktree(
         forget_folder(workspace, path, name, whole=made_folder)
         raise
     workspace.published = True
+    if new_branch is not None and branch is not None and target is not None:
+        follow(workspace, branch, target)
     return WorktreeAddResult(Worktree(name, path, branch, commit_id, present=True), new_branch is not None)
 
 

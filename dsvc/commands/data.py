@@ -47,7 +47,7 @@ def get(
         if not selected:
             raise UsageError("--files needs the folders of the datasets", hint="dsvc data get --files FOLDER")
         check_out_files(workspace, selected)
-    result = data_get(workspace, selected, jobs=jobs, pin=pin)
+    result = data_get(workspace, selected, jobs=jobs, pin=pin, offline=context.offline)
     if json:
         context.out.json(
             "dsvc.data.get",

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from dsvc.actions.ls_remote import ls_remote
+from dsvc.actions.ls_remote import ls_remote, ls_remote_at
 from dsvc.actions.remote_access import choose_remote
 from dsvc.commands.context import Context
 from dsvc.commands.options import Json
+from dsvc.errors import NotARepositoryError
 
 
 def command(
@@ -26,11 +27,26 @@ def command(
 ) -> int | None:
     """List the branches and tags of a remote and what they point to; nothing is fetched.
 
-    The exit code is 1 where patterns are given and nothing matches.
+    An address can be asked from any folder, also one without a repository. The exit code is 1 where patterns are given
+    and nothing matches.
     """
-    workspace = context.workspace()
-    settings = choose_remote(workspace, remote, directory=context.directory)
-    found = ls_remote(workspace, settings, patterns, branches=branches, tags=tags)
+    try:
+        workspace = context.workspace()
+    except NotARepositoryError:
+        if remote is None:
+            raise
+        settings, found = ls_remote_at(
+            remote,
+            patterns,
+            config=context.config(),
+            surroundings=context.surroundings(),
+            directory=context.directory,
+            branches=branches,
+            tags=tags,
+        )
+    else:
+        settings = choose_remote(workspace, remote, directory=context.directory)
+        found = ls_remote(workspace, settings, patterns, branches=branches, tags=tags)
     if json:
         refs = [{"name": r.name, "kind": r.kind.name.lower(), "id": r.id.hex(), "symbolic": r.symbolic} for r in found]
         context.out.json("dsvc.ls-remote", {"remote": settings.name, "url": settings.url, "refs": refs})

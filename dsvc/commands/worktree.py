@@ -27,8 +27,9 @@ def add(
 ) -> None:
     """Make another working copy of this repository.
 
-    It shares the store, the branches and the settings, and has a HEAD of its own. Without BRANCH it gets a branch named
-    as the folder. Two working copies cannot stand on one branch.
+    It shares the store, the branches and the settings, and has a HEAD of its own. Where only a remote has BRANCH, one
+    that follows it is made; without BRANCH it gets a branch named as the folder. Two working copies cannot stand on one
+    branch.
     """
     if branch is not None and detach:
         raise UsageError("-b and --detach exclude each other")

@@ -22,6 +22,8 @@ from dsvc.refs.log import list_of, read_head
 from dsvc.remotes.wire.forks import HubFork, Relative
 from dsvc.remotes.wire.publish import Offer, Published
 from dsvc.repo.format import CELL as FORMAT
+from dsvc.repo.gcrecord import CELL as GC
+from dsvc.repo.gcrecord import encode_cuts
 from dsvc.repo.lineage import CELL as LINEAGE
 from dsvc.requests.terms import CELL as TERMS
 from dsvc.requests.terms import Terms, encode_terms
@@ -112,9 +114,11 @@ class GuardedBackend:
         return iter(sorted(found.items()))
 
     def read_cell(self, name: str) -> bytes | None:
-        """See `Backend.read_cell`: head, format, terms, the parent for who may know; others are empty."""
+        """See `Backend.read_cell`: head, format, terms, cuts of the log, the parent for who may know; else none."""
         if name == TERMS:
             return encode_terms(self._terms())
+        if name == GC:
+            return encode_cuts(self._inner)
         if name == HEAD:
             self._look()
         if name == LINEAGE and not self._counter.tells_parent():

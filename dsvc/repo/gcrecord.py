@@ -44,6 +44,16 @@ def read_record(backend: Backend) -> GcRecord:
     return _decode(backend.read_cell(CELL))
 
 
+def encode_cuts(backend: Backend) -> bytes | None:
+    """Return what the cell says to those who only read: where the log was cut. None where gc never ran.
+
+    Raises:
+        DamagedGcRecordError: when the cell is not of its form.
+    """
+    value = backend.read_cell(CELL)
+    return None if value is None else _encode(GcRecord(_decode(value).cut))
+
+
 def change_record(backend: Backend, change: Callable[[GcRecord], GcRecord]) -> GcRecord:
     """Replace the record by `change(record)`, once more when another process was faster."""
     for _ in range(_RETRIES):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from dsvc.objects import trees
+from dsvc.objects.files import is_complete
 from dsvc.objects.ids import TreeId
 from dsvc.objects.store import ObjectStore
-from dsvc.objects.tree import EntryKind
+from dsvc.objects.tree import FILE_KINDS, EntryKind
 from dsvc.worktree.index import ABSENT, Index, join, parents
 from dsvc.worktree.sparse import Sparse
 
@@ -85,3 +86,25 @@ def absent_paths(index: Index, store: ObjectStore) -> list[bytes]:
                     continue
             found.append(path)
     return sorted(found)
+
+
+def read_absent(store: ObjectStore, index_of: Callable[[], Index]) -> Callable[[bytes], bytes | None]:
+    """Return what reads a file that is left out of the working copy, without asking a remote.
+
+    It gives None for what is not left out, and for what is not here. `index_of` is called when the first is asked for.
+    """
+    known: list[Index] = []
+
+    def read(path: bytes) -> bytes | None:
+        index = known[0] if known else index_of()
+        known[:] = [index]
+        directory, _, name = path.rpartition(b"/")
+        block = index.blocks.get(directory)
+        if block is not None and name not in block.names:
+            return None  # by far the most are asked for in vain
+        entry = trees.lookup(store, index.tree, path) if index.is_absent(path) else None
+        if entry is None or entry.kind not in FILE_KINDS or not is_complete(store, entry.id):
+            return None
+        return store.read_file(entry.id)
+
+    return read

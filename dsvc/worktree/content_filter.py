@@ -11,6 +11,7 @@ from dsvc.objects.chunker import SMALL_LIMIT
 from dsvc.worktree.sparse import GLOB, Sparse
 
 NO_DATA, HISTORY = "no-data", "history"
+RULES = frozenset({b".dsvcignore", b".gitignore", b".dsvcattributes", b".dsvcrules"})  # what commands go by
 _SIZE = re.compile(r"size:(\d+)([kmg]?)(?:i?b)?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -23,7 +24,8 @@ class BadFilterError(UsageError):
 class ContentFilter:
     """Content is wanted of files of at most `limit` bytes (None: any size) at or below `places`, or that globs match.
 
-    Without places and globs it is wanted wherever a file lies.
+    Without places and globs it is wanted wherever a file lies. Files with rules are wanted wherever anything is: a
+    commit without them would take what they keep out.
     """
 
     texts: tuple[str, ...]
@@ -34,8 +36,10 @@ class ContentFilter:
     def wants(self, path: bytes, size: int) -> bool:
         """Say whether a checkout fetches the content of a file."""
         if self.limit is not None and size > self.limit:
-            return False
+            return self.limit >= 0 and size <= SMALL_LIMIT and path.rpartition(b"/")[2] in RULES
         if not self.places and self.globs is None:
+            return True
+        if path.rpartition(b"/")[2] in RULES:
             return True
         if any(path == place or path.startswith(place + b"/") for place in self.places):
             return True

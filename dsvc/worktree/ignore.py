@@ -90,9 +90,10 @@ class IgnoreRules:
 
     `root` is the working copy on disk; all other paths are relative to it, without a slash at either end, and empty
     for the root itself. `exclude_file` and `user_file` are paths that need not exist; symlinks are followed for these
-    two and, as in git, not for the files in the tree. `on_disk` gives the place of a path whose name differs there. An
-    ignore file that cannot be used is listed in `skipped`. Files are read once, or again in a walk over very many
-    directories; an object serves one command.
+    two and, as in git, not for the files in the tree. `on_disk` gives the place of a path whose name differs there,
+    `read_absent` the content of an ignore file that a partial working copy leaves out. One that cannot be used is
+    listed in `skipped`. Files are read once, or again in a walk over very many directories; an object serves one
+    command.
     """
 
     def __init__(
@@ -103,10 +104,12 @@ class IgnoreRules:
         exclude_file: bytes | None = None,
         user_file: bytes | None = None,
         on_disk: Callable[[bytes], bytes] | None = None,
+        read_absent: Callable[[bytes], bytes | None] | None = None,
     ) -> None:
         self.root = root
         self.skipped: list[SkippedIgnoreFile] = []
         self._on_disk = on_disk or bytes
+        self._read_absent = read_absent
         self._names: tuple[bytes, ...] = (b".dsvcignore", b".gitignore") if read_gitignore else (b".dsvcignore",)
         self._outer = tuple(path for path in (exclude_file, user_file) if path is not None)
         self._directories: dict[bytes, DirectoryRules] = {}
@@ -183,7 +186,8 @@ class IgnoreRules:
     def _read(self, path: bytes, source: bytes, *, base: bytes, follow: bool) -> list[Rule]:
         """Return the rules of one file, the last line first; none when it cannot be used."""
         if not os.access(path, os.F_OK):  # most directories have none, and this asks faster than a failing open
-            return []
+            absent = self._read_absent(source) if self._read_absent is not None and not follow else None
+            return list(parse(io.BytesIO(absent), source, base=base))[::-1] if absent else []
         try:
             with open_ignore_file(path, follow=follow) as lines:
                 rules = list(parse(lines, source, base=base))

@@ -22,7 +22,10 @@ from blake3 import blake3
 
 from dsvc.atomic import write_file
 from dsvc.errors import IntegrityError
+from dsvc.objects import trees
 from dsvc.objects.ids import ID_LENGTH, TreeId
+from dsvc.objects.sortedmap import NodeStore
+from dsvc.objects.tree import EntryKind
 from dsvc.worktree.name_map import NameMap
 
 MAGIC = b"dsvcwrk1"
@@ -119,7 +122,8 @@ class Index:
     `stamp` is a time of the file system's clock (ns): a file changed at or after it may have been changed once more
     without a trace in its stat, so its content is compared (git calls such entries racy). `sparse` holds the
     patterns of a partial working copy, none for a full one. `names` says which paths lie under other names on disk; it
-    is kept in a file of its own.
+    is kept in a file of its own. `store` has the tree: where a folder that was ABSENT as one comes in part, the names
+    of what stays absent are taken from there.
     """
 
     tree: TreeId
@@ -128,6 +132,7 @@ class Index:
     sparse: tuple[bytes, ...] = ()
     names: NameMap = field(default_factory=NameMap, compare=False)
     partial: bool = field(default=False, compare=False)  # of a partial clone, which may lack what it does not want
+    store: NodeStore | None = field(default=None, repr=False, compare=False)
     _read: tuple[Block, dict[bytes, bytes]] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -136,7 +141,10 @@ class Index:
         return self.partial or bool(self.sparse) or any(ABSENT in block.signatures for block in self.blocks.values())
 
     def update(self, changes: Mapping[bytes, bytes | None]) -> None:
-        """Set the signatures of paths (None: gone); directories on the way are made, emptied ones stay."""
+        """Set the signatures of paths (None: gone); directories on the way are made, emptied ones stay.
+
+        It comes before `tree` is set to another one.
+        """
         by_directory: dict[bytes, dict[bytes, bytes | None]] = {}
         for path, sig in changes.items():
             directory, _, name = path.rpartition(b"/")
@@ -149,11 +157,12 @@ class Index:
                     self.forget(join(directory, name))
             if gone and directory in self.blocks:
                 self.blocks[directory] = self.blocks[directory].changed(gone)
+        spread: set[bytes] = set()
         for directory, names in by_directory.items():
             came = {name: sig for name, sig in names.items() if sig is not None}
             if not came:
                 continue
-            self._make_directory(directory)
+            self._make_directory(directory, spread)
             for name, sig in came.items():
                 path = join(directory, name)
                 if sig == DIRECTORY:
@@ -161,6 +170,9 @@ class Index:
                 elif path in self.blocks:
                     self.forget(path)
             self.blocks[directory] = self.blocks[directory].changed(came)
+        for directory in spread & by_directory.keys():
+            gone = {name: None for name, sig in by_directory[directory].items() if sig is None}
+            self.blocks[directory] = self.blocks[directory].changed(gone)
 
     def restamp(self, stamp: int) -> None:
         """Take a later time as the limit; a file that may have changed unseen by the old one counts as unknown."""
@@ -200,13 +212,29 @@ class Index:
             end = path.find(b"/", end + 1)
         return self.get(path) == ABSENT
 
-    def _make_directory(self, directory: bytes) -> None:
+    def block(self, directory: bytes) -> Block:
+        """Return the block of a directory: with all names of one that is absent as a whole, else an empty one."""
+        found = self.blocks.get(directory)
+        if found is not None:
+            return found
+        if self.store is None or not self.is_absent(directory):
+            return EMPTY
+        entry = trees.lookup(self.store, self.tree, directory)
+        if entry is None or entry.kind != EntryKind.TREE:
+            return EMPTY
+        names = b"\0".join(name for name, _ in trees.entries(self.store, entry.id))
+        return Block(names, ABSENT * (names.count(b"\0") + 1)) if names else EMPTY
+
+    def _make_directory(self, directory: bytes, spread: set[bytes]) -> None:
+        """Make the blocks of a directory and those above; `spread` comes to hold those that were absent as a whole."""
         if directory in self.blocks:
             return
-        self.blocks[directory] = EMPTY
+        self.blocks[directory] = block = self.block(directory)
+        if block is not EMPTY:
+            spread.add(directory)
         if directory:
             parent, _, name = directory.rpartition(b"/")
-            self._make_directory(parent)
+            self._make_directory(parent, spread)
             self.blocks[parent] = self.blocks[parent].changed({name: DIRECTORY})
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Sequence
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from dsvc.history.treediff import diff_trees
 from dsvc.objects import trees
 from dsvc.objects.ids import TreeId
 from dsvc.objects.sortedmap import NodeStore
 from dsvc.objects.store import ObjectMissingError, ObjectStore
-from dsvc.objects.tree import FILE_KINDS, Entry, EntryKind
-from dsvc.worktree.index import ABSENT, DATASET, DIRECTORY, EMPTY, GITLINK, UNKNOWN, Block, Index, join
+from dsvc.objects.tree import CONTENT_KINDS, Entry, EntryKind
+from dsvc.worktree.index import ABSENT, DATASET, DIRECTORY, EMPTY, GITLINK, UNKNOWN, Block, Index, join, make_block
 from dsvc.worktree.name_map import NameMap
 from dsvc.worktree.plan import LeavesOut
 from dsvc.worktree.sparse import Sparse
+
+if TYPE_CHECKING:
+    from dsvc.worktree.content_filter import ContentFilter
 
 
 def index_of_tree(
@@ -32,6 +37,11 @@ def index_of_tree(
     """
     blocks = blocks_of_tree(store, tree_id, _unknown(store, sparse, leaves_out))
     return Index(tree_id, 0, blocks, tuple(sparse), names if names is not None else NameMap())
+
+
+def index_of_nothing(store: NodeStore, tree_id: TreeId) -> Index:
+    """Return an index for a tree of which nothing is checked out, all of it left out on purpose."""
+    return Index(tree_id, 0, {b"": make_block({name: ABSENT for name, _ in trees.entries(store, tree_id)})})
 
 
 def refit_index(
@@ -77,10 +87,36 @@ def lacking(
         return None
 
     def leaves(path: bytes, entry: Entry) -> bool:
-        if entry.kind not in FILE_KINDS:
+        if entry.kind not in CONTENT_KINDS:
             return False
         unwanted = entry.id in erased or (wants is not None and not wants(path, entry.size))
         return unwanted and not store.has_file(entry.id)
+
+    return leaves
+
+
+def not_checked_out(
+    store: ObjectStore, wanted: ContentFilter | None, erased: Collection[bytes], *, root: bytes, names: NameMap
+) -> LeavesOut | None:
+    """Return what says whether a path was left out so far, where no index tells; None where nothing was.
+
+    `wanted` is what a partial clone keeps, `erased` was purged. What is not on disk in a partial clone counts as left
+    out even if its content is here, for somebody may have read it: it must never look deleted.
+    """
+    if wanted is None and not erased:
+        return None
+
+    def on_disk(path: bytes) -> bool:
+        return os.path.lexists(join(root, names.on_disk(path)))
+
+    def leaves(path: bytes, entry: Entry) -> bool:
+        if entry.kind == EntryKind.TREE:  # an empty one
+            return wanted is not None and not on_disk(path)
+        if entry.kind not in CONTENT_KINDS:
+            return False
+        if not store.has_file(entry.id):
+            return wanted is not None or entry.id in erased
+        return wanted is not None and not on_disk(path)
 
     return leaves
 

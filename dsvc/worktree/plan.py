@@ -88,7 +88,7 @@ class Planner:
         return plan
 
     def plan_sparse(self, sparse: Includes | None) -> Plan:
-        """Return what makes the working copy hold just the files that `sparse` takes in (None: all).
+        """Return what makes the working copy hold just the files that `sparse` takes in (None: all that a clone wants).
 
         Files that hold something else than the index's tree are left as they are: obstacles name them.
 
@@ -102,7 +102,7 @@ class Planner:
         checked: Checked = {b"": True}
         for path, entry in trees.walk(self.store, self.index.tree):
             present = self.index.get(path) not in (None, ABSENT)
-            wanted = sparse is None or sparse.includes(path)
+            wanted = sparse.includes(path) if sparse is not None else present or not self._is_out(path, entry)
             if entry.kind == EntryKind.SNAPSHOT:
                 continue
             if entry.kind == EntryKind.REFERENCE:

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from dsvc.objects import mapedit, trees
@@ -79,7 +79,7 @@ class Recorder:
         new_stamp = min(stamp, index.stamp) if paths else stamp
         self._result = Recorded(
             index.tree,
-            Index(index.tree, new_stamp, dict(index.blocks), index.sparse, index.names, partial=index.partial),
+            replace(index, stamp=new_stamp, blocks=dict(index.blocks)),
         )
 
     def run(self) -> Recorded:
@@ -147,7 +147,7 @@ class Recorder:
                     changes[name], touched[name] = entry, DIRECTORY
         self._keep_references(path, old_tree, changes)
         if touched:
-            self._result.index.blocks[path] = self._old.blocks.get(path, EMPTY).changed(touched)
+            self._result.index.blocks[path] = self._old.block(path).changed(touched)
         if not changes:
             return None
         tree_id = old_tree()

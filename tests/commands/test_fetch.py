@@ -113,3 +113,21 @@ def test_ls_remote(clones):
     assert clones.ada.ok("ls-remote", "origin", "v*").out == f"{head}\ttags/v1\n"
     assert clones.ada("ls-remote", "origin", "nothing").code == 1
     assert clones.ada("ls-remote", "../nothing").code == 14
+    outside = clones.person(".")
+    assert outside.ok("ls-remote", "hub", "v*").out == f"{head}\ttags/v1\n"
+    assert outside("ls-remote", "nothing").code == 14
+    assert outside("ls-remote").code == 10, "without a repository there are no remotes"
+    assert not (clones.base / ".dsvc").exists()
+
+
+def test_a_worktree_for_a_branch_of_the_remote(clones):
+    bob = clones.join("bob")
+    clones.ada.ok("switch", "-q", "-c", "topic")
+    clones.commit(clones.ada, "on the topic", {"b": "1"})
+    clones.ada.ok("push", "-q")
+    bob.ok("fetch", "-q")
+    bob.ok("worktree", "add", "../beside", "topic")
+    beside = clones.person("beside")
+    assert (beside.directory / "b").read_text() == "1"
+    assert beside.ok("status", "--json").json["upstream"]["name"] == "origin/topic"
+    assert bob("worktree", "add", "../third", "nothing").code == 3

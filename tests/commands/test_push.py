@@ -184,6 +184,9 @@ def test_tags(clones):
     answer = clones.ada("push", "origin", "plain")
     assert answer.code == 12
     assert "there is another tag of that name there\nhint: dsvc push --force-with-lease=tags/plain:" in answer.err
+    unnamed = clones.ada("push", "--force-with-lease", "origin", "plain")
+    assert unnamed.code == 12
+    assert "hint: dsvc push --force-with-lease=tags/plain:" in unnamed.err, "a fetch would not help"
     words = answer.err.partition("hint: dsvc ")[2].split(" replaces it")[0].split()
     bob = clones.join("bob")
     bob.ok("tag", "-m", "of bob's own, which nobody here has", "-f", "plain")

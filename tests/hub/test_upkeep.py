@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -45,6 +46,25 @@ def test_gc(host: HubHost, ada: Person) -> None:
     answer = host.admin("gc", directory=host.base / folder)
     assert answer.code == 0, answer.err
     ada.ok("fetch", "-q")
+
+
+def test_a_log_that_gc_cut_is_not_damaged(host: HubHost, ada: Person) -> None:
+    ada.commit("second", a=b"more\n")
+    ada.ok("push", "-q")
+    # The hub itself tells the time by its clock.
+    later = replace(host.admin, environment=host.admin.environment | {"DSVC_DATE": "2126-05-01T12:00:00+01:00"})
+    assert later("gc", directory=host.repo("bikes/demand")).code == 0
+    answer = ada("fsck", "--remote", "origin")
+    assert answer.code == 0, answer.err
+    ada.ok("fork", ada.address("bikes/demand"), ada.address("bikes/other"))
+    ada.commit("third", a=b"most\n")
+    ada.ok("push", "-q")
+    later.environment["DSVC_DATE"] = "2126-08-01T12:00:00+01:00"
+    assert later("gc", directory=host.repo("bikes/demand")).code == 0
+    for name in ("demand", "other"):
+        answer = ada("fsck", "--remote", ada.address(f"bikes/{name}"))
+        assert answer.code == 0, answer.err
+        assert ada("fsck", "--remote", ada.address(f"bikes/{name}"), "--full").code == 0
 
 
 def test_purge(host: HubHost, ada: Person, there: CommandLine) -> None:

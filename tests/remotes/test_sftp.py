@@ -10,6 +10,7 @@ import pytest
 
 from dsvc.errors import RemoteError, RequestError
 from dsvc.remotes.sftp.backend import SftpBackend, SftpTooPlainError
+from dsvc.remotes.sftp.connection import SftpMissingError
 from dsvc.remotes.ssh.failures import NoFarProgramError
 from dsvc.remotes.ssh.opening import open_ssh
 from dsvc.remotes.ssh.settings import SshSettings
@@ -153,6 +154,13 @@ def test_a_host_without_sftp_too(sshd, tmp_path):
     environment = {**os.environ, "DSVC_SSH_COMMAND": str(script)}
     with pytest.raises(NoFarProgramError, match="no-such-dsvc"):
         open_ssh(settings, environment=environment, create=True)
+
+
+def test_a_host_without_dsvc_says_what_is_wrong_with_the_folder(sshd, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    settings = SshSettings(sshd.host, str(tmp_path / "file" / "store"), command="no-such-dsvc", options=sshd.options)
+    with pytest.raises(SftpMissingError, match="file/store"):
+        open_ssh(settings, environment=os.environ, create=True)
 
 
 def test_a_connection_that_breaks(sshd, tmp_path):

@@ -7,17 +7,15 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from dsvc.errors import RemoteError
 from dsvc.remotes.sftp.backend import SftpBackend
 from dsvc.remotes.sftp.connection import SftpConnection
-from dsvc.remotes.ssh.failures import NoFarProgramError, SshUnreachableError, explain_failure
+from dsvc.remotes.ssh.failures import NoFarProgramError, SshProgramError, SshUnreachableError, explain_failure
 from dsvc.remotes.ssh.paramiko_channel import ParamikoStream
 from dsvc.remotes.ssh.process import OVERRIDE, ProcessStream, ssh_words
 from dsvc.remotes.ssh.settings import SshSettings
 from dsvc.remotes.wire.client import WireBackend
 from dsvc.remotes.wire.connection import WireConnection
-from dsvc.remotes.wire.errors import RemoteAbsentError
-from dsvc.remotes.wire.frames import ConnectionCutError, ForeignPeerError, Stream
+from dsvc.remotes.wire.frames import ConnectionCutError, ForeignPeerError, ProtocolError, Stream
 from dsvc.remotes.wire.reconnecting import DELAYS
 from dsvc.remotes.wrappers.limited import Limits
 
@@ -76,9 +74,7 @@ def open_ssh(
             raise
         try:
             return _open_sftp(settings, environment, create=create, delays=delays, limits=kept)
-        except RemoteAbsentError:
-            raise
-        except RemoteError as error:
+        except (ConnectionCutError, ForeignPeerError, ProtocolError, SshProgramError) as error:  # nor SFTP
             raise missing from error
 
 

@@ -222,6 +222,25 @@ class Stored:
             self.take(kind, wanted)
 
 
+class Noting:
+    """A taker that goes on where no side has the content of a file; `lacking` are those files."""
+
+    def __init__(self, inner: Taker) -> None:
+        self._inner = inner
+        self.lacking: list[bytes] = []
+
+    def take(self, kind: Kind, wanted: bytes) -> None:
+        """See `Taker.take`."""
+        self._inner.take(kind, wanted)
+
+    def take_file(self, wanted: bytes, *, small: bool) -> None:
+        """See `Taker.take_file`."""
+        try:
+            self._inner.take_file(wanted, small=small)
+        except ObjectMissingError:
+            self.lacking.append(wanted)
+
+
 _WALKED = frozenset({Kind.TREE, Kind.COMMIT})
 
 
