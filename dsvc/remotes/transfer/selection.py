@@ -240,6 +240,11 @@ class Noting:
         except ObjectMissingError:
             self.lacking.append(wanted)
 
+    def take_small_files(self, wanted: Sequence[bytes]) -> None:
+        """See `Taker.take_small_files`."""
+        for each in wanted:
+            self.take_file(each, small=True)
+
 
 _WALKED = frozenset({Kind.TREE, Kind.COMMIT})
 
