@@ -126,9 +126,10 @@ def _message(
         return context.read_text(file).strip("\n")
     state = read_state(workspace)
     head = workspace.head().commit_id
-    before = state.message if state is not None else ""
+    before, against = state.message if state is not None else "", "HEAD"
     if amend and head is not None:
-        before = workspace.repo.commit(head).message
+        amended = workspace.repo.commit(head)
+        before, against = amended.message, "HEAD~1" if amended.parents else "HEAD"
     if no_edit and before:
         return before
     found = status(workspace, paths=paths)
@@ -136,7 +137,8 @@ def _message(
         raise UnresolvedError(found.state)
     if found.is_clean() and not (amend or allow_empty):
         raise NothingToCommitError(paths)
-    return message_of(context.edit(message_template(workspace, before, found, paths=paths, verbose=verbose)))
+    template = message_template(workspace, before, found, paths=paths, verbose=verbose, against=against)
+    return message_of(context.edit(template))
 
 
 def _check_message(text: str, *, empty: bool) -> None:

@@ -21,12 +21,18 @@ _SHOWN: Final = 1 << 20  # bytes of the differences
 
 
 def message_template(
-    workspace: Workspace, before: str, found: StatusResult, *, paths: Sequence[bytes] = (), verbose: bool = False
+    workspace: Workspace,
+    before: str,
+    found: StatusResult,
+    *,
+    paths: Sequence[bytes] = (),
+    verbose: bool = False,
+    against: str = "HEAD",
 ) -> str:
-    """What to edit: the message so far, help, what the commit takes, and with `verbose` the differences."""
+    """What to edit: the message so far, help, what the commit takes, and if `verbose` the differences from a commit."""
     lines = [*([before] if before else []), "", _HELP, "#", *_status(found)]
     if verbose:
-        lines += [_CUT, _CUT_HELP, _differences(workspace, paths)]
+        lines += [_CUT, _CUT_HELP, _differences(workspace, paths, against)]
     return "\n".join(lines) + "\n"
 
 
@@ -54,7 +60,7 @@ def _plain(text: str, *_styles: str) -> str:
     return text
 
 
-def _differences(workspace: Workspace, paths: Sequence[bytes]) -> str:
+def _differences(workspace: Workspace, paths: Sequence[bytes], against: str) -> str:
     from dsvc.actions.diff import diff
     from dsvc.commands.diff_options import DiffForm
     from dsvc.commands.diff_text import print_patch
@@ -62,7 +68,7 @@ def _differences(workspace: Workspace, paths: Sequence[bytes]) -> str:
 
     stream = io.BytesIO()
     out = Output(stream, io.BytesIO(), terminal=False, err_terminal=False)
-    result = diff(workspace, paths=paths)
+    result = diff(workspace, () if against == "HEAD" else (against,), paths=paths)
     for number, file in enumerate(result.files):
         print_patch(out, file, result.sides, DiffForm(patch=True, text=True))
         left = len(result.files) - number - 1

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final
 
 import typer
 
@@ -18,6 +18,12 @@ from dsvc.workspace import Workspace
 
 _SHORT = 10
 _LEAST = 4
+_OPTIONS: Final = {
+    "toplevel": "--show-toplevel",
+    "prefix": "--show-prefix",
+    "dsvc_dir": "--dsvc-dir",
+    "inside_work_tree": "--is-inside-work-tree",
+}
 
 
 def command(
@@ -67,9 +73,15 @@ def command(
         ids = [{"id": item.object_id.hex(), "hidden": item.hidden} for item in found]
         context.out.json("dsvc.rev-parse", {"ids": ids, "names": names, **places})
         return None
-    for text in [*(place for place in places.values() if place is not None), *texts]:
+    for text in [*_as_asked(places, context.command_line), *texts]:
         context.out.line(text)
     return None
+
+
+def _as_asked(places: Mapping[str, str | None], words: Sequence[str]) -> list[str]:
+    """The answers in the order of the options, which scripts rely on."""
+    found = [(words.index(_OPTIONS[name]) if _OPTIONS[name] in words else len(words), name) for name in places]
+    return [text for _, name in sorted(found) if (text := places[name]) is not None]
 
 
 def _name(workspace: Workspace, word: str, *, full: bool) -> str:

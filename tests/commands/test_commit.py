@@ -221,6 +221,8 @@ def test_the_editor_shows_what_the_commit_takes(history, tmp_path) -> None:
     for line in ("#   modified:   a.txt", "#   deleted:    gone.txt", "#   new.txt", "-a", "+aa"):
         assert line in text.splitlines()
     assert cli.ok("log", "-1", "--format=%B").out.strip() == "two"
+    cli.ok("commit", "-v", "--amend")
+    assert {"-a", "+aa"} <= set(seen.read_text().splitlines())  # what the amended commit has
     history.write({"a.txt": "aaa\n"})
     cli.ok("commit")
     assert "+aaa" not in seen.read_text()

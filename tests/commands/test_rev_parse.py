@@ -23,6 +23,7 @@ def test_names_and_places(history) -> None:
     assert history.cli.ok("rev-parse", "--abbrev-ref", "HEAD", "@").out == "main\nmain\n"
     assert history.cli.ok("rev-parse", "--symbolic-full-name", "main").out == "heads/main\n"
     assert history.cli.ok("rev-parse", "--show-toplevel", "--dsvc-dir").out == f"{root}\n{root}/.dsvc\n"
+    assert history.cli.ok("rev-parse", "--dsvc-dir", "--show-toplevel").out == f"{root}/.dsvc\n{root}\n"
     assert history.cli("rev-parse", "--show-prefix", directory=root / "src").out == "src/\n"
     history.cli.ok("switch", "--detach", "HEAD")
     assert history.cli.ok("rev-parse", "--abbrev-ref", "HEAD").out == "HEAD\n"
