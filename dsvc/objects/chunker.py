@@ -86,11 +86,15 @@ def cut(read: Callable[[int], bytes | memoryview], *, window: int = WINDOW) -> I
 
 
 def _fill(read: Callable[[int], bytes | memoryview], size: int) -> bytes | memoryview:
-    """Return at most `size` bytes and at least half of them, or all that is left; one read that does is not copied."""
+    """Return at most `size` bytes and at least half of them and `MAX`, or all that is left.
+
+    One read that gives as much is not copied.
+    """
+    least = max(size // 2, MAX)
     first = read(size)
     have = len(first)
     pieces = [first]
-    while 0 < have < size // 2:
+    while 0 < have < least:
         piece = read(size - have)
         if not piece:
             break

@@ -47,6 +47,13 @@ def test_any_window_and_any_short_reads_give_the_cuts_of_one_pass(data, window, 
     assert [bytes(chunk) for chunk in cut(read, window=window)] == whole(data)
 
 
+def test_short_reads_of_a_window_hardly_larger_than_a_chunk():
+    data = blake3(b"begin").digest(length=MAX // 2) + bytes(MAX // 2 + 1)
+    stream = io.BytesIO(data)
+    pieces = [bytes(chunk) for chunk in cut(lambda size: stream.read(min(size, MAX // 2)), window=MAX)]
+    assert pieces == whole(data)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.binary(min_size=1, max_size=4), st.integers(0, 4096), st.integers(-2, 2))
 def test_windows_that_end_at_or_beside_a_cut_change_nothing(seed, extra, beside):
