@@ -10,16 +10,16 @@ again. What is being written below `tmp` never fails. CONTROL.failed gets a line
 import errno
 import json
 import os
-import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.servers.fuse_disk import PassedOn, served
 
 
 class FlakyDisk:
@@ -47,19 +47,11 @@ def flaky_disk(folder: Path, mount: Path, control: Path) -> Iterator[FlakyDisk]:
     """Mount `folder` at `mount`, which is made, for as long as the block lasts."""
     mount.mkdir()
     disk = FlakyDisk(mount, control)
-    process = subprocess.Popen([sys.executable, "-m", "tests.servers.flaky_disk", *map(str, (folder, mount, control))])
-    try:
-        for _ in range(600):
-            if os.path.ismount(mount):
-                break
-            assert process.poll() is None, "the disk could not be mounted"
-            time.sleep(0.05)
-        yield disk
-    finally:
-        disk.fail()
-        subprocess.run(["fusermount", "-u", "-z", str(mount)], check=False)
-        process.terminate()  # it would wait for whoever has a file open there
-        process.wait()
+    with served("tests.servers.flaky_disk", mount, folder, mount, control):
+        try:
+            yield disk
+        finally:
+            disk.fail()
 
 
 @pytest.fixture
@@ -105,78 +97,13 @@ def main() -> None:
                 log.write(f"{op}\n")
         return rule
 
-    class Disk(mfusepy.Operations):
-        use_ns = True
-
-        def getattr(self, path: str, fh: int | None = None) -> dict[str, int]:
-            found = os.lstat(folder + path)
-            names = ("mode", "nlink", "size", "uid", "gid", "ino", "blocks")
-            times = {f"st_{n}time": getattr(found, f"st_{n}time_ns") for n in "amc"}
-            return {f"st_{name}": getattr(found, f"st_{name}") for name in names} | times
-
-        def readdir(self, path: str, fh: int) -> list[str]:
-            return [".", "..", *os.listdir(folder + path)]
-
-        def open(self, path: str, flags: int) -> int:
-            return os.open(folder + path, flags)
-
-        def create(self, path: str, mode: int, fi: object = None) -> int:
-            return os.open(folder + path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
-
-        def read(self, path: str, size: int, offset: int, fh: int) -> bytes:
-            return os.pread(fh, size, offset)
-
-        def write(self, path: str, data: bytes, offset: int, fh: int) -> int:
-            return os.pwrite(fh, data, offset)
-
-        def truncate(self, path: str, length: int, fh: int | None = None) -> int:
-            os.truncate(folder + path, length)
-            return 0
-
-        def fsync(self, path: str, datasync: int, fh: int) -> int:
-            return 0
-
-        def fsyncdir(self, path: str, datasync: int, fh: int) -> int:
-            return 0
-
-        def flush(self, path: str, fh: int) -> int:
-            return 0
-
-        def release(self, path: str, fh: int) -> int:
-            os.close(fh)
-            return 0
-
-        def link(self, target: str, source: str) -> int:
-            os.link(folder + source, folder + target)
-            return 0
-
-        def rename(self, old: str, new: str) -> int:
-            os.rename(folder + old, folder + new)
-            return 0
-
-        def unlink(self, path: str) -> int:
-            os.unlink(folder + path)
-            return 0
-
-        def mkdir(self, path: str, mode: int) -> int:
-            os.mkdir(folder + path, mode)
-            return 0
-
-        def rmdir(self, path: str) -> int:
-            os.rmdir(folder + path)
-            return 0
-
-        def chmod(self, path: str, mode: int) -> int:
-            os.chmod(folder + path, mode)
-            return 0
-
-        def utimens(self, path: str, times: tuple[int, int] | None = None) -> int:
-            os.utime(folder + path, ns=times)
-            return 0
+    class Disk(PassedOn, mfusepy.Operations):
+        pass
 
     for name in ("getattr", "readdir", "open", "read", "link", "rename", "unlink"):
         setattr(Disk, name, failing(name, getattr(Disk, name)))
-    mfusepy.FUSE(Disk(), mount, foreground=True, fsname="flaky", attr_timeout=0, entry_timeout=0, negative_timeout=0)
+    timeouts = {"attr_timeout": 0, "entry_timeout": 0, "negative_timeout": 0}
+    mfusepy.FUSE(Disk(folder), mount, foreground=True, fsname="flaky", **timeouts)
 
 
 if __name__ == "__main__":
