@@ -21,6 +21,7 @@ from dsvc.objects.values import encode_commit, encode_tag
 from dsvc.refs.moved import RefMovedError
 from dsvc.refs.names import (
     HEADS,
+    NAMED,
     REQUESTS,
     RUNS,
     SHARED,
@@ -66,6 +67,9 @@ def moving(view: View, changes: Sequence[RefChange]) -> list[RefChange]:
         elif change.name.startswith(STREAMS):
             if change.old is not None or change.new is None or change.new.kind != Kind.STREAM:
                 raise HubRefusedError(f"{change.name} is of a dataset's snapshot, which is made once and stays")
+        elif change.name.startswith(NAMED):
+            if change.new is not None and change.new.kind != Kind.RUN:
+                raise HubRefusedError(f"{change.name} is of a model or deployment, and points to something else")
         elif change.name in EXCHANGED:
             if change.new is None or change.new.kind != Kind.TREE:
                 raise HubRefusedError(f"{change.name} is a ledger, which grows and stays")

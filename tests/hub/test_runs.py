@@ -49,7 +49,8 @@ def test_nobody_moves_or_removes_a_run(host: HubHost) -> None:
             assert "made once and stays" in offer(mallory, [], ["runs/r000000", mine, None])
             assert "made once and stays" in offer(mallory, [], ["runs/r000000", mine, other])
             wrong = [int(Kind.COMMIT), bytes(commit.id)]
-            assert "points to something else" in offer(mallory, [], ["runs/x", None, wrong])
+            for ref in ("runs/x", "models/m/versions/1", "deployments/d"):
+                assert "points to something else" in offer(mallory, [], [ref, None, wrong])
             assert "needs what was not pushed" in offer(mallory, [], ["runs/x", None, [int(Kind.RUN), b"r" * 32]])
     assert "what is made once stays" in ada("push", "-d", "origin", "runs/r000000").err
     ada.ok("fetch")
