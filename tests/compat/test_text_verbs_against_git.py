@@ -70,7 +70,9 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
         dsvc("commit", "-q", "-m", f"commit {number}\n\nbody {number}")
 
     def outputs(*arguments: str, ours: tuple[str, ...] | None = None) -> tuple[str, str]:
-        return _plain(git(*arguments)), _plain(dsvc(*(ours or arguments)))
+        lines = dsvc(*(ours or arguments)).splitlines(keepends=True)
+        known = (line for line in lines if not line.startswith("GitHead:"))  # git does not say where git itself stood
+        return _plain(git(*arguments)), _plain("".join(known))
 
     return outputs
 
