@@ -40,9 +40,9 @@ class Exchange:
                 old.reload()
                 if old.name != name:
                     raise BroughtAtOnceError(self.name)
-                runs = old.status == "running"
+                runs = old.status in ("running", "restarting")
                 try:
-                    old.rename(name + ASIDE)
+                    _rename(old, name + ASIDE)
                 except APIError as error:
                     if error.status_code == _SAME_NAME:  # another process did it since
                         raise BroughtAtOnceError(self.name) from error
@@ -125,6 +125,22 @@ def found_at_rest(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
                 end(found.pop(name))
             return found
         time.sleep(0.5)
+
+
+def _rename(container: Any, name: str) -> None:
+    """Rename a container; raises NotFound when it went by itself.
+
+    The engine looks for the network of one that counts as running, and one that waits to be started again has none.
+    That is answered like a container that is gone, so it is stopped before.
+    """
+    from docker.errors import NotFound
+
+    try:
+        container.rename(name)
+    except NotFound:
+        container.reload()
+        container.stop(timeout=_GRACE)
+        container.rename(name)
 
 
 def end(container: Any) -> None:

@@ -221,11 +221,17 @@ def test_what_cannot_be_started_leaves_what_was_there(engine, python_base):
 
 def test_the_same_command_once_the_port_is_free(engine, python_base):
     """The engine starts the old container again and again: a rerun does not wait for what that one comes to."""
+    import docker
+
     port = free_port()
     words = ("deploy", "churn", "--base", str(python_base), "--to", "docker", "--port", str(port), *ALLOW, "--wait")
     with socket.create_server(("127.0.0.1", port)):
         answer = engine.cli(*words)
         assert (answer.code, "Address already in use" in answer.err) == (14, True)
+        with closing(docker.DockerClient(engine.cli.environment["DOCKER_HOST"])) as client:
+            until = time.monotonic() + 60
+            while client.containers.get("churn-1").status != "restarting" and time.monotonic() < until:
+                time.sleep(0.01)
     done = engine.cli.ok(*words, "--json").json
     assert (done["outcome"], ask(port)) == ("same", {"predictions": [6.0]})
     engine.cli.ok("deploy", "rm", "churn")
