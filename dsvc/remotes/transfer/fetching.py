@@ -6,7 +6,7 @@ commits that are new, the files. Only indexes and wanted bytes are asked of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from dsvc.errors import IntegrityError
@@ -19,7 +19,7 @@ from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.progress import Progress
 from dsvc.remotes.transfer.absorbed import read_absorbed, write_absorbed
 from dsvc.remotes.transfer.receiving import EarlyFiles, Received, Receiver
-from dsvc.remotes.transfer.selection import Walk
+from dsvc.remotes.transfer.selection import Taker, Walk
 from dsvc.remotes.wrappers.cached import sparing
 from dsvc.repo.reachable import Marks, Target, references
 from dsvc.repo.repository import Repository
@@ -265,7 +265,7 @@ def _maps_of(index: PackIndex) -> list[int]:
     return [position for position in range(index.count) if index.place_at(position).kind == Kind.FILE_MAP]
 
 
-class _Files:
+class _Files(Taker):
     """Marks file content that this side lacks; maps are gone through once they are here."""
 
     def __init__(
@@ -301,11 +301,6 @@ class _Files:
             self._maps.append(wanted)
         elif self._marks.mark((Kind.CHUNK, wanted)) is None:
             self._absent(Kind.CHUNK if small else Kind.FILE_MAP, wanted)
-
-    def take_small_files(self, wanted: Sequence[bytes]) -> None:
-        """See `Taker.take_small_files`."""
-        for each in wanted:
-            self.take_file(each, small=True)
 
     def take_any(self, wanted: bytes) -> None:
         """Mark a file's content, or a single chunk of one, when nothing is known but its id."""

@@ -37,7 +37,9 @@ class Taker(Protocol):
         """Mark a file's content: its one chunk or its map, pages and chunks; comes once for each file."""
 
     def take_small_files(self, wanted: Sequence[bytes]) -> None:
-        """Mark the content of several small files."""
+        """Mark the content of several small files, one by one unless a taker knows better."""
+        for each in wanted:
+            self.take_file(each, small=True)
 
 
 class Walk:
@@ -222,7 +224,7 @@ class Stored:
             self.take(kind, wanted)
 
 
-class Noting:
+class Noting(Taker):
     """A taker that goes on where no side has the content of a file; `lacking` are those files."""
 
     def __init__(self, inner: Taker) -> None:
@@ -239,11 +241,6 @@ class Noting:
             self._inner.take_file(wanted, small=small)
         except ObjectMissingError:
             self.lacking.append(wanted)
-
-    def take_small_files(self, wanted: Sequence[bytes]) -> None:
-        """See `Taker.take_small_files`."""
-        for each in wanted:
-            self.take_file(each, small=True)
 
 
 _WALKED = frozenset({Kind.TREE, Kind.COMMIT})
