@@ -215,6 +215,8 @@ fork ../hub ../forked
 hub forks ../forked
 fork --delete ../forked --yes
 push ../team/repos/demand main
+hub put-away ../team demand --always
+hub attic ../team
 hub delete ../team demand --yes
 env lock
 ! a.txt locked

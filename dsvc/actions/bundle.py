@@ -2,49 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dsvc.actions.prerequisites import missing_prerequisites
 from dsvc.actions.revision import ancestry_below, commit_of
-from dsvc.atomic import sync_directory, temporary_name
+from dsvc.atomic import temporary_name
 from dsvc.errors import IntegrityError, RequestError
-from dsvc.history.ancestry import Ancestry
-from dsvc.history.walk import walk
 from dsvc.objects.ids import CommitId, Kind, ObjectId
-from dsvc.objects.store import ObjectMissingError, ObjectStore
 from dsvc.objects.verify import verify_objects, verify_outline
 from dsvc.progress import Progress
-from dsvc.refs.names import HEADS, TAGS, head_of, short_name
-from dsvc.refs.view import Direct, Ref, Symbolic
-from dsvc.remotes.bundle_file import BundleBackend, BundleHeader, BundleWriter, Prerequisite
-from dsvc.remotes.transfer.outbox import Outbox
-from dsvc.remotes.transfer.purged import Spared
-from dsvc.remotes.transfer.selection import Noting, Stored, Walk
-from dsvc.remotes.transfer.sending import Sent, cargo, send
-from dsvc.repo.format import CURRENT, REFERENCES
-from dsvc.repo.reachable import Marks, mark, references
+from dsvc.refs.names import HEADS, TAGS, short_name
+from dsvc.refs.view import Direct
+from dsvc.remotes.bundle_file import BundleBackend, BundleHeader, Prerequisite
+from dsvc.remotes.transfer.bundling import BundleResult, NothingToBundleError, Sources, write_bundle
+from dsvc.repo.reachable import references
 from dsvc.repo.repository import Repository
-from dsvc.repo.tombstones import PURGED, purged_files
 from dsvc.storage.local import LocalBackend
 from dsvc.workspace import MAIN, Workspace
-
-
-class NothingToBundleError(RequestError):
-    """Everything that was asked for was left out again."""
-
-
-@dataclass(frozen=True, slots=True)
-class BundleResult:
-    """A bundle that was written: its length in bytes, refs, what it builds on, and what is in it."""
-
-    path: Path
-    size: int
-    header: BundleHeader
-    sent: Sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,59 +52,20 @@ def create_bundle(
             history is not complete here, or the file cannot be made. OSError: when the disk is full.
     """
     refs, excluded = _choose(workspace, revisions, since=since, every=every)
-    store = workspace.repo.store
-    tips = [(ref.kind, bytes(ref.id)) for ref in refs.values()]
-    peeled = [workspace.repo.peel(kind, ObjectId(i)) for kind, i in tips]
-    commits = [CommitId(i) for kind, i in peeled if kind == Kind.COMMIT]
-    ancestry = ancestry_below(workspace, [*commits, *excluded])
-    steps = walk(ancestry, commits, hidden=sorted(excluded), order="topo") if commits else ()
-    included = {step.id for step in steps}
-    if excluded and not included:
-        raise NothingToBundleError("there is nothing new to bundle", hint="leave --since out, or commit something")
-    builds_on = _boundary(ancestry, commits, included)
-    left_out = _left_out(workspace, included)
-    marks = Marks(store.packs, workspace.repo.head.packs.packs)
-    header = BundleHeader(
-        tuple(refs.items()),
-        tuple(Prerequisite(i, "" if i in left_out else _subject(ancestry, i)) for i in sorted({*builds_on, *left_out})),
-        tuple(sorted(CURRENT.read)),
+    backend = workspace.repo.backend
+    assert isinstance(backend, LocalBackend), "a workspace's repository lies on disk"
+    peeled = [workspace.repo.peel(ref.kind, ref.id) for ref in refs.values()]
+    sources = Sources(
+        workspace.repo,
+        ancestry_below(workspace, [*(CommitId(i) for kind, i in peeled if kind == Kind.COMMIT), *excluded]),
+        lambda ref: backend.root / ref.key,
+        workspace.common / "transfers" / temporary_name("bundle"),
+        workspace.head().branch,
+        MAIN,
+        workspace.act("bundle", f"bundle: {path.name}"),
+        workspace.progress,
     )
-    scratch = workspace.common / "transfers" / temporary_name("bundle")
-    unfinished = path.with_name(temporary_name(path.name))
-    if path.is_dir():
-        raise RequestError(f"{path} is a folder", hint="name a file for the bundle")
-    try:
-        writer = BundleWriter(unfinished, header)
-    except OSError as error:
-        raise RequestError(f"{path} cannot be written: {error.strerror}", hint="name another file") from error
-    try:
-        target = ObjectStore(writer, lambda: _made(scratch))
-        has = _boundary_has(workspace, ancestry, builds_on)
-        ours = purged_files(workspace.repo)
-        try:
-            if store.bring is not None:  # a partial clone
-                noting = Noting(Spared(Stored(store, marks, has), store, target, ours=ours, theirs=()))
-                Walk(store, noting).add(ancestry, tips, known=excluded)
-                store.complete(noting.lacking)
-                marks = Marks(store.packs, workspace.repo.head.packs.packs)
-            taker = Spared(Stored(store, marks, has), store, target, ours=ours, theirs=())
-            Walk(store, taker).add(ancestry, tips, known=excluded)
-        except ObjectMissingError as error:
-            raise RequestError(
-                f"what is to be bundled is not complete here: {error.message}", hint="dsvc fsck", details=error.details
-            ) from error
-        sent = _fill(workspace, target, marks, Outbox(_made(scratch / "out"), str(path)))
-        notes = _notes(workspace, target, taker.left)
-        _publish(workspace, writer, target, {**refs, **notes}, name=path.name)
-        size = writer.finish()
-        os.replace(unfinished, path)
-        sync_directory(path.parent)
-    except BaseException:
-        writer.abandon()
-        raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return BundleResult(path, size, header, sent)
+    return write_bundle(sources, path, refs, excluded)
 
 
 def verify_bundle(path: Path, workspace: Workspace | None, *, progress: Progress) -> BundleCheck:
@@ -204,77 +141,3 @@ def _named(workspace: Workspace, name: str) -> tuple[str, Direct]:
     raise RequestError(
         f"there is no branch or tag {name}", hint=f"dsvc branch NAME {name} gives a commit a name to be bundled under"
     )
-
-
-def _boundary(ancestry: Ancestry, tips: Iterable[CommitId], included: set[CommitId]) -> list[CommitId]:
-    """Return the commits that are left out and that what is included, or a ref, builds on."""
-    parents = (ancestry.id(p) for i in sorted(included) for p in ancestry.parents(ancestry.node(i)))
-    return sorted({i for i in (*parents, *tips) if i not in included})
-
-
-def _left_out(workspace: Workspace, included: Iterable[CommitId]) -> list[CommitId]:
-    """Return the parents of what is included that were left out of this shallow clone: whoever takes it has them."""
-    cut = workspace.repo.cut
-    return sorted({p for i in included for p in workspace.repo.commit(i).parents if p in cut}) if cut else []
-
-
-def _boundary_has(
-    workspace: Workspace, ancestry: Ancestry, builds_on: Iterable[CommitId]
-) -> Callable[[bytes, Kind], bool]:
-    """Return what says whether the trees of the commits that are left out hold an object."""
-    store = workspace.repo.store
-    there = Marks(store.packs, workspace.repo.head.packs.packs)
-    roots = [(Kind.TREE, bytes(ancestry.tree(ancestry.node(i)))) for i in builds_on]
-    mark(store, there, roots, failed=lambda _target, _error: None)
-    return lambda wanted, kind: there.is_marked((kind, wanted))
-
-
-def _subject(ancestry: Ancestry, commit_id: CommitId) -> str:
-    return ancestry.commit(ancestry.node(commit_id)).message.partition("\n")[0][:200]
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _fill(workspace: Workspace, target: ObjectStore, marks: Marks, outbox: Outbox) -> Sent:
-    backend = workspace.repo.backend
-    assert isinstance(backend, LocalBackend), "a workspace's repository lies on disk"
-    return send(
-        workspace.repo.store,
-        target,
-        cargo(marks, workspace.repo.head.packs.packs),
-        outbox,
-        whole=lambda ref: backend.root / ref.key,
-        jobs=1,
-        progress=workspace.progress,
-    )
-
-
-def _notes(workspace: Workspace, target: ObjectStore, files: Iterable[bytes]) -> dict[str, Direct]:
-    """Put the notes on erased files into the bundle; return their refs."""
-    view, store = workspace.view(), workspace.repo.store
-    notes: dict[str, Direct] = {}
-    for file_id in sorted(files):
-        ref = view.get(PURGED + file_id.hex())
-        if isinstance(ref, Direct):
-            state = target.put(Kind.STATE, store.get(ref.id, Kind.STATE))
-            notes[PURGED + file_id.hex()] = Direct(Kind.STATE, state)
-    return notes
-
-
-def _publish(
-    workspace: Workspace, writer: BundleWriter, target: ObjectStore, refs: dict[str, Direct], *, name: str
-) -> None:
-    """Write the one operation of the bundle, over the packs that are in it."""
-    packs = tuple(target.flush())
-    branch = workspace.head().branch
-    default = branch if branch in refs else next((name for name in refs if name.startswith(HEADS)), None)
-    named: dict[str, Ref] = dict(refs)
-    if default is not None:
-        named[head_of(MAIN)] = Symbolic(default)
-    act = workspace.act("bundle", f"bundle: {name}")
-    repo = Repository.create(writer, target.staging, act=act, refs=named, packs=packs)
-    if workspace.repo.needs(REFERENCES):
-        repo.need(REFERENCES)

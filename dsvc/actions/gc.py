@@ -10,13 +10,14 @@ from dsvc.actions.hub_upkeep import GC, refuse_on_hub
 from dsvc.actions.pool_gc import collect_pool
 from dsvc.actions.remote_access import tended_remote
 from dsvc.errors import BusyError
+from dsvc.objects.ids import OperationId
 from dsvc.objects.packlist import PackRef
 from dsvc.objects.repack import LARGE_BYTES, choose_packs
 from dsvc.progress import Progress, Silent
 from dsvc.refs.log import read_head
 from dsvc.remotes.settings import RemoteSettings
 from dsvc.repo.family import read_family
-from dsvc.repo.garbage import Garbage, UnsafeToCollectError, find_garbage, remove_garbage
+from dsvc.repo.garbage import Cutoff, Garbage, UnsafeToCollectError, find_garbage, remove_garbage
 from dsvc.repo.gcrecord import change_record, read_record
 from dsvc.repo.leftovers import (
     Leftovers,
@@ -43,15 +44,20 @@ def collect(
     *,
     now: int,
     grace: int = GRACE,
+    since: OperationId | None = None,
     dry_run: bool = False,
     prune_all: bool = False,
     progress: Progress | None = None,
 ) -> GcResult:
     """Remove the objects that no ref, no operation of the last `grace` seconds and not the newest one reaches.
 
-    `now` is in microseconds. Packs with little garbage stay as they are, unless `prune_all`, which also removes the
-    unlisted packs of writers that may still run (they fail with a request to repeat, and lose nothing). Small packs
-    are merged. Other processes may read and write meanwhile. Where forks share the packs, all of them are collected.
+    `now` is in microseconds. Packs with little garbage stay as they are, unless `grace` is 0: whoever wants to keep
+    nothing means all of it. So does `prune_all`, which also removes the unlisted packs of writers that may still run
+    (they fail with a request to repeat, and lose nothing). Small packs are merged. Other processes may read and write
+    meanwhile. Where forks share the packs, all of them are collected.
+
+    With `since` nothing is kept that only operations before that one reach, whatever their time, and no garbage at
+    all; forks keep theirs for `grace`.
 
     Raises:
         FormatTooNewError: when this version may read the repository and not write to it.
@@ -60,19 +66,24 @@ def collect(
     """
     watch = progress or Silent()
     repo.require_writable()
+    before = now - grace * 1_000_000
+    cutoff = before if since is None else since
+    everything = prune_all or since is not None or not grace
     family = read_family(repo.backend)
     if family is not None:
         return collect_pool(
             repo,
             family,
             now=now,
-            cutoff=now - grace * 1_000_000,
+            cutoff=cutoff,
+            kin_cutoff=before,
             dry_run=dry_run,
-            everything=prune_all,
+            everything=everything,
+            at_once=prune_all,
             groups=lambda refs: _groups(repo, refs),
             progress=watch,
         )
-    garbage = _collect(repo, cutoff=now - grace * 1_000_000, everything=prune_all, dry_run=dry_run, progress=watch)
+    garbage = _collect(repo, cutoff=cutoff, everything=everything, dry_run=dry_run, progress=watch)
     moved, packs = remove_unlisted_packs(repo.store, now=now, at_once=prune_all, dry_run=dry_run)
     repo.head = moved or repo.head
     lists = remove_dead_lists(repo.backend, dry_run=dry_run)
@@ -158,7 +169,7 @@ def _expected(repo: Repository, garbage: Garbage) -> Stock:
 
 
 def _collect(
-    repo: Repository, *, cutoff: int, everything: bool, dry_run: bool, progress: Progress
+    repo: Repository, *, cutoff: Cutoff, everything: bool, dry_run: bool, progress: Progress
 ) -> Garbage:
     for _ in range(_ATTEMPTS):
         before = read_record(repo.backend)

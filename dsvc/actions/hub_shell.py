@@ -33,6 +33,7 @@ from dsvc.storage.backend import Backend
 from dsvc.storage.local import LocalBackend
 
 if TYPE_CHECKING:  # the checks of a push, which a fetch does without
+    from dsvc.hub.needed import Held
     from dsvc.hub.publishing import Desk
 
 _MOST_NOTED = 100  # refusals of one connection that are written down
@@ -152,10 +153,15 @@ class _Visit:
         quarantine.clean()
         pool = OverlayBackend(located.pool, quarantine)
 
+        held: Held | None = None
+
         def desk() -> Desk:
+            from dsvc.hub.needed import Held
             from dsvc.hub.publishing import Desk
 
-            return Desk(self._hub, visitor, located, pool, quarantine, self._host, self._environment)
+            nonlocal held
+            held = held or Held()
+            return Desk(self._hub, visitor, located, pool, quarantine, held, self._host, self._environment)
 
         def note(error: DsvcError) -> None:
             if not isinstance(error, RefMovedError):

@@ -88,7 +88,8 @@ def _sealed(settings: RemoteSettings) -> RequestError:
 def is_bare(folder: Path) -> bool:
     """Say whether a folder holds a repository without a working copy: one of a hub, or a remote's."""
     private = any(part == PRIVATE for part in folder.resolve().parts)
-    return not private and (folder / "cells").is_dir() and (folder / "packs").is_dir()
+    own = (folder / "packs").is_dir() or (folder / "cells" / "format").is_dir()  # the latter is all that a fork has
+    return not private and (folder / "cells").is_dir() and own
 
 
 @contextmanager

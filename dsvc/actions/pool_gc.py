@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from dsvc.actions.collected import GcResult, added, stock
 from dsvc.errors import BusyError
@@ -10,7 +10,7 @@ from dsvc.objects.packlist import PackRef
 from dsvc.progress import Progress
 from dsvc.refs.log import RepositoryDeletedError
 from dsvc.repo.family import Family
-from dsvc.repo.garbage import UnsafeToCollectError
+from dsvc.repo.garbage import Cutoff, UnsafeToCollectError
 from dsvc.repo.gcrecord import change_record, read_record
 from dsvc.repo.leftovers import (
     Leftovers,
@@ -36,28 +36,33 @@ def collect_pool(
     family: Family,
     *,
     now: int,
-    cutoff: int,
+    cutoff: Cutoff,
+    kin_cutoff: Cutoff,
     dry_run: bool,
     everything: bool,
+    at_once: bool,
     groups: Choose,
     progress: Progress,
 ) -> GcResult:
     """Do what `dsvc.actions.gc.collect` does, for all repositories that share packs with `repo`.
 
-    `groups` says which packs should become one. Raises as `collect`.
+    Operations before `cutoff` go from `repo`, and from the others those before `kin_cutoff`. With
+    `everything` no pack keeps garbage; `at_once` waits for no writer. `groups` says which packs should become one.
+    Raises as `collect`.
     """
     pool, asked = pool_of(repo.backend)
     members = _members(repo, family)
-    found = _divided(members, repo, cutoff=cutoff, everything=everything, dry_run=dry_run, progress=progress)
+    cutoffs = {i: cutoff if i == asked else kin_cutoff for i in members}
+    found = _divided(members, repo, cutoffs=cutoffs, everything=everything, dry_run=dry_run, progress=progress)
     before = stock(needs.ref for needs in found.packs.values())
     reaches = found.tended[asked if asked in found.tended else next(iter(found.tended))].garbage.reaches
     own = list(members.values())
     gone = set(found.packs)
     if not dry_run:
         gone |= merge_pool(pool, members, groups, staging=repo.store.staging, progress=progress)
-    swept = sweep(pool, now=now, at_once=everything, dry_run=dry_run, counted=gone)
+    swept = sweep(pool, now=now, at_once=at_once, dry_run=dry_run, counted=gone)
     tidied = [_tidied(member, dry_run=dry_run) for member in own]
-    files = remove_stale_files(temporary_folders(pool), now=now, at_once=everything, dry_run=dry_run)
+    files = remove_stale_files(temporary_folders(pool), now=now, at_once=at_once, dry_run=dry_run)
     after = before._replace(size=before.size - found.freed)
     if not dry_run:
         for member in own:
@@ -99,7 +104,7 @@ def _divided(
     members: dict[str, Repository],
     repo: Repository,
     *,
-    cutoff: int,
+    cutoffs: Mapping[str, Cutoff],
     everything: bool,
     dry_run: bool,
     progress: Progress,
@@ -111,7 +116,7 @@ def _divided(
             member.refresh()
         started = [member.head.value for member in members.values()]
         try:
-            found = survey_pool(pool, members, cutoff=cutoff, progress=progress)
+            found = survey_pool(pool, members, cutoffs=cutoffs, progress=progress)
             unite(found, everything=everything)
             choose(found, everything=everything)
             if dry_run or divide(found, staging=repo.store.staging, progress=progress):

@@ -6,12 +6,14 @@ import contextlib
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from dsvc.actions.hub_upkeep import PURGE, refuse_on_hub
 from dsvc.actions.remote_access import open_remote, tended_remote
 from dsvc.actions.signing import Sign, find_signer
 from dsvc.actions.verify import Verifier
 from dsvc.errors import BusyError, IntegrityError, RequestError
+from dsvc.hub.attic import hub_around, remove_holding
 from dsvc.objects import trees
 from dsvc.objects.ahead import gather_history
 from dsvc.objects.filemap import decode_page
@@ -19,6 +21,7 @@ from dsvc.objects.ids import FileId, Kind, ObjectId
 from dsvc.objects.tree import CONTENT_KINDS, EntryKind
 from dsvc.progress import Progress, Silent
 from dsvc.refs.transaction import Act
+from dsvc.remotes.address import FolderAddress, parse_address
 from dsvc.remotes.settings import RemoteSettings
 from dsvc.repo.family import read_family
 from dsvc.repo.leftovers import remove_unlisted_packs
@@ -177,6 +180,10 @@ def purge_remote(
                 result.shared + done.shared,
                 result.repositories + 1,
             )
+        where = parse_address(remote.address, directory=Path("/"))
+        hub = hub_around(where.path) if isinstance(where, FolderAddress) else None
+        if hub is not None:
+            remove_holding(hub, files)
         return result
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dsvc.actions.hub import far_path, serve_folder
-from dsvc.commands import hub_user
+from dsvc.commands import hub_attic, hub_user
 from dsvc.commands.context import Context
 from dsvc.commands.count_text import counted
 from dsvc.commands.date_text import date_text, iso_text
@@ -224,6 +224,8 @@ SUBCOMMANDS = {
     "forks": forks,
     "delete": delete,
     "log": log,
+    "attic": hub_attic.attic,
+    "put-away": hub_attic.put_away,
     "serve": serve,
     "shell": shell,
 }

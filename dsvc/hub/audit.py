@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from heapq import merge
+from pathlib import Path
 from typing import Any
 
 from dsvc.errors import DsvcError, NotARepositoryError
 from dsvc.hub.folder import Hub
 from dsvc.hub.located import locate, opened
 from dsvc.hub.names import repository_names
+from dsvc.objects.ids import OperationId
 from dsvc.objects.values import Operation
 from dsvc.refs.log import OperationLog
 
+OPERATIONS = "operations"  # in a repository's attic
 _TEXT = 1000
 BOUND = 64 << 20  # bytes of the file of refusals; then it begins again, and the full one is kept once
 
@@ -54,11 +57,34 @@ def note(hub: Hub, entry: Entry) -> None:
 
 
 def audit(hub: Hub, repository: str | None = None) -> Iterator[Entry]:
-    """Yield what happened, newest first, in one repository or in all; gc cuts old operations off."""
+    """Yield what happened, newest first, in one repository or in all; gc cuts operations of more than 30 days off."""
     names = [repository] if repository is not None else list(repository_names(hub.repos))
-    logs = [_done(hub, name) for name in names]
+    logs = [_once(merge(_done(hub, name), _kept(hub, name), key=lambda entry: -entry.time)) for name in names]
     refused = sorted(_refused(hub, repository), key=lambda entry: -entry.time)
     return merge(*logs, refused, key=lambda entry: -entry.time)
+
+
+def keep_operations(hub: Hub, repository: str, operations: Sequence[tuple[OperationId, Operation]]) -> None:
+    """Write down what operations say, newest first, before the log is cut behind the newest one."""
+    rows = [asdict(_entry(repository, i.hex(), operation)) for i, operation in reversed(operations)]
+    path = hub.attic(repository) / OPERATIONS
+    known = {entry.operation for entry in _entries(path)}
+    with open(path, "ab") as file:
+        file.writelines(json.dumps(row).encode() + b"\n" for row in rows if row["operation"] not in known)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _kept(hub: Hub, name: str) -> Iterator[Entry]:
+    return iter(sorted(_entries(hub.attic(name) / OPERATIONS), key=lambda entry: -entry.time))
+
+
+def _once(entries: Iterable[Entry]) -> Iterator[Entry]:
+    seen: set[str | None] = set()
+    for entry in entries:
+        if entry.operation is None or entry.operation not in seen:
+            seen.add(entry.operation)
+            yield entry
 
 
 def _done(hub: Hub, name: str) -> Iterator[Entry]:
@@ -80,13 +106,18 @@ def _entry(name: str, operation_id: str, operation: Operation) -> Entry:
 
 def _refused(hub: Hub, repository: str | None) -> Iterator[Entry]:
     for path in (hub.refusals.with_name("refused.1"), hub.refusals):
-        try:
-            lines = path.read_bytes().splitlines()
-        except FileNotFoundError:
-            continue
-        for line in lines:
-            with contextlib.suppress(ValueError, TypeError):  # the line of a process that was killed
-                fields: dict[str, Any] = json.loads(line)
-                entry = Entry(**fields)
-                if repository is None or entry.repository == repository:
-                    yield entry
+        for entry in _entries(path):
+            if repository is None or entry.repository == repository:
+                yield entry
+
+
+def _entries(path: Path) -> Iterator[Entry]:
+    """Yield the lines of a file."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return
+    for line in lines:
+        with contextlib.suppress(ValueError, TypeError):  # the line of a process that was killed
+            fields: dict[str, Any] = json.loads(line)
+            yield Entry(**fields)

@@ -79,6 +79,7 @@ def delete_repository(
     if not others:
         _remove(hub, located.pool)
     shutil.rmtree(hub.quarantine(located.name, "x").parent, ignore_errors=True)
+    shutil.rmtree(hub.attic(located.name), ignore_errors=True)
     text = f"deleted; {others} others use its packs" if others else "deleted"
     note(hub, Entry(time, zone, account, key, located.name, "delete", text))
     return Deleted(located.name, others)

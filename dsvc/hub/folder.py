@@ -43,6 +43,10 @@ class Hub:
         """Where packs of an account wait that are not published yet."""
         return self.root / "quarantine" / repository.replace("/", "+") / account
 
+    def attic(self, repository: str) -> Path:
+        """Where that lies which the refs of a repository reached once, and what was done before the log was cut."""
+        return self.root / "attic" / repository
+
     def accounts(self) -> dict[str, Account]:
         """Return the accounts by name.
 

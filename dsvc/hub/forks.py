@@ -7,14 +7,16 @@ import os
 from dataclasses import dataclass
 
 from dsvc.errors import NotARepositoryError
+from dsvc.hub.attic import begin_putting_away
 from dsvc.hub.folder import Hub
 from dsvc.hub.located import Located, locate, name_of, opened
 from dsvc.hub.names import repository_folder, repository_name
 from dsvc.hub.rules import may
 from dsvc.hub.visitor import HubRefusedError, Visitor, find_visitor, identify
+from dsvc.refs.names import head_of
 from dsvc.remotes.wire.forks import HubFork, Relative
 from dsvc.repo.family import change_family, read_family
-from dsvc.repo.forking import TakenError, fork_member
+from dsvc.repo.forking import LEFT_OUT, TakenError, fork_member
 from dsvc.repo.format import Pointer, pointing, read_format, write_format
 from dsvc.repo.lineage import Lineage, read_lineage
 from dsvc.storage.local import LocalBackend
@@ -52,6 +54,8 @@ def fork_here(
         )
     with opened(located) as repo:
         held = sum(ref.size for ref in repo.head.packs.packs)
+        view = repo.view()
+        keeps_some = any(True for prefix in LEFT_OUT for name, _ in view.items(prefix) if name != head_of(MAIN))
     if rules.limits.repository_bytes and held > rules.limits.repository_bytes:
         raise HubRefusedError(f"{visitor.repository} has {held:,} bytes, and the quota of a repository is less")
     folder = repository_folder(hub.repos, name)
@@ -88,6 +92,8 @@ def fork_here(
             if read_format(own) != record:  # somebody made another repository of that name in this very moment
                 change_family(pool, lambda family: family.without(forked.member))
                 raise _taken(name)
+    if keeps_some and rules.put_away:  # what only refs reach that stay with the parent is in its packs
+        begin_putting_away(hub, name, always=True)
     listed = forked.parent_head.packs.packs
     return HubFork(name, len(listed), sum(ref.size for ref in listed))
 

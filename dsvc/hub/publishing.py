@@ -9,12 +9,14 @@ from pathlib import Path
 from dsvc.errors import IntegrityError
 from dsvc.hub.admission import check_packs
 from dsvc.hub.approvals import check_approvals
+from dsvc.hub.attic import begin_putting_away
 from dsvc.hub.folder import Hub
 from dsvc.hub.guarded import LESS, OverlayBackend
 from dsvc.hub.hooks import HookFailedError, run_hook
 from dsvc.hub.located import Located
+from dsvc.hub.needed import Held, Needed
 from dsvc.hub.quarantine import Quarantine
-from dsvc.hub.ref_rules import check_ledgers, check_reach, check_rules, check_signatures, moving
+from dsvc.hub.ref_rules import check_ledgers, check_reach, check_rules, check_signatures, moving, takes_away
 from dsvc.hub.request_events import Bench, Brought, brought_events, check_requests
 from dsvc.hub.rules import Limits, Rules
 from dsvc.hub.signers import read_signers
@@ -35,13 +37,16 @@ from dsvc.workspace import MAIN
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What taking a push needs: the hub, who is there, the open places, and what hooks get of the environment."""
+    """What taking a push needs: the hub, who is there, the open places, what earlier pushes of the
+    connection left over, and what hooks get of the environment.
+    """
 
     hub: Hub
     visitor: Visitor
     located: Located
     pool: OverlayBackend
     quarantine: Quarantine
+    held: Held
     host: str
     environment: Mapping[str, str]
 
@@ -82,11 +87,14 @@ def _publish(desk: Desk, offer: Offer, *, time: int, zone: int) -> Published:
     if not changes:
         return Published(repo.head.operation)
     packs = _new_packs(repo, desk.quarantine, offer.packs, rules.limits)
-    for ref in packs:
+    held = desk.held.packs(desk.quarantine)
+    for ref in (*packs, *held):
         repo.store.adopt(ref)
+    unchecked = [ref for ref in packs if ref not in held]
     try:
-        check_packs(repo, packs, purged=purged_files(repo), limits=rules.limits)
-        check_reach(repo, view, changes, visitor)
+        check_packs(repo, unchecked, purged=purged_files(repo), limits=rules.limits)
+        needed = Needed(repo.store, [*unchecked, *held], desk.held)
+        check_reach(repo, view, changes, visitor, met=needed.add)
         check_ledgers(repo, changes)
         check_rules(repo, view, changes, visitor, rules)
         brought = brought_events(repo, changes)
@@ -99,11 +107,22 @@ def _publish(desk: Desk, offer: Offer, *, time: int, zone: int) -> Published:
         raise HubRefusedError(f"what was pushed is damaged: {error.message}", hint="dsvc fsck") from error
     if any(change.name.startswith(STREAMS) for change in changes):
         raise_format(desk.pool, SNAPSHOTS)
+    away = rules.put_away and takes_away(repo, changes)
     said = _before(desk, visitor, changes, rules)
-    desk.quarantine.release([ref.key for ref in packs], desk.pool)
-    operation = _move(repo, view, changes, brought, visitor, host=desk.host, time=time, zone=zone)
-    for ref in packs:
-        desk.quarantine.delete(ref.key)
+    listed = needed.packs(desk.quarantine)
+    repo.store.own.disown(ref for ref in (*packs, *held) if ref not in listed)
+    try:
+        for ref in listed:
+            repo.store.adopt(ref)
+        desk.quarantine.release([ref.key for ref in listed], desk.pool)
+        operation = _move(repo, view, changes, brought, visitor, host=desk.host, time=time, zone=zone)
+    finally:
+        for ref in listed:
+            if ref not in packs:  # made here
+                desk.quarantine.delete(ref.key)
+    needed.settle(listed, desk.quarantine)
+    if away:
+        begin_putting_away(desk.hub, visitor.repository)
     return Published(operation, said + _after(desk, visitor, changes, rules))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from dsvc.errors import IntegrityError
 from dsvc.history.ancestry import Ancestry
@@ -88,8 +88,12 @@ def moving(view: View, changes: Sequence[RefChange]) -> list[RefChange]:
     return found
 
 
-def check_reach(repo: Repository, view: View, changes: Sequence[RefChange], visitor: Visitor) -> None:
+def check_reach(
+    repo: Repository, view: View, changes: Sequence[RefChange], visitor: Visitor, *, met: Callable[[Target], object]
+) -> None:
     """Make sure that everything is stored which the new refs reach, but for files that were purged.
+
+    `met` hears of everything that they reach and that the refs of before may not.
 
     Raises:
         HubRefusedError: naming the first object that is not, or a note on a file that nothing here needs.
@@ -100,12 +104,12 @@ def check_reach(repo: Repository, view: View, changes: Sequence[RefChange], visi
         known |= _trees_of(repo, tips)  # the source of a run is most likely much like one of these
     notes = {_noted(change.name) for change in changes if change.name.startswith(PURGED)}
     erased = notes | purged_files(repo)
-    met = set()
+    absent = set()
 
     def stop(target: Target) -> bool:
         kind, wanted = target[0], bytes(target[1])
         if kind in _FILES and wanted in erased:
-            met.add(wanted)
+            absent.add(wanted)
             return not repo.store.has_file(wanted)
         return (kind, wanted) in known
 
@@ -114,7 +118,7 @@ def check_reach(repo: Repository, view: View, changes: Sequence[RefChange], visi
         if change.new is None:
             continue
         try:
-            check_whole(repo.store, [(change.new.kind, bytes(change.new.id))], stop=stop, seen=seen)
+            check_whole(repo.store, [(change.new.kind, bytes(change.new.id))], stop=stop, seen=seen, met=met)
         except ObjectMissingError as error:
             raise HubRefusedError(
                 f"{short_name(change.name)} needs what was not pushed: {error.message}",
@@ -123,7 +127,7 @@ def check_reach(repo: Repository, view: View, changes: Sequence[RefChange], visi
         except IntegrityError as error:
             raise HubRefusedError(f"{short_name(change.name)}: {error.message}", hint="dsvc fsck") from error
     for wanted in notes:
-        if wanted not in met:
+        if wanted not in absent:
             raise HubRefusedError(f"file {wanted.hex()} was not purged from what is pushed")
         if visitor.role != "owner" and repo.store.has_file(wanted):
             raise HubRefusedError(
@@ -264,6 +268,11 @@ def _require(reason: str | None, what: str, *, how: str) -> None:
             f"{what} needs a signature of somebody whom this hub knows: {reason}",
             hint=f"{how}; the hub's allowed_signers says who is known",
         )
+
+
+def takes_away(repo: Repository, changes: Iterable[RefChange]) -> bool:
+    """Say whether a branch or tag is deleted, or given another history."""
+    return any(change.name.startswith((HEADS, TAGS)) and not _forward(repo, change) for change in changes)
 
 
 def _forward(repo: Repository, change: RefChange) -> bool:

@@ -13,6 +13,7 @@ from dsvc.refs.names import HEADS, TAGS
 from dsvc.requests.advice import MOST_APPROVALS
 from dsvc.requests.terms import fits
 
+MOST_DAYS = 36_500
 Signatures = Literal["none", "protected", "all"]
 
 TEMPLATE = """\
@@ -22,6 +23,8 @@ TEMPLATE = """\
 # signatures = "none"         # which commits must be signed: "none", those pushed to "protected" refs, or "all"
 #                             # who may sign stands in the file allowed_signers beside this one
 # signed_purges = false       # whether notes on what was purged must be signed by one of them
+# put_away = true             # what no branch or tag reaches any more is shown to no account; false: until 'dsvc gc'
+# attic_days = 30             # how long it is kept where only the host can see it
 # hook_seconds = 30           # how long a hook may run
 # requests = ["writer", "owner"]   # who may open merge requests and comment on them; add "reader" to let readers
 
@@ -87,6 +90,8 @@ class Rules:
     create: tuple[str, ...] = ("owner",)
     signatures: Signatures = "none"
     signed_purges: bool = False
+    put_away: bool = True
+    attic_days: int = 30
     hook_seconds: float = 30
     requests: tuple[str, ...] = ("writer", "owner")
     limits: Limits = field(default_factory=Limits)
@@ -140,6 +145,12 @@ def decode_rules(text: bytes) -> Rules:
     signed_purges = given.get("signed_purges", False)
     if not isinstance(signed_purges, bool):
         raise BadRulesError("signed_purges is true or false")
+    put_away = given.get("put_away", True)
+    if not isinstance(put_away, bool):
+        raise BadRulesError("put_away is true or false")
+    days = given.get("attic_days", 30)
+    if type(days) is not int or not 0 <= days <= MOST_DAYS:
+        raise BadRulesError(f"attic_days is a number up to {MOST_DAYS:,}")
     seconds = given.get("hook_seconds", 30)
     if type(seconds) not in (int, float) or not 0 < seconds <= 3600:
         raise BadRulesError("hook_seconds is a number up to 3600")
@@ -147,6 +158,8 @@ def decode_rules(text: bytes) -> Rules:
         create=_words(given, "create", ("owner",)),
         signatures=signatures,
         signed_purges=signed_purges,
+        put_away=put_away,
+        attic_days=days,
         hook_seconds=float(seconds),
         requests=_words(given, "requests", ("writer", "owner")),
         limits=Limits(**limits),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from dsvc.errors import IntegrityError
 from dsvc.objects.ahead import gather_history
@@ -20,6 +21,7 @@ from dsvc.repo.reachable import Marks, Target, mark
 from dsvc.repo.repository import Repository
 
 WORTH = 0.2  # a pack is rewritten when more than this part of its plain bytes is garbage
+Cutoff: TypeAlias = "int | OperationId"  # a time in microseconds, or the oldest operation that stays
 _CONTENT = (Kind.CHUNK, Kind.FILE_MAP)
 
 
@@ -55,7 +57,7 @@ class Garbage:
         return record.cut - self.cut - self.dropped_operations - frozenset(self.kept)
 
 
-def find_garbage(repo: Repository, *, cutoff: int, everything: bool, progress: Progress) -> Garbage:
+def find_garbage(repo: Repository, *, cutoff: Cutoff, everything: bool, progress: Progress) -> Garbage:
     """Mark what is needed (see `survey`), and choose the packs that should be rewritten.
 
     With `everything` each pack that holds garbage is chosen, else those with much of it.
@@ -89,10 +91,10 @@ def find_garbage(repo: Repository, *, cutoff: int, everything: bool, progress: P
     return garbage
 
 
-def survey(repo: Repository, *, cutoff: int, progress: Progress) -> Garbage:
-    """Mark what the operations since `cutoff` (microseconds) reach; no pack is chosen yet.
+def survey(repo: Repository, *, cutoff: Cutoff, progress: Progress) -> Garbage:
+    """Mark what the operations since `cutoff` reach; no pack is chosen yet.
 
-    Operations stay from the newest one back to the last that is not older than `cutoff`.
+    Operations stay from the newest one back to the last that is not older than that time, or back to that one.
 
     Raises:
         UnsafeToCollectError: when something that is needed cannot be read.
@@ -100,7 +102,10 @@ def survey(repo: Repository, *, cutoff: int, progress: Progress) -> Garbage:
     store, head = repo.store, repo.head
     gather_history(repo.backend, store.packs, head.packs.packs, progress=progress)
     walked = [(i, op.time, op.parents) for i, op in repo.log.walk(head.operation)]
-    last = max((n for n, (_, time, _) in enumerate(walked) if time >= cutoff), default=0)
+    if isinstance(cutoff, int):
+        last = max((n for n, (_, time, _) in enumerate(walked) if time >= cutoff), default=0)
+    else:
+        last = next((n for n, (i, _, _) in enumerate(walked) if i == cutoff), 0)
     kept = [operation_id for operation_id, _, _ in walked[: last + 1]]
     inside = set(kept)
     cut = frozenset(p for _, _, parents in walked[: last + 1] for p in parents if p not in inside)

@@ -7,13 +7,14 @@ something of it: nothing is stored twice, and no repository lists what only othe
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dsvc.objects.ids import Kind, PackId
 from dsvc.objects.packindex import PackIndex
 from dsvc.objects.packlist import PackRef
 from dsvc.progress import Progress
-from dsvc.repo.garbage import WORTH, Garbage, survey
+from dsvc.repo.garbage import WORTH, Cutoff, Garbage, survey
 from dsvc.repo.repository import Repository
 from dsvc.storage.backend import Backend
 
@@ -93,13 +94,15 @@ class PoolGarbage:
         return found
 
 
-def survey_pool(pool: Backend, members: dict[str, Repository], *, cutoff: int, progress: Progress) -> PoolGarbage:
-    """Mark what each member's operations since `cutoff` (microseconds) reach; nothing is decided yet.
+def survey_pool(
+    pool: Backend, members: dict[str, Repository], *, cutoffs: Mapping[str, Cutoff], progress: Progress
+) -> PoolGarbage:
+    """Mark what the operations of each member since its cutoff reach; nothing is decided yet.
 
     Raises:
         UnsafeToCollectError: when something that is needed cannot be read.
     """
-    tended = {i: Tended(repo, survey(repo, cutoff=cutoff, progress=progress)) for i, repo in members.items()}
+    tended = {i: Tended(repo, survey(repo, cutoff=cutoffs[i], progress=progress)) for i, repo in members.items()}
     found = PoolGarbage(pool, tended)
     listing: dict[PackId, list[str]] = {}
     refs: dict[PackId, PackRef] = {}

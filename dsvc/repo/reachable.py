@@ -326,10 +326,12 @@ def check_whole(
     *,
     stop: Callable[[Target], bool],
     seen: set[Target] | None = None,
+    met: Callable[[Target], object] | None = None,
 ) -> None:
     """Make sure that everything which `roots` reach is stored, except behind what `stop` says yes to.
 
-    Only indexes are asked about file content. `seen` is what earlier calls found to be there.
+    Only indexes are asked about file content. `seen` is what earlier calls found to be there. `met` hears of all that
+    is there, as the kind that it is stored as; of chunks as often as something names them.
 
     Raises:
         IntegrityError: for the first object that is missing or damaged.
@@ -349,3 +351,5 @@ def check_whole(
             stack += references(kind, store.get(wanted, kind))
         elif not store.has(wanted, kind):
             raise ObjectMissingError(wanted, target[0])
+        if met is not None:
+            met((kind, wanted))

@@ -1,0 +1,268 @@
+"""An account is served what the refs of its repository reach; what they reached once is kept where only the host is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from dsvc.hub.located import locate, opened
+from dsvc.objects.ids import Kind, content_id
+from dsvc.repo.repository import Repository
+from dsvc.storage.local import LocalBackend
+from tests.hub.attacker import ANSWER, Attacker, row
+from tests.hub.conftest import HubHost, Person
+from tests.hub.test_attacks import Forge
+from tests.hub.test_rules import started
+
+SECRET = b"password = 1234\n"
+
+
+def stores(host: HubHost, repository: str, data: bytes) -> bool:
+    """Say whether a file's content is in a pack that a repository lists."""
+    backend = LocalBackend(host.repo(repository))
+    try:
+        return Repository.open(backend, backend.staging, far=True).store.has_file(content_id(data))
+    finally:
+        backend.close()
+
+
+def attic(host: HubHost, *words: str) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(host.hub("attic", str(host.folder), *words, "--json").out)["bundles"]
+    return found
+
+
+def until(host: HubHost, count: int, repository: str = "vision") -> list[dict[str, object]]:
+    """Wait until so many bundles are in the attic and nobody is at work there."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end and len(attic(host)) < count:
+        time.sleep(0.05)
+    host.hub("put-away", str(host.folder), repository)  # waits for who is at it
+    found = attic(host)
+    assert len(found) == count, (host.folder / "attic" / repository / "log").read_text()
+    return found
+
+
+def quiet(host: HubHost, repository: str = "vision") -> None:
+    until(host, len(attic(host)), repository)
+
+
+def readable(host: HubHost, name: str, repository: str) -> set[str]:
+    """Return the keys of the packs that an account can read."""
+    with Attacker(host, name, repository) as reader:
+        reader.hello()
+        _, found = reader.ask("list", prefix="packs/", after="")
+        return set(found["keys"])
+
+
+def sound(host: HubHost, repository: str = "vision") -> None:
+    Person(host.repo(repository), host.admin.environment).ok("fsck")
+
+
+def test_what_only_a_deleted_branch_reached_is_not_served(host: HubHost) -> None:
+    ada, walt = started(host)
+    host.user("eve", "reader")
+    walt.ok("switch", "-q", "-c", "topic")
+    tip = walt.commit("mine", passwords=SECRET, code=b"2\n")
+    walt.ok("push", "-q", "-u", "origin", "topic")
+    assert stores(host, "vision", SECRET)
+    before = readable(host, "eve", "vision")
+    walt.ok("push", "-q", "origin", "--delete", "topic")
+    [one] = until(host, 1)
+    assert (one["repository"], one["ref"], one["target"]) == ("vision", "heads/topic", tip)
+    assert not stores(host, "vision", SECRET)
+    with Attacker(host, "eve", "vision") as eve:
+        eve.hello()
+        for key in before - readable(host, "eve", "vision"):
+            eve.refused("get", key=key, offset=0)
+    assert before - readable(host, "eve", "vision")
+    sound(host)
+
+    # Everybody goes on, and whoever is on the host brings it back.
+    host.person("eve").clone("vision").ok("fsck")
+    ada.commit("second", code=b"3\n")
+    ada.ok("push", "-q")
+    ada.ok("fetch", "-q", str(one["path"]), "topic:topic")
+    assert ada.ok("cat", "topic:passwords").raw == SECRET
+    ada.ok("push", "-q", "origin", "topic")
+    assert stores(host, "vision", SECRET)
+    sound(host)
+
+
+def test_what_a_rewound_branch_reached(host: HubHost) -> None:
+    ada, walt = started(host)
+    large = bytes(range(256)) * 4000
+    walt.ok("switch", "-q", "-c", "topic")
+    walt.commit("mine", data=large, passwords=SECRET)
+    walt.ok("push", "-q", "-u", "origin", "topic")
+    walt.ok("rm", "-q", "passwords")
+    walt.ok("commit", "-q", "--amend", "-m", "mine")
+    walt.ok("push", "-q", "--force-with-lease")
+    [one] = until(host, 1)
+    assert not stores(host, "vision", SECRET)
+    assert stores(host, "vision", large)
+    size = one["bytes"]
+    assert isinstance(size, int)
+    assert size < 20_000, "what stays is not kept twice"
+    ada.ok("fetch", "-q")
+    ada.ok("fetch", "-q", str(one["path"]), "topic:old")
+    assert ada.ok("cat", "old:passwords").raw == SECRET
+    assert ada.ok("cat", "old:data").raw == large
+    assert ada("ls", "-r", "origin/topic").out.count("data") == 1
+    sound(host)
+
+
+def test_the_log_of_the_hub_says_all_that_was_done(host: HubHost) -> None:
+    ada, walt = started(host)
+    walt.ok("push", "-q", "origin", "main:topic")
+    walt.commit("mine", code=b"2\n")
+    walt.ok("push", "-q", "origin", "main:topic")
+    walt.ok("push", "-q", "origin", "--delete", "topic")
+    until(host, 1)
+    ada.commit("second", code=b"3\n")
+    ada.ok("push", "-q")
+    said = json.loads(host.hub("log", str(host.folder), "--json").out)["entries"]
+    assert [(e["account"], e["what"]) for e in said] == [
+        ("ada", "push"), ("walt", "push"), ("walt", "push"), ("walt", "push"), ("ada", "push"), ("ada", "init"),
+    ]  # fmt: skip
+
+
+def test_a_merged_branch_leaves_nothing_behind(host: HubHost) -> None:
+    _, walt = started(host)
+    walt.commit("mine", code=b"2\n")
+    walt.ok("push", "-q", "origin", "main:topic")
+    walt.ok("push", "-q", "origin", "main:main")
+    walt.ok("tag", "-a", "-m", "first one", "v1")
+    walt.ok("push", "-q", "origin", "v1")
+    walt.ok("push", "-q", "origin", "--delete", "topic")
+    quiet(host)
+    assert attic(host) == []
+    walt.ok("push", "-q", "origin", "--delete", "v1")
+    [one] = until(host, 1)
+    assert one["ref"] == "tags/v1"
+    walt.ok("tag", "-d", "v1")
+    walt.ok("fetch", "-q", str(one["path"]), "tags/v1:tags/v1")
+    assert "first one" in walt.ok("show", "v1").out
+
+
+def test_what_no_ref_of_a_push_reaches_is_not_listed(host: HubHost, tmp_path: Path) -> None:
+    ada, _ = started(host)
+    host.user("mallory", "writer")
+    forge = Forge(tmp_path / "forge")
+    forge.store.put(Kind.CHUNK, SECRET)
+    commit = forge.commit()
+    packs = forge.packs()
+    with Attacker(host, "mallory", "vision") as mallory:
+        mallory.hello()
+        for ref, data in packs:
+            mallory.put(ref.key, data)
+        target = [int(Kind.COMMIT), commit]
+        kind, said = mallory.ask(
+            "publish", base=bytes(32), refs=[["heads/hers", None, target]], packs=[row(ref) for ref, _ in packs]
+        )
+        assert kind == ANSWER, said
+    assert not stores(host, "vision", SECRET)
+    ada.ok("fetch", "-q")
+    assert ada.ok("rev-parse", "origin/hers").out.strip() == commit.hex()
+    sound(host)
+
+
+def test_a_fork_does_not_serve_the_requests_of_its_parent(host: HubHost) -> None:
+    _, walt = started(host)
+    walt.ok("switch", "-q", "-c", "topic")
+    walt.commit("mine", passwords=SECRET)
+    walt.ok("push", "-q", "-u", "origin", "topic")
+    walt.ok("request", "open", "-m", "take this", "topic")
+    walt.ok("push", "-q", "origin", "--delete", "topic")
+    until(host, 1)
+    assert stores(host, "vision", SECRET), "the request needs it"
+    host.person("ada").ok("fork", "-q", "ssh://127.0.0.1/vision", "ssh://127.0.0.1/copy")
+    end = time.monotonic() + 60
+    while held(host, "copy", SECRET) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not held(host, "copy", SECRET)
+    host.hub("put-away", str(host.folder), "copy")
+    for name in ("vision", "copy"):
+        sound(host, name)
+    assert held(host, "vision", SECRET)
+
+
+def held(host: HubHost, name: str, data: bytes) -> bool:
+    """The same as `stores`, of a repository that may be a fork."""
+    with opened(locate(host.folder / "repos", name)) as repo:
+        return repo.store.has_file(content_id(data))
+
+
+def test_rules_and_what_ends_it(host: HubHost) -> None:
+    _, walt = started(host)
+
+    def push_and_delete() -> None:
+        walt.ok("push", "-q", "origin", "topic")
+        walt.ok("push", "-q", "origin", "--delete", "topic")
+
+    walt.ok("switch", "-q", "-c", "topic")
+    walt.commit("mine", passwords=SECRET)
+    host.rules("put_away = false\n")
+    push_and_delete()
+    assert attic(host) == []
+    assert stores(host, "vision", SECRET)
+    host.rules("attic_days = 0\n")
+    host.hub("put-away", str(host.folder), "vision")
+    assert attic(host) == []
+    assert not stores(host, "vision", SECRET)
+
+    host.rules("")
+    push_and_delete()
+    until(host, 1)
+    clone = host.admin.directory / "upkeep"
+    host.admin.ok("clone", "-q", str(host.repo("vision")), str(clone))
+    Person(clone, host.admin.environment).ok(
+        "purge", content_id(b"1\n").hex(), "--remote", str(host.repo("vision")), "--reason", "test", "--yes"
+    )
+    assert len(attic(host)) == 1, "it does not hold that"
+    host.rules("attic_days = 0\n")
+    time.sleep(0.01)
+    host.hub("put-away", str(host.folder), "vision")
+    assert attic(host) == []
+    host.rules("")
+    push_and_delete()
+    until(host, 1)
+    host.hub("delete", str(host.folder), "vision", "--yes")
+    assert attic(host) == []
+
+
+def test_many_rewind_their_branches_at_once(host: HubHost) -> None:
+    started(host)
+    script = """
+dsvc() { "$PYTHON" -m dsvc "$@"; }
+set -e
+dsvc switch -q -c topic$1
+for turn in 0 1 2 3; do
+    echo $1 $turn > mine
+    dsvc add mine
+    if [ $turn = 0 ]; then dsvc commit -q -m first; else dsvc commit -q --amend -m "turn $turn"; fi
+    dsvc push -q --force-with-lease -u origin topic$1
+done
+"""
+    people = [host.user(f"w{n}", "writer").clone("vision") for n in range(5)]
+    running = [
+        subprocess.Popen(
+            ["sh", "-c", script, "sh", str(n)],
+            cwd=person.directory,
+            env={**person.environment, "PYTHON": sys.executable},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for n, person in enumerate(people)
+    ]
+    said = [process.communicate(timeout=120)[1] for process in running]
+    assert [process.returncode for process in running] == [0] * len(people), said
+    until(host, 3 * len(people))
+    sound(host)
+    fresh = host.user("eve", "reader").clone("vision")
+    fresh.ok("fsck")
+    for n in range(len(people)):
+        assert fresh.ok("cat", f"origin/topic{n}:mine").raw == f"{n} 3\n".encode()
+        assert not stores(host, "vision", f"{n} 2\n".encode())
