@@ -31,6 +31,7 @@ from dsvc.storage.backend import Backend, BlobMissingError
 from dsvc.storage.local import LocalBackend
 
 MOST_PACKS = 20_000  # that wait in quarantine
+_FRESH = 1.0  # seconds that what a head names is taken for true
 LESS = "push some commits or branches at a time, or ask who runs the hub for more"
 _PACK = re.compile(r"packs/[0-9a-f]{64}", re.ASCII)
 
@@ -77,8 +78,10 @@ class GuardedBackend:
         self._visitor, self._limits = visitor, limits
         self._counter, self._path_of, self._terms, self._refused = counter, path_of, terms, refused
         self._segments = Segments(inner)
-        self._listed: set[str] = set()  # keys that some head of this visit named
+        self._packs: set[str] = set()  # keys of packs that the head names
+        self._tables: set[str] = set()  # keys of lists and indexes that some head of this visit named
         self._seen: bytes | None = None  # the head's value that was looked at last
+        self._looked = 0.0  # when that was
         self._count, self._held = quarantine.usage()
         self._wanted: set[str] = set()  # packs of an earlier push that this one goes on with
         self._began = time.time()
@@ -104,7 +107,7 @@ class GuardedBackend:
         """See `Backend.list`: what can be read."""
         self._look()
         with self._lock:
-            keys = [key for key in self._listed if key.startswith(prefix)]
+            keys = [key for key in self._packs | self._tables if key.startswith(prefix)]
         found: dict[str, int] = {}
         for key in keys:
             with contextlib.suppress(FileNotFoundError):
@@ -201,24 +204,27 @@ class GuardedBackend:
         return self._count < MOST_PACKS and (not most or self._held + size <= most)
 
     def _is_listed(self, key: str) -> bool:
-        if key not in self._listed:
+        """Say whether the head names a blob. What goes off the list is served for a second more at most."""
+        listed = self._packs if key.startswith("packs/") else self._tables
+        if key not in listed or (listed is self._packs and time.monotonic() - self._looked > _FRESH):
             self._look()
-        return key in self._listed
+        return key in self._packs or key in self._tables
 
     def _look(self) -> None:
         """Learn what the newest head names, if that is another one than the last time."""
         with self._lock:
+            self._looked = time.monotonic()
             if self._inner.read_cell(HEAD) == self._seen:
                 return
             head = read_head(self._inner, self._segments)
             if head is None:
                 return
             packs = head.packs
-            self._listed.update(ref.key for ref in packs.packs)
+            self._packs = {ref.key for ref in packs.packs}
             lists = [list_of(head)] + ([packs.previous] if packs.previous is not None else [])
-            self._listed.update(map(pack_list_key, lists))
-            self._listed.update(segment.ref.key for segment in packs.segments)
-            self._listed.update(ref.key for ref in packs.retired)
+            self._tables.update(map(pack_list_key, lists))
+            self._tables.update(segment.ref.key for segment in packs.segments)
+            self._tables.update(ref.key for ref in packs.retired)
             self._seen = head.value
 
     def _refusal(self, message: str, *, hint: str = "ask an owner of the hub for what you need") -> HubRefusedError:

@@ -81,20 +81,28 @@ class Needed:
             self._follow_maps()
         whole = [ref for ref in self._packs if self._marked(ref) == self._everything[ref.id]]
         whole = [ref for ref in whole if not self._held.listed(ref)]
-        fresh = {ref.id: self._marked(ref) & ~self._held.listed(ref) for ref in self._packs if ref not in whole}
+        fresh = {
+            ref.id: bits.to_bytes(bits.bit_length() // 8 + 1, "little")
+            for ref in self._packs
+            if ref not in whole and (bits := self._marked(ref) & ~self._held.listed(ref))
+        }
         made: list[PackRef] = []
 
         def deliver(ref: PackRef, path: Path) -> None:
             quarantine.put(ref.key, path)
             made.append(ref)
 
+        def keep(ref: PackRef, position: int) -> bool:
+            bits = fresh[ref.id]
+            return position >> 3 < len(bits) and bool(bits[position >> 3] >> (position & 7) & 1)
+
         for pack_class in PackClass:
             rewrite_packs(
                 self._store.packs,
-                [ref for ref in self._packs if ref.pack_class == pack_class and fresh.get(ref.id)],
+                [ref for ref in self._packs if ref.pack_class == pack_class and ref.id in fresh],
                 quarantine.staging,
                 deliver=deliver,
-                keep=lambda ref, position: bool(fresh[ref.id] >> position & 1),
+                keep=keep,
             )
         return [*whole, *made]
 
