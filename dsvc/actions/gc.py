@@ -57,7 +57,7 @@ def collect(
     meanwhile. Where forks share the packs, all of them are collected.
 
     With `since` nothing is kept that only operations before that one reach, whatever their time, and no garbage at
-    all; forks keep theirs for `grace`.
+    all; others that share the packs keep what they have.
 
     Raises:
         FormatTooNewError: when this version may read the repository and not write to it.
@@ -68,7 +68,7 @@ def collect(
     repo.require_writable()
     before = now - grace * 1_000_000
     cutoff = before if since is None else since
-    everything = prune_all or since is not None or not grace
+    everything, exact = prune_all or not grace, since is not None
     family = read_family(repo.backend)
     if family is not None:
         return collect_pool(
@@ -76,14 +76,15 @@ def collect(
             family,
             now=now,
             cutoff=cutoff,
-            kin_cutoff=before,
+            kin_cutoff=before if since is None else 0,
             dry_run=dry_run,
             everything=everything,
+            exact=exact,
             at_once=prune_all,
             groups=lambda refs: _groups(repo, refs),
             progress=watch,
         )
-    garbage = _collect(repo, cutoff=cutoff, everything=everything, dry_run=dry_run, progress=watch)
+    garbage = _collect(repo, cutoff=cutoff, everything=everything or exact, dry_run=dry_run, progress=watch)
     moved, packs = remove_unlisted_packs(repo.store, now=now, at_once=prune_all, dry_run=dry_run)
     repo.head = moved or repo.head
     lists = remove_dead_lists(repo.backend, dry_run=dry_run)

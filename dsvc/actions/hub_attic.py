@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from dsvc.actions.gc import collect
 from dsvc.atomic import temporary_name
 from dsvc.history.ancestry import Ancestry
 from dsvc.history.walk import walk
-from dsvc.hub.attic import PutAway, bundle_path, in_attic, remove_old, turn
+from dsvc.hub.attic import PutAway, bundle_path, in_attic, remove_old, settle_due, take_due, turn
 from dsvc.hub.audit import keep_operations
 from dsvc.hub.folder import Hub, open_hub
 from dsvc.hub.located import Located, locate, opened
@@ -20,14 +20,13 @@ from dsvc.objects.ids import CommitId, Kind, ObjectId, OperationId
 from dsvc.objects.store import ObjectMissingError
 from dsvc.objects.values import Operation
 from dsvc.progress import Progress
-from dsvc.refs.names import HEADS, TAGS, short_name
+from dsvc.refs.names import HEADS, NAMED, TAGS, short_name
 from dsvc.refs.transaction import Act
 from dsvc.refs.view import Direct, View
 from dsvc.remotes.transfer.bundling import NothingToBundleError, Sources, write_bundle
+from dsvc.repo.reachable import Marks, mark
 from dsvc.repo.repository import Repository
 from dsvc.workspace import MAIN
-
-_DAY = 24 * 3600 * 1_000_000  # microseconds
 
 
 class Removed(NamedTuple):
@@ -39,7 +38,10 @@ class Removed(NamedTuple):
 
 
 class PutAwayResult(NamedTuple):
-    """What went to the attic, and the stored bytes that went off the list (roughly). `done`: others are at it."""
+    """What went to the attic, and the stored bytes that went off the list (roughly).
+
+    `left_to_others`: somebody waits already to do the same.
+    """
 
     bundles: tuple[PutAway, ...]
     freed: int
@@ -63,28 +65,31 @@ def put_away(path: Path, repository: str, *, now: int, always: bool = False, pro
     """
     hub = open_hub(path)
     name = repository_name(repository)
-    days = hub.rules().attic_days
-    remove_old(hub, before=now - days * _DAY)
-    with turn(hub, name) as mine:
+    located = locate(hub.repos, name)
+    remove_old(hub, now=now)
+    with turn(hub, located) as mine:
         if not mine:
             return PutAwayResult((), 0, left_to_others=True)
-        located = locate(hub.repos, name)
-        with opened(located) as repo:
+        always = take_due(hub, name) or always
+        with opened(locate(hub.repos, name)) as repo:
             operations = list(repo.log.walk(repo.head.operation))
             removed = _removed(repo, operations)
-            if not removed and not always:
-                return PutAwayResult((), 0)
-            if days:
-                _bundle(hub, located, repo, removed, now=now, progress=progress)
-            keep_operations(hub, name, operations)
-            # What somebody else takes away meanwhile is reached by the operation that was the newest.
-            result = collect(repo, now=now, since=operations[0][0], progress=progress)
-    bundles = tuple(one for one in in_attic(hub, name) if one.time == now)
-    return PutAwayResult(bundles, result.freed)
+            freed = 0
+            if removed or always:
+                if hub.rules().attic_days:
+                    _bundle(hub, located, repo, removed, now=now, progress=progress)
+                keep_operations(hub, name, operations)
+                # What somebody else takes away meanwhile is reached by the operation that was the newest.
+                freed = collect(repo, now=now, since=operations[0][0], progress=progress).freed
+        settle_due(hub, name)
+    return PutAwayResult(tuple(one for one in in_attic(hub, name) if one.time == now), freed)
 
 
 def _removed(repo: Repository, operations: Sequence[tuple[OperationId, Operation]]) -> list[Removed]:
-    """Return what refs named at some operation, newest first, and no branch or tag reaches now."""
+    """Return what branches, tags, models and deployments named at some operation, newest first, and no ref reaches now.
+
+    Of several commits that one of them reaches it is that one.
+    """
     view = repo.view()
     once: dict[tuple[str, Direct], None] = {}
     for _, operation in operations:
@@ -92,27 +97,43 @@ def _removed(repo: Repository, operations: Sequence[tuple[OperationId, Operation
         for parent in operation.parents:
             with suppress(ObjectMissingError):  # the log was cut there
                 before = repo.log.view(parent)
-                for prefix in (HEADS, TAGS):
+                for prefix in (HEADS, TAGS, *NAMED):
                     for name, old, _ in before.differences(after, prefix):
                         if isinstance(old, Direct) and old != view.get(name):
                             once[name, old] = None
     if not once:
         return []
-    ancestry = Ancestry(repo.walked)
-    commits = {key: CommitId(ObjectId(i)) for key in once for kind, i in [_peeled(repo, key[1])] if kind == Kind.COMMIT}
-    reached = current_commits(repo, view)
-    lost = {step.id for step in walk(ancestry, sorted(set(commits.values())), hidden=reached)}
-    inner = {ancestry.id(p) for i in lost for p in ancestry.parents(ancestry.node(i))}
-    tags = {ref.id for name, ref in view.items(TAGS) if isinstance(ref, Direct)}
+    lost = _lost_commits(repo, view, once)
+    rest = [key for key in once if key not in lost]
+    gone = _not_reached(repo, view, {ref for _, ref in rest if ref.kind != Kind.COMMIT}) if rest else set()
     found, taken = [], set[ObjectId]()
     for name, old in once:
-        commit = commits.get((name, old))
-        outer = commit in lost and commit not in inner
-        if old.id not in taken and (outer or (old.kind == Kind.TAG and old.id not in tags)):
+        if old.id not in taken and (lost.get((name, old)) or old in gone):
             taken.add(old.id)
             now = view.get(name)
             found.append(Removed(name, old, now if isinstance(now, Direct) else None))
     return found
+
+
+def _lost_commits(repo: Repository, view: View, once: Iterable[tuple[str, Direct]]) -> dict[tuple[str, Direct], bool]:
+    """Say of refs to commits that no branch or tag reaches whether no other one of these reaches them either."""
+    ancestry = Ancestry(repo.walked)
+    commits = {key: CommitId(i) for key in once for kind, i in [_peeled(repo, key[1])] if kind == Kind.COMMIT}
+    steps = walk(ancestry, sorted(set(commits.values())), hidden=current_commits(repo, view)) if commits else ()
+    lost = {step.id for step in steps}
+    inner = {ancestry.id(p) for i in lost for p in ancestry.parents(ancestry.node(i))}
+    return {key: commit not in inner for key, commit in commits.items() if commit in lost}
+
+
+def _not_reached(repo: Repository, view: View, candidates: Collection[Direct]) -> set[Direct]:
+    """Return the objects that no ref reaches."""
+    tips = {(ref.kind, bytes(ref.id)) for _, ref in view.tips()}
+    left = {ref for ref in candidates if (ref.kind, bytes(ref.id)) not in tips}
+    if not left:
+        return set()
+    marks = Marks(repo.store.packs, repo.head.packs.packs)
+    mark(repo.store, marks, tips, failed=lambda _target, _error: None)
+    return {ref for ref in left if not marks.is_marked((ref.kind, bytes(ref.id)))}
 
 
 def current_commits(repo: Repository, view: View) -> list[CommitId]:

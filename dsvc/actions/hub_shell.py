@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dsvc.errors import BusyError, DsvcError, NotARepositoryError
+from dsvc.hub.attic import begin_putting_away, is_due
 from dsvc.hub.audit import Entry, note
 from dsvc.hub.folder import Hub, open_hub
 from dsvc.hub.guarded import GuardedBackend, OverlayBackend
@@ -33,7 +34,7 @@ from dsvc.storage.backend import Backend
 from dsvc.storage.local import LocalBackend
 
 if TYPE_CHECKING:  # the checks of a push, which a fetch does without
-    from dsvc.hub.needed import Held
+    from dsvc.hub.held import Held
     from dsvc.hub.publishing import Desk
 
 _MOST_NOTED = 100  # refusals of one connection that are written down
@@ -152,16 +153,18 @@ class _Visit:
         quarantine = Quarantine(self._hub.quarantine(name, visitor.account))
         quarantine.clean()
         pool = OverlayBackend(located.pool, quarantine)
-
-        held: Held | None = None
+        requests: _Requests
 
         def desk() -> Desk:
-            from dsvc.hub.needed import Held
             from dsvc.hub.publishing import Desk
 
-            nonlocal held
-            held = held or Held()
-            return Desk(self._hub, visitor, located, pool, quarantine, held, self._host, self._environment)
+            return Desk(
+                self._hub, visitor, located, requests.hold, guarded.shown_packs, self._host, self._environment
+            )
+
+        requests = _Requests(desk, self._now, quarantine)
+        if is_due(self._hub, located):  # whoever should have done it died
+            begin_putting_away(self._hub, name)
 
         def note(error: DsvcError) -> None:
             if not isinstance(error, RefMovedError):
@@ -172,7 +175,7 @@ class _Visit:
             quarantine,
             visitor,
             limits=self._hub.rules().limits,
-            counter=_Requests(desk, self._now),
+            counter=requests,
             path_of=located.path,
             terms=lambda: terms_for(visitor, self._hub.rules()),
             refused=note,
@@ -216,8 +219,24 @@ class _Visit:
 class _Requests:
     """What an account asks for over one connection. What each needs is loaded when it is asked for."""
 
-    def __init__(self, desk: Callable[[], Desk], now: Callable[[], tuple[int, int]]) -> None:
-        self._desk, self._now = desk, now
+    def __init__(
+        self, desk: Callable[[], Desk], now: Callable[[], tuple[int, int]], quarantine: Quarantine
+    ) -> None:
+        self._desk, self._now, self._quarantine = desk, now, quarantine
+        self._held: Held | None = None
+
+    def hold(self) -> Held:
+        """Return the packs of what is pushed over this connection."""
+        from dsvc.hub.held import Held
+
+        if self._held is None:
+            self._held = Held(self._quarantine)
+        return self._held
+
+    def end(self) -> None:
+        """See `Counter.end`."""
+        if self._held is not None:
+            self._held.close()
 
     def publish(self, offer: Offer) -> Published:
         """See `Publisher.publish`."""

@@ -21,7 +21,7 @@ from dsvc.repo.leftovers import (
 )
 from dsvc.repo.member import member_of, pool_of
 from dsvc.repo.pooldivide import divide, merge_pool
-from dsvc.repo.poolneeds import PoolGarbage, choose, survey_pool
+from dsvc.repo.poolneeds import Members, PoolGarbage, choose, survey_pool
 from dsvc.repo.pooltwins import unite
 from dsvc.repo.repository import Repository
 from dsvc.repo.sweeping import sweep
@@ -40,20 +40,24 @@ def collect_pool(
     kin_cutoff: Cutoff,
     dry_run: bool,
     everything: bool,
+    exact: bool,
     at_once: bool,
     groups: Choose,
     progress: Progress,
 ) -> GcResult:
     """Do what `dsvc.actions.gc.collect` does, for all repositories that share packs with `repo`.
 
-    Operations before `cutoff` go from `repo`, and from the others those before `kin_cutoff`. With
-    `everything` no pack keeps garbage; `at_once` waits for no writer. `groups` says which packs should become one.
-    Raises as `collect`.
+    Operations before `cutoff` go from `repo`, and from the others those before `kin_cutoff`. With `everything` no pack
+    keeps garbage, with `exact` none that `repo` lists; `at_once` waits for no writer. `groups` says which packs should
+    become one. Raises as `collect`.
     """
     pool, asked = pool_of(repo.backend)
     members = _members(repo, family)
     cutoffs = {i: cutoff if i == asked else kin_cutoff for i in members}
-    found = _divided(members, repo, cutoffs=cutoffs, everything=everything, dry_run=dry_run, progress=progress)
+    tidy = frozenset(members if everything else (asked,) if exact else ())
+    found = _divided(
+        members, repo, cutoffs=cutoffs, everything=everything, exact=tidy, dry_run=dry_run, progress=progress
+    )
     before = stock(needs.ref for needs in found.packs.values())
     reaches = found.tended[asked if asked in found.tended else next(iter(found.tended))].garbage.reaches
     own = list(members.values())
@@ -106,6 +110,7 @@ def _divided(
     *,
     cutoffs: Mapping[str, Cutoff],
     everything: bool,
+    exact: Members,
     dry_run: bool,
     progress: Progress,
 ) -> PoolGarbage:
@@ -118,7 +123,7 @@ def _divided(
         try:
             found = survey_pool(pool, members, cutoffs=cutoffs, progress=progress)
             unite(found, everything=everything)
-            choose(found, everything=everything)
+            choose(found, exact=exact)
             if dry_run or divide(found, staging=repo.store.staging, progress=progress):
                 break
         except (BlobMissingError, UnsafeToCollectError):

@@ -14,6 +14,8 @@ from dsvc.actions.signing import Sign, find_signer
 from dsvc.actions.verify import Verifier
 from dsvc.errors import BusyError, IntegrityError, RequestError
 from dsvc.hub.attic import hub_around, remove_holding
+from dsvc.hub.forks import family_of
+from dsvc.hub.located import locate, name_of
 from dsvc.objects import trees
 from dsvc.objects.ahead import gather_history
 from dsvc.objects.filemap import decode_page
@@ -181,10 +183,20 @@ def purge_remote(
                 result.repositories + 1,
             )
         where = parse_address(remote.address, directory=Path("/"))
-        hub = hub_around(where.path) if isinstance(where, FolderAddress) else None
-        if hub is not None:
-            remove_holding(hub, files)
+        if isinstance(where, FolderAddress):
+            _purge_attic(where.path, files, forks=forks)
         return result
+
+
+def _purge_attic(folder: Path, files: Collection[FileId], *, forks: bool) -> None:
+    """Remove what a hub put away and holds these files, where a folder is a repository of one."""
+    hub = hub_around(folder)
+    if hub is None:
+        return
+    located = locate(hub.repos, name_of(hub.repos, folder, "."))
+    for one in family_of(hub, located):
+        if forks or one.name == located.name:
+            remove_holding(hub, locate(hub.repos, one.name), files)
 
 
 def files_on_remote(

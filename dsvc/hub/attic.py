@@ -19,11 +19,15 @@ from pathlib import Path
 
 from dsvc.errors import DsvcError
 from dsvc.hub.folder import Hub
+from dsvc.hub.located import Located
 from dsvc.objects.ids import Kind
 from dsvc.remotes.bundle_file import SUFFIX, BundleBackend, BundleHeader
+from dsvc.repo.leftovers import remove_stale_files
 from dsvc.repo.repository import Repository
 
-_NAME = re.compile(r"(\d+)-(.+)-[0-9a-f]{10}\.bundle")
+_DUE, _TAKEN, _LOG, _WAITING, _WORKING = ".due", ".taken", ".log", ".waiting", "putting-away"
+_DAY = 24 * 3600 * 1_000_000  # microseconds
+_NAME = re.compile(r"(\d+)-(.+)-[0-9a-f]{32}\.bundle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,8 @@ class PutAway:
 
 def bundle_path(hub: Hub, repository: str, *, time: int, ref: str, target: bytes) -> Path:
     """Return the file for what a ref named."""
-    return hub.attic(repository) / f"{time}-{ref.replace('/', '+')[:100]}-{target.hex()[:10]}{SUFFIX}"
+    name = ref.replace("/", "+").encode()[:100].decode(errors="ignore")
+    return hub.attic(repository) / f"{time}-{name}-{target.hex()[:32]}{SUFFIX}"
 
 
 def in_attic(hub: Hub, repository: str | None = None) -> Iterator[PutAway]:
@@ -64,22 +69,28 @@ def _header(path: Path) -> BundleHeader:
         return backend.header
 
 
-def remove_old(hub: Hub, *, before: int) -> None:
-    """Remove what was put away before a time (microseconds)."""
+def remove_old(hub: Hub, *, now: int) -> None:
+    """Remove what was put away for longer than the rules say (`now` is in microseconds), and what is half written."""
+    before = now - hub.rules().attic_days * _DAY
     for path in (hub.root / "attic").rglob(f"*{SUFFIX}"):
         named = _NAME.fullmatch(path.name)
         if named is not None and int(named[1]) < before:
             path.unlink(missing_ok=True)
+    remove_stale_files(
+        {path.parent for path in (hub.root / "attic").rglob("*.tmp")}, now=now, at_once=False, dry_run=False
+    )
 
 
-def remove_holding(hub: Hub, files: Collection[bytes]) -> None:
-    """Remove what holds the content of one of these files."""
-    for one in in_attic(hub):
-        with contextlib.closing(BundleBackend(one.path)) as backend:
-            store = Repository.open(backend, Path).store
-            held = any(store.has(i, kind) for i in files for kind in (Kind.CHUNK, Kind.FILE_MAP))
-        if held:
-            one.path.unlink(missing_ok=True)
+def remove_holding(hub: Hub, located: Located, files: Collection[bytes]) -> None:
+    """Remove what one repository put away and holds the content of one of these files; waits for who puts away."""
+    with open(located.pool / "tmp" / _WORKING, "ab") as working:
+        fcntl.flock(working, fcntl.LOCK_EX)
+        for one in in_attic(hub, located.name):
+            with contextlib.closing(BundleBackend(one.path)) as backend:
+                store = Repository.open(backend, Path).store
+                held = any(store.has(i, kind) for i in files for kind in (Kind.CHUNK, Kind.FILE_MAP))
+            if held:
+                one.path.unlink(missing_ok=True)
 
 
 def hub_around(folder: Path) -> Hub | None:
@@ -91,15 +102,51 @@ def hub_around(folder: Path) -> Hub | None:
     return None
 
 
-def begin_putting_away(hub: Hub, repository: str, *, always: bool = False) -> None:
-    """Start `dsvc hub put-away` in a session of its own, so that nobody waits for it."""
+def mark_due(hub: Hub, repository: str, *, always: bool = False) -> None:
+    """Write down that something is to be put away, before it is removed: whoever does so may die."""
     folder = hub.attic(repository)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    more = ["--always"] if always else []
-    with open(folder / "log", "ab") as log:
+    with open(folder / _DUE, "a") as file:
+        file.write("always\n" if always else "")
+
+
+def is_due(hub: Hub, located: Located) -> bool:
+    """Say whether something is to be put away and nobody is at it."""
+    folder = hub.attic(located.name)
+    if not (folder / _DUE).exists() and not (folder / _TAKEN).exists():
+        return False
+    try:
+        with open(folder / _WAITING, "ab") as waiting, open(located.pool / "tmp" / _WORKING, "ab") as working:
+            for file in (waiting, working):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def take_due(hub: Hub, repository: str) -> bool:
+    """Begin with what is due; say whether garbage is to be removed in any case. What becomes due later stays so."""
+    due, taken = hub.attic(repository) / _DUE, hub.attic(repository) / _TAKEN
+    if due.exists():
+        with open(taken, "a") as file:
+            file.write(due.read_text())
+        due.unlink(missing_ok=True)
+    return taken.exists() and "always" in taken.read_text()
+
+
+def settle_due(hub: Hub, repository: str) -> None:
+    """Take note that what was taken is done."""
+    (hub.attic(repository) / _TAKEN).unlink(missing_ok=True)
+
+
+def begin_putting_away(hub: Hub, repository: str) -> None:
+    """Start `dsvc hub put-away` in a session of its own, so that nobody waits for it; see `mark_due`.
+
+    Where that cannot be done it stays due.
+    """
+    with contextlib.suppress(OSError), open(hub.attic(repository) / _LOG, "ab") as log:
         subprocess.Popen(
-            [sys.executable, "-m", "dsvc", "hub", "put-away", "--behind", *more, os.fspath(hub.root), repository],
-            cwd=hub.root,
+            [sys.executable, "-m", "dsvc", "hub", "put-away", "--behind", os.fspath(hub.root), repository],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -108,11 +155,14 @@ def begin_putting_away(hub: Hub, repository: str, *, always: bool = False) -> No
 
 
 @contextmanager
-def turn(hub: Hub, repository: str) -> Iterator[bool]:
-    """Wait for whoever is at it with a repository; False when another one waits already, who sees what is there now."""
-    folder = hub.attic(repository)
+def turn(hub: Hub, located: Located) -> Iterator[bool]:
+    """Wait for whoever is at it in the pool of a repository.
+
+    False when another one waits for the same repository, who has not looked yet.
+    """
+    folder = hub.attic(located.name)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with open(folder / "waiting", "ab") as waiting, open(folder / "working", "ab") as working:
+    with open(folder / _WAITING, "ab") as waiting, open(located.pool / "tmp" / _WORKING, "ab") as working:
         try:
             fcntl.flock(waiting, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -121,5 +171,3 @@ def turn(hub: Hub, repository: str) -> Iterator[bool]:
         fcntl.flock(working, fcntl.LOCK_EX)
         fcntl.flock(waiting, fcntl.LOCK_UN)
         yield True
-
-

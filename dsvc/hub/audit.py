@@ -19,7 +19,7 @@ from dsvc.objects.ids import OperationId
 from dsvc.objects.values import Operation
 from dsvc.refs.log import OperationLog
 
-OPERATIONS = "operations"  # in a repository's attic
+OPERATIONS = ".operations"  # in a repository's attic
 _TEXT = 1000
 BOUND = 64 << 20  # bytes of the file of refusals; then it begins again, and the full one is kept once
 
@@ -70,6 +70,8 @@ def keep_operations(hub: Hub, repository: str, operations: Sequence[tuple[Operat
     path = hub.attic(repository) / OPERATIONS
     known = {entry.operation for entry in _entries(path)}
     with open(path, "ab") as file:
+        if file.tell():
+            file.write(b"\n")  # the last line may be that of a process that was killed
         file.writelines(json.dumps(row).encode() + b"\n" for row in rows if row["operation"] not in known)
         file.flush()
         os.fsync(file.fileno())

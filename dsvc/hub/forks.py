@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 
 from dsvc.errors import NotARepositoryError
-from dsvc.hub.attic import begin_putting_away
+from dsvc.hub.attic import begin_putting_away, mark_due
 from dsvc.hub.folder import Hub
 from dsvc.hub.located import Located, locate, name_of, opened
 from dsvc.hub.names import repository_folder, repository_name
@@ -93,7 +93,8 @@ def fork_here(
                 change_family(pool, lambda family: family.without(forked.member))
                 raise _taken(name)
     if keeps_some and rules.put_away:  # what only refs reach that stay with the parent is in its packs
-        begin_putting_away(hub, name, always=True)
+        mark_due(hub, name, always=True)
+        begin_putting_away(hub, name)
     listed = forked.parent_head.packs.packs
     return HubFork(name, len(listed), sum(ref.size for ref in listed))
 

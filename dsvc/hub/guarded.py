@@ -51,6 +51,9 @@ class Counter(Protocol):
     def unfork(self) -> int:
         """See `Unforker.unfork`."""
 
+    def end(self) -> None:
+        """Let go of what was held for this connection."""
+
     def tells_parent(self) -> bool:
         """Say whether the account may know what this repository was forked from."""
 
@@ -79,6 +82,7 @@ class GuardedBackend:
         self._counter, self._path_of, self._terms, self._refused = counter, path_of, terms, refused
         self._segments = Segments(inner)
         self._packs: set[str] = set()  # keys of packs that the head names
+        self._shown: set[str] = set()  # keys of packs that some head of this visit named
         self._tables: set[str] = set()  # keys of lists and indexes that some head of this visit named
         self._seen: bytes | None = None  # the head's value that was looked at last
         self._looked = 0.0  # when that was
@@ -194,8 +198,14 @@ class GuardedBackend:
             self._refused(error)
             raise
 
+    def shown_packs(self) -> frozenset[str]:
+        """Return the keys of all packs that a head of this visit named."""
+        with self._lock:
+            return frozenset(self._shown)
+
     def close(self) -> None:
         """See `Backend.close`."""
+        self._counter.end()
         self._quarantine.close()
         self._inner.close()
 
@@ -221,6 +231,7 @@ class GuardedBackend:
                 return
             packs = head.packs
             self._packs = {ref.key for ref in packs.packs}
+            self._shown |= self._packs
             lists = [list_of(head)] + ([packs.previous] if packs.previous is not None else [])
             self._tables.update(map(pack_list_key, lists))
             self._tables.update(segment.ref.key for segment in packs.segments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,13 @@ from pathlib import Path
 from dsvc.errors import IntegrityError
 from dsvc.hub.admission import check_packs
 from dsvc.hub.approvals import check_approvals
-from dsvc.hub.attic import begin_putting_away
+from dsvc.hub.attic import begin_putting_away, in_attic, mark_due
 from dsvc.hub.folder import Hub
 from dsvc.hub.guarded import LESS, OverlayBackend
+from dsvc.hub.held import Held
 from dsvc.hub.hooks import HookFailedError, run_hook
 from dsvc.hub.located import Located
-from dsvc.hub.needed import Held, Needed
-from dsvc.hub.quarantine import Quarantine
+from dsvc.hub.needed import Needed
 from dsvc.hub.ref_rules import check_ledgers, check_reach, check_rules, check_signatures, moving, takes_away
 from dsvc.hub.request_events import Bench, Brought, brought_events, check_requests
 from dsvc.hub.rules import Limits, Rules
@@ -23,10 +24,13 @@ from dsvc.hub.signers import read_signers
 from dsvc.hub.visitor import HubRefusedError, Visitor, find_visitor
 from dsvc.objects.ids import Kind, OperationId
 from dsvc.objects.packlist import PackRef
+from dsvc.objects.reliance import CollectedError
+from dsvc.objects.store import ObjectMissingError
 from dsvc.refs.names import HEADS, REQUESTS, STREAMS, head_of, short_name
 from dsvc.refs.view import Direct, Symbolic, View
 from dsvc.remotes.wire.publish import Offer, Published, RefChange
 from dsvc.repo.format import SNAPSHOTS, raise_format
+from dsvc.repo.maintenance import give_up
 from dsvc.repo.repository import Repository
 from dsvc.repo.tombstones import purged_files
 from dsvc.requests.event import Witness, encode_witness
@@ -34,19 +38,22 @@ from dsvc.requests.names import request_prefix, witness_name
 from dsvc.storage.backend import Backend
 from dsvc.workspace import MAIN
 
+_ATTEMPTS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What taking a push needs: the hub, who is there, the open places, what earlier pushes of the
-    connection left over, and what hooks get of the environment.
+    """What taking a push needs: the hub, who is there, and the repository.
+
+    `hold` gives the packs of this connection's pushes, `shown` the keys of all packs that the near end was told of;
+    `environment` is what hooks run in.
     """
 
     hub: Hub
     visitor: Visitor
     located: Located
-    pool: OverlayBackend
-    quarantine: Quarantine
-    held: Held
+    hold: Callable[[], Held]
+    shown: Callable[[], frozenset[str]]
     host: str
     environment: Mapping[str, str]
 
@@ -62,14 +69,21 @@ def publish(desk: Desk, offer: Offer, *, time: int, zone: int) -> Published:
         were collected meanwhile, or the head moved too often.
     """
     try:
-        return _publish(desk, offer, time=time, zone=zone)
+        for _ in range(_ATTEMPTS):
+            with contextlib.suppress(CollectedError):  # what is gone is missed by the next look
+                return _opened(desk, offer, time=time, zone=zone)
+        return _opened(desk, offer, time=time, zone=zone)
     except HubRefusedError:
-        for ref in offer.packs:
-            desk.quarantine.delete(ref.key)
+        desk.hold().drop(offer.packs)
         raise
 
 
-def _publish(desk: Desk, offer: Offer, *, time: int, zone: int) -> Published:
+def _opened(desk: Desk, offer: Offer, *, time: int, zone: int) -> Published:
+    with contextlib.closing(OverlayBackend(desk.located.pool, desk.hold().folder)) as pool:
+        return _publish(desk, pool, offer, time=time, zone=zone)
+
+
+def _publish(desk: Desk, pool: OverlayBackend, offer: Offer, *, time: int, zone: int) -> Published:
     visitor = find_visitor(
         desk.hub, account=desk.visitor.account, key=desk.visitor.key, repository=desk.visitor.repository
     )
@@ -81,20 +95,25 @@ def _publish(desk: Desk, offer: Offer, *, time: int, zone: int) -> Published:
             f"this push has {len(offer.changes):,} refs, and this hub takes {rules.limits.push_refs:,} at once",
             hint="push some branches and tags at a time",
         )
-    repo = Repository.open(desk.located.seen(desk.pool), desk.pool.staging, far=True)
+    held = desk.hold()
+    repo = Repository.open(desk.located.seen(pool), pool.staging, far=True)
     view = repo.view()
     changes = moving(view, offer.changes)
     if not changes:
         return Published(repo.head.operation)
-    packs = _new_packs(repo, desk.quarantine, offer.packs, rules.limits)
-    held = desk.held.packs(desk.quarantine)
-    for ref in (*packs, *held):
+    _bring(repo, held, offer.packs, rules.limits)
+    for ref in held.packs():
         repo.store.adopt(ref)
-    unchecked = [ref for ref in packs if ref not in held]
+    live = {ref.id for ref in repo.head.packs.packs}
+    held.look(live)
+    collected = not desk.shown().issubset(ref.key for ref in repo.head.packs.packs)
     try:
-        check_packs(repo, unchecked, purged=purged_files(repo), limits=rules.limits)
-        needed = Needed(repo.store, [*unchecked, *held], desk.held)
-        check_reach(repo, view, changes, visitor, met=needed.add)
+        erased = purged_files(repo)
+        unchecked = held.unchecked(erased)
+        check_packs(repo, unchecked, purged=erased, limits=rules.limits)
+        held.checked(unchecked, erased)
+        needed = Needed(repo.store, held)
+        check_reach(repo, view, changes, visitor, met=needed.add, collected=collected)
         check_ledgers(repo, changes)
         check_rules(repo, view, changes, visitor, rules)
         brought = brought_events(repo, changes)
@@ -104,63 +123,82 @@ def _publish(desk: Desk, offer: Offer, *, time: int, zone: int) -> Published:
         check_approvals(bench, changes, brought)
         check_signatures(repo, view, changes, visitor, rules, signers=signers)
     except IntegrityError as error:
+        if collected and isinstance(error, ObjectMissingError):
+            raise  # the near end looks again at what is here, and sends it
         raise HubRefusedError(f"what was pushed is damaged: {error.message}", hint="dsvc fsck") from error
     if any(change.name.startswith(STREAMS) for change in changes):
-        raise_format(desk.pool, SNAPSHOTS)
+        raise_format(pool, SNAPSHOTS)
     away = rules.put_away and takes_away(repo, changes)
     said = _before(desk, visitor, changes, rules)
-    listed = needed.packs(desk.quarantine)
-    repo.store.own.disown(ref for ref in (*packs, *held) if ref not in listed)
     try:
-        for ref in listed:
+        needed.choose()
+        _check_quota(desk, repo, [*needed.whole, *needed.made], rules.limits)
+        repo.store.own.disown(needed.others())
+        for ref in needed.made:
             repo.store.adopt(ref)
-        desk.quarantine.release([ref.key for ref in listed], desk.pool)
+        held.folder.release([ref.key for ref in (*needed.whole, *needed.made)], pool)
+        if away:
+            mark_due(desk.hub, visitor.repository)
         operation = _move(repo, view, changes, brought, visitor, host=desk.host, time=time, zone=zone)
+    except BaseException:
+        give_up(repo.store, needed.made)
+        raise
     finally:
-        for ref in listed:
-            if ref not in packs:  # made here
-                desk.quarantine.delete(ref.key)
-    needed.settle(listed, desk.quarantine)
+        for ref in needed.made:
+            held.folder.delete(ref.key)
+    needed.settle()
     if away:
         begin_putting_away(desk.hub, visitor.repository)
     return Published(operation, said + _after(desk, visitor, changes, rules))
 
 
-def _new_packs(repo: Repository, quarantine: Quarantine, offered: Sequence[PackRef], limits: Limits) -> list[PackRef]:
-    """Return the packs of an offer that the repository does not list yet.
+def _bring(repo: Repository, held: Held, offered: Sequence[PackRef], limits: Limits) -> None:
+    """Take the packs of an offer that the repository does not list yet.
 
     Raises:
         HubRefusedError: when one of them did not come, or they are too many or too large.
     """
     listed = {ref.id for ref in repo.head.packs.packs}
     condemned = set(repo.head.packs.condemned)
+    known = {ref.id for ref in held.packs()}
     found = [ref for ref in offered if ref.id not in listed]
     for ref in found:
-        path = quarantine.root / ref.key
-        size = path.stat().st_size if path.is_file() else None
+        size = held.bring(ref)
         if size is None or ref.id in condemned:
             raise HubRefusedError(f"pack {ref.id.hex()} is not here any more", hint="push again")
         if size != ref.size:
             raise HubRefusedError(f"pack {ref.id.hex()} has {size:,} bytes, not {ref.size:,}", hint="push again")
-    size = sum(ref.size for ref in found)
+    fresh = [ref for ref in found if ref.id not in known]
+    size = sum(ref.size for ref in fresh)
     if limits.push_bytes and size > limits.push_bytes:
         raise HubRefusedError(
             f"this push has {size:,} bytes, and this hub takes {limits.push_bytes:,} at once",
             hint=LESS,
         )
-    held = sum(ref.size for ref in repo.head.packs.packs)
-    if limits.repository_bytes and held + size > limits.repository_bytes:
-        raise HubRefusedError(
-            f"the repository has {held:,} bytes, this push {size:,}, and its quota is {limits.repository_bytes:,}",
-            hint="ask who runs the hub for more, or purge what is not needed",
-        )
-    objects = sum(ref.objects for ref in found)
+    objects = sum(ref.objects for ref in fresh)
     if limits.push_objects and objects > limits.push_objects:
         raise HubRefusedError(
             f"this push has {objects:,} objects, and this hub takes {limits.push_objects:,} at once",
             hint=LESS,
         )
-    return found
+
+
+def _check_quota(desk: Desk, repo: Repository, packs: Sequence[PackRef], limits: Limits) -> None:
+    """Make sure that a repository, with what it put away, does not get too large.
+
+    Raises:
+        HubRefusedError: when it would.
+    """
+    if not limits.repository_bytes or not packs:
+        return
+    held = sum(ref.size for ref in repo.head.packs.packs)
+    held += sum(one.size for one in in_attic(desk.hub, desk.visitor.repository))
+    size = sum(ref.size for ref in packs)
+    if held + size > limits.repository_bytes:
+        raise HubRefusedError(
+            f"the repository has {held:,} bytes, this push {size:,}, and its quota is {limits.repository_bytes:,}",
+            hint="ask who runs the hub for more, or purge what is not needed",
+        )
 
 
 def _move(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -22,6 +23,11 @@ class Quarantine(LocalBackend):
         """Make the folder."""
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         super().__init__(root)
+
+    @property
+    def held(self) -> Path:
+        """Where connections keep what they are at work on; see `dsvc.hub.held`."""
+        return self.root / "held"
 
     def usage(self) -> tuple[int, int]:
         """Return how many files there are and how many bytes they have, also of uploads that were broken off."""
@@ -57,6 +63,10 @@ class Quarantine(LocalBackend):
                 with contextlib.suppress(OSError):  # somebody else removed it, or writes to it
                     if path.stat().st_mtime < limit and f"{folder}/{path.name}" not in keep and not _is_busy(path):
                         path.unlink()
+        for held in _files(self.held):
+            with contextlib.suppress(OSError):
+                if held.stat().st_mtime < time.time() - KEPT:  # of a connection that was killed
+                    shutil.rmtree(held, ignore_errors=True)
 
 
 def _is_busy(path: Path) -> bool:

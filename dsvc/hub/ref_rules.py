@@ -89,13 +89,21 @@ def moving(view: View, changes: Sequence[RefChange]) -> list[RefChange]:
 
 
 def check_reach(
-    repo: Repository, view: View, changes: Sequence[RefChange], visitor: Visitor, *, met: Callable[[Target], object]
+    repo: Repository,
+    view: View,
+    changes: Sequence[RefChange],
+    visitor: Visitor,
+    *,
+    met: Callable[[Target], object],
+    collected: bool,
 ) -> None:
     """Make sure that everything is stored which the new refs reach, but for files that were purged.
 
-    `met` hears of everything that they reach and that the refs of before may not.
+    `met` hears of everything that they reach and that the refs of before may not. `collected`: packs that the near end
+    was told of are not here any more.
 
     Raises:
+        ObjectMissingError: where something was collected and is missing.
         HubRefusedError: naming the first object that is not, or a note on a file that nothing here needs.
     """
     tips = [(ref.kind, bytes(ref.id)) for _, ref in view.tips()]
@@ -120,6 +128,8 @@ def check_reach(
         try:
             check_whole(repo.store, [(change.new.kind, bytes(change.new.id))], stop=stop, seen=seen, met=met)
         except ObjectMissingError as error:
+            if collected:
+                raise
             raise HubRefusedError(
                 f"{short_name(change.name)} needs what was not pushed: {error.message}",
                 hint="dsvc fsck, then push again",

@@ -94,7 +94,8 @@ def find_garbage(repo: Repository, *, cutoff: Cutoff, everything: bool, progress
 def survey(repo: Repository, *, cutoff: Cutoff, progress: Progress) -> Garbage:
     """Mark what the operations since `cutoff` reach; no pack is chosen yet.
 
-    Operations stay from the newest one back to the last that is not older than that time, or back to that one.
+    Operations stay from the newest one back to the last that is not older than that time, or back to that one,
+    if it is there.
 
     Raises:
         UnsafeToCollectError: when something that is needed cannot be read.
@@ -105,7 +106,7 @@ def survey(repo: Repository, *, cutoff: Cutoff, progress: Progress) -> Garbage:
     if isinstance(cutoff, int):
         last = max((n for n, (_, time, _) in enumerate(walked) if time >= cutoff), default=0)
     else:
-        last = next((n for n, (i, _, _) in enumerate(walked) if i == cutoff), 0)
+        last = next((n for n, (i, _, _) in enumerate(walked) if i == cutoff), len(walked) - 1)
     kept = [operation_id for operation_id, _, _ in walked[: last + 1]]
     inside = set(kept)
     cut = frozenset(p for _, _, parents in walked[: last + 1] for p in parents if p not in inside)

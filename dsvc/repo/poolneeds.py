@@ -141,17 +141,17 @@ def _all_ones(count: int) -> bytes:
     return b"\xff" * whole + (bytes([(1 << rest) - 1]) if rest else b"")
 
 
-def choose(found: PoolGarbage, *, everything: bool) -> None:
+def choose(found: PoolGarbage, *, exact: Members) -> None:
     """Decide about each pack.
 
     It is written anew when much of it is needed by nobody, or is not needed by one of those that list it, or when
-    somebody else than those needs a part of it; with `everything` when anything of it is not needed.
+    somebody else than those needs a part of it; and when a member of `exact` lists it and does not need all of it.
     """
     for needs in found.packs.values():
-        _judge(found, needs, everything=everything)
+        _judge(found, needs, exact)
 
 
-def _judge(found: PoolGarbage, needs: PackNeeds, *, everything: bool) -> None:
+def _judge(found: PoolGarbage, needs: PackNeeds, exact: Members) -> None:
     ref, row = needs.ref, needs.row
     if row is None:
         found.owners[ref.id] = needs.listing
@@ -165,7 +165,8 @@ def _judge(found: PoolGarbage, needs: PackNeeds, *, everything: bool) -> None:
         return
     waste = total - min(used.values())
     foreign = any(weight < total for member, weight in used.items() if member not in needs.listing)
-    if foreign or waste > WORTH * total or (everything and waste) or _holds_cut(found, needs):
+    inexact = any(used[member] < total for member in needs.listing & exact if member in used)
+    if foreign or inexact or waste > WORTH * total or _holds_cut(found, needs):
         found.rewritten.append(needs)
         found.freed += ref.size * dead // total
         found.removed += removed

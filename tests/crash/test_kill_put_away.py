@@ -1,4 +1,4 @@
-"""Kill `hub put-away` before each of its calls that change the disk: what was removed is in the packs or in a bundle."""
+"""Kill `hub put-away` before each of its calls that change the disk: what was removed is in a pack or in a bundle."""
 
 import json
 import os
@@ -55,7 +55,8 @@ def held(host):
 
     def look():
         with opened(locate(host.folder / "hub" / "repos", "vision")) as repo:
-            return {c for c in (b"1\n", b"deleted\n", LARGE, LARGE + b"amended\n") if repo.store.has_file(content_id(c))}
+            contents = (b"1\n", b"deleted\n", LARGE, LARGE + b"amended\n")
+            return {content for content in contents if repo.store.has_file(content_id(content))}
 
     return listing, host.inside(look)
 

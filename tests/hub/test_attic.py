@@ -10,6 +10,8 @@ from pathlib import Path
 
 from dsvc.hub.located import locate, opened
 from dsvc.objects.ids import Kind, content_id
+from dsvc.objects.packlist import PackRef
+from dsvc.objects.tree import EntryKind
 from dsvc.repo.repository import Repository
 from dsvc.storage.local import LocalBackend
 from tests.hub.attacker import ANSWER, Attacker, row
@@ -41,7 +43,7 @@ def until(host: HubHost, count: int, repository: str = "vision") -> list[dict[st
         time.sleep(0.05)
     host.hub("put-away", str(host.folder), repository)  # waits for who is at it
     found = attic(host)
-    assert len(found) == count, (host.folder / "attic" / repository / "log").read_text()
+    assert len(found) == count, (host.folder / "attic" / repository / ".log").read_text()
     return found
 
 
@@ -167,6 +169,89 @@ def test_what_no_ref_of_a_push_reaches_is_not_listed(host: HubHost, tmp_path: Pa
     ada.ok("fetch", "-q")
     assert ada.ok("rev-parse", "origin/hers").out.strip() == commit.hex()
     sound(host)
+
+
+def test_steps_over_the_same_packs(host: HubHost, tmp_path: Path) -> None:
+    """What a step leaves over may be collected, changed or purged before the next one."""
+    ada, _ = started(host)
+    host.user("mallory", "writer")
+    forge = Forge(tmp_path / "forge")
+    other = b"other\n"
+    forge.store.put(Kind.CHUNK, SECRET)
+    forge.store.put(Kind.CHUNK, other)
+    first = forge.commit()
+    second = forge.commit((b"passwords", EntryKind.FILE, content_id(SECRET), len(SECRET)))
+    third = forge.commit((b"other", EntryKind.FILE, content_id(other), len(other)))
+    packs = forge.packs()
+    with Attacker(host, "mallory", "vision") as mallory:
+        mallory.hello()
+        for ref, data in packs:
+            mallory.put(ref.key, data)
+
+        def publish(name: str, commit: bytes, *offered: PackRef) -> str | None:
+            kind, said = mallory.ask(
+                "publish",
+                base=bytes(32),
+                refs=[[f"heads/{name}", None, [int(Kind.COMMIT), commit]]],
+                packs=[row(ref) for ref in offered],
+            )
+            return None if kind == ANSWER else str(said["message"])
+
+        assert publish("x", first, *(ref for ref, _ in packs)) is None
+        assert not stores(host, "vision", SECRET)
+        ada.ok("push", "-q", "origin", "--delete", "x")
+        until(host, 1)
+        for ref, data in packs:  # the same index, other content
+            mallory.put(ref.key, bytes(ref.index_offset) + data[ref.index_offset :])
+        assert publish("y", first, *(ref for ref, _ in packs)) is None
+        assert publish("z", second) is None
+        assert stores(host, "vision", SECRET)
+        sound(host)
+        clone = host.admin.directory / "upkeep"
+        host.admin.ok("clone", "-q", str(host.repo("vision")), str(clone))
+        Person(clone, host.admin.environment).ok(
+            "purge", content_id(SECRET).hex(), "--remote", str(host.repo("vision")), "--reason", "test", "--yes"
+        )
+        assert "purged" in str(publish("w", third))
+    assert not stores(host, "vision", SECRET)
+    ada.ok("fetch", "-q")
+    assert {line.strip() for line in ada.ok("branch", "-r").out.splitlines()} >= {"origin/y", "origin/z"}
+    sound(host)
+    left = [path for path in (host.folder / "quarantine").rglob("*") if path.is_dir() and path.parent.name == "held"]
+    assert left == []
+
+
+def test_deleted_and_pushed_again_at_once(host: HubHost) -> None:
+    _, walt = started(host)
+    walt.ok("switch", "-q", "-c", "topic")
+    walt.commit("mine", passwords=SECRET)
+    walt.ok("push", "-q", "origin", "topic")
+    for turn in range(6):
+        walt.ok("push", "-q", "origin", "--delete", "topic" if not turn else f"topic{turn}")
+        time.sleep(0.15 * turn)
+        walt.ok("push", "-q", "origin", f"topic:topic{turn + 1}")
+    quiet(host)
+    sound(host)
+    assert host.user("eve", "reader").clone("vision").ok("cat", "origin/topic6:passwords").raw == SECRET
+
+
+def test_names_of_all_kinds(host: HubHost) -> None:
+    ada, _ = started(host)
+    for name in ("ä/" + "漢" * 60, "-x", "a+b"):
+        ada.ok("push", "-q", "origin", f"main:refs/heads/{name}")
+        ada.commit(name, code=name.encode())
+        ada.ok("push", "-q", "origin", f"main:refs/heads/{name}")
+        ada.ok("push", "-q", "origin", "--delete", f"refs/heads/{name}")
+        until(host, 1)
+        [one] = attic(host, "vision")
+        assert one["ref"] == f"heads/{name}"
+        Path(str(one["path"])).unlink()
+    tree = ada.ok("rev-parse", "HEAD^{tree}").out.strip()
+    ada.ok("tag", "of-a-tree", tree)
+    ada.ok("push", "-q", "origin", "of-a-tree")
+    ada.ok("push", "-q", "origin", "--delete", "tags/of-a-tree")
+    [one] = until(host, 1)
+    assert one["target"] == tree
 
 
 def test_a_fork_does_not_serve_the_requests_of_its_parent(host: HubHost) -> None:
