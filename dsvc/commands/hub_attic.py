@@ -28,7 +28,7 @@ def attic(
     """List the branches and tags that were deleted or given another history, and that can be brought back.
 
     No account can read them. Each is a bundle: 'dsvc fetch FILE NAME:NAME' in a clone takes it in, and a push brings
-    it back to the hub. They go after the days that rules.toml says, 30 without it.
+    it back to the hub. They go some time after the days that rules.toml says, 30 without it.
     """
     from dsvc.actions.hub_attic import attic as list_attic
 
