@@ -11,7 +11,7 @@ from dsvc.actions.gc import collect
 from dsvc.atomic import temporary_name
 from dsvc.history.ancestry import Ancestry
 from dsvc.history.walk import walk
-from dsvc.hub.attic import PutAway, bundle_path, in_attic, remove_old, settle_due, take_due, turn
+from dsvc.hub.attic import PutAway, bundle_path, in_attic, refuse_other_user, remove_old, settle_due, take_due, turn
 from dsvc.hub.audit import keep_operations
 from dsvc.hub.folder import Hub, open_hub
 from dsvc.hub.located import Located, locate, opened
@@ -61,11 +61,13 @@ def put_away(path: Path, repository: str, *, now: int, always: bool = False, pro
     for longer than the rules say goes.
 
     Raises:
-        NotARepositoryError: where there is none. What `dsvc.actions.gc.collect` raises; then nothing went off the list.
+        NotARepositoryError: where there is none. RequestError: for another user than the hub's. What
+        `dsvc.actions.gc.collect` raises; then nothing went off the list.
     """
     hub = open_hub(path)
     name = repository_name(repository)
     located = locate(hub.repos, name)
+    refuse_other_user(hub)
     remove_old(hub, now=now)
     with turn(hub, located) as mine:
         if not mine:
@@ -151,7 +153,10 @@ def _bundle(
 ) -> None:
     ancestry = Ancestry(repo.walked)
     reached = current_commits(repo, repo.view())
+    there = {(one.ref, one.target) for one in in_attic(hub, located.name)}  # by one that came no further
     for one in removed:
+        if (one.ref, one.before.id.hex()) in there:
+            continue
         path = bundle_path(hub, located.name, time=now, ref=one.ref, target=one.before.id)
         sources = Sources(
             repo,

@@ -13,9 +13,9 @@ from dsvc.actions.remote_access import open_remote, tended_remote
 from dsvc.actions.signing import Sign, find_signer
 from dsvc.actions.verify import Verifier
 from dsvc.errors import BusyError, IntegrityError, RequestError
-from dsvc.hub.attic import hub_around, remove_holding
+from dsvc.hub.attic import located_around, remove_holding
 from dsvc.hub.forks import family_of
-from dsvc.hub.located import locate, name_of
+from dsvc.hub.located import locate
 from dsvc.objects import trees
 from dsvc.objects.ahead import gather_history
 from dsvc.objects.filemap import decode_page
@@ -190,10 +190,10 @@ def purge_remote(
 
 def _purge_attic(folder: Path, files: Collection[FileId], *, forks: bool) -> None:
     """Remove what a hub put away and holds these files, where a folder is a repository of one."""
-    hub = hub_around(folder)
-    if hub is None:
+    found = located_around(folder)
+    if found is None:
         return
-    located = locate(hub.repos, name_of(hub.repos, folder, "."))
+    hub, located = found
     for one in family_of(hub, located):
         if forks or one.name == located.name:
             remove_holding(hub, locate(hub.repos, one.name), files)

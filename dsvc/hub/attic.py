@@ -12,20 +12,25 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from dsvc.errors import DsvcError
-from dsvc.hub.folder import Hub
-from dsvc.hub.located import Located
+from dsvc.atomic import sync_directory
+from dsvc.errors import DsvcError, RequestError
+from dsvc.hub.folder import Hub, open_hub
+from dsvc.hub.located import Located, locate
 from dsvc.objects.ids import Kind
 from dsvc.remotes.bundle_file import SUFFIX, BundleBackend, BundleHeader
 from dsvc.repo.leftovers import remove_stale_files
 from dsvc.repo.repository import Repository
 
 _DUE, _TAKEN, _LOG, _WAITING, _WORKING = ".due", ".taken", ".log", ".waiting", "putting-away"
+_AGAIN = 600  # seconds from one try to the next
+_LONGEST = 1 << 20  # bytes of what the program printed
 _DAY = 24 * 3600 * 1_000_000  # microseconds
 _NAME = re.compile(r"(\d+)-(.+)-[0-9a-f]{32}\.bundle")
 
@@ -82,42 +87,61 @@ def remove_old(hub: Hub, *, now: int) -> None:
 
 
 def remove_holding(hub: Hub, located: Located, files: Collection[bytes]) -> None:
-    """Remove what one repository put away and holds the content of one of these files; waits for who puts away."""
-    with open(located.pool / "tmp" / _WORKING, "ab") as working:
+    """Remove what one repository put away and holds the content of one of these files; waits for who puts away.
+
+    What cannot be read goes too.
+    """
+    with _working(located) as working:
         fcntl.flock(working, fcntl.LOCK_EX)
-        for one in in_attic(hub, located.name):
-            with contextlib.closing(BundleBackend(one.path)) as backend:
-                store = Repository.open(backend, Path).store
-                held = any(store.has(i, kind) for i in files for kind in (Kind.CHUNK, Kind.FILE_MAP))
+        for path in hub.attic(located.name).glob(f"*{SUFFIX}"):
+            try:
+                with contextlib.closing(BundleBackend(path)) as backend:
+                    store = Repository.open(backend, Path).store
+                    held = any(store.has(i, kind) for i in files for kind in (Kind.CHUNK, Kind.FILE_MAP))
+            except DsvcError:
+                held = True
             if held:
-                one.path.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
 
 
-def hub_around(folder: Path) -> Hub | None:
-    """Return the hub of which a folder is a repository's; None for one elsewhere."""
+def located_around(folder: Path) -> tuple[Hub, Located] | None:
+    """Return the hub of which a folder is a repository's, and that; None for one elsewhere."""
     real = Path(os.path.realpath(folder))
     for above in real.parents:
-        if (above / "format").is_file() and (above / "repos").is_dir() and real.is_relative_to(above / "repos"):
-            return Hub(above)
+        if (above / "format").is_file() and real.is_relative_to(above / "repos"):
+            with contextlib.suppress(DsvcError):
+                hub = open_hub(above)
+                return hub, locate(hub.repos, real.relative_to(hub.repos).as_posix())
     return None
 
 
 def mark_due(hub: Hub, repository: str, *, always: bool = False) -> None:
     """Write down that something is to be put away, before it is removed: whoever does so may die."""
     folder = hub.attic(repository)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with open(folder / _DUE, "a") as file:
-        file.write("always\n" if always else "")
+    with contextlib.suppress(OSError):  # it is begun right away, and this is for who dies before
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(folder / _DUE, "a") as file:
+            file.write("always\n" if always else "")
+            file.flush()
+            os.fsync(file.fileno())
+        sync_directory(folder)
+
+
+def has_due(hub: Hub, repository: str) -> bool:
+    """Say whether something is to be put away, or somebody is at it."""
+    return any((hub.attic(repository) / name).exists() for name in (_DUE, _TAKEN))
 
 
 def is_due(hub: Hub, located: Located) -> bool:
-    """Say whether something is to be put away and nobody is at it."""
+    """Say whether something is to be put away, nobody is at it, and nobody tried in the last ten minutes."""
     folder = hub.attic(located.name)
-    if not (folder / _DUE).exists() and not (folder / _TAKEN).exists():
-        return False
     try:
-        with open(folder / _WAITING, "ab") as waiting, open(located.pool / "tmp" / _WORKING, "ab") as working:
-            for file in (waiting, working):
+        if not has_due(hub, located.name):
+            return False
+        if (folder / _LOG).exists() and time.time() - (folder / _LOG).stat().st_mtime < _AGAIN:
+            return False
+        with _working(located) as working, open(folder / _WAITING, "ab") as waiting:
+            for file in (working, waiting):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
@@ -127,10 +151,12 @@ def is_due(hub: Hub, located: Located) -> bool:
 def take_due(hub: Hub, repository: str) -> bool:
     """Begin with what is due; say whether garbage is to be removed in any case. What becomes due later stays so."""
     due, taken = hub.attic(repository) / _DUE, hub.attic(repository) / _TAKEN
-    if due.exists():
+    before = taken.read_text() if taken.exists() else ""
+    with contextlib.suppress(FileNotFoundError):
+        os.replace(due, taken)
+    if before:
         with open(taken, "a") as file:
-            file.write(due.read_text())
-        due.unlink(missing_ok=True)
+            file.write(before)
     return taken.exists() and "always" in taken.read_text()
 
 
@@ -145,6 +171,9 @@ def begin_putting_away(hub: Hub, repository: str) -> None:
     Where that cannot be done it stays due.
     """
     with contextlib.suppress(OSError), open(hub.attic(repository) / _LOG, "ab") as log:
+        if log.tell() > _LONGEST:
+            log.truncate(0)
+        os.utime(log.fileno())
         subprocess.Popen(
             [sys.executable, "-m", "dsvc", "hub", "put-away", "--behind", os.fspath(hub.root), repository],
             stdin=subprocess.DEVNULL,
@@ -152,6 +181,17 @@ def begin_putting_away(hub: Hub, repository: str) -> None:
             stderr=log,
             start_new_session=True,
         )
+
+
+def refuse_other_user(hub: Hub) -> None:
+    """Refuse to work for a hub that belongs to somebody else: what is made could not be changed by it.
+
+    Raises:
+        RequestError: as root, for example.
+    """
+    owner = os.stat(hub.root).st_uid
+    if owner != os.geteuid():
+        raise RequestError(f"the hub {hub.root} belongs to another user", hint=f"sudo -u '#{owner}' dsvc hub put-away")
 
 
 @contextmanager
@@ -162,7 +202,7 @@ def turn(hub: Hub, located: Located) -> Iterator[bool]:
     """
     folder = hub.attic(located.name)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with open(folder / _WAITING, "ab") as waiting, open(located.pool / "tmp" / _WORKING, "ab") as working:
+    with open(folder / _WAITING, "ab") as waiting, _working(located) as working:
         try:
             fcntl.flock(waiting, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -171,3 +211,9 @@ def turn(hub: Hub, located: Located) -> Iterator[bool]:
         fcntl.flock(working, fcntl.LOCK_EX)
         fcntl.flock(waiting, fcntl.LOCK_UN)
         yield True
+
+
+def _working(located: Located) -> BinaryIO:
+    folder = located.pool / "tmp"
+    folder.mkdir(exist_ok=True)  # a copy of a hub may lack what is empty
+    return open(folder / _WORKING, "ab")

@@ -7,12 +7,13 @@ import os
 from dataclasses import dataclass
 
 from dsvc.errors import NotARepositoryError
-from dsvc.hub.attic import begin_putting_away, mark_due
+from dsvc.hub.attic import begin_putting_away, has_due, mark_due
 from dsvc.hub.folder import Hub
 from dsvc.hub.located import Located, locate, name_of, opened
 from dsvc.hub.names import repository_folder, repository_name
 from dsvc.hub.rules import may
 from dsvc.hub.visitor import HubRefusedError, Visitor, find_visitor, identify
+from dsvc.refs.log import Head
 from dsvc.refs.names import head_of
 from dsvc.remotes.wire.forks import HubFork, Relative
 from dsvc.repo.family import change_family, read_family
@@ -73,6 +74,10 @@ def fork_here(
                 write_format(own, record, before=before)
         lineage = Lineage(os.path.relpath(located.folder, folder), visitor.account, time)
         act = visitor.act("fork", f"fork of {located.name}", host=host, time=time, zone=zone)
+        # In the parent's packs is what only refs reach that stay there, and what it is about to put away.
+        divided = rules.put_away and (keeps_some or has_due(hub, located.name))
+        if divided:
+            mark_due(hub, name, always=True)
         try:
             forked = fork_member(
                 pool,
@@ -92,11 +97,17 @@ def fork_here(
             if read_format(own) != record:  # somebody made another repository of that name in this very moment
                 change_family(pool, lambda family: family.without(forked.member))
                 raise _taken(name)
-    if keeps_some and rules.put_away:  # what only refs reach that stay with the parent is in its packs
+    if rules.put_away and (divided or has_due(hub, located.name) or _is_elsewhere(located, forked.parent_head)):
         mark_due(hub, name, always=True)
         begin_putting_away(hub, name)
     listed = forked.parent_head.packs.packs
     return HubFork(name, len(listed), sum(ref.size for ref in listed))
+
+
+def _is_elsewhere(located: Located, head: Head) -> bool:
+    """Say whether the packs of a repository are other ones than this head lists."""
+    with opened(located) as repo:
+        return not repo.head.packs.holds_all_of(head.packs)
 
 
 def _taken(name: str) -> HubRefusedError:

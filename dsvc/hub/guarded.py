@@ -7,7 +7,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -250,13 +250,21 @@ class OverlayBackend(LocalBackend):
     def __init__(self, root: Path, quarantine: Quarantine) -> None:
         super().__init__(root)
         self._quarantine = quarantine
+        self._released: frozenset[str] = frozenset()
+
+    def release(self, keys: Collection[str]) -> None:
+        """Let packs be in the pool too; from now on that alone is asked for them, since gc may take them there."""
+        self._quarantine.release(keys, self)
+        self._released |= frozenset(keys)
 
     def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
         """See `Backend.get`."""
-        if _PACK.fullmatch(key) and super().missing([key]):
+        if _PACK.fullmatch(key) and key not in self._released and super().missing([key]):
             return self._quarantine.get(key, offset=offset, length=length)
         return super().get(key, offset=offset, length=length)
 
     def missing(self, keys: list[str]) -> list[str]:
         """See `Backend.missing`."""
-        return self._quarantine.missing(super().missing(keys))
+        absent = super().missing(keys)
+        still = set(self._quarantine.missing([key for key in absent if key not in self._released]))
+        return [key for key in absent if key in still or key in self._released]

@@ -38,6 +38,8 @@ class Held:
     def __init__(self, quarantine: Quarantine) -> None:
         self._quarantine = quarantine
         self._packs: dict[PackId, _Pack] = {}
+        self.burnt: set[PackId] = set()
+        """Packs whose ids were in the pool and may have been collected there: they never come back."""
         self.folder = Quarantine(quarantine.held / os.urandom(8).hex())
 
     def bring(self, ref: PackRef) -> int | None:

@@ -40,7 +40,7 @@ class Needed:
         fresh: dict[bytes, bytes] = {}
         for ref in self._packs:
             bits = self._marked(ref) & ~self._held.listed(ref)
-            if bits == self._everything[ref.id]:
+            if bits == self._everything[ref.id] and ref.id not in self._held.burnt:
                 self.whole.append(ref)
             elif bits:
                 fresh[ref.id] = bits.to_bytes(bits.bit_length() // 8 + 1, "little")
@@ -69,6 +69,8 @@ class Needed:
 
     def settle(self) -> None:
         """Remember what is listed, now that the refs are moved."""
+        for ref in self.made:
+            self._held.folder.delete(ref.key)
         for ref in self.others():
             self._held.list_more(ref, self._marked(ref), self.made, everything=self._everything[ref.id])
         self._held.drop(self.whole)

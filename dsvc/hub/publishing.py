@@ -70,8 +70,10 @@ def publish(desk: Desk, offer: Offer, *, time: int, zone: int) -> Published:
     """
     try:
         for _ in range(_ATTEMPTS):
-            with contextlib.suppress(CollectedError):  # what is gone is missed by the next look
+            try:
                 return _opened(desk, offer, time=time, zone=zone)
+            except CollectedError:  # what is gone is missed by the next look
+                desk.hold().burnt.update(ref.id for ref in desk.hold().packs())
         return _opened(desk, offer, time=time, zone=zone)
     except HubRefusedError:
         desk.hold().drop(offer.packs)
@@ -122,6 +124,7 @@ def _publish(desk: Desk, pool: OverlayBackend, offer: Offer, *, time: int, zone:
         check_requests(bench, changes, brought)
         check_approvals(bench, changes, brought)
         check_signatures(repo, view, changes, visitor, rules, signers=signers)
+        needed.choose()
     except IntegrityError as error:
         if collected and isinstance(error, ObjectMissingError):
             raise  # the near end looks again at what is here, and sends it
@@ -129,23 +132,20 @@ def _publish(desk: Desk, pool: OverlayBackend, offer: Offer, *, time: int, zone:
     if any(change.name.startswith(STREAMS) for change in changes):
         raise_format(pool, SNAPSHOTS)
     away = rules.put_away and takes_away(repo, changes)
+    listed = [*needed.whole, *needed.made]
+    _check_quota(desk, repo, listed, rules.limits)
     said = _before(desk, visitor, changes, rules)
     try:
-        needed.choose()
-        _check_quota(desk, repo, [*needed.whole, *needed.made], rules.limits)
         repo.store.own.disown(needed.others())
         for ref in needed.made:
             repo.store.adopt(ref)
-        held.folder.release([ref.key for ref in (*needed.whole, *needed.made)], pool)
+        pool.release([ref.key for ref in listed])
         if away:
             mark_due(desk.hub, visitor.repository)
         operation = _move(repo, view, changes, brought, visitor, host=desk.host, time=time, zone=zone)
     except BaseException:
         give_up(repo.store, needed.made)
         raise
-    finally:
-        for ref in needed.made:
-            held.folder.delete(ref.key)
     needed.settle()
     if away:
         begin_putting_away(desk.hub, visitor.repository)

@@ -32,10 +32,14 @@ class Quarantine(LocalBackend):
     def usage(self) -> tuple[int, int]:
         """Return how many files there are and how many bytes they have, also of uploads that were broken off."""
         count = size = 0
-        for folder in ("packs", "tmp"):
-            for path in _files(self.root / folder):
+        held = (path / "packs" for path in _files(self.held))
+        for folder in (self.root / "packs", self.root / "tmp", *held):
+            for path in _files(folder):
                 with contextlib.suppress(FileNotFoundError):
-                    size += path.stat().st_size
+                    status = path.stat()
+                    if folder.parent != self.root and status.st_nlink > 1:
+                        continue  # it is in quarantine, or is listed
+                    size += status.st_size
                     count += 1
         return count, size
 

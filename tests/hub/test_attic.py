@@ -8,11 +8,16 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from dsvc.hub.guarded import OverlayBackend
 from dsvc.hub.located import locate, opened
+from dsvc.hub.quarantine import Quarantine
 from dsvc.objects.ids import Kind, content_id
 from dsvc.objects.packlist import PackRef
 from dsvc.objects.tree import EntryKind
 from dsvc.repo.repository import Repository
+from dsvc.storage.backend import BlobMissingError
 from dsvc.storage.local import LocalBackend
 from tests.hub.attacker import ANSWER, Attacker, row
 from tests.hub.conftest import HubHost, Person
@@ -219,6 +224,65 @@ def test_steps_over_the_same_packs(host: HubHost, tmp_path: Path) -> None:
     sound(host)
     left = [path for path in (host.folder / "quarantine").rglob("*") if path.is_dir() and path.parent.name == "held"]
     assert left == []
+
+
+def test_what_is_released_is_asked_of_the_pool_alone(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path / "quarantine")
+    (tmp_path / "pool").mkdir()
+    pool = OverlayBackend(tmp_path / "pool", quarantine)
+    key, other = (f"packs/{digit * 64}" for digit in "ab")
+    for each in (key, other):
+        quarantine.put(each, b"pack")
+    pool.release([key])
+    assert pool.missing([key, other]) == []
+    (tmp_path / "pool" / key).unlink()  # collected before it was listed
+    assert pool.missing([key, other]) == [key]
+    assert pool.get(other) == b"pack"
+    with pytest.raises(BlobMissingError):
+        pool.get(key)
+
+
+def test_what_was_not_put_away_is_by_the_next_visit(host: HubHost) -> None:
+    ada, walt = started(host)
+    walt.ok("push", "-q", "origin", "main:topic")
+    attic_of = host.folder / "attic" / "vision"
+    attic_of.mkdir(parents=True)
+    (attic_of / ".log").symlink_to(host.folder / "no" / "such" / "place")  # so that nothing can be started
+    walt.ok("switch", "-q", "-c", "topic")
+    walt.commit("mine", passwords=SECRET)
+    walt.ok("push", "-q", "origin", "topic")
+    walt.ok("push", "-q", "origin", "--delete", "topic")
+    assert stores(host, "vision", SECRET)
+    (attic_of / ".log").unlink()
+    ada.ok("fetch", "-q")
+    [one] = until(host, 1)
+    assert one["ref"] == "heads/topic"
+    assert not stores(host, "vision", SECRET)
+    assert not (attic_of / ".due").exists()
+    assert not (attic_of / ".taken").exists()
+
+
+def test_a_purge_through_a_link(host: HubHost) -> None:
+    _, walt = started(host)
+    walt.ok("switch", "-q", "-c", "topic")
+    walt.commit("mine", passwords=SECRET)
+    walt.ok("push", "-q", "origin", "topic:main")
+    walt.commit("more", other=b"more\n", passwords=SECRET + b"2")
+    walt.ok("push", "-q", "origin", "topic")
+    walt.ok("push", "-q", "origin", "--delete", "topic")
+    [one] = until(host, 1)
+    link = host.base / "link"
+    link.symlink_to(host.folder)
+    clone = host.base / "upkeep"
+    host.admin.ok("clone", "-q", str(link / "repos" / "vision"), str(clone))
+    admin = Person(clone, host.admin.environment)
+    where = ("--remote", str(link / "repos" / "vision"), "--reason", "test", "--yes")
+    admin.ok("purge", content_id(SECRET).hex(), *where)
+    assert len(attic(host)) == 1
+    admin.ok("fetch", "-q", str(one["path"]), "topic:topic")
+    admin.ok("push", "-q", "origin", "topic")
+    admin.ok("purge", content_id(b"more\n").hex(), *where)
+    assert attic(host) == []
 
 
 def test_deleted_and_pushed_again_at_once(host: HubHost) -> None:
