@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 
 from dsvc.errors import IntegrityError
 from dsvc.history.ancestry import Ancestry
@@ -13,9 +14,11 @@ from dsvc.hub.rules import Rules, may
 from dsvc.hub.signers import Signers
 from dsvc.hub.visitor import HubRefusedError, Visitor
 from dsvc.objects import mapdiff
+from dsvc.objects.chunker import SMALL_LIMIT
 from dsvc.objects.ids import CommitId, Kind, ObjectId, TagId
+from dsvc.objects.sortedmap import Node, decode_node
 from dsvc.objects.store import ObjectMissingError
-from dsvc.objects.tree import EntryKind
+from dsvc.objects.tree import CONTENT_KINDS, EntryKind
 from dsvc.objects.trees import TREES, empty_tree
 from dsvc.objects.values import encode_commit, encode_tag
 from dsvc.refs.moved import RefMovedError
@@ -111,6 +114,9 @@ def check_reach(
     if any(change.name.startswith(RUNS) for change in changes):
         known |= _trees_of(repo, tips)  # the source of a run is most likely much like one of these
     notes = {_noted(change.name) for change in changes if change.name.startswith(PURGED)}
+    if not notes:  # whose files are looked for in all that is pushed
+        for change in changes:
+            known |= _kept(repo, change, known)
     erased = notes | purged_files(repo)
     absent = set()
 
@@ -162,6 +168,48 @@ def check_ledgers(repo: Repository, changes: Sequence[RefChange]) -> None:
                 raise HubRefusedError(f"{change.name} forgets {key.decode(errors='replace')}", hint="push again")
             if new[0] != EntryKind.GITLINK:
                 raise HubRefusedError(f"{change.name} holds an entry that is none of a ledger")
+
+
+def _kept(repo: Repository, change: RefChange, known: AbstractSet[Target]) -> set[Target]:
+    """Return what the tree of a new commit has of that of the commit in whose place it comes, or that it follows.
+
+    What a ref names is complete, and so is all that its tree names: a push of one file into a hundred thousand is not
+    worth a look at each of them. Only nodes that differ are read.
+    """
+    if change.new is None or change.new.kind != Kind.COMMIT:
+        return set()
+    try:
+        commit = repo.commit(CommitId(change.new.id))
+        parents = (parent for parent in commit.parents if (Kind.COMMIT, bytes(parent)) in known)
+        old = change.old.id if change.old is not None and change.old.kind == Kind.COMMIT else next(parents, None)
+        if old is None:
+            return set()
+        found: set[Target] = set()
+        pairs = [(bytes(repo.commit(CommitId(old)).tree), bytes(commit.tree))]
+        while pairs:
+            before, after = (decode_node(TREES, repo.store.get(i, Kind.TREE)) for i in pairs.pop())
+            there = dict(_children(before))
+            held = set(there.values())
+            for key, target in _children(after):
+                if target in held:
+                    found.add(target)
+                elif target[0] == Kind.TREE and key in there and there[key][0] == Kind.TREE:
+                    pairs.append((there[key][1], target[1]))
+    except ObjectMissingError:  # the walk says what is missing
+        return set()
+    return found
+
+
+def _children(node: Node) -> Iterator[tuple[bytes, Target]]:
+    """Yield (key, target) of what a node of a tree names."""
+    if node.level:
+        yield from ((key, (Kind.TREE, bytes(child.id))) for key, child in node.items)
+        return
+    for key, (kind, target, size) in node.items:
+        if kind == EntryKind.TREE:
+            yield key, (Kind.TREE, bytes(target))
+        elif kind in CONTENT_KINDS:
+            yield key, (Kind.CHUNK if size <= SMALL_LIMIT else Kind.FILE_MAP, bytes(target))
 
 
 def _trees_of(repo: Repository, tips: Sequence[Target]) -> set[Target]:

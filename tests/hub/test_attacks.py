@@ -17,14 +17,15 @@ from dsvc.objects.packlist import PackClass, PackRef
 from dsvc.objects.packwriter import PackWriter
 from dsvc.objects.store import ObjectStore
 from dsvc.objects.tree import Entry, EntryKind
-from dsvc.objects.values import Commit, Person, encode_commit
+from dsvc.objects.values import Commit, encode_commit
+from dsvc.objects.values import Person as Author
 from dsvc.refs.log import read_head
 from dsvc.storage.local import LocalBackend
-from tests.hub.attacker import ERROR, HELLO, REQUEST, Attacker, row
-from tests.hub.conftest import HubHost
+from tests.hub.attacker import ANSWER, ERROR, HELLO, REQUEST, Attacker, row
+from tests.hub.conftest import HubHost, Person
 from tests.hub.test_access import refusals
 
-WHO = Person("mallory", "m@example.com", 1_700_000_000_000_000)
+WHO = Author("mallory", "m@example.com", 1_700_000_000_000_000)
 
 
 class Forge:
@@ -275,3 +276,34 @@ def test_broken_frames(host: HubHost, vision: bytes, attack: str) -> None:
         assert mallory.ended() == 14
     assert state(host) == before
     assert refusals(host)[0]["text"] == said["message"]
+
+
+def test_a_tree_that_is_much_like_the_one_before(host: HubHost, vision: bytes, tmp_path: Path) -> None:
+    """What a tree shares with that of a complete commit is not looked at again, and nothing else passes for it."""
+    code = (b"code", EntryKind.FILE, blake3(b"1\n").digest(), 2)
+    absent = blake3(b"absent").digest()
+    same = (b"copy", *code[1:])
+    wrong: list[list[tuple[bytes, EntryKind, bytes, int]]] = [
+        [code, (b"new", EntryKind.FILE, absent, 6)],
+        [(b"code", EntryKind.FILE, absent, 2)],
+        [code, (b"folder", EntryKind.TREE, absent, 2)],
+    ]
+    here = [int(Kind.COMMIT), vision]
+    before = state(host)
+    with Attacker(host, "mallory", "vision") as mallory:
+        mallory.hello()
+        for number, files in enumerate((*wrong, [code, same])):
+            forge = Forge(tmp_path / f"forge{number}")
+            target = [int(Kind.COMMIT), forge.commit(*files, parents=[vision])]
+            packs = forge.packs()
+            if files in wrong:
+                assert "needs what was not pushed" in offer(mallory, packs, ["heads/main", here, target]), files
+                assert "needs what was not pushed" in offer(mallory, packs, ["heads/new", None, target]), files
+                assert state(host) == before
+                continue
+            for ref, data in packs:
+                mallory.put(ref.key, data)
+            refs = [["heads/main", here, target]]
+            kind, said = mallory.ask("publish", base=bytes(32), refs=refs, packs=[row(ref) for ref, _ in packs])
+            assert kind == ANSWER, said
+    Person(host.repo("vision"), host.admin.environment).ok("fsck")
