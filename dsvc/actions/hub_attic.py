@@ -90,7 +90,7 @@ def put_away(path: Path, repository: str, *, now: int, always: bool = False, pro
 def _removed(repo: Repository, operations: Sequence[tuple[OperationId, Operation]]) -> list[Removed]:
     """Return what branches, tags, models and deployments named at some operation, newest first, and no ref reaches now.
 
-    Of several commits that one of them reaches it is that one.
+    Of several commits that one of them reaches it is that one; a tag object is named by itself.
     """
     view = repo.view()
     once: dict[tuple[str, Direct], None] = {}
@@ -106,8 +106,8 @@ def _removed(repo: Repository, operations: Sequence[tuple[OperationId, Operation
     if not once:
         return []
     lost = _lost_commits(repo, view, once)
-    rest = [key for key in once if key not in lost]
-    gone = _not_reached(repo, view, {ref for _, ref in rest if ref.kind != Kind.COMMIT}) if rest else set()
+    others = {key[1] for key in once if key[1].kind != Kind.COMMIT and not lost.get(key)}
+    gone = _not_reached(repo, view, others)
     found, taken = [], set[ObjectId]()
     for name, old in once:
         if old.id not in taken and (lost.get((name, old)) or old in gone):

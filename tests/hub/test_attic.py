@@ -153,6 +153,14 @@ def test_a_merged_branch_leaves_nothing_behind(host: HubHost) -> None:
     walt.ok("fetch", "-q", str(one["path"]), "tags/v1:tags/v1")
     assert "first one" in walt.ok("show", "v1").out
 
+    # A tag inside of a branch that goes too.
+    walt.commit("more", code=b"3\n")
+    walt.ok("tag", "-a", "-m", "inner", "v2")
+    walt.commit("most", code=b"4\n")
+    walt.ok("push", "-q", "origin", "main:topic", "v2")
+    walt.ok("push", "-q", "origin", "--delete", "topic", "v2")
+    assert {one["ref"] for one in until(host, 3)} == {"tags/v1", "tags/v2", "heads/topic"}
+
 
 def test_what_no_ref_of_a_push_reaches_is_not_listed(host: HubHost, tmp_path: Path) -> None:
     ada, _ = started(host)
