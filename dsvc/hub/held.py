@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from dsvc.hub.quarantine import Quarantine
-from dsvc.objects.ids import PackId
+from dsvc.objects.ids import Kind, PackId
+from dsvc.objects.packindex import PackIndex
 from dsvc.objects.packlist import PackRef
 
 
@@ -38,6 +39,7 @@ class Held:
     def __init__(self, quarantine: Quarantine) -> None:
         self._quarantine = quarantine
         self._packs: dict[PackId, _Pack] = {}
+        self._maps: dict[PackId, list[int]] = {}
         self.burnt: set[PackId] = set()
         """Packs whose ids were in the pool and may have been collected there: they never come back."""
         self.folder = Quarantine(quarantine.held / os.urandom(8).hex())
@@ -85,6 +87,13 @@ class Held:
         bits |= pack.listed
         now = pack.made.union(one.id for one in made)
         self._packs[ref.id] = replace(pack, listed=bits, made=now, whole=bits == everything)
+
+    def maps_of(self, ref: PackRef, index: PackIndex) -> list[int]:
+        """Return the positions of the maps of large files in the index of a pack."""
+        if ref.id not in self._maps:
+            places = enumerate(place for _, place in index.objects())
+            self._maps[ref.id] = [position for position, place in places if place.kind == Kind.FILE_MAP]
+        return self._maps[ref.id]
 
     def drop(self, refs: Iterable[PackRef]) -> None:
         """Remove packs, from quarantine too."""

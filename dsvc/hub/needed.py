@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dsvc.hub.held import Held
 from dsvc.objects.filemap import decode_page
-from dsvc.objects.ids import Kind
+from dsvc.objects.ids import Kind, PackId
 from dsvc.objects.packlist import PackClass, PackRef
 from dsvc.objects.repack import rewrite_packs
 from dsvc.objects.store import ObjectStore
@@ -37,21 +37,17 @@ class Needed:
         """
         if not all(self._marked(ref) == self._everything[ref.id] for ref in self._packs):
             self._follow_maps()
-        fresh: dict[bytes, bytes] = {}
+        fresh: dict[PackId, list[int]] = {}
         for ref in self._packs:
             bits = self._marked(ref) & ~self._held.listed(ref)
             if bits == self._everything[ref.id] and ref.id not in self._held.burnt:
                 self.whole.append(ref)
             elif bits:
-                fresh[ref.id] = bits.to_bytes(bits.bit_length() // 8 + 1, "little")
+                fresh[ref.id] = _positions(bits)
 
         def deliver(ref: PackRef, path: Path) -> None:
             self._held.folder.put(ref.key, path)
             self.made.append(ref)
-
-        def keep(ref: PackRef, position: int) -> bool:
-            bits = fresh[ref.id]
-            return position >> 3 < len(bits) and bool(bits[position >> 3] >> (position & 7) & 1)
 
         for pack_class in PackClass:
             rewrite_packs(
@@ -59,7 +55,7 @@ class Needed:
                 [ref for ref in self._packs if ref.pack_class == pack_class and ref.id in fresh],
                 self._held.folder.staging,
                 deliver=deliver,
-                keep=keep,
+                only=fresh,
             )
 
     def others(self) -> list[PackRef]:
@@ -82,9 +78,10 @@ class Needed:
         """Mark what each map of a file that is reached names: whoever follows refs takes one of them."""
         pending: list[Target] = []
         for ref in self._packs:
-            for position, (_, place) in enumerate(self._store.packs.index(ref).objects()):
-                if place.kind == Kind.FILE_MAP and self._marks.has(ref.id, position):
-                    page = decode_page(self._store.packs.read(ref, place))
+            index = self._store.packs.index(ref)
+            for position in self._held.maps_of(ref, index):
+                if self._marks.has(ref.id, position):
+                    page = decode_page(self._store.packs.read(ref, index.place_at(position)))
                     pending += ((Kind.MAP_PAGE if page.level else Kind.CHUNK, part.id) for part in page.parts)
         seen: set[bytes] = set()
         while pending:
@@ -93,3 +90,9 @@ class Needed:
             if kind == Kind.MAP_PAGE and wanted not in seen:
                 seen.add(wanted)
                 pending += references(Kind.MAP_PAGE, self._store.get(wanted, Kind.MAP_PAGE))
+
+
+def _positions(bits: int) -> list[int]:
+    """Return the numbers of the bits that are set."""
+    row = bits.to_bytes(bits.bit_length() // 8 + 1, "little")
+    return [8 * at + bit for at, byte in enumerate(row) if byte for bit in range(8) if byte >> bit & 1]

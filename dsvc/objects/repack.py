@@ -6,12 +6,12 @@ groups, one kind beside another. An object that several packs hold is written on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dsvc.objects.ahead import Keep, in_groups
 from dsvc.objects.encodings import Encoder
-from dsvc.objects.ids import Kind, ObjectId, content_id
+from dsvc.objects.ids import Kind, ObjectId, PackId, content_id
 from dsvc.objects.ingest import GROUP_BYTES
 from dsvc.objects.packindex import NO_BASE, Frame, PackIndex, Place
 from dsvc.objects.packlist import PackClass, PackRef
@@ -66,12 +66,14 @@ def rewrite_packs(
     *,
     deliver: Callable[[PackRef, Path], None],
     keep: Keep | None = None,
+    only: Mapping[PackId, Sequence[int]] | None = None,
     advance: Callable[[int], None] | None = None,
     parts: bool = False,
 ) -> list[PackRef]:
     """Write what stays of `sources`, packs of one class, into new packs and `deliver` each; return them.
 
     The order of objects is that of the sources. Memory is bounded by the index of the new pack and a group a kind.
+    With `only` the positions of what stays are given, where that is little: the rest of an index is not looked at.
     `advance` hears of the bytes of each source that is done. With `parts`, for new packs on the same disk, whole files
     that lie in the sources and stay are not copied: the new packs get links to them.
 
@@ -85,7 +87,7 @@ def rewrite_packs(
             for ref in group:
                 if run is None:
                     run = _Rewrite(packs, ref.pack_class, staging, deliver, parts=parts)
-                run.take(ref, keep)
+                run.take(ref, keep, None if only is None else only[ref.id])
                 if advance is not None:
                     advance(ref.size)
         return run.finish() if run is not None else []
@@ -119,7 +121,7 @@ class _Rewrite:
         self._done: set[bytes] = set()  # ids in packs that were ended already
         self._finished: list[PackRef] = []
 
-    def take(self, ref: PackRef, keep: Keep | None) -> None:
+    def take(self, ref: PackRef, keep: Keep | None, only: Sequence[int] | None = None) -> None:
         """Take over what stays of a pack."""
         index = self._packs.index(ref)
         moved: dict[int, int] = {}
@@ -128,7 +130,7 @@ class _Rewrite:
         self._hold = bool(bases)
         blob = parted(self._packs.backend, ref.key) if self._class == PackClass.BULK else None
         taken = self._take_parts(ref, index, blob, keep) if blob is not None and self._parts else set[int]()
-        for number, everything, members in _frames(ref, index, keep):
+        for number, everything, members in _frames(ref, index, keep) if only is None else _some_frames(index, only):
             frame = index.frame(number)
             part = blob.part_at(frame.offset) if blob is not None else None
             if part is not None:
@@ -137,7 +139,7 @@ class _Rewrite:
                 continue
             if number in bases or frame.base != NO_BASE:
                 # A base and what is stored against it stay together only as long as both stay whole.
-                if keep is None and not any(self._has(i) for i, _ in members):
+                if keep is None and only is None and not any(self._has(i) for i, _ in members):
                     moved[number] = self._copy(ref, number, members, moved)
                     continue
             elif everything and self._is_full(frame, members) and not any(self._has(i) for i, _ in members):
@@ -310,3 +312,14 @@ def _frames(
             at += 1
         yield number, len(members) == at - first, members
 
+
+def _some_frames(
+    index: PackIndex, positions: Sequence[int]
+) -> Iterator[tuple[int, bool, list[tuple[ObjectId, Place]]]]:
+    """Yield the same of the frames that hold these objects; whether that is all of one is not asked."""
+    found: dict[int, list[tuple[ObjectId, Place]]] = {}
+    for position in positions:
+        place = index.place_at(position)
+        found.setdefault(place.frame, []).append((index.id_at(position), place))
+    for number in sorted(found):
+        yield number, False, sorted(found[number], key=lambda member: member[1].offset)

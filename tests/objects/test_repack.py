@@ -86,12 +86,17 @@ def backend():
     return MemoryBackend()
 
 
-@pytest.fixture
-def rewrite(backend, tmp_path):
+@pytest.fixture(params=["keep", "only"])
+def rewrite(request, backend, tmp_path):
+    """Rewrite packs, what stays said by a function or by positions."""
+
     def run(refs, keep=None):
         packs = PackSet(backend)
+        stays = {"keep": keep}
+        if keep is not None and request.param == "only":
+            stays = {"only": {r.id: [p for p in range(packs.index(r).count) if keep(r, p)] for r in refs}}
         made = rewrite_packs(
-            packs, refs, lambda: tmp_path, deliver=lambda new, path: backend.put(new.key, path), keep=keep
+            packs, refs, lambda: tmp_path, deliver=lambda new, path: backend.put(new.key, path), **stays
         )
         assert list(tmp_path.iterdir()) == []
         store = ObjectStore(backend, lambda: tmp_path)
