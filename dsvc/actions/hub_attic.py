@@ -73,7 +73,8 @@ def put_away(path: Path, repository: str, *, now: int, always: bool = False, pro
         if not mine:
             return PutAwayResult((), 0, left_to_others=True)
         always = take_due(hub, name) or always
-        with opened(locate(hub.repos, name)) as repo:
+        located = locate(hub.repos, name)  # it may have been deleted, or made anew, while this one waited
+        with opened(located) as repo:
             operations = list(repo.log.walk(repo.head.operation))
             removed = _removed(repo, operations)
             freed = 0
@@ -121,7 +122,7 @@ def _lost_commits(repo: Repository, view: View, once: Iterable[tuple[str, Direct
     """Say of refs to commits that no branch or tag reaches whether no other one of these reaches them either."""
     ancestry = Ancestry(repo.walked)
     commits = {key: CommitId(i) for key in once for kind, i in [_peeled(repo, key[1])] if kind == Kind.COMMIT}
-    steps = walk(ancestry, sorted(set(commits.values())), hidden=current_commits(repo, view)) if commits else ()
+    steps = walk(ancestry, sorted(set(commits.values())), hidden=_current_commits(repo, view)) if commits else ()
     lost = {step.id for step in steps}
     inner = {ancestry.id(p) for i in lost for p in ancestry.parents(ancestry.node(i))}
     return {key: commit not in inner for key, commit in commits.items() if commit in lost}
@@ -138,7 +139,7 @@ def _not_reached(repo: Repository, view: View, candidates: Collection[Direct]) -
     return {ref for ref in left if not marks.is_marked((ref.kind, bytes(ref.id)))}
 
 
-def current_commits(repo: Repository, view: View) -> list[CommitId]:
+def _current_commits(repo: Repository, view: View) -> list[CommitId]:
     """Return the commits that branches and tags name, sorted."""
     tips = {_peeled(repo, ref) for name, ref in view.tips() if name.startswith((HEADS, TAGS))}
     return sorted(CommitId(ObjectId(i)) for kind, i in tips if kind == Kind.COMMIT)
@@ -152,7 +153,7 @@ def _bundle(
     hub: Hub, located: Located, repo: Repository, removed: Sequence[Removed], *, now: int, progress: Progress
 ) -> None:
     ancestry = Ancestry(repo.walked)
-    reached = current_commits(repo, repo.view())
+    reached = _current_commits(repo, repo.view())
     there = {(one.ref, one.target) for one in in_attic(hub, located.name)}  # by one that came no further
     for one in removed:
         if (one.ref, one.before.id.hex()) in there:

@@ -153,7 +153,6 @@ class _Visit:
         quarantine = Quarantine(self._hub.quarantine(name, visitor.account))
         quarantine.clean()
         pool = OverlayBackend(located.pool, quarantine)
-        requests: _Requests
 
         def desk() -> Desk:
             from dsvc.hub.publishing import Desk

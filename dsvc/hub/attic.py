@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import os
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator
@@ -59,11 +58,12 @@ def bundle_path(hub: Hub, repository: str, *, time: int, ref: str, target: bytes
 def in_attic(hub: Hub, repository: str | None = None) -> Iterator[PutAway]:
     """Yield what lies in the attic, of one repository or of all, in order of names and times."""
     root = hub.root / "attic"
-    for path in sorted(root.rglob(f"*{SUFFIX}")):
+    found = root.rglob(f"*{SUFFIX}") if repository is None else hub.attic(repository).glob(f"*{SUFFIX}")
+    for path in sorted(found):
         named = _NAME.fullmatch(path.name)
-        name = path.parent.relative_to(root).as_posix()
-        if named is None or repository not in (None, name):
+        if named is None:
             continue
+        name = path.parent.relative_to(root).as_posix()
         with contextlib.suppress(DsvcError, FileNotFoundError):
             ref, target = _header(path).refs[0]
             yield PutAway(name, int(named[1]), ref, bytes(target.id).hex(), path, path.stat().st_size)
@@ -170,6 +170,8 @@ def begin_putting_away(hub: Hub, repository: str) -> None:
 
     Where that cannot be done it stays due.
     """
+    import subprocess  # which visits that start nothing do without
+
     with contextlib.suppress(OSError), open(hub.attic(repository) / _LOG, "ab") as log:
         if log.tell() > _LONGEST:
             log.truncate(0)

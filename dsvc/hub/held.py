@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from dsvc.hub.quarantine import Quarantine
-from dsvc.objects.ids import Kind, PackId
+from dsvc.objects.ids import PackId
 from dsvc.objects.packindex import PackIndex
 from dsvc.objects.packlist import PackRef
 
@@ -89,10 +89,9 @@ class Held:
         self._packs[ref.id] = replace(pack, listed=bits, made=now, whole=bits == everything)
 
     def maps_of(self, ref: PackRef, index: PackIndex) -> list[int]:
-        """Return the positions of the maps of large files in the index of a pack."""
+        """Return `index.maps()`, which each step of a push asks for."""
         if ref.id not in self._maps:
-            places = enumerate(place for _, place in index.objects())
-            self._maps[ref.id] = [position for position, place in places if place.kind == Kind.FILE_MAP]
+            self._maps[ref.id] = index.maps()
         return self._maps[ref.id]
 
     def drop(self, refs: Iterable[PackRef]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
 from dsvc.errors import IntegrityError
@@ -14,11 +14,9 @@ from dsvc.hub.rules import Rules, may
 from dsvc.hub.signers import Signers
 from dsvc.hub.visitor import HubRefusedError, Visitor
 from dsvc.objects import mapdiff
-from dsvc.objects.chunker import SMALL_LIMIT
 from dsvc.objects.ids import CommitId, Kind, ObjectId, TagId
-from dsvc.objects.sortedmap import Node, decode_node
 from dsvc.objects.store import ObjectMissingError
-from dsvc.objects.tree import CONTENT_KINDS, EntryKind
+from dsvc.objects.tree import EntryKind
 from dsvc.objects.trees import TREES, empty_tree
 from dsvc.objects.values import encode_commit, encode_tag
 from dsvc.refs.moved import RefMovedError
@@ -38,7 +36,7 @@ from dsvc.refs.names import (
 from dsvc.refs.view import Symbolic, View
 from dsvc.remotes.wire.publish import RefChange
 from dsvc.repo.ledgers import EXCHANGED, outranks
-from dsvc.repo.reachable import Target, check_whole, references
+from dsvc.repo.reachable import Target, check_whole, children, references
 from dsvc.repo.repository import Repository
 from dsvc.repo.tombstones import PURGED, decode_tombstone, encode_tombstone, purged_files
 from dsvc.workspace import MAIN
@@ -187,10 +185,10 @@ def _kept(repo: Repository, change: RefChange, known: AbstractSet[Target]) -> se
         found: set[Target] = set()
         pairs = [(bytes(repo.commit(CommitId(old)).tree), bytes(commit.tree))]
         while pairs:
-            before, after = (decode_node(TREES, repo.store.get(i, Kind.TREE)) for i in pairs.pop())
-            there = dict(_children(before))
+            before, after = (repo.store.get(i, Kind.TREE) for i in pairs.pop())
+            there = dict(children(before))
             held = set(there.values())
-            for key, target in _children(after):
+            for key, target in children(after):
                 if target in held:
                     found.add(target)
                 elif target[0] == Kind.TREE and key in there and there[key][0] == Kind.TREE:
@@ -198,18 +196,6 @@ def _kept(repo: Repository, change: RefChange, known: AbstractSet[Target]) -> se
     except ObjectMissingError:  # the walk says what is missing
         return set()
     return found
-
-
-def _children(node: Node) -> Iterator[tuple[bytes, Target]]:
-    """Yield (key, target) of what a node of a tree names."""
-    if node.level:
-        yield from ((key, (Kind.TREE, bytes(child.id))) for key, child in node.items)
-        return
-    for key, (kind, target, size) in node.items:
-        if kind == EntryKind.TREE:
-            yield key, (Kind.TREE, bytes(target))
-        elif kind in CONTENT_KINDS:
-            yield key, (Kind.CHUNK if size <= SMALL_LIMIT else Kind.FILE_MAP, bytes(target))
 
 
 def _trees_of(repo: Repository, tips: Sequence[Target]) -> set[Target]:

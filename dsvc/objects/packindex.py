@@ -15,7 +15,7 @@ from typing import NamedTuple
 from blake3 import blake3
 
 from dsvc.errors import IntegrityError
-from dsvc.objects.ids import ID_LENGTH, ObjectId, PackId
+from dsvc.objects.ids import ID_LENGTH, Kind, ObjectId, PackId
 
 MAGIC = b"dsvcidx1"
 NO_BASE = 0xFFFFFFFF
@@ -138,6 +138,10 @@ class PackIndex:
     def place_at(self, position: int) -> Place:
         """Return the place at a position in order of ids."""
         return Place._make(_PLACE.unpack_from(self._data, self._first + position * RECORD + ID_LENGTH))
+
+    def maps(self) -> list[int]:
+        """Return the positions of the maps of large files."""
+        return [position for position in range(self.count) if self.place_at(position).kind == Kind.FILE_MAP]
 
     def position(self, object_id: bytes) -> int | None:
         """Return the position of an id in order of ids, or None."""

@@ -43,7 +43,7 @@ def references(kind: Kind, payload: bytes) -> Iterator[Target]:
         IntegrityError: when the payload is not of its kind.
     """
     if kind == Kind.TREE:
-        yield from _of_tree(payload)
+        yield from (target for _, target in children(payload))
     elif kind in (Kind.FILE_MAP, Kind.MAP_PAGE):
         page = decode_page(payload)
         below = Kind.MAP_PAGE if page.level else Kind.CHUNK
@@ -87,18 +87,23 @@ def decode_whole(kind: Kind, payload: bytes) -> None:
         pass
 
 
-def _of_tree(payload: bytes) -> Iterator[Target]:
+def children(payload: bytes) -> Iterator[tuple[bytes, Target]]:
+    """Yield (key, target) of what a node of a tree refers to; see `references`.
+
+    Raises:
+        IntegrityError: when the payload is no such node.
+    """
     node = decode_node(TREES, payload)
     if node.level:
-        yield from ((Kind.TREE, child.id) for _, child in node.items)
+        yield from ((key, (Kind.TREE, child.id)) for key, child in node.items)
         return
-    for _, (entry_kind, target, size) in node.items:
+    for key, (entry_kind, target, size) in node.items:
         if entry_kind == EntryKind.TREE:
-            yield Kind.TREE, target
+            yield key, (Kind.TREE, target)
         elif entry_kind in _FILES:
-            yield (Kind.CHUNK if size <= SMALL_LIMIT else Kind.FILE_MAP), target
+            yield key, (Kind.CHUNK if size <= SMALL_LIMIT else Kind.FILE_MAP, target)
         elif entry_kind == EntryKind.SNAPSHOT:
-            yield Kind.SNAPSHOT, target
+            yield key, (Kind.SNAPSHOT, target)
 
 
 def _listed(payload: bytes) -> Iterator[Target]:

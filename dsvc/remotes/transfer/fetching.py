@@ -12,7 +12,6 @@ from pathlib import Path
 from dsvc.errors import IntegrityError
 from dsvc.history.ancestry import Ancestry
 from dsvc.objects.ids import CommitId, Kind
-from dsvc.objects.packindex import PackIndex
 from dsvc.objects.packlist import PackClass, PackRef
 from dsvc.objects.packs import PackSet
 from dsvc.objects.store import ObjectMissingError, ObjectStore
@@ -240,7 +239,7 @@ def _mark_whole_packs(
     whole: list[PackRef] = []
     others: list[PackRef] = []
     for ref in bulk:
-        maps = _maps_of(remote.packs.index(ref)) if marks.marked_in(ref.id) else []
+        maps = remote.packs.index(ref).maps() if marks.marked_in(ref.id) else []
         if not maps or not all(marks.has(ref.id, p) for p in maps):
             others.append(ref)
             continue
@@ -252,17 +251,13 @@ def _mark_whole_packs(
         for object_id, place in index.objects():
             if not local.has(object_id, Kind(place.kind)):
                 marks.mark((Kind(place.kind), object_id))
-    if whole and not any(_maps_of(remote.packs.index(ref)) for ref in others):
+    if whole and not any(remote.packs.index(ref).maps() for ref in others):
         for ref in others:
             index = remote.packs.index(ref)
             if any(index.place_at(position).kind == Kind.MAP_PAGE for position in range(index.count)):
                 marks.mark_all(ref.id, index.count)
                 whole.append(ref)
     return whole
-
-
-def _maps_of(index: PackIndex) -> list[int]:
-    return [position for position in range(index.count) if index.place_at(position).kind == Kind.FILE_MAP]
 
 
 class _Files(Taker):
